@@ -1,0 +1,41 @@
+/** What calibration reads and what it returns. */
+
+/** What every exit said about the samples of one data role. K exits, N samples. */
+export interface Outcomes {
+  /** Per exit, [N]: the policy's score; higher is surer; an exit fires when score > threshold. NaN never fires. */
+  readonly scores: readonly Float32Array[];
+  /** Per exit, [N]: predicted class. */
+  readonly predictions: readonly Int32Array[];
+  /** [N]: the original model's predicted class. */
+  readonly original: Int32Array;
+  /** [N]: the true class. */
+  readonly labels: Int32Array;
+}
+
+/** Cost of a sample relative to the original model, every executed head counted. */
+export interface CostModel {
+  /** Per exit: cost of the backbone up to its tap, as a share of the original. */
+  readonly prefix: readonly number[];
+  /** Per exit: cost of its head, as a share of the original. Paid by every sample that reaches an open exit. */
+  readonly head: readonly number[];
+}
+
+/** A closed exit: its head is not run and no sample leaves. Every score is below it. */
+export const CLOSED = 1;
+
+/** What a vector of thresholds does on some outcomes. Shares and accuracies are fractions in [0, 1]. */
+export interface Measured {
+  /** Share of samples whose answer equals the label. */
+  readonly accuracy: number;
+  /** Share of samples whose answer equals the original's. */
+  readonly agreement: number;
+  /** Mean cost of a sample relative to the original, every executed head counted. */
+  readonly relativeCost: number;
+  /** [K + 1]: share of samples leaving at each exit, the full path last. */
+  readonly exitShares: readonly number[];
+}
+
+export interface Candidate extends Measured {
+  /** [K]: one per exit; 1 (`CLOSED`) closes it. */
+  readonly thresholds: readonly number[];
+}

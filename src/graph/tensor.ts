@@ -1,0 +1,79 @@
+/** Making and reading tensors. Elements are little-endian bytes; typed arrays are views when alignment allows. */
+import { invalidGraph } from '../errors.ts';
+import type { DataType, Tensor } from './types.ts';
+
+const ELEMENT_BYTES: Partial<Record<DataType, number>> = {
+  float: 4, uint8: 1, int8: 1, uint16: 2, int16: 2, int32: 4, int64: 8, bool: 1, float16: 2, double: 8,
+  uint32: 4, uint64: 8, complex64: 8, complex128: 16, bfloat16: 2, float8e4m3fn: 1, float8e4m3fnuz: 1,
+  float8e5m2: 1, float8e5m2fnuz: 1, uint4: 0.5, int4: 0.5, float4e2m1: 0.5, float8e8m0: 1, uint2: 0.25, int2: 0.25,
+}; // biome-ignore format: a table
+
+/** Bytes an element takes; fractions for packed types, undefined for strings and unknown types. */
+export const elementBytes = (dataType: DataType): number | undefined => ELEMENT_BYTES[dataType];
+
+/** Product of `dims`; 1 for a scalar. */
+export const elementCount = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
+
+const viewBytes = (array: ArrayBufferView) =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+
+/** A float32 tensor of `dims`; a number[] is rounded to float32. */
+export function floatTensor(name: string, dims: readonly number[], values: ArrayLike<number>): Tensor {
+  const data = values instanceof Float32Array ? values : Float32Array.from(values);
+  return checked({ name, dataType: 'float', dims, bytes: viewBytes(data) });
+}
+
+/** An int64 tensor of `dims`. */
+export function int64Tensor(name: string, dims: readonly number[], values: readonly number[]): Tensor {
+  return checked({ name, dataType: 'int64', dims, bytes: viewBytes(BigInt64Array.from(values.map(BigInt))) });
+}
+
+/** A bool tensor of `dims`. */
+export function boolTensor(name: string, dims: readonly number[], values: readonly boolean[]): Tensor {
+  return checked({ name, dataType: 'bool', dims, bytes: Uint8Array.from(values, Number) });
+}
+
+function checked(tensor: Tensor): Tensor {
+  const expected = elementCount(tensor.dims) * (elementBytes(tensor.dataType) ?? 0);
+  if (tensor.bytes.byteLength !== expected) {
+    throw invalidGraph(`${tensor.bytes.byteLength} bytes where ${expected} belong`, `tensor ${tensor.name}`);
+  }
+  return tensor;
+}
+
+/** `bytes` at an address that is a multiple of `alignment`: the same memory, or a copy. */
+export function aligned(bytes: Uint8Array, alignment: number): Uint8Array {
+  return bytes.byteOffset % alignment === 0 ? bytes : Uint8Array.from(bytes);
+}
+
+/** A float32 view (or aligned copy) of a `float` tensor's elements. */
+export function toFloat32Array(tensor: Tensor): Float32Array {
+  if (tensor.dataType !== 'float')
+    throw invalidGraph(`expected float, got ${tensor.dataType}`, `tensor ${tensor.name}`);
+  const bytes = aligned(tensor.bytes, 4);
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+/** Elements as numbers; int64 beyond 2^53 loses precision. */
+export function toNumbers(tensor: Tensor): number[] {
+  const b = tensor.bytes;
+  const view = new DataView(b.buffer, b.byteOffset, b.byteLength);
+  const read: Partial<Record<DataType, (at: number) => number>> = {
+    float: (at) => view.getFloat32(at, true),
+    double: (at) => view.getFloat64(at, true),
+    int64: (at) => Number(view.getBigInt64(at, true)),
+    uint64: (at) => Number(view.getBigUint64(at, true)),
+    int32: (at) => view.getInt32(at, true),
+    uint32: (at) => view.getUint32(at, true),
+    int16: (at) => view.getInt16(at, true),
+    uint16: (at) => view.getUint16(at, true),
+    int8: (at) => view.getInt8(at),
+    uint8: (at) => view.getUint8(at),
+    bool: (at) => view.getUint8(at),
+  };
+  const get = read[tensor.dataType];
+  const size = elementBytes(tensor.dataType);
+  if (!get || !size)
+    throw invalidGraph(`cannot read elements of type ${tensor.dataType}`, `tensor ${tensor.name}`);
+  return Array.from({ length: b.byteLength / size }, (_, i) => get(i * size));
+}

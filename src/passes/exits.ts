@@ -1,0 +1,85 @@
+/** The nouns that the exit passes hand to one another: facts, taps, the plan, heads. */
+import type { DataType, Graph, Model } from '../graph/types.ts';
+
+/** What running the model taught us about a value. */
+export interface Fact {
+  readonly dataType: DataType;
+  /** Shape as seen at batch 1. */
+  readonly dims: readonly number[];
+  /** The axis that follows the batch size one to one; undefined when none does. */
+  readonly batchAxis: number | undefined;
+  /** Set when the value depends on the batch size in another way: along k·N, or in its contents (a Shape, say). */
+  readonly batchTrouble?: string;
+}
+
+/** A classifier with everything known that the later passes ask about. */
+export interface TypedModel {
+  readonly model: Model;
+  readonly facts: ReadonlyMap<string, Fact>;
+  /** Inputs that have a batch axis, in the model's order. */
+  readonly sampleInputs: readonly string[];
+  /** The graph output that carries class scores. */
+  readonly output: string;
+  /** The value where exits merge: class scores before any Softmax, [N, classes] or [N, classes, 1, 1]. */
+  readonly logits: string;
+  readonly classes: number;
+  /** What lies between `logits` and `output`. */
+  readonly activation: 'none' | 'softmax' | 'log-softmax';
+  /** `fixed`: the model only takes the batch size 1. */
+  readonly batch: 'dynamic' | 'fixed';
+}
+
+/** A place where an exit could go. */
+export interface Tap {
+  /** Name of the tapped value. */
+  readonly value: string;
+  /** Per-sample shape, without the batch axis. */
+  readonly dims: readonly number[];
+  /** MACs a sample of everything the value depends on. */
+  readonly prefixMacs: number;
+  /** `prefixMacs` as a share of the whole model. */
+  readonly relativeCost: number;
+  /** Values with a batch axis that later nodes still need, the tap itself included. */
+  readonly live: readonly string[];
+  /** Bytes a sample of `live`. */
+  readonly liveBytes: number;
+}
+
+export interface RejectedTap {
+  readonly value: string;
+  readonly relativeCost: number;
+  readonly reason: string;
+}
+
+export interface PlannedExit {
+  /** `exit_1`, `exit_2`, … in the order samples meet them. */
+  readonly id: string;
+  readonly tap: Tap;
+}
+
+export interface ExitPlan {
+  readonly typed: TypedModel;
+  readonly taps: readonly Tap[];
+  readonly rejected: readonly RejectedTap[];
+  readonly exits: readonly PlannedExit[];
+  /** MACs a sample of the original model. */
+  readonly totalMacs: number;
+  /** Op types that the MAC count leaves out although they do arithmetic, with their node counts. */
+  readonly notCounted: Readonly<Record<string, number>>;
+}
+
+/** Name of a head family and its size: `strided`, `conv`, `conv2`, `conv3`, `pool`. */
+export type HeadKind = 'strided' | 'conv' | 'conv2' | 'conv3' | 'pool';
+
+/**
+ * One exit's branch, as a graph of its own: input `features` [N, ...tap dims] float,
+ * outputs `logits` [N, classes] and `confidence` [N] in [0, 1].
+ * In training form BatchNormalization and Dropout are still nodes; in inference form they are folded away.
+ */
+export interface Head {
+  readonly exit: PlannedExit;
+  readonly kind: HeadKind;
+  readonly graph: Graph;
+  /** MACs a sample, in inference form. */
+  readonly macs: number;
+}
