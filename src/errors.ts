@@ -57,6 +57,72 @@ export const passBrokeInvariant = (pass: string, problem: string) =>
 
 // --- parser ---
 
+export const notAnOnnxFile = (problem: string, hint = 'Give a model saved by `onnx.save` or an exporter.') =>
+  new OfframpError('not-an-onnx-file', `this is not an ONNX model: ${problem}`, hint);
+
+export const truncatedFile = () =>
+  new OfframpError(
+    'truncated-file',
+    'the ONNX model ends in the middle of a field',
+    'The file is incomplete: download or export it again.',
+  );
+
+export const malformedFile = (where: string, problem: string) =>
+  new OfframpError(
+    'malformed-file',
+    `${problem} (${where})`,
+    'The file is damaged: download or export it again.',
+  );
+
+export const malformedTensor = (name: string, problem: string) =>
+  new OfframpError(
+    'malformed-tensor',
+    `tensor ${name || '(unnamed)'}: ${problem}`,
+    'Check the model with `onnx.checker` or re-export it.',
+  );
+
+export const nestedTooDeeply = (limit: number) =>
+  new OfframpError(
+    'nested-too-deeply',
+    `graphs lie more than ${limit} deep in one another`,
+    'No protobuf reader accepts such a model: flatten its If and Loop nodes.',
+  );
+
+export const modelTooLarge = (sizeBytes: number) =>
+  new OfframpError(
+    'model-too-large',
+    `the model takes ${sizeBytes} bytes, more than protobuf's 2 GiB`,
+    'Save the original with external data: its weights then stay out of the model file.',
+  );
+
+export const unreadableModel = (path: string, reason: string) =>
+  new OfframpError(
+    'unreadable-model',
+    `cannot read the model ${path}: ${reason}`,
+    'Check the path and that the file may be read.',
+  );
+
+export const externalDataMissing = (tensor: string, location: string) =>
+  new OfframpError(
+    'external-data-missing',
+    `the data of tensor ${tensor} should be in the file "${location}", which is not there`,
+    'Put the external data file beside the model, where the exporter wrote it.',
+  );
+
+export const externalDataOutside = (tensor: string, location: string) =>
+  new OfframpError(
+    'external-data-outside',
+    `the data of tensor ${tensor} are in "${location}", outside of the model's folder`,
+    'Put the file beside the model and save the model with a relative location.',
+  );
+
+export const externalDataTooShort = (tensor: string, location: string, needed: number, found: number) =>
+  new OfframpError(
+    'external-data-too-short',
+    `the data of tensor ${tensor} end at byte ${needed} of "${location}", which has ${found}`,
+    'The file is incomplete or belongs to another model: download or export both again.',
+  );
+
 // --- ort ---
 
 export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unknown) =>
@@ -69,12 +135,396 @@ export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unk
 
 // --- data ---
 
+const shown = (dims: readonly number[]) => `[${dims.join(', ')}]`;
+
+const DATA_FORMATS =
+  'Give an image folder (<path>/<class>/<picture>), an IDX file (*-images-idx3-ubyte[.gz]), an .npz with arrays x and y, or a folder or prefix with x.npy and y.npy.';
+
+export const dataNotFound = (path: string) =>
+  new OfframpError('data-not-found', `there is no data at ${path}`, DATA_FORMATS);
+
+export const unknownDataFormat = (path: string, problem: string) =>
+  new OfframpError('unknown-data-format', `${path}: ${problem}`, DATA_FORMATS);
+
+export const emptyDataset = (path: string) =>
+  new OfframpError('empty-dataset', `${path} holds no samples`, DATA_FORMATS);
+
+export const badDataFile = (file: string, problem: string, hint = 'Is the file complete? Write it again.') =>
+  new OfframpError('bad-data-file', `${file}: ${problem}`, hint);
+
+export const labelsFileMissing = (images: string, expected: string) =>
+  new OfframpError(
+    'labels-file-missing',
+    `${images} has no labels beside it: expected ${expected}`,
+    'Put the labels file there.',
+  );
+
+export const arraysMissing = (file: string, expected: string, found: readonly string[]) =>
+  new OfframpError(
+    'arrays-missing',
+    `${file} lacks ${expected}; it has ${found.join(', ') || 'no arrays'}`,
+    'Save the samples with `np.savez(file, x=..., y=...)`.',
+  );
+
+export const ambiguousArrays = (file: string) =>
+  new OfframpError(
+    'ambiguous-arrays',
+    `${file} has both x_train and x_test`,
+    `Say which: \`${file}#train\` or \`${file}#test\`.`,
+  );
+
+export const labelCountMismatch = (file: string, labels: number, samples: number) =>
+  new OfframpError(
+    'label-count-mismatch',
+    `${file} has ${labels} labels for ${samples} samples`,
+    'Labels and samples must correspond one to one.',
+  );
+
+export const badLabels = (file: string, problem: string) =>
+  new OfframpError(
+    'bad-labels',
+    `${file}: ${problem}`,
+    'Labels are class indices, [N], whole numbers; of one-hot rows take the argmax.',
+  );
+
+export const labelOutOfRange = (path: string, sample: number, label: number, classes: number | undefined) =>
+  new OfframpError(
+    'label-out-of-range',
+    `${path}: sample ${sample} has label ${label}${classes === undefined ? '' : `, but the model has ${classes} classes (0 to ${classes - 1})`}`,
+    'Is this the data of this model? Labels count from 0.',
+  );
+
+export const tooManyClasses = (path: string, folders: number, classes: number) =>
+  new OfframpError(
+    'too-many-classes',
+    `${path} has ${folders} class folders, but the model has ${classes} classes`,
+    'Give the folder whose subfolders are the classes of this model.',
+  );
+
+export const sampleShapeMismatch = (
+  path: string,
+  sample: readonly number[],
+  input: string,
+  dims: readonly number[],
+) =>
+  new OfframpError(
+    'sample-shape-mismatch',
+    `${path}: samples are ${shown(sample)}, but the model's input ${input} takes ${shown(dims)}`,
+    'Save the samples in the shape of the input, or say --layout if its axes were misread.',
+  );
+
+export const notAnImageInput = (path: string, input: string, dims: readonly number[]) =>
+  new OfframpError(
+    'not-an-image-input',
+    `${path} is an image folder, but the model's input ${input} ${shown(dims)} is no picture of 1 or 3 channels`,
+    'Say --layout if its axes were misread; else save the samples as x.npy and y.npy in the shape of the input.',
+  );
+
+export const wrongImageSize = (
+  file: string,
+  size: { width: number; height: number },
+  expected: { width: number; height: number },
+) =>
+  new OfframpError(
+    'wrong-image-size',
+    `${file} is ${size.width}×${size.height} pixels, but the model takes ${expected.width}×${expected.height}`,
+    'Say how to fit it: --resize stretch, cover or contain.',
+  );
+
+export const unreadableImage = (file: string, reason: string, cause?: unknown) =>
+  new OfframpError(
+    'unreadable-image',
+    `${file} could not be read as a picture: ${reason}`,
+    'Remove or replace it, or leave such files out with --skip-bad.',
+    { cause },
+  );
+
+export const ambiguousLayout = (input: string, dims: readonly number[]) =>
+  new OfframpError(
+    'ambiguous-layout',
+    `input ${input} ${shown(dims)} may be [C, H, W] or [H, W, C]`,
+    'Say which: --layout NCHW or --layout NHWC.',
+  );
+
+export const badPreprocessing = (problem: string, hint = 'Check --scale, --mean, --std and --channels.') =>
+  new OfframpError('bad-preprocessing', problem, hint);
+
+export const viewNeedsImage = (path: string) =>
+  new OfframpError(
+    'view-needs-image',
+    `${path}: samples have no height and width to mirror or shift`,
+    'Turn augmentation off.',
+  );
+
+export const badFractions = (problem: string) =>
+  new OfframpError('bad-fractions', problem, 'Fractions are above 0 and add up to at most 1.');
+
+export const diskFull = (folder: string, neededBytes?: number) =>
+  new OfframpError(
+    'disk-full',
+    `no space left in ${folder}${neededBytes === undefined ? '' : ` (${Math.ceil(neededBytes / 2 ** 20)} MiB needed)`}`,
+    'Free some, or put the cache elsewhere with --cache.',
+  );
+
+export const cacheUnwritable = (folder: string, reason: string, cause?: unknown) =>
+  new OfframpError(
+    'cache-unwritable',
+    `cannot write to ${folder}: ${reason}`,
+    'Put the cache elsewhere with --cache.',
+    { cause },
+  );
+
+export const cacheDamaged = (folder: string) =>
+  new OfframpError(
+    'cache-damaged',
+    `records in ${folder} are incomplete`,
+    'Delete that folder; it is made anew.',
+  );
+
 // --- plan ---
+
+export const severalInputs = (names: readonly string[]) =>
+  new OfframpError(
+    'several-inputs',
+    `the model takes ${names.length} inputs (${names.join(', ') || 'none that depend on the sample'}); data files fill one`,
+    'Wrap the model so that one input carries the sample.',
+  );
+
+export const unknownInputDim = (input: string, dim: string, axis: number) =>
+  new OfframpError(
+    'unknown-input-dim',
+    `input ${input}: the size of axis ${axis} (${dim}) is not in the model`,
+    `Give it: --dim ${dim}=SIZE.`,
+  );
+
+export const fixedBatchTooLarge = (input: string, batch: number) =>
+  new OfframpError(
+    'fixed-batch',
+    `input ${input}: the batch size is fixed at ${batch}`,
+    'Export the model with a dynamic batch axis, or with batch size 1.',
+  );
+
+export const unsupportedInputType = (input: string, dataType: string) =>
+  new OfframpError(
+    'unsupported-input-type',
+    `input ${input}: elements of type ${dataType} are not supported`,
+    'Supported are float, double, float16, int64, int32, uint8, int8 and bool.',
+  );
+
+export const samplesNotIndependent = (output: string, moved: number) =>
+  new OfframpError(
+    'samples-not-independent',
+    `output ${output}: a sample's scores change with the batch around it (by ${moved.toPrecision(2)} of the largest)`,
+    'Early exits regroup a batch, so the model must treat samples independently; is a BatchNormalization in training mode?',
+  );
+
+export const noClassScores = (outputs: readonly string[]) =>
+  new OfframpError(
+    'no-class-scores',
+    `no output is a float [N, classes]; found ${outputs.join('; ') || 'none'}`,
+    'Offramp needs a classifier: one float score per class and sample. Export the scores as an output.',
+  );
+
+export const ambiguousOutput = (outputs: readonly string[]) =>
+  new OfframpError(
+    'ambiguous-output',
+    `several outputs carry class scores: ${outputs.join(', ')}`,
+    `Choose one: --output ${outputs[0]}.`,
+  );
+
+export const unknownOutput = (output: string, outputs: readonly string[]) =>
+  new OfframpError('unknown-output', `the model has no output ${output}`, `It has ${outputs.join(', ')}.`);
+
+export const unknownTap = (value: string, reason: string, near: readonly string[]) =>
+  new OfframpError(
+    'unknown-tap',
+    `no exit can be placed at ${value}: ${reason}`,
+    near.length ? `Possible taps: ${near.join(', ')}.` : 'See `offramp inspect` for possible taps.',
+  );
+
+export const noTaps = (rejected: number) =>
+  new OfframpError(
+    'no-taps',
+    `the model has no place for an exit (${rejected} values were looked at)`,
+    'See `offramp inspect` for the reason at each value. Not every model gains from early exits.',
+  );
+
+export const exitsDoNotFit = (asked: number, placed: number, rule: string) =>
+  new OfframpError(
+    'exits-do-not-fit',
+    `${asked} exits were asked for, but placement ${rule} finds room for ${placed}`,
+    `Ask for --exits ${placed} or fewer, or name the taps with --taps.`,
+  );
+
+export const opsetTooOld = (opset: number) =>
+  new OfframpError(
+    'opset-too-old',
+    `the model's opset is ${opset}; exits inside a batch need 11 or more (ScatterND, GatherND)`,
+    'Re-export it, or raise it: python -m onnxruntime.tools.update_onnx_opset --opset 13 in.onnx out.onnx.',
+  );
+
+export const nameTaken = (name: string) =>
+  new OfframpError(
+    'name-taken',
+    `the model already has a value named ${name}`,
+    `Offramp needs that name: rename it.`,
+  );
+
+export const otherOutputs = (names: readonly string[], output: string) =>
+  new OfframpError(
+    'other-outputs',
+    `outputs ${names.join(', ')} are not computed by samples that leave early`,
+    `Drop them with --output ${output}, if nobody needs them.`,
+  );
 
 // --- train ---
 
+export const noShapeRule = (opType: string, node: string) =>
+  new OfframpError(
+    'no-shape-rule',
+    `no shape rule for op ${opType} (node "${node}")`,
+    'Heads and losses may use the ops listed in src/graph/infer.ts; add a rule there for another.',
+  );
+
+export const shapeNotStatic = (value: string) =>
+  new OfframpError(
+    'shape-not-static',
+    `the shape or content of value ${value} is not known beforehand`,
+    'Bind symbolic dims to numbers first (bindDims), and keep shapes, axes and indices constant.',
+  );
+
+export const shapeMismatch = (where: string, shapes: readonly (readonly number[])[]) =>
+  new OfframpError(
+    'shape-mismatch',
+    `shapes ${shapes.map((s) => `[${s.join(', ')}]`).join(' and ')} do not fit together (node "${where}")`,
+    'The graph is not valid at these dims.',
+  );
+
+export const noGradientRule = (opType: string, node: string, input?: string) =>
+  new OfframpError(
+    'no-gradient-rule',
+    `no gradient rule for op ${opType} (node "${node}")${input ? ` with respect to its input ${input}` : ''}`,
+    'Trainable graphs may use the ops listed in src/passes/vjps.ts; put an Identity named stop_gradient… before this one, or add a rule.',
+  );
+
+export const lossNotScalar = (loss: string, fact: string) =>
+  new OfframpError(
+    'loss-not-scalar',
+    `cannot differentiate ${loss}: it is ${fact}, not one float`,
+    'Reduce it to one element (ReduceMean) first.',
+  );
+
+export const noPathToLoss = (name: string, loss: string) =>
+  new OfframpError(
+    'no-path-to-loss',
+    `${loss} does not depend on ${name} in a differentiable way`,
+    'Leave it out of the trained parameters, or check where the gradient stops.',
+  );
+
+export const notAParameter = (name: string, why: string) =>
+  new OfframpError(
+    'not-a-parameter',
+    `${name} cannot be trained: ${why}`,
+    'Name float initializers of the head.',
+  );
+
+export const cannotHead = (kind: string, dims: readonly number[]) =>
+  new OfframpError(
+    'cannot-head',
+    `a ${kind} head takes [F], [L, D] or [C, H, W] a sample, not [${dims.join(', ')}]`,
+    'Place the exit at another tap: `offramp inspect` lists them with their shapes.',
+  );
+
+export const trainingDiverged = (exit: string, step: number, learningRate: number) =>
+  new OfframpError(
+    'training-diverged',
+    `the loss of ${exit} became NaN or infinite at step ${step} (learning rate ${learningRate})`,
+    'Lower --learning-rate, or check the data for NaN (a wrong --scale or --std, say).',
+  );
+
 // --- calibrate ---
+
+export const wrongThresholdCount = (got: number, exits: number) =>
+  new OfframpError(
+    'wrong-threshold-count',
+    `${got} thresholds for ${exits} exits`,
+    'Give one threshold per exit; 1 closes an exit.',
+  );
+
+export const budgetUnreachable = (budget: number, cheapest: number) =>
+  new OfframpError(
+    'budget-unreachable',
+    `no operating point costs ${budget} of the original or less; the cheapest costs ${cheapest.toFixed(3)}`,
+    'Ask for a larger budget, or add an earlier exit or cheaper heads.',
+  );
 
 // --- emit ---
 
+export const invalidManifest = (where: string, problem: string) =>
+  new OfframpError(
+    'invalid-manifest',
+    `manifest: ${where} ${problem}`,
+    'Compile the model again, or compare the manifest with schema/manifest.schema.json.',
+  );
+
+export const manifestVersionUnknown = (version: number) =>
+  new OfframpError(
+    'manifest-version-unknown',
+    `the manifest has schemaVersion ${version}; this Offramp reads version 1`,
+    'Use the Offramp version that wrote it, or compile the model again.',
+  );
+
+export const outputNotEmpty = (folder: string) =>
+  new OfframpError(
+    'output-not-empty',
+    `the output folder ${folder} is not empty`,
+    'Choose another --out, or pass --force to replace the files that Offramp wrote there.',
+  );
+
+export const outputFailed = (folder: string, reason: string, cause: unknown) =>
+  new OfframpError(
+    'output-failed',
+    `could not write ${folder}: ${reason}`,
+    'Check that the folder above it exists and may be written; what was there before is untouched.',
+    { cause },
+  );
+
+export const badClassName = (name: string) =>
+  new OfframpError(
+    'bad-class-name',
+    `"${name}" cannot be the name of the generated class`,
+    'Give an identifier that starts with an upper-case letter and is not a global or a name the package uses itself.',
+  );
+
 // --- cli ---
+
+export const notAPackage = (folder: string) =>
+  new OfframpError(
+    'not-a-package',
+    `${folder} holds no manifest.json`,
+    'Give the folder that `offramp compile --out` wrote.',
+  );
+
+export const badLabelsFile = (path: string, problem: string, classes: number) =>
+  new OfframpError(
+    'bad-labels',
+    `labels file ${path}: ${problem}`,
+    `Write ${classes} class names, one a line.`,
+  );
+
+export const unknownPoint = (name: string, names: readonly string[]) =>
+  new OfframpError(
+    'unknown-operating-point',
+    `there is no operating point ${name}`,
+    `There are ${names.join(', ')}.`,
+  );
+
+export const badOption = (option: string, value: string, expected: string) =>
+  new OfframpError('bad-option', `${option} ${value} is not valid`, `Give ${expected}.`);
+
+export const emittedModelDiffers = (problem: string) =>
+  new OfframpError(
+    'emitted-model-differs',
+    `the emitted model does not do what heads and policy do by hand: ${problem}`,
+    'Nothing was written. This is a bug in Offramp or in ONNX Runtime: please report it with the model.',
+  );

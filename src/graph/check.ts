@@ -14,7 +14,7 @@ export function checkGraph(graph: Graph, outer: ReadonlySet<string> = new Set())
   for (const input of graph.inputs) define(input.name, `input of graph ${graph.name}`);
   const inputs = new Set(graph.inputs.map((v) => v.name));
   for (const tensor of [...graph.initializers, ...graph.sparseInitializers]) {
-    if (!inputs.has(tensor.name)) define(tensor.name, `initializer of graph ${graph.name}`);
+    if (!inputs.delete(tensor.name)) define(tensor.name, `initializer of graph ${graph.name}`);
   }
   const made = new Set(graph.nodes.flatMap((n) => n.outputs));
   graph.nodes.forEach((node, i) => {

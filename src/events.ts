@@ -1,0 +1,18 @@
+/** How long-running work tells what it is doing, and learns that it should stop. */
+export interface Events {
+  readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
+  /** Something the user should know, a sentence. */
+  readonly onNote?: ((note: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ProgressEvent {
+  /** What is being done, e.g. `training`. */
+  readonly phase: string;
+  readonly done: number;
+  readonly total: number;
+  /** What is counted, e.g. `samples`. */
+  readonly unit: string;
+  /** Something worth seeing beside the bar, e.g. the loss. */
+  readonly note?: string;
+}
