@@ -1,9 +1,12 @@
 /** The one door to onnxruntime-node: sessions with the options Offramp measures with, and coded errors. */
 import { availableParallelism } from 'node:os';
 import * as ort from 'onnxruntime-node';
-import { messageOf, sessionFailed } from './errors.ts';
+import { messageOf, sessionFailed, unsupportedInputType } from './errors.ts';
 import type { DataType, Model } from './graph/types.ts';
 import { serializeModel } from './parser/index.ts';
+
+/** Version of the ONNX Runtime that everything runs on. */
+export const ONNXRUNTIME_VERSION: string = ort.env.versions.node ?? ort.env.versions.common;
 
 export const { Tensor } = ort;
 export type Tensor = ort.Tensor;
@@ -13,6 +16,8 @@ export type Outputs = Readonly<Record<string, ort.Tensor>>;
 export interface SessionOptions {
   /** Threads inside an op; all cores by default. */
   readonly threads?: number;
+  /** Ops that may run at a time, each on one thread, instead of one op on all threads: for graphs of independent parts. */
+  readonly parallelOps?: number;
   /** ONNX Runtime's execution provider; `cpu` by default. */
   readonly provider?: string;
   /** `disabled` keeps every value of the graph observable. */
@@ -33,13 +38,15 @@ export function toOrtOptions(options: SessionOptions): ort.InferenceSession.Sess
   const folder = options.externalDataFolder;
   return {
     executionProviders: [options.provider ?? 'cpu'],
-    intraOpNumThreads: options.threads ?? availableParallelism(),
-    interOpNumThreads: 1,
+    intraOpNumThreads: options.parallelOps ? 1 : (options.threads ?? availableParallelism()),
+    interOpNumThreads: options.parallelOps ?? 1,
+    executionMode: options.parallelOps ? 'parallel' : 'sequential',
     graphOptimizationLevel: options.optimization ?? 'all',
     logSeverityLevel: 3,
     extra: {
       session: {
         intra_op: { allow_spinning: options.spinning ? '1' : '0' },
+        inter_op: { allow_spinning: options.spinning ? '1' : '0' },
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
       },
     },
@@ -97,5 +104,27 @@ export async function withSession<T>(
     return await use(session);
   } finally {
     await session.release();
+  }
+}
+
+/** A tensor of `dataType` that holds float32 `values`, converted. float16 is not: ONNX Runtime in Node 20 has no array for it. */
+export function tensorOf(dataType: DataType, values: Float32Array, dims: readonly number[]): Tensor {
+  switch (dataType) {
+    case 'float':
+      return new Tensor('float32', values, dims);
+    case 'double':
+      return new Tensor('float64', Float64Array.from(values), dims);
+    case 'int64':
+      return new Tensor(
+        'int64',
+        BigInt64Array.from(values, (v) => BigInt(Math.round(v))),
+        dims,
+      );
+    case 'int32':
+      return new Tensor('int32', Int32Array.from(values), dims);
+    case 'uint8':
+      return new Tensor('uint8', Uint8Array.from(values), dims);
+    default:
+      throw unsupportedInputType('input', dataType);
   }
 }

@@ -55,6 +55,8 @@ export interface PlannedExit {
   /** `exit_1`, `exit_2`, … in the order samples meet them. */
   readonly id: string;
   readonly tap: Tap;
+  /** MACs a sample of all the backbone that has run when this exit is reached, for earlier exits' taps included. */
+  readonly prefixMacs: number;
 }
 
 export interface ExitPlan {

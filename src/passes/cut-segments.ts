@@ -1,0 +1,102 @@
+/** Analysis: which part of the backbone runs before each exit, and what has to be carried across. */
+import type { Node } from '../graph/types.ts';
+import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
+import type { TypedModel } from './exits.ts';
+
+export interface Cut {
+  /** [K + 1]: nodes that exit k needs and no earlier exit did; the last ones lead to the logits. In graph order. */
+  readonly segments: readonly (readonly Node[])[];
+  /** Nodes behind the logits, which run once, for all samples. */
+  readonly suffix: readonly Node[];
+  /** Per initializer: the one segment that reads it, or 0 when the main graph or several do. */
+  readonly homeOf: ReadonlyMap<string, number>;
+  /** [K]: sample-dependent values that exist at exit k and are read behind it. */
+  readonly liveAfter: readonly (readonly string[])[];
+  /** Outputs that a sample which leaves early has not computed. */
+  readonly lostOutputs: readonly string[];
+}
+
+/** Cuts `typed` at `taps`, given in the order samples meet them. */
+export function cutSegments(typed: TypedModel, taps: readonly string[]): Cut {
+  const { graph } = typed.model;
+  const sampled = dependents(graph, typed.sampleInputs);
+  const path = ancestors(graph, [typed.logits]);
+  const outputs = graph.outputs.map((v) => v.name);
+  const wanted = ancestors(graph, outputs);
+  const suffix = graph.nodes.filter((n) => wanted.has(n) && !path.has(n));
+  const suffixConstants = ancestors(
+    graph,
+    suffix.flatMap(nodeReads).filter((name) => !sampled.has(name)),
+  );
+  const placed = new Set<Node>();
+  const segments = [...taps, typed.logits].map((goal, k) => {
+    const needed = ancestors(graph, [goal]);
+    const nodes = graph.nodes.filter(
+      (n) => (needed.has(n) || (k === 0 && suffixConstants.has(n))) && !placed.has(n),
+    );
+    for (const node of nodes) placed.add(node);
+    return nodes;
+  });
+  return {
+    segments,
+    suffix,
+    homeOf: initializerHomes(typed, segments, suffix),
+    liveAfter: taps.map((_, k) => liveAfter(typed, sampled, segments, taps, k)),
+    lostOutputs: outputs.filter((name) => isLost(typed, sampled, segments, name)),
+  };
+}
+
+function initializerHomes(
+  typed: TypedModel,
+  segments: Cut['segments'],
+  suffix: readonly Node[],
+): Map<string, number> {
+  const { graph } = typed.model;
+  const { initializer } = indexGraph(graph);
+  const homes = new Map<string, number>();
+  [...segments, suffix].forEach((nodes, i) => {
+    const segment = nodes === suffix ? 0 : i;
+    for (const name of nodes.flatMap(nodeReads)) {
+      if (initializer.has(name)) homes.set(name, (homes.get(name) ?? segment) === segment ? segment : 0);
+    }
+  });
+  for (const { name } of graph.outputs) if (homes.has(name)) homes.set(name, 0);
+  return homes;
+}
+
+function liveAfter(
+  typed: TypedModel,
+  sampled: ReadonlySet<string>,
+  segments: Cut['segments'],
+  taps: readonly string[],
+  k: number,
+): string[] {
+  const { producer } = indexGraph(typed.model.graph);
+  const later = new Set(segments.slice(k + 1).flat());
+  const read = new Set([...[...later].flatMap(nodeReads), ...taps.slice(k + 1)]);
+  return [...read].filter((name) => {
+    const maker = producer.get(name);
+    return sampled.has(name) && (!maker || !later.has(maker));
+  });
+}
+
+/** Whether `output` depends on a node inside a branch other than through the logits. */
+function isLost(
+  typed: TypedModel,
+  sampled: ReadonlySet<string>,
+  segments: Cut['segments'],
+  output: string,
+): boolean {
+  const { producer } = indexGraph(typed.model.graph);
+  const inBranch = new Set(segments.slice(1).flat());
+  const seen = new Set([typed.logits]);
+  for (const stack = [output]; stack.length > 0; ) {
+    const value = stack.pop()!;
+    const maker = producer.get(value);
+    if (seen.has(value) || !maker) continue;
+    seen.add(value);
+    if (inBranch.has(maker) && sampled.has(value)) return true;
+    stack.push(...nodeReads(maker));
+  }
+  return false;
+}

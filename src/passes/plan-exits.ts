@@ -1,0 +1,189 @@
+/** Where exits can go, what each place costs, and what was turned down and why. */
+import { exitsDoNotFit, noTaps, unknownTap } from '../errors.ts';
+import { elementBytes, elementCount } from '../graph/tensor.ts';
+import type { Graph, Node } from '../graph/types.ts';
+import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
+import { nodeMacs } from './count-macs.ts';
+import type { ExitPlan, Fact, PlannedExit, RejectedTap, Tap, TypedModel } from './exits.ts';
+
+export const PLACEMENTS = ['spread', 'linear', 'pareto', 'fine', 'gold'] as const;
+export type Placement = (typeof PLACEMENTS)[number];
+
+/**
+ * Share of the model's cost at which exit `i` of `count` (from 0) is wanted.
+ * Ours: spread, even steps from 0.2 to 0.68 (earlier heads know little, later ones save little).
+ * Lahiany & Aperstein 2022 (PTEENet), as in their code: linear (i+1)/(N+1), pareto 1 − 0.8^(i+1),
+ * fine 1 − 0.95^(i+1), gold 1.618^(i−N).
+ */
+export const PLACEMENT_TARGET: Record<Placement, (i: number, count: number) => number> = {
+  spread: (i, count) => 0.2 + (count > 1 ? (0.48 * i) / (count - 1) : 0.2),
+  linear: (i, count) => (i + 1) / (count + 1),
+  pareto: (i) => 1 - 0.8 ** (i + 1),
+  fine: (i) => 1 - 0.95 ** (i + 1),
+  gold: (i, count) => 1.618 ** (i - count),
+};
+
+/** Beyond this share of the cost an exit has nothing left to save. */
+const LATEST_TAP = 0.9;
+
+/** Each exit costs time even when nobody leaves there; a fourth brought nothing on ResNet-56 (bench/README.md). */
+const DEFAULT_EXITS = 3;
+
+export interface PlanOptions {
+  readonly placement?: Placement;
+  /** How many exits; by default as many of three as fit. */
+  readonly exits?: number | undefined;
+  /** Explicit taps by value name, instead of placement. */
+  readonly taps?: readonly string[] | undefined;
+}
+
+/** Analysis: every tap of `typed` and the exits that `options` choose among them. */
+export function planExits(typed: TypedModel, options: PlanOptions = {}): ExitPlan {
+  const { cost, totalMacs, notCounted } = countCosts(typed);
+  const { taps, rejected } = findTaps(typed, cost, totalMacs);
+  const chosen = options.taps
+    ? options.taps.map((name) => explicitTap(name, taps, rejected))
+    : placeTaps(taps, rejected, options.placement ?? 'spread', options.exits);
+  const inOrder = [...new Set(chosen)].sort((a, b) => a.prefixMacs - b.prefixMacs);
+  const run = new Set<Node>();
+  const exits: PlannedExit[] = inOrder.map((tap, i) => {
+    for (const node of ancestors(typed.model.graph, [tap.value])) run.add(node);
+    return { id: `exit_${i + 1}`, tap, prefixMacs: cost(run) };
+  });
+  return { typed, taps, rejected, exits, totalMacs, notCounted };
+}
+
+/** The last tap of each cost level: taps of equal prefix cost differ only by light ops, and the least live data wins. */
+function bestPerCost(taps: readonly Tap[]): Tap[] {
+  const best = new Map<number, Tap>();
+  for (const tap of taps) {
+    const rival = best.get(tap.prefixMacs);
+    if (!rival || tap.liveBytes <= rival.liveBytes) best.set(tap.prefixMacs, tap);
+  }
+  return [...best.values()].sort((a, b) => a.prefixMacs - b.prefixMacs);
+}
+
+/** A tap is a clean cut when nothing else has to be carried along; only if there are none do wider cuts count. */
+function placeTaps(
+  taps: readonly Tap[],
+  rejected: readonly RejectedTap[],
+  rule: Placement,
+  asked?: number,
+): Tap[] {
+  const usable = taps.filter((t) => t.relativeCost <= LATEST_TAP && t.prefixMacs > 0);
+  const clean = usable.filter((t) => t.live.length === 1);
+  const candidates = bestPerCost(clean.length > 0 ? clean : usable);
+  const count = asked ?? Math.min(DEFAULT_EXITS, candidates.length);
+  const placed: Tap[] = [];
+  for (const tap of candidates) {
+    if (placed.length < count && tap.relativeCost >= PLACEMENT_TARGET[rule](placed.length, count))
+      placed.push(tap);
+  }
+  if (placed.length === 0 && candidates.length > 0) placed.push(candidates.at(-1)!);
+  if (placed.length === 0) throw noTaps(taps.length + rejected.length);
+  if (asked !== undefined && placed.length < asked) throw exitsDoNotFit(asked, placed.length, rule);
+  return placed;
+}
+
+function explicitTap(name: string, taps: readonly Tap[], rejected: readonly RejectedTap[]): Tap {
+  const tap = taps.find((t) => t.value === name);
+  if (tap) return tap;
+  const reason =
+    rejected.find((r) => r.value === name)?.reason ?? 'there is no such value between input and logits';
+  throw unknownTap(
+    name,
+    reason,
+    bestPerCost(taps.filter((t) => t.live.length === 1))
+      .slice(0, 8)
+      .map((t) => t.value),
+  );
+}
+
+type Cost = (nodes: Iterable<Node>) => number;
+
+/** MACs a sample of any set of nodes, and of the whole way to the logits. */
+function countCosts(typed: TypedModel): { cost: Cost } & Pick<ExitPlan, 'totalMacs' | 'notCounted'> {
+  const { graph } = typed.model;
+  const sampled = dependents(graph, typed.sampleInputs);
+  const path = ancestors(graph, [typed.logits]);
+  const macs = new Map<Node, number>();
+  const notCounted: Record<string, number> = {};
+  for (const node of path) {
+    if (!node.outputs.some((o) => sampled.has(o))) continue;
+    const count = nodeMacs(node, (value) => typed.facts.get(value)?.dims);
+    macs.set(node, count ?? 0);
+    if (count === undefined) notCounted[node.opType] = (notCounted[node.opType] ?? 0) + 1;
+  }
+  const cost: Cost = (nodes) => [...nodes].reduce((sum, node) => sum + (macs.get(node) ?? 0), 0);
+  return { cost, totalMacs: cost(path), notCounted };
+}
+
+function findTaps(typed: TypedModel, cost: Cost, totalMacs: number): Pick<ExitPlan, 'taps' | 'rejected'> {
+  const { graph } = typed.model;
+  const sampled = dependents(graph, typed.sampleInputs);
+  const path = ancestors(graph, [typed.logits]);
+  const taps: Tap[] = [];
+  const rejected: RejectedTap[] = [];
+  for (const node of graph.nodes) {
+    if (!path.has(node)) continue;
+    for (const value of node.outputs) {
+      if (value === '' || value === typed.logits || !sampled.has(value)) continue;
+      const prefix = ancestors(graph, [value]);
+      const prefixMacs = cost(prefix);
+      const relativeCost = totalMacs > 0 ? prefixMacs / totalMacs : 0;
+      const live = liveValues(graph, prefix, sampled);
+      const reason =
+        whyNot(typed.facts.get(value)) ??
+        (typed.batch === 'dynamic' ? whyNotLive(live, typed.facts) : undefined);
+      if (reason) {
+        rejected.push({ value, relativeCost, reason });
+        continue;
+      }
+      const liveBytes = live.reduce((sum, name) => sum + factBytes(typed.facts.get(name)), 0);
+      const dims = typed.facts.get(value)!.dims.slice(1);
+      taps.push({ value, dims, prefixMacs, relativeCost, live, liveBytes });
+    }
+  }
+  return { taps, rejected };
+}
+
+/** Sample-dependent values made inside `prefix`, or inputs, that nodes outside it still read. */
+export function liveValues(graph: Graph, prefix: ReadonlySet<Node>, sampled: ReadonlySet<string>): string[] {
+  const { producer } = indexGraph(graph);
+  const live = new Set<string>();
+  for (const node of graph.nodes) {
+    if (prefix.has(node)) continue;
+    for (const name of nodeReads(node)) {
+      const maker = producer.get(name);
+      if (sampled.has(name) && (maker === undefined || prefix.has(maker))) live.add(name);
+    }
+  }
+  for (const { name } of graph.outputs) {
+    const maker = producer.get(name);
+    if (maker && prefix.has(maker) && sampled.has(name)) live.add(name);
+  }
+  return [...live];
+}
+
+const factBytes = (fact: Fact | undefined) =>
+  fact ? elementCount(fact.dims) * (elementBytes(fact.dataType) ?? 1) : 0;
+
+function whyNot(fact: Fact | undefined): string | undefined {
+  if (!fact) return 'it is not a tensor';
+  if (fact.dataType !== 'float' && fact.dataType !== 'float16') return `it is ${fact.dataType}, not float`;
+  if (fact.batchTrouble) return fact.batchTrouble;
+  if (fact.batchAxis === undefined) return 'it has no batch axis';
+  if (fact.batchAxis !== 0) return `its batch axis is ${fact.batchAxis}, not 0`;
+  if (fact.dims.length < 2 || fact.dims.length > 4) return `it has ${fact.dims.length} axes`;
+  return undefined;
+}
+
+function whyNotLive(live: readonly string[], facts: ReadonlyMap<string, Fact>): string | undefined {
+  for (const name of live) {
+    const fact = facts.get(name);
+    if (!fact) return `${name}, which is needed later, is not a tensor`;
+    if (fact.batchTrouble) return `${name}, which is needed later: ${fact.batchTrouble}`;
+    if (fact.batchAxis === undefined) return `${name}, which is needed later, has no batch axis`;
+  }
+  return undefined;
+}
