@@ -1,0 +1,361 @@
+/**
+ * One graph out of a backbone, its heads and a policy: nested Ifs that really skip computation, sample by sample.
+ *
+ * At exit k, for the M samples still in play: score the head; `leave = score > threshold[k]`; the others' rows of every
+ * live value are gathered, run on in the branch of `If(any continue)`, and scattered back over the head's answers.
+ * NaN compares false and therefore goes on. A threshold of 1 or more closes the exit: its head is not even run.
+ */
+import { nameTaken, opsetTooOld, otherOutputs } from '../errors.ts';
+import { GraphBuilder, makeValue } from '../graph/builder.ts';
+import { inlineGraph } from '../graph/inline.ts';
+import { prune } from '../graph/prune.ts';
+import { renameNode } from '../graph/rename.ts';
+import { int64Tensor } from '../graph/tensor.ts';
+import type { DataType, Graph, Model, Node, Tensor } from '../graph/types.ts';
+import { opsetOf } from '../graph/types.ts';
+import { allNames, indexGraph, nodeReads } from '../graph/walk.ts';
+import { type Cut, cutSegments } from './cut-segments.ts';
+import { enterBlockedLayout } from './enter-blocked-layout.ts';
+import type { Head, TypedModel } from './exits.ts';
+import { runPasses } from './pass.ts';
+import type { PolicyName } from './policy-scores.ts';
+import { scoreNodes } from './policy-scores.ts';
+
+export const THRESHOLDS = 'thresholds';
+export const EXIT_INDEX = 'exit_index';
+export const EXIT_CONFIDENCE = 'exit_confidence';
+
+export interface LowerOptions {
+  readonly policy: PolicyName;
+  /** Thresholds built into the model instead of the `thresholds` input; a closed exit then vanishes. */
+  readonly baked?: readonly number[] | undefined;
+  /** Drop outputs that an early exit does not compute, instead of refusing. */
+  readonly dropOutputs?: boolean;
+  /** Added to the model's metadata_props. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+interface ExitSlot {
+  readonly head: Head;
+  /** What `exit_index` says. */
+  readonly index: number;
+  readonly threshold: number | undefined;
+}
+
+interface Gate {
+  readonly threshold: string;
+  readonly isOpen: string;
+}
+
+/** What a level of nesting hands to the level around it, for the samples it was given. */
+interface Answer {
+  readonly logits: string;
+  readonly index: string;
+  readonly confidence: string;
+}
+
+/** The early-exit model. The original's nodes and weights are the same objects, unless a name they read had to change. */
+export function lowerExits(typed: TypedModel, heads: readonly Head[], options: LowerOptions): Model {
+  return new Lowering(typed, heads, options).run();
+}
+
+/**
+ * Throws what `lowerExits` would for exits at `taps` (`opset-too-old`, `name-taken`, `other-outputs`), so that nobody
+ * trains heads for nothing. Returns the cut.
+ */
+export function checkLowerable(typed: TypedModel, taps: readonly string[], dropOutputs = false): Cut {
+  const opset = opsetOf(typed.model);
+  if (typed.batch === 'dynamic' && opset < 11) throw opsetTooOld(opset);
+  const taken = allNames(typed.model.graph);
+  for (const name of [THRESHOLDS, EXIT_INDEX, EXIT_CONFIDENCE]) if (taken.has(name)) throw nameTaken(name);
+  const cut = cutSegments(typed, taps);
+  if (cut.lostOutputs.length > 0 && !dropOutputs) throw otherOutputs(cut.lostOutputs, typed.output);
+  return cut;
+}
+
+class Lowering {
+  private readonly graph: Graph;
+  private readonly slots: readonly ExitSlot[];
+  private readonly taken: Set<string>;
+  private readonly cut: Cut;
+  private readonly opset: number;
+  /** Per exit, when thresholds are an input: its threshold [1], and whether it is open [1]. */
+  private gates: readonly Gate[] = [];
+
+  constructor(
+    private readonly typed: TypedModel,
+    heads: readonly Head[],
+    private readonly options: LowerOptions,
+  ) {
+    this.graph = typed.model.graph;
+    this.opset = opsetOf(typed.model);
+    this.taken = allNames(this.graph);
+    const all = heads.map((head, index) => ({ head, index, threshold: options.baked?.[index] }));
+    this.slots = all.filter((slot) => slot.threshold === undefined || slot.threshold < 1);
+    const taps = this.slots.map((slot) => slot.head.exit.tap.value);
+    this.cut = checkLowerable(typed, taps, options.dropOutputs);
+  }
+
+  run(): Model {
+    const { model } = this.typed;
+    const main = new GraphBuilder('', this.taken);
+    if (!this.options.baked) this.gates = this.openGates(main);
+    this.level(0, main, new Map(), {
+      logits: this.slots.length > 0 ? this.typed.logits : this.fresh(`${this.typed.logits}/unused`),
+      index: EXIT_INDEX,
+      confidence: EXIT_CONFIDENCE,
+    });
+    main.nodes.push(...this.cut.suffix);
+    const batch = this.graph.inputs.find((v) => v.name === this.typed.sampleInputs[0])?.type?.dims?.[0];
+    main.output(EXIT_INDEX, 'int64', [batch]);
+    main.output(EXIT_CONFIDENCE, 'float', [batch]);
+
+    const { initializer } = indexGraph(this.graph);
+    const inMain = new Set(main.nodes.flatMap((n) => n.outputs));
+    const stays = (tensor: Tensor) => this.branchOf(tensor) === undefined;
+    const graph: Graph = {
+      ...this.graph,
+      nodes: main.nodes,
+      initializers: [...this.graph.initializers.filter(stays), ...main.initializers],
+      inputs: [...this.graph.inputs.filter((v) => !initializer.has(v.name)), ...main.inputs],
+      outputs: [...this.graph.outputs.filter((v) => !this.cut.lostOutputs.includes(v.name)), ...main.outputs],
+      valueInfo: this.graph.valueInfo.filter((v) => inMain.has(v.name)),
+    };
+    const metadata = Object.entries(this.options.metadata ?? {}).map(([key, value]) => ({ key, value }));
+    return {
+      ...model,
+      irVersion: Math.max(model.irVersion, model.functionCount > 0 ? 8 : 4),
+      graph: runPasses(graph, [enterBlockedLayout]),
+      metadataProps: [...model.metadataProps, ...metadata],
+    };
+  }
+
+  private fresh(stem: string): string {
+    return new GraphBuilder('', this.taken).fresh(stem);
+  }
+
+  /** The branch that holds `tensor` itself; undefined when it stays in the main graph. */
+  private branchOf(tensor: Tensor): number | undefined {
+    const home = this.cut.homeOf.get(tensor.name) ?? 0;
+    const large = tensor.external !== undefined || tensor.bytes.byteLength > BRANCH_LOCAL_BYTES;
+    return home === 0 || large ? undefined : home;
+  }
+
+  /** Writes segment `k` and everything behind it into `b`; the answers get the names in `as`. */
+  private level(k: number, b: GraphBuilder, names: Map<string, string>, as: Answer): void {
+    const slot = this.slots[k];
+    if (!slot && k > 0) names.set(this.typed.logits, this.fresh(`${this.typed.logits}/full`));
+    this.segment(k, b, names);
+    if (!slot) this.fullPath(b, names.get(this.typed.logits) ?? this.typed.logits, as);
+    else this.exit(k, slot, b, names, as);
+  }
+
+  private segment(k: number, b: GraphBuilder, names: ReadonlyMap<string, string>): void {
+    const { initializer } = indexGraph(this.graph);
+    const local = new Set<Tensor>();
+    for (const node of this.cut.segments[k]!) {
+      const here = new Map(names);
+      for (const name of k > 0 ? nodeReads(node) : []) {
+        const tensor = initializer.get(name);
+        if (!tensor) continue;
+        if (this.branchOf(tensor) === k) local.add(tensor);
+        // ONNX Runtime folds this Concat into a constant of the branch: only those get the blocked layout and prepacking.
+        else if (isWeight(node, name))
+          here.set(name, b.op('Concat', [name], { axis: 0 }, this.fresh(`${name}/branch_${k}`)));
+      }
+      b.nodes.push(renameNode(node, here));
+    }
+    b.initializers.push(...local);
+  }
+
+  /** Nobody left: the original's own logits, the index after the last exit, and the largest class probability. */
+  private fullPath(b: GraphBuilder, logits: string, as: Answer): void {
+    const { classes } = this.typed;
+    if (this.slots.length > 0) b.op('Identity', [logits], {}, as.logits);
+    const flat = this.float(b, b.op('Reshape', [logits, b.int64([-1, classes])]), this.logitsType());
+    scoreNodes('max-prob', b, { logits: flat, confidence: undefined, opset: this.opset }, as.confidence);
+    const index = this.slots.length > 0 ? 0 : this.fullIndex();
+    this.constantRows(b, as.confidence, int64Tensor('value', [1], [index]), as.index);
+  }
+
+  private exit(k: number, slot: ExitSlot, b: GraphBuilder, names: Map<string, string>, as: Answer): void {
+    const tap = names.get(slot.head.exit.tap.value) ?? slot.head.exit.tap.value;
+    const { logits, score } = this.head(k, slot, b, tap);
+    const threshold = slot.threshold === undefined ? this.gates[k]!.threshold : b.float([slot.threshold]);
+    const goOn = b.op('Not', [b.op('Greater', [score, threshold])]);
+    // Exits passed from here on: 0 for those that leave; what the others get is scattered over their 1.
+    const passed = b.op('Cast', [goOn], { to: TYPE_CODE.int64! });
+    const found: Answer = { logits, index: passed, confidence: score };
+
+    const onward = new GraphBuilder('', this.taken);
+    const inner = this.freshAnswer();
+    const outward = this.freshAnswer();
+    const next = this.slots[k + 1]?.index ?? this.fullIndex();
+    const count = (index: string, as: string) =>
+      onward.op('Add', [index, onward.int64([next - slot.index])], {}, as);
+    if (this.typed.batch === 'fixed') {
+      this.level(k + 1, onward, new Map(names), { ...outward, index: inner.index });
+      count(inner.index, outward.index);
+    } else {
+      const rows = onward.op('Transpose', [onward.op('NonZero', [goOn])], { perm: [1, 0] });
+      const kept = new Map(names);
+      for (const value of this.cut.liveAfter[k]!) {
+        const survivors = this.fresh(`${value}/survivors_${k + 1}`);
+        kept.set(value, this.gather(onward, value, names.get(value) ?? value, rows, survivors));
+      }
+      this.level(k + 1, onward, kept, inner);
+      const answers = { ...inner, index: count(inner.index, this.fresh('answer/index')) };
+      for (const part of PARTS) onward.op('ScatterND', [found[part], rows, answers[part]], {}, outward[part]);
+    }
+    const stay = new GraphBuilder('', this.taken);
+    const stayed = this.freshAnswer();
+    for (const part of PARTS) stay.op('Identity', [found[part]], {}, stayed[part]);
+
+    const any = this.typed.batch === 'fixed' ? goOn : this.anyOf(b, passed);
+    b.ops(
+      'If',
+      [any],
+      {
+        then_branch: this.branch(onward, outward, `after_${slot.head.exit.id}`),
+        else_branch: this.branch(stay, stayed, `${slot.head.exit.id}_answers`),
+      },
+      PARTS.map((part) => as[part]),
+    );
+  }
+
+  /** The rows of `value` (called `here`) that `rows` [S, 1] name, along its batch axis. */
+  private gather(b: GraphBuilder, value: string, here: string, rows: string, as: string): string {
+    const axis = this.typed.facts.get(value)!.batchAxis!;
+    if (axis === 0) return b.op('GatherND', [here, rows], {}, as);
+    return b.op('Gather', [here, b.op('Reshape', [rows, b.int64([-1])])], { axis }, as);
+  }
+
+  /** The `thresholds` input, taken apart. */
+  private openGates(main: GraphBuilder): Gate[] {
+    const all = main.input(THRESHOLDS, 'float', [this.slots.length]);
+    const open = main.op('Less', [all, main.float(1)]);
+    return this.slots.map((_, k) => ({
+      threshold: main.op('Gather', [all, main.int64([k])], { axis: 0 }),
+      isOpen: main.op('Gather', [open, main.int64([k])], { axis: 0 }),
+    }));
+  }
+
+  /** `exit_index` of samples that never leave. */
+  private fullIndex(): number {
+    return this.options.baked?.length ?? this.slots.length;
+  }
+
+  /** The head's logits (shaped as the original's) and score [M], behind an If when the exit can be closed at run time. */
+  private head(k: number, slot: ExitSlot, b: GraphBuilder, tap: string): { logits: string; score: string } {
+    const { id } = slot.head.exit;
+    const open = slot.threshold === undefined ? new GraphBuilder('', this.taken) : b;
+    const fact = this.typed.facts.get(slot.head.exit.tap.value)!;
+    const features = this.float(open, tap, fact.dataType);
+    const wanted = this.options.policy === 'confidence' ? ['logits', 'confidence'] : ['logits'];
+    const { graph } = slot.head;
+    const needed = prune({ ...graph, outputs: graph.outputs.filter((v) => wanted.includes(v.name)) });
+    const made = inlineGraph(open, needed, { features }, `${id}/`);
+    const score = this.fresh(`${id}/score`);
+    scoreNodes(
+      this.options.policy,
+      open,
+      { logits: made.logits!, confidence: made.confidence, opset: this.opset },
+      score,
+    );
+    let logits = made.logits!;
+    if (this.logitsType() !== 'float')
+      logits = open.op('Cast', [logits], { to: TYPE_CODE[this.logitsType()]! });
+    if (this.logitsDims().length > 2)
+      logits = open.op('Reshape', [logits, open.int64([-1, ...this.logitsDims().slice(1)])]);
+    if (open === b) return { logits, score };
+
+    const closed = new GraphBuilder('', this.taken);
+    const rows =
+      this.opset < 15
+        ? closed.op('Gather', [closed.op('Shape', [tap]), closed.int64([0])], { axis: 0 })
+        : closed.op('Shape', [tap], { end: 1 });
+    const zero = {
+      ...int64Tensor('value', [1], [0]),
+      dataType: this.logitsType(),
+      bytes: new Uint8Array(this.logitsType() === 'float' ? 4 : 2),
+    };
+    const noLogits = closed.op(
+      'ConstantOfShape',
+      [closed.op('Concat', [rows, closed.int64(this.logitsDims().slice(1))], { axis: 0 })],
+      { value: zero },
+    );
+    const noScore = closed.op('ConstantOfShape', [rows]);
+    const outputs = [this.fresh(`${id}/logits`), this.fresh(`${id}/score`)] as const;
+    const types = [this.logitsType(), 'float'] as const;
+    const shapes = [[undefined, ...this.logitsDims().slice(1)], [undefined]];
+    const graphOf = (g: GraphBuilder, values: readonly string[], name: string): Graph => ({
+      ...g.build(name),
+      outputs: values.map((v, i) => makeValue(v, types[i]!, shapes[i])),
+    });
+    b.ops(
+      'If',
+      [this.gates[k]!.isOpen],
+      {
+        then_branch: graphOf(open, [logits, score], id),
+        else_branch: graphOf(closed, [noLogits, noScore], `${id}_closed`),
+      },
+      outputs,
+    );
+    return { logits: outputs[0], score: outputs[1] };
+  }
+
+  /** [M] filled with `value`, in the shape of `like` [M]. */
+  private constantRows(b: GraphBuilder, like: string, value: Tensor, as?: string): string {
+    return b.op('ConstantOfShape', [b.op('Shape', [like])], { value }, as);
+  }
+
+  /** Whether any of `counts` [M] int64 is not 0. */
+  private anyOf(b: GraphBuilder, counts: string): string {
+    return b.op('Cast', [b.op('ReduceMax', [counts], { keepdims: 0 })], { to: TYPE_CODE.bool! });
+  }
+
+  private float(b: GraphBuilder, value: string, dataType: DataType): string {
+    return dataType === 'float' ? value : b.op('Cast', [value], { to: TYPE_CODE.float! });
+  }
+
+  private logitsType(): DataType {
+    return this.typed.facts.get(this.typed.logits)!.dataType;
+  }
+
+  private logitsDims(): readonly number[] {
+    return this.typed.facts.get(this.typed.logits)!.dims;
+  }
+
+  private freshAnswer(): Answer {
+    return {
+      logits: this.fresh('answer/logits'),
+      index: this.fresh('answer/index'),
+      confidence: this.fresh('answer/confidence'),
+    };
+  }
+
+  private branch(b: GraphBuilder, answer: Answer, name: string): Graph {
+    return {
+      ...b.build(name),
+      outputs: [
+        makeValue(answer.logits, this.logitsType(), [undefined, ...this.logitsDims().slice(1)]),
+        makeValue(answer.index, 'int64', [undefined]),
+        makeValue(answer.confidence, 'float', [undefined]),
+      ],
+    };
+  }
+}
+
+const PARTS = ['logits', 'index', 'confidence'] as const;
+
+/** TensorProto.DataType codes of the types that casts go to. */
+const TYPE_CODE: Partial<Record<DataType, number>> = { float: 1, int64: 7, bool: 9, float16: 10 };
+
+/** Above this size an initializer stays in the main graph: a copy inside a branch costs memory and load time. */
+const BRANCH_LOCAL_BYTES = 4096;
+
+/** Whether `name` is a weight that ONNX Runtime prepares ahead when it is a constant of the node's own graph. */
+function isWeight(node: Node, name: string): boolean {
+  if (node.opType === 'MatMul') return node.inputs.includes(name);
+  return ['Conv', 'ConvTranspose', 'Gemm'].includes(node.opType) && node.inputs[1] === name;
+}
