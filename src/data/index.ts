@@ -1,0 +1,15 @@
+/**
+ * Samples from disk. Every format is decoded once into fixed-size records in the cache folder; everything after
+ * reads records.
+ */
+export { type OpenOptions, openDataset } from './open.ts';
+export {
+  imageShape,
+  PRESETS,
+  type PreprocessingOptions,
+  type Preset,
+  resolvePreprocessing,
+} from './preprocessing.ts';
+export { Random, shuffled } from './random.ts';
+export { splitRoles, subset } from './split.ts';
+export type { Dataset, InputSpec, Layout, Preprocessing, Progress, Resize, Skipped, View } from './types.ts';

@@ -1,0 +1,86 @@
+import { ambiguousLayout, badPreprocessing } from '../errors.ts';
+import type { InputSpec, Layout, Preprocessing, Resize } from './types.ts';
+
+/** Usual preprocessings, means and deviations in rgb order. `none` leaves the numbers as they are. */
+export const PRESETS = {
+  imagenet: { scale: 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  cifar10: { scale: 255, mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
+  mnist: { scale: 255, mean: [0.1307], std: [0.3081] },
+  unit: { scale: 255, mean: [0], std: [1] },
+  none: { scale: 1, mean: [0], std: [1] },
+} as const;
+
+export type Preset = keyof typeof PRESETS;
+
+export interface PreprocessingOptions {
+  readonly preset?: Preset;
+  readonly scale?: number;
+  /** In the model's channel order; one number serves all channels. */
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  readonly layout?: Layout;
+  readonly channels?: 'rgb' | 'bgr' | 'gray';
+  readonly resize?: Resize;
+}
+
+/** Channels, height and width of `dims` under `layout`; undefined when it has no such axes. */
+export function imageShape(dims: readonly number[], layout: Layout): ImageShape | undefined {
+  if (layout === 'flat') return undefined;
+  if (dims.length === 2) return { channels: 1, height: dims[0]!, width: dims[1]! };
+  if (dims.length !== 3) return undefined;
+  const [a, b, c] = dims as [number, number, number];
+  return layout === 'NCHW' ? { channels: a, height: b, width: c } : { channels: c, height: a, width: b };
+}
+
+export interface ImageShape {
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** Preset (default `none`) plus overrides, checked against the model's input, whose dims tell the layout unless given. */
+export function resolvePreprocessing(options: PreprocessingOptions, input: InputSpec): Preprocessing {
+  const preset = PRESETS[options.preset ?? 'none'];
+  if (!preset)
+    throw badPreprocessing(
+      `there is no preset ${options.preset}`,
+      `Presets: ${Object.keys(PRESETS).join(', ')}.`,
+    );
+
+  const layout = options.layout ?? inferLayout(input);
+  const shape = imageShape(input.dims, layout);
+  if (!shape && layout !== 'flat')
+    throw badPreprocessing(`layout ${layout} does not fit input ${input.name} [${input.dims.join(', ')}]`);
+
+  const count = shape?.channels ?? 1;
+  const channels = options.channels ?? (count === 3 ? 'rgb' : shape && count === 1 ? 'gray' : 'any');
+  if (channels !== 'any' && count !== (channels === 'gray' ? 1 : 3))
+    throw badPreprocessing(`channels ${channels} do not fit ${described(input, count)}`);
+
+  const perChannel = (name: 'mean' | 'std') => {
+    const usual: readonly number[] = preset[name];
+    const values = options[name] ?? (channels === 'bgr' ? usual.toReversed() : usual);
+    if (values.length === count) return values;
+    if (values.length === 1) return Array.from({ length: count }, () => values[0]!);
+    throw badPreprocessing(`${values.length} values of ${name} do not fit ${described(input, count)}`);
+  };
+  const scale = options.scale ?? preset.scale;
+  const mean = perChannel('mean');
+  const std = perChannel('std');
+  if (![scale, ...mean, ...std].every(Number.isFinite) || [scale, ...std].includes(0))
+    throw badPreprocessing(`scale ${scale}, mean ${mean}, std ${std}: numbers, and no division by 0, please`);
+  return { scale, mean, std, layout, channels, ...(options.resize && { resize: options.resize }) };
+}
+
+function described(input: InputSpec, channels: number): string {
+  return `input ${input.name} [${input.dims.join(', ')}] with ${channels} channel${channels === 1 ? '' : 's'}`;
+}
+
+function inferLayout({ name, dims }: InputSpec): Layout {
+  if (dims.length === 2) return 'NCHW';
+  if (dims.length !== 3) return 'flat';
+  const isColour = (d: number) => d === 1 || d === 3;
+  const [first, last] = [dims[0]!, dims[2]!];
+  if (isColour(first) && isColour(last) && !(first === 1 && last === 1)) throw ambiguousLayout(name, dims);
+  return isColour(first) ? 'NCHW' : isColour(last) ? 'NHWC' : 'flat';
+}

@@ -1,0 +1,175 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheUnwritable, diskFull, emptyDataset, messageOf } from '../errors.ts';
+import { elementCount } from '../graph/tensor.ts';
+import type { FileStamp } from './files.ts';
+import type { Progress, Skipped } from './types.ts';
+
+const READER_VERSION = 1;
+const STALE_MS = 24 * 60 * 60 * 1000;
+
+/** Some samples in a row. */
+export interface Block {
+  readonly records: Uint8Array;
+  readonly labels: ArrayLike<number>;
+  /** Files left out among these samples. */
+  readonly skipped: readonly Skipped[];
+}
+
+/** A format's samples, in an order of its own that never changes. */
+export interface Source {
+  readonly format: string;
+  /** Absolute. */
+  readonly path: string;
+  readonly files: readonly FileStamp[];
+  /** What else the records depend on. */
+  readonly decode: unknown;
+  /** Samples, counting those that may be skipped. */
+  readonly count: number;
+  readonly dims: readonly number[];
+  readonly dtype: 'uint8' | 'float';
+  readonly classNames: readonly string[] | undefined;
+  blocks(): AsyncIterable<Block>;
+}
+
+/** `meta.json` of a records folder. */
+export interface RecordsMeta {
+  readonly format: string;
+  readonly count: number;
+  readonly dims: readonly number[];
+  readonly dtype: 'uint8' | 'float';
+  readonly classNames?: readonly string[];
+  readonly skipped: readonly Skipped[];
+  /** sha256 of `<dtype> <dims>\n`, the records, and the labels as int32. */
+  readonly hash: string;
+}
+
+export interface StoreOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: Progress | undefined;
+}
+
+/**
+ * The folder `<cache>/records/<key>` holding the records of `source`: the one that is there, or one written now. It
+ * appears whole or not at all.
+ */
+export async function storeRecords(
+  source: Source,
+  cache: string,
+  options: StoreOptions = {},
+): Promise<{ folder: string; meta: RecordsMeta }> {
+  const folder = join(cache, 'records', keyOf(source));
+  const known = await readMeta(folder);
+  if (known) return { folder, meta: known };
+
+  await writing(cache, () => mkdir(join(cache, 'records'), { recursive: true }));
+  await removeStale(join(cache, 'records'));
+  const partial = `${folder}.partial-${randomUUID()}`;
+  try {
+    const meta = await writeRecords(source, partial, options);
+    await rename(partial, folder).catch(async (error: unknown) => {
+      if (await readMeta(folder)) return;
+      await rm(folder, { recursive: true, force: true });
+      await writing(folder, () => rename(partial, folder), error);
+    });
+    return { folder, meta };
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+}
+
+function keyOf(source: Source): string {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([READER_VERSION, source.format, source.path, source.decode, source.dims]));
+  for (const { file, sizeBytes, mtimeMs } of source.files) hash.update(`\n${file}\0${sizeBytes}\0${mtimeMs}`);
+  return hash.digest('hex').slice(0, 32);
+}
+
+/** The meta of a complete records folder. */
+async function readMeta(folder: string): Promise<RecordsMeta | undefined> {
+  try {
+    const meta = JSON.parse(await readFile(join(folder, 'meta.json'), 'utf8')) as RecordsMeta;
+    const { size } = await stat(join(folder, 'records.bin'));
+    return size === meta.count * recordBytes(meta) ? meta : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function writeRecords(source: Source, folder: string, options: StoreOptions): Promise<RecordsMeta> {
+  await writing(folder, () => mkdir(folder));
+  await checkSpace(source, folder);
+  const hash = createHash('sha256').update(`${source.dtype} ${source.dims}\n`);
+  const labels = new Int32Array(source.count);
+  const skipped: Skipped[] = [];
+  let count = 0;
+
+  const file = await writing(folder, () => open(join(folder, 'records.bin'), 'w'));
+  try {
+    for await (const block of source.blocks()) {
+      options.signal?.throwIfAborted();
+      await writing(folder, () => append(file, block.records));
+      hash.update(block.records);
+      labels.set(block.labels, count);
+      count += block.labels.length;
+      skipped.push(...block.skipped);
+      options.onProgress?.(count + skipped.length, source.count);
+    }
+    options.signal?.throwIfAborted();
+  } finally {
+    await file.close();
+  }
+  if (count === 0) throw emptyDataset(source.path);
+
+  const labelBytes = new Uint8Array(labels.buffer, 0, 4 * count);
+  const { format, dims, dtype, classNames } = source;
+  const meta: RecordsMeta = {
+    format,
+    count,
+    dims,
+    dtype,
+    ...(classNames && { classNames }),
+    skipped,
+    hash: hash.update(labelBytes).digest('hex'),
+  };
+  await writing(folder, () => writeFile(join(folder, 'labels.bin'), labelBytes));
+  await writing(folder, () => writeFile(join(folder, 'meta.json'), JSON.stringify(meta)));
+  return meta;
+}
+
+async function append(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
+}
+
+export function recordBytes({ dims, dtype }: Pick<RecordsMeta, 'dims' | 'dtype'>): number {
+  return elementCount(dims) * (dtype === 'float' ? 4 : 1);
+}
+
+async function checkSpace(source: Source, folder: string): Promise<void> {
+  const needed = source.count * (recordBytes(source) + 4);
+  const { bavail, bsize } = await statfs(folder);
+  if (needed > bavail * bsize) throw diskFull(folder, needed);
+}
+
+/** Partial folders of runs that were killed. */
+async function removeStale(records: string): Promise<void> {
+  for (const name of await readdir(records)) {
+    if (!name.includes('.partial-')) continue;
+    const folder = join(records, name);
+    const age = Date.now() - (await stat(folder).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
+    if (age > STALE_MS) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs a write to the cache; what the file system objects to becomes an error with a remedy. */
+async function writing<T>(folder: string, write: () => Promise<T>, cause?: unknown): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw diskFull(folder);
+    throw cacheUnwritable(folder, messageOf(error), cause ?? error);
+  }
+}

@@ -1,0 +1,82 @@
+import type { DataType } from '../graph/types.ts';
+
+/** The input of the model that samples are made for. */
+export interface InputSpec {
+  readonly name: string;
+  /** Of one sample, without the batch axis: `[3, 32, 32]`, `[28, 28]`, `[1960]`. */
+  readonly dims: readonly number[];
+  readonly dataType: DataType;
+}
+
+/**
+ * How pixels become the model's numbers: `value = (pixel / scale - mean[c]) / std[c]`, computed in double and rounded
+ * once to float32. Plain JSON: it goes into the manifest and the generated stub repeats it.
+ */
+export interface Preprocessing {
+  readonly scale: number;
+  /** One entry a channel, in the model's order (blue first for `bgr`); one entry when there is no channel axis. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** `[C, H, W]` or `[H, W]`, `[H, W, C]`, or no channel axis. */
+  readonly layout: Layout;
+  /** `any`: a channel count without a colour meaning. Records hold rgb; `bgr` reverses them. */
+  readonly channels: 'rgb' | 'bgr' | 'gray' | 'any';
+  /** Pictures of another size are resized with a linear (triangle) kernel, antialiased; without it they are refused. */
+  readonly resize?: Resize;
+}
+
+export type Layout = 'NCHW' | 'NHWC' | 'flat';
+
+/** `stretch` ignores the aspect ratio, `cover` crops the centre, `contain` adds black borders. */
+export type Resize = 'stretch' | 'cover' | 'contain';
+
+/**
+ * How a picture is seen: shifted, then mirrored, as torchvision's RandomCrop and RandomHorizontalFlip do.
+ * Pixel (y, x) of the shifted picture is (y + dy, x + dx) of the stored one, and black (0, before normalisation) outside it.
+ */
+export interface View {
+  readonly mirror: boolean;
+  readonly dx: number;
+  readonly dy: number;
+}
+
+/** A file that was left out because it could not be read. */
+export interface Skipped {
+  readonly file: string;
+  readonly reason: string;
+}
+
+/** Labelled samples, read from fixed-size records on disk. */
+export interface Dataset {
+  readonly path: string;
+  readonly size: number;
+  /** `[size]` */
+  readonly labels: Int32Array;
+  /** The class folders' names, in class order; may be fewer than the model's classes. */
+  readonly classNames: readonly string[] | undefined;
+  /** Identity of records and labels, independent of path and preprocessing. */
+  readonly hash: string;
+  readonly skipped: readonly Skipped[];
+  readonly input: InputSpec;
+  readonly preprocessing: Preprocessing;
+  /** Records have height and width, so views other than the plain one mean something. */
+  readonly isImage: boolean;
+  /** Dims of one record; `[H, W, C]`, rgb or gray, when it came from a picture file. */
+  readonly recordDims: readonly number[];
+  /** `float` is float32, little-endian. */
+  readonly recordType: 'uint8' | 'float';
+
+  /** Raw records of samples `indices`, one after another: `[n, ...recordDims]` in `recordType`. */
+  readRecords(indices: ArrayLike<number>): Promise<Uint8Array>;
+
+  /**
+   * The model's input for samples `indices`, `[n, ...input.dims]` as float32 whatever the input's type.
+   * One view for all or one each; `out` (at least as long) is filled and returned when given.
+   */
+  read(indices: ArrayLike<number>, views?: View | readonly View[], out?: Float32Array): Promise<Float32Array>;
+
+  /** Closes the records; on a subset, does nothing (its parent owns them). */
+  close(): Promise<void>;
+}
+
+export type Progress = (done: number, total: number) => void;
