@@ -1,0 +1,53 @@
+import { Random } from '../data/index.ts';
+import { type Tensor as OrtTensor, Tensor } from '../ort.ts';
+import type { FeatureBatch, FeatureSource } from './feature-source.ts';
+
+/** Shuffled batches of one size, epoch after epoch; an epoch shows each sample once, in a view drawn for the occasion. */
+export class Batches {
+  readonly size: number;
+  readonly perEpoch: number;
+  private order = new Int32Array();
+  private taken = 0;
+  private readonly views: Uint16Array;
+  private readonly labels: BigInt64Array;
+  private readonly random: Random;
+
+  constructor(
+    private readonly source: FeatureSource,
+    wanted: number,
+    seed: number,
+  ) {
+    this.size = Math.min(wanted, source.size);
+    this.perEpoch = Math.floor(source.size / this.size);
+    this.views = new Uint16Array(this.size);
+    this.labels = new BigInt64Array(this.size);
+    this.random = new Random(seed, 'batches');
+  }
+
+  /** The next batch; an epoch's left-over samples are dropped. Its arrays are used again by the one after. */
+  async next(targets: 'labels' | 'original'): Promise<FeatureBatch & { readonly labels: OrtTensor }> {
+    const { source, size, views, labels } = this;
+    if (this.taken + size > this.order.length) {
+      this.order = this.random.shuffle(Int32Array.from({ length: source.size }, (_, i) => i));
+      this.taken = 0;
+    }
+    // In file order: neighbours are read together, and the order within a batch means nothing to its mean.
+    const picks = this.order.subarray(this.taken, this.taken + size).sort();
+    this.taken += size;
+    for (let i = 0; i < size; i++) views[i] = this.random.integer(0, source.views.length);
+    const read = await source.read(picks, views);
+    const answers = targets === 'original' ? argMaxRows(read.logits.data as Float32Array, size) : undefined;
+    for (let i = 0; i < size; i++) labels[i] = BigInt(answers ? answers[i]! : source.labels[picks[i]!]!);
+    return { ...read, labels: new Tensor('int64', labels, [size]) };
+  }
+}
+
+/** Index of the largest of each of `rows` rows. */
+export function argMaxRows(scores: Float32Array, rows: number): Int32Array {
+  const width = scores.length / rows;
+  return Int32Array.from({ length: rows }, (_, row) => {
+    let best = row * width;
+    for (let i = best + 1; i < (row + 1) * width; i++) if (scores[i]! > scores[best]!) best = i;
+    return best - row * width;
+  });
+}

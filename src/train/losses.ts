@@ -1,0 +1,188 @@
+/** Losses, written as graphs on top of the heads' own: `differentiate` and `adamw` make training steps of them. */
+import { GraphBuilder } from '../graph/builder.ts';
+import { inlineGraph } from '../graph/inline.ts';
+import type { Graph } from '../graph/types.ts';
+import { allNames } from '../graph/walk.ts';
+
+/** Name of the scalar that training lowers. */
+export const LOSS = 'loss';
+
+/** A head on its way into a training graph; its values are renamed `<id>/…`. */
+export interface NamedGraph {
+  readonly id: string;
+  readonly graph: Graph;
+}
+
+export interface DistillOptions {
+  /** Temperature of the soft targets; 4 by default (CalexNet eq. 10). */
+  readonly temperature?: number;
+  /** Share of the soft targets in the loss, the labels' being the rest; 0.5 by default. */
+  readonly softShare?: number;
+  /** Top probability at which a sample leaves with probability ½, and how softly. */
+  readonly gate?: SoftGate;
+  /** Weight, before normalising, of a sample that surely left at an earlier head; 0.25 by default. */
+  readonly floor?: number;
+}
+
+/** `leave = sigmoid((max softmax - at) / softness)`. */
+export interface SoftGate {
+  readonly at: number;
+  readonly softness: number;
+}
+
+export const DEFAULT_GATE: SoftGate = { at: 0.9, softness: 0.05 };
+
+/**
+ * All `heads` as one graph: inputs `<id>/features` (float16 when `half`, cast inside), outputs `<id>/logits`,
+ * `<id>/confidence`.
+ */
+export function joinHeads(heads: readonly NamedGraph[], half = false): Graph {
+  const b = new GraphBuilder();
+  for (const { id, graph } of heads) {
+    const dims = graph.inputs[0]!.type!.dims!;
+    const input = b.input(`${id}/features`, half ? 'float16' : 'float', dims);
+    const features = half ? b.op('Cast', [input], { to: 1 }, `${id}/features/float`) : input;
+    const names = inlineGraph(b, graph, { features }, `${id}/`);
+    for (const { name, type } of graph.outputs) b.output(names[name]!, 'float', type?.dims ?? []);
+  }
+  return b.build('heads');
+}
+
+/**
+ * Adds inputs `labels` int64 [N], `teacher` [N, classes] (the backbone's logits) and `survivors` [] (0: all samples weigh
+ * the same; 1: as below), output `loss` [], the sum over heads k of
+ * `mean_n w_kn · [(1-s)·CE(label) + s·T²·KL(teacher_T ‖ head_T)]`, s = ½, T = 4 (Hinton et al. 2015, section 2; CalexNet
+ * eq. 10). A sample's weight is its probability of getting past the earlier heads, detached, with a floor that keeps a
+ * head useful when those are closed, and mean 1: `w_k ∝ floor + (1-floor)·Π_{j<k} (1 - leave_j)` (CalexNet eq. 13).
+ */
+export function distill(
+  heads: Graph,
+  ids: readonly string[],
+  classes: number,
+  options: DistillOptions = {},
+): Graph {
+  const { temperature: T = 4, softShare = 0.5, gate = DEFAULT_GATE, floor = 0.25 } = options;
+  const b = new LossBuilder(heads, classes);
+  const weighting = b.input('survivors', 'float', []);
+  const cool = (scores: string) => b.op('LogSoftmax', [b.op('Mul', [scores, b.float(1 / T)])], { axis: 1 });
+  const labels = b.oneHot();
+  const target = cool(b.teacher());
+  const softTarget = b.op('Exp', [target]);
+
+  let survives: string | undefined;
+  const losses = ids.map((id) => {
+    const logits = `${id}/logits`;
+    const hard = b.sum(b.op('Mul', [labels, b.op('LogSoftmax', [logits], { axis: 1 })]));
+    const divergence = b.sum(b.op('Mul', [softTarget, b.op('Sub', [target, cool(logits)])]));
+    const perSample = b.op('Add', [
+      b.op('Mul', [hard, b.float(softShare - 1)]),
+      b.op('Mul', [divergence, b.float(softShare * T * T)]),
+    ]);
+    const weighted = survives ? b.op('Mul', [perSample, weightOf(survives, id)]) : perSample;
+    const top = b.op('ReduceMax', [b.op('Softmax', [logits], { axis: 1 })], { axes: [1], keepdims: 0 });
+    const sure = b.op('Mul', [b.op('Sub', [top, b.float(gate.at)]), b.float(1 / gate.softness)]);
+    const stays = b.op('Sub', [b.float(1), b.op('Sigmoid', [sure])]);
+    survives = survives ? b.op('Mul', [survives, stays]) : stays;
+    return b.mean(weighted);
+  });
+  b.loss(losses.reduce((sum, loss) => b.op('Add', [sum, loss])));
+  return b.finish();
+
+  function weightOf(survives: string, id: string): string {
+    const raw = b.op('Add', [b.op('Mul', [survives, b.float(1 - floor)]), b.float(floor)]);
+    const excess = b.op('Sub', [b.op('Div', [raw, b.mean(raw)]), b.float(1)]);
+    const weight = b.op('Add', [b.op('Mul', [excess, weighting]), b.float(1)]);
+    return b.op('Identity', [weight], {}, `stop_gradient/${id}`);
+  }
+}
+
+export interface PteenetOptions {
+  readonly version: 1 | 2;
+  /** What a unit of relative cost is worth in nats. */
+  readonly lambda: number;
+  /** Per head: cost of a sample that leaves there, relative to the whole model (1). */
+  readonly costs: readonly number[];
+}
+
+/**
+ * The seed's joint loss over all heads (PTEENet, loss_functions.py; methods.md 1.3). Adds inputs `labels` int64 [N] and
+ * `teacher` [N, classes] (logits; the recursion's last P), output `loss`. From the last exit backwards, h = confidence,
+ * p = softmax: `P_i = h_i·p_i + (1-h_i)·P_{i+1}`, `C_i = h_i·c_i + (1-h_i)·C_{i+1}`; with N heads
+ * v1: `NLL(log P_0, y) + λ·mean(C_0)`; v2: `1/N · Σ_{i=0..N} [NLL(log P_i, y) + λ·mean(C_i)]`.
+ */
+export function pteenet(
+  heads: Graph,
+  ids: readonly string[],
+  classes: number,
+  options: PteenetOptions,
+): Graph {
+  const b = new LossBuilder(heads, classes);
+  const target = b.oneHot();
+  const mix = (share: string, rest: string, here: string, later: string) =>
+    b.op('Add', [b.op('Mul', [share, here]), b.op('Mul', [rest, later])]);
+  const risk = (p: string, cost: string) => {
+    const likelihood = b.op('Log', [b.op('Add', [p, b.float(1e-12)])]);
+    const nll = b.op('Neg', [b.mean(b.sum(b.op('Mul', [target, likelihood])))]);
+    return b.op('Add', [nll, b.op('Mul', [b.mean(cost), b.float(options.lambda)])]);
+  };
+
+  let p = b.op('Softmax', [b.teacher()], { axis: 1 });
+  let cost = b.float([1]);
+  let total = options.version === 2 ? risk(p, cost) : '';
+  for (const [i, id] of [...ids.entries()].reverse()) {
+    const share = `${id}/confidence`;
+    const rest = b.op('Sub', [b.float(1), share]);
+    const column = (v: string) => b.op('Reshape', [v, b.int64([-1, 1])]);
+    p = mix(column(share), column(rest), b.op('Softmax', [`${id}/logits`], { axis: 1 }), p);
+    cost = mix(share, rest, b.float(options.costs[i]!), cost);
+    if (options.version === 2) total = b.op('Add', [total, risk(p, cost)]);
+  }
+  b.loss(options.version === 2 ? b.op('Mul', [total, b.float(1 / ids.length)]) : risk(p, cost));
+  return b.finish();
+}
+
+class LossBuilder extends GraphBuilder {
+  constructor(
+    private readonly heads: Graph,
+    private readonly classes: number,
+  ) {
+    super('loss/', allNames(heads));
+  }
+
+  /** Labels as rows of 0 and 1, [N, classes]. */
+  oneHot(): string {
+    const labels = this.input('labels', 'int64', ['N']);
+    const column = this.op('Reshape', [labels, this.int64([-1, 1])]);
+    const row = this.int64(Array.from({ length: this.classes }, (_, i) => i));
+    return this.op('Cast', [this.op('Equal', [column, row])], { to: 1 });
+  }
+
+  teacher(): string {
+    return this.input('teacher', 'float', ['N', this.classes]);
+  }
+
+  /** [N, classes] → [N]. */
+  sum(value: string): string {
+    return this.op('ReduceSum', [value, this.int64([1])], { keepdims: 0 });
+  }
+
+  /** [N] → []. */
+  mean(value: string): string {
+    return this.op('ReduceMean', [value], { axes: [0], keepdims: 0 });
+  }
+
+  loss(value: string): void {
+    this.output(this.op('Identity', [value], {}, LOSS), 'float', []);
+  }
+
+  finish(): Graph {
+    const { heads } = this;
+    return {
+      ...heads,
+      nodes: [...heads.nodes, ...this.nodes],
+      initializers: [...heads.initializers, ...this.initializers],
+      inputs: [...heads.inputs, ...this.inputs],
+      outputs: [...heads.outputs, ...this.outputs],
+    };
+  }
+}

@@ -1,0 +1,129 @@
+/** Fixed-size records on disk that grow from the front and survive interruption: what is not proven whole is not used. */
+import { createHash } from 'node:crypto';
+import { readSync } from 'node:fs';
+import { type FileHandle, open, readFile, rename, utimes, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { cacheDamaged, cacheUnwritable, diskFull, messageOf } from '../errors.ts';
+
+/** Records between two progress marks. */
+export const CHUNK = 256;
+const PIECE_BYTES = 1 << 22;
+
+/** What is known of the file beside it, `<path>.json`: the sha256 of every complete chunk. */
+interface Mark {
+  readonly recordBytes: number;
+  readonly size: number;
+  readonly chunks: readonly string[];
+}
+
+export class RecordFile {
+  private readonly chunks: string[];
+  private hash = createHash('sha256');
+  private written: number;
+
+  private constructor(
+    readonly path: string,
+    readonly recordBytes: number,
+    /** Records when complete. */
+    readonly size: number,
+    private readonly file: FileHandle,
+    chunks: readonly string[],
+  ) {
+    this.chunks = [...chunks];
+    this.written = this.done;
+  }
+
+  /** Opens or makes `path`. Chunks whose bytes are not what the mark says, and all after them, count as missing. */
+  static async open(path: string, recordBytes: number, size: number): Promise<RecordFile> {
+    return writing(path, async () => {
+      const file = await open(path, 'r+').catch(() => open(path, 'w+'));
+      const mark = await readMark(path);
+      const known = mark?.recordBytes === recordBytes && mark.size === size ? mark.chunks : [];
+      const intact = known.findIndex((hash, i) => {
+        const records = Math.min(CHUNK, size - i * CHUNK);
+        return hashOf(file.fd, i * CHUNK * recordBytes, records * recordBytes) !== hash;
+      });
+      await utimes(path, new Date(), new Date());
+      return new RecordFile(path, recordBytes, size, file, intact < 0 ? known : known.slice(0, intact));
+    });
+  }
+
+  /** Records that are there for good: whole chunks, and the last one. */
+  get done(): number {
+    return Math.min(this.size, this.chunks.length * CHUNK);
+  }
+
+  /** Forgets the chunks after the first `records` (a multiple of CHUNK). */
+  rewind(records: number): void {
+    this.chunks.length = Math.min(this.chunks.length, records / CHUNK);
+    this.written = this.done;
+    this.hash = createHash('sha256');
+  }
+
+  /** Adds whole records, no more than the current chunk has room for. */
+  async append(records: Uint8Array): Promise<void> {
+    await writing(this.path, async () => {
+      const start = this.written * this.recordBytes;
+      for (let at = 0; at < records.length; )
+        at += (await this.file.write(records, at, records.length - at, start + at)).bytesWritten;
+      this.hash.update(records);
+      this.written += records.length / this.recordBytes;
+      if (this.written % CHUNK !== 0 && this.written !== this.size) return;
+      this.chunks.push(this.hash.digest('hex'));
+      this.hash = createHash('sha256');
+      const mark: Mark = { recordBytes: this.recordBytes, size: this.size, chunks: this.chunks };
+      await writeFile(`${this.path}.tmp`, JSON.stringify(mark));
+      await rename(`${this.path}.tmp`, `${this.path}.json`);
+    });
+  }
+
+  /** Copies `count` records from `first` on into `target` at byte `at`. */
+  read(first: number, count: number, target: Uint8Array, at: number): void {
+    if (first + count > this.done) throw cacheDamaged(this.path);
+    const length = count * this.recordBytes;
+    if (!readFully(this.file.fd, target, at, length, first * this.recordBytes)) throw cacheDamaged(this.path);
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+}
+
+async function readMark(path: string): Promise<Mark | undefined> {
+  try {
+    return JSON.parse(await readFile(`${path}.json`, 'utf8')) as Mark;
+  } catch {
+    return undefined;
+  }
+}
+
+function readFully(fd: number, target: Uint8Array, at: number, length: number, position: number): boolean {
+  for (let got = 0; got < length; ) {
+    const n = readSync(fd, target, at + got, length - got, position + got);
+    if (n === 0) return false;
+    got += n;
+  }
+  return true;
+}
+
+function hashOf(fd: number, position: number, length: number): string | undefined {
+  const hash = createHash('sha256');
+  const piece = new Uint8Array(Math.min(PIECE_BYTES, length));
+  for (let at = 0; at < length; at += piece.length) {
+    const part = piece.subarray(0, Math.min(piece.length, length - at));
+    if (!readFully(fd, part, 0, part.length, position + at)) return undefined;
+    hash.update(part);
+  }
+  return hash.digest('hex');
+}
+
+/** Runs a write to the cache; what the file system objects to becomes an error with a remedy. */
+export async function writing<T>(path: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw diskFull(dirname(path));
+    throw cacheUnwritable(dirname(path), messageOf(error), error);
+  }
+}

@@ -1,0 +1,141 @@
+/** The loop: all heads learn in the same pass over the features. */
+import { trainingDiverged } from '../errors.ts';
+import { toFloat32Array } from '../graph/tensor.ts';
+import type { Graph } from '../graph/types.ts';
+import { type Tensor as OrtTensor, type SessionOptions, Tensor } from '../ort.ts';
+import type { Head } from '../passes/exits.ts';
+import { headMacs } from '../passes/heads.ts';
+import { runPasses } from '../passes/pass.ts';
+import { inferenceForm } from '../passes/training-form.ts';
+import { Batches } from './batches.ts';
+import type { FeatureSource } from './feature-source.ts';
+import { type DistillOptions, distill, joinHeads, LOSS, pteenet } from './losses.ts';
+import { RECIPE, type Recipe, type RecipeName } from './recipes.ts';
+import { splitStem } from './stem.ts';
+import { Stepper } from './stepper.ts';
+
+/** What is left out comes from the recipe. */
+export interface TrainOptions extends Partial<Omit<Recipe, 'schedule'>> {
+  readonly recipe?: RecipeName;
+  readonly seed: number;
+  /** Of `distill`. */
+  readonly distill?: DistillOptions;
+  /** Of `pteenet-*`: each head's relative cost when a sample leaves there; by default its prefix and its own head. */
+  readonly costs?: readonly number[];
+  readonly session?: SessionOptions;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
+}
+
+export interface TrainProgress {
+  readonly phase: 'train';
+  /** Steps. */
+  readonly done: number;
+  readonly total: number;
+  /** Running mean over recent steps of the heads' joint loss. */
+  readonly loss: number;
+  /** Samples a second, every head having seen each. */
+  readonly rate: number;
+}
+
+/** How much of the running means a step leaves in place. */
+const MEMORY = 0.95;
+
+/**
+ * Trains `heads` on `source` (which was opened for them) and returns them in inference form. Incomplete batches are
+ * dropped; fewer samples than a batch make one. The same seed on the same machine gives the same bytes.
+ * Throws `training-diverged`; an abort is seen between steps.
+ */
+export async function trainHeads(
+  heads: readonly Head[],
+  source: FeatureSource,
+  options: TrainOptions,
+): Promise<Head[]> {
+  const name = options.recipe ?? 'distill';
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const recipe: Recipe = { ...RECIPE[name], ...Object.fromEntries(given) };
+  const batches = new Batches(source, recipe.batch, options.seed);
+  const total = batches.perEpoch * recipe.epochs;
+  const peak = recipe.learningRate;
+  const ids = heads.map((head) => head.exit.id);
+  const stepper = await Stepper.open(lossGraph(heads, source, name, recipe, options), {
+    batch: batches.size,
+    seed: options.seed,
+    weightDecay: recipe.weightDecay,
+    // The only session alive, but for a backbone that recomputes features.
+    session: { ...options.session, spinning: source.storage === 'cached' },
+  });
+  try {
+    const started = performance.now();
+    let mean = 0;
+    for (let step = 0; step < total; step++) {
+      options.signal?.throwIfAborted();
+      const { features, logits, labels } = await batches.next(recipe.targets);
+      const feeds: Record<string, OrtTensor> = { labels, teacher: logits };
+      for (const id of ids) feeds[`${id}/features`] = features[id]!;
+      if (name === 'distill') {
+        const weighs = recipe.survivors && step >= recipe.survivors.afterEpoch * batches.perEpoch;
+        feeds.survivors = new Tensor('float32', [weighs ? 1 : 0], []);
+      }
+      const outputs = await stepper.step(feeds, peak * recipe.schedule(step, total));
+      const loss = (outputs[LOSS]!.data as Float32Array)[0]!;
+      if (!Number.isFinite(loss)) throw trainingDiverged(ids.join(', '), step + 1, peak);
+      mean = step === 0 ? loss : MEMORY * mean + (1 - MEMORY) * loss;
+      options.onProgress?.({
+        phase: 'train',
+        done: step + 1,
+        total,
+        loss: mean,
+        rate: ((step + 1) * batches.size * 1000) / (performance.now() - started),
+      });
+    }
+    const trained = withLearned(heads, stepper.learned());
+    if (!trained.every((head) => allFinite(head.graph))) throw trainingDiverged(ids.join(', '), total, peak);
+    return trained;
+  } finally {
+    await stepper.close();
+  }
+}
+
+/** No parameter is NaN or infinite: the last step's effect, which no loss has shown yet. */
+const allFinite = (graph: Graph) =>
+  graph.initializers.every((t) => t.dataType !== 'float' || toFloat32Array(t).every(Number.isFinite));
+
+/** All heads as one graph with the loss that `name` stands for. */
+function lossGraph(
+  heads: readonly Head[],
+  source: FeatureSource,
+  name: RecipeName,
+  recipe: Recipe,
+  options: TrainOptions,
+): Graph {
+  const ids = heads.map((head) => head.exit.id);
+  const joined = joinHeads(
+    heads.map(({ exit, graph }) => ({ id: exit.id, graph: splitStem(graph).body })),
+    source.half,
+  );
+  if (name === 'distill')
+    return distill(joined, ids, source.classes, { ...recipe.survivors, ...options.distill });
+  const version = name === 'pteenet-v1' ? 1 : 2;
+  const costs = options.costs ?? heads.map(publishedCost);
+  return pteenet(joined, ids, source.classes, { version, lambda: recipe.lambda, costs });
+}
+
+/** PTEENet counts the prefix and the head that answers, not the heads before it (methods.md 1.4). */
+function publishedCost({ exit, macs }: Head): number {
+  const totalMacs = Math.max(1, exit.tap.prefixMacs) / exit.tap.relativeCost;
+  return (exit.prefixMacs + macs) / totalMacs;
+}
+
+/** Each head with what it learned, BatchNormalization folded away. */
+function withLearned(heads: readonly Head[], { initializers }: Graph): Head[] {
+  const learned = new Map(initializers.map((t) => [t.name, t]));
+  return heads.map((head) => {
+    const own = head.graph.initializers.map((tensor) => {
+      const trained = learned.get(`${head.exit.id}/${tensor.name}`);
+      return trained ? { ...trained, name: tensor.name } : tensor;
+    });
+    const graph = runPasses({ ...head.graph, initializers: own }, [inferenceForm]);
+    return { ...head, graph, macs: headMacs(graph) };
+  });
+}

@@ -1,0 +1,186 @@
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { FeatureSource } from '../../src/train/feature-source.ts';
+import { cropViews, type FeatureOptions, MIRRORED, openFeatures, PLAIN } from '../../src/train/features.ts';
+import { writing } from '../../src/train/record-file.ts';
+import { syntheticData, syntheticHeads, syntheticModel, temporaryFolder } from './synthetic.ts';
+
+const test = suite('train: features');
+const SIZE = 700;
+const VIEWS = [PLAIN, MIRRORED];
+
+const optionsFor = (cacheFolder: string | undefined, more: Partial<FeatureOptions> = {}): FeatureOptions => ({
+  typed: syntheticModel(),
+  modelHash: 'model',
+  heads: syntheticHeads(),
+  dataset: syntheticData(SIZE),
+  cacheFolder,
+  views: VIEWS,
+  session: { threads: 1 },
+  ...more,
+});
+
+async function withFeatures<T>(
+  options: FeatureOptions,
+  use: (source: FeatureSource) => Promise<T>,
+): Promise<T> {
+  const source = await openFeatures(options);
+  try {
+    return await use(source);
+  } finally {
+    await source.close();
+  }
+}
+
+const PICKS = [3, 4, 5, 699, 0, 256, 255];
+const SEEN = [0, 0, 1, 1, 0, 1, 1];
+
+/** Everything that reading gives, copied. */
+async function snapshot(source: FeatureSource) {
+  const { features, logits } = await source.read(PICKS, SEEN);
+  const all = [...Object.values(features), logits];
+  return all.map((t) => ({ type: t.type, dims: t.dims, data: [...(t.data as Float32Array)] }));
+}
+
+const bytesIn = (folder: string) =>
+  Object.fromEntries(
+    readdirSync(join(folder, 'features'))
+      .sort()
+      .map((name) => [name, readFileSync(join(folder, 'features', name)).toString('base64')]),
+  );
+
+test('the cache gives what the backbone gives, as float16 and as float32', async () => {
+  for (const half of [true, false]) {
+    const cached = await withFeatures(optionsFor(temporaryFolder(), { half }), async (source) => {
+      assert.is(source.storage, 'cached');
+      assert.is(source.views.length, 2);
+      return snapshot(source);
+    });
+    const fresh = await withFeatures(optionsFor(undefined, { half }), async (source) => {
+      assert.is(source.storage, 'recomputed');
+      return snapshot(source);
+    });
+    assert.equal(
+      cached.map((t) => t.type),
+      half ? ['float16', 'float16', 'float32'] : Array(3).fill('float32'),
+    );
+    assert.equal(
+      cached.map((t) => t.dims),
+      [
+        [7, 8, 8, 8],
+        [7, 16, 4, 4],
+        [7, 4],
+      ],
+    );
+    cached.forEach((t, i) => {
+      t.data.forEach((v, at) => {
+        const other = fresh[i]!.data[at]!;
+        assert.ok(Math.abs(v - other) <= (t.type === 'float16' ? 1 : 1e-5), `${t.type} ${v} ${other}`);
+      });
+    });
+  }
+});
+
+test('a second run reads what the first wrote', async () => {
+  const folder = temporaryFolder();
+  const first = optionsFor(folder);
+  const before = await withFeatures(first, snapshot);
+  const second = optionsFor(folder);
+  assert.equal(await withFeatures(second, snapshot), before);
+  assert.is((second.dataset as unknown as { reads: number }).reads, 0);
+});
+
+test('an interrupted run is taken up at its last chunk, and its bytes are those of an uninterrupted one', async () => {
+  const [whole, broken] = [temporaryFolder(), temporaryFolder()];
+  await withFeatures(optionsFor(whole), snapshot);
+  const stop = new AbortController();
+  const onProgress = (done: number) => done >= SIZE + 512 && stop.abort();
+  try {
+    await withFeatures(optionsFor(broken, { signal: stop.signal, onProgress }), snapshot);
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as Error).name, 'AbortError');
+  }
+  const again = optionsFor(broken);
+  await withFeatures(again, snapshot);
+  assert.is((again.dataset as unknown as { reads: number }).reads, SIZE - 512);
+  assert.equal(bytesIn(broken), bytesIn(whole));
+});
+
+test('damaged, cut and unmarked files are made anew, from where they are damaged', async () => {
+  const folder = temporaryFolder();
+  await withFeatures(optionsFor(folder), snapshot);
+  const good = bytesIn(folder);
+  const files = Object.keys(good).filter((name) => !name.includes('.'));
+  const path = (i: number) => join(folder, 'features', files[i]!);
+  const flipped = readFileSync(path(0));
+  flipped[flipped.length >> 1]! ^= 1;
+  writeFileSync(path(0), flipped);
+  truncateSync(path(1), 1000);
+  writeFileSync(`${path(2)}.json`, '{"recordBytes": 3');
+  await withFeatures(optionsFor(folder), snapshot);
+  assert.equal(bytesIn(folder), good);
+});
+
+test('another model, view or element type has another place', async () => {
+  const folder = temporaryFolder();
+  const count = () => readdirSync(join(folder, 'features')).filter((n) => !n.includes('.')).length;
+  await withFeatures(optionsFor(folder, { views: [PLAIN] }), snapshotFirst);
+  assert.is(count(), 3);
+  await withFeatures(optionsFor(folder, { views: [PLAIN], half: false }), snapshotFirst);
+  assert.is(count(), 5);
+  await withFeatures(optionsFor(folder, { views: [PLAIN], modelHash: 'other' }), snapshotFirst);
+  assert.is(count(), 8);
+  await withFeatures(optionsFor(folder), snapshot);
+  assert.is(count(), 11);
+});
+
+const snapshotFirst = (source: FeatureSource) => source.read([0]);
+
+test('a limit first costs views, then the cache, and old features go first', async () => {
+  const folder = temporaryFolder();
+  const perView = SIZE * (2 * (512 + 256) + 16);
+  const limited = (views: number) => ({ cacheLimitBytes: perView * views });
+  const storage = (more: Partial<FeatureOptions>) =>
+    withFeatures(optionsFor(folder, more), async (s) => [s.storage, s.views.length]);
+  assert.equal(await storage(limited(2)), ['cached', 2]);
+  assert.equal(await storage(limited(1.9)), ['cached', 1]);
+  assert.is(Object.keys(bytesIn(folder)).length, 2 * (3 + 2));
+  assert.equal(await storage({ ...limited(0.9), freshViews: cropViews() }), ['recomputed', 162]);
+  const spared = await storage({ ...limited(1), modelHash: 'other', views: [PLAIN] });
+  assert.equal(spared, ['cached', 1]);
+  assert.is(Object.keys(bytesIn(folder)).length, 2 * 3);
+});
+
+test('pooled heads keep pooled features', async () => {
+  const options = optionsFor(temporaryFolder(), { heads: syntheticHeads('pool') });
+  await withFeatures(options, async (source) => {
+    assert.equal((await source.read([0])).features.exit_1!.dims, [1, 8, 1, 1]);
+  });
+});
+
+test('features beyond float16 saturate', async () => {
+  const dataset = syntheticData(4);
+  const read = dataset.read;
+  const bright = { ...dataset, read: async (i: ArrayLike<number>) => (await read(i)).map((v) => v * 1e6) };
+  await withFeatures(optionsFor(undefined, { dataset: bright }), async (source) => {
+    const { data } = (await source.read([0, 1])).features.exit_1!;
+    const bits = new Uint16Array((data as Uint16Array).buffer);
+    assert.is(Math.max(...bits), 0x7bff);
+  });
+});
+
+test('a full disk and an unwritable folder have codes', async () => {
+  const failing = (code: string) => () => Promise.reject(Object.assign(new Error(code), { code }));
+  for (const [code, expected] of [
+    ['ENOSPC', 'disk-full'],
+    ['EACCES', 'cache-unwritable'],
+  ] as const) {
+    const error = await writing('/cache/file', failing(code)).catch((e: unknown) => e);
+    assert.is((error as { code: string }).code, expected);
+  }
+});
+
+test.run();
