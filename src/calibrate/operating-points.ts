@@ -1,0 +1,110 @@
+/** Named operating points, chosen from what the search found. */
+import { budgetUnreachable } from '../errors.ts';
+import type { Candidate, Measured } from './types.ts';
+
+export interface NamedPoint extends Candidate {
+  /** `fast`, `balanced`, `accurate`, `exact`, `budget-0.6`, `drop-0.005` or `cost-0.53`. */
+  readonly name: string;
+}
+
+export interface PointOptions {
+  /** What drops are counted in; accuracy by default. */
+  readonly target?: 'accuracy' | 'agreement';
+  /** Largest mean relative costs wanted. */
+  readonly budgets?: readonly number[];
+  /** Largest losses of the target wanted, as fractions. */
+  readonly maxDrops?: readonly number[];
+}
+
+const MOST_POINTS = 24;
+
+/** Largest loss of the target, as a fraction, that each standing name stands for. */
+const NAMED_DROPS = { fast: 0.03, balanced: 0.01, accurate: 0.002 };
+
+/** Names that every compiled model has. */
+export const STANDING_NAMES: readonly string[] = [...Object.keys(NAMED_DROPS), 'exact'];
+/** Name of the point for an asked budget. */
+export const budgetName = (budget: number): string => `budget-${budget}`;
+/** Name of the point for an asked loss. */
+export const dropName = (drop: number): string => `drop-${drop}`;
+
+/** The best candidate that costs at most `budget` relative to the original. `hull` is as `searchThresholds` returns it. */
+export function pickBudget(hull: readonly Candidate[], budget: number): Candidate {
+  const point = hull.findLast((candidate) => candidate.relativeCost <= budget);
+  if (!point) throw budgetUnreachable(budget, hull[0]!.relativeCost);
+  return point;
+}
+
+/** The cheapest candidate that loses at most `maxDrop` (a fraction) of `exact`'s target on the calibration data. */
+export function pickAccuracyDrop(
+  hull: readonly Candidate[],
+  exact: Measured,
+  maxDrop: number,
+  target: 'accuracy' | 'agreement' = 'accuracy',
+): Candidate {
+  const least = exact[target] - maxDrop - Number.EPSILON;
+  return hull.find((candidate) => candidate[target] >= least) ?? hull.at(-1)!;
+}
+
+/**
+ * About 24 points of `hull`, evenly in cost, cheapest first, together with the standing names and those asked for. Every name is
+ * there once, even when two stand for the same thresholds.
+ */
+export function operatingPoints(hull: readonly Candidate[], options: PointOptions): NamedPoint[] {
+  const { target = 'accuracy', budgets = [], maxDrops = [] } = options;
+  const exact = hull.at(-1)!;
+  const named = new Map<string, Candidate>();
+  for (const drop of maxDrops) named.set(dropName(drop), pickAccuracyDrop(hull, exact, drop, target));
+  for (const budget of budgets) named.set(budgetName(budget), pickBudget(hull, budget));
+  for (const [name, drop] of Object.entries(NAMED_DROPS))
+    named.set(name, pickAccuracyDrop(hull, exact, drop, target));
+  named.set('exact', exact);
+  const chosen = new Set(named.values());
+  for (const point of evenly(hull, MOST_POINTS - chosen.size)) {
+    if (!chosen.has(point)) named.set(freeName(point.relativeCost, named), point);
+  }
+  return [...named]
+    .map(([name, point]) => ({ name, ...point }))
+    .sort((a, b) => a.relativeCost - b.relativeCost || rank(a.name) - rank(b.name));
+}
+
+/** Accuracy and agreement at `cost`, linear between the neighbouring measured points; the nearest point's outside their range. */
+export function interpolateHull(
+  points: readonly Measured[],
+  cost: number,
+): Pick<Measured, 'accuracy' | 'agreement' | 'relativeCost'> {
+  const sorted = points.toSorted((a, b) => a.relativeCost - b.relativeCost);
+  const above = sorted.find((point) => point.relativeCost >= cost) ?? sorted.at(-1)!;
+  const below = sorted.findLast((point) => point.relativeCost <= cost) ?? sorted[0]!;
+  const gap = above.relativeCost - below.relativeCost;
+  const share = gap > 0 ? (cost - below.relativeCost) / gap : 0;
+  const blend = (a: number, b: number) => a + share * (b - a);
+  return {
+    accuracy: blend(below.accuracy, above.accuracy),
+    agreement: blend(below.agreement, above.agreement),
+    relativeCost: blend(below.relativeCost, above.relativeCost),
+  };
+}
+
+/** At most `most` points of `hull`, its ends among them, each nearest to one of `most` evenly spaced costs. */
+function evenly(hull: readonly Candidate[], most: number): Candidate[] {
+  if (hull.length <= most) return [...hull];
+  const first = hull[0]!.relativeCost;
+  const step = (hull.at(-1)!.relativeCost - first) / (most - 1);
+  const distance = (point: Candidate, cost: number) => Math.abs(point.relativeCost - cost);
+  const nearest = (cost: number) => hull.reduce((a, b) => (distance(b, cost) < distance(a, cost) ? b : a));
+  return [...new Set(Array.from({ length: Math.max(most, 2) }, (_, n) => nearest(first + n * step)))];
+}
+
+/** `cost-0.53`, with more digits where that is taken. */
+function freeName(cost: number, taken: ReadonlyMap<string, unknown>): string {
+  let digits = 2;
+  while (taken.has(`cost-${cost.toFixed(digits)}`)) digits++;
+  return `cost-${cost.toFixed(digits)}`;
+}
+
+/** Among equal costs: the point as such, then what was asked for, then standing names. */
+function rank(name: string): number {
+  const standing = ['fast', 'balanced', 'accurate', 'exact'].indexOf(name);
+  return standing < 0 ? (name.startsWith('cost-') ? 0 : 1) : 2 + standing;
+}

@@ -1,0 +1,76 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { measure } from '../../src/calibrate/measure.ts';
+import { CLOSED, type CostModel, type Outcomes } from '../../src/calibrate/types.ts';
+import { FIVE_EXITS, simulate, uniform } from './simulate.ts';
+
+const test = suite('calibrate: measure');
+
+/** One sample after another, by the definition. */
+function naive({ scores, predictions, original, labels }: Outcomes, cost: CostModel, thresholds: number[]) {
+  let [right, same, total] = [0, 0, 0];
+  const counts = new Array<number>(scores.length + 1).fill(0);
+  labels.forEach((label, i) => {
+    let heads = 0;
+    for (let k = 0; k <= scores.length; k++) {
+      const last = k === scores.length;
+      if (!last && !(thresholds[k]! < 1)) continue;
+      if (!last) heads += cost.head[k]!;
+      if (!last && !(scores[k]![i]! > thresholds[k]!)) continue;
+      const answer = last ? original[i]! : predictions[k]![i]!;
+      right += +(answer === label);
+      same += +(answer === original[i]);
+      total += heads + (last ? 1 : cost.prefix[k]!);
+      counts[k]!++;
+      break;
+    }
+  });
+  const n = labels.length;
+  return {
+    accuracy: right / n,
+    agreement: same / n,
+    relativeCost: total / n,
+    exitShares: counts.map((c) => c / n),
+  };
+}
+
+test('equals the definition, sample by sample', () => {
+  const outcomes = simulate(300, 1);
+  for (let i = 0; i < 300; i += 7) outcomes.scores[i % 5]![i] = Number.NaN;
+  const random = uniform(2);
+  for (let n = 0; n < 50; n++) {
+    const thresholds = FIVE_EXITS.prefix.map(() => (random() < 0.3 ? CLOSED : random()));
+    if (n === 0) thresholds[2] = Number.NaN;
+    const got = measure(outcomes, FIVE_EXITS, thresholds);
+    const wanted = naive(outcomes, FIVE_EXITS, thresholds);
+    assert.is(got.accuracy, wanted.accuracy);
+    assert.is(got.agreement, wanted.agreement);
+    assert.equal(got.exitShares, wanted.exitShares);
+    assert.ok(Math.abs(got.relativeCost - wanted.relativeCost) < 1e-12);
+  }
+});
+
+test('with every exit closed, costs and agrees as the original', () => {
+  const { agreement, relativeCost, exitShares } = measure(simulate(50, 3), FIVE_EXITS, [1, 1, 1, 1, 2]);
+  assert.equal(
+    { agreement, relativeCost, exitShares },
+    { agreement: 1, relativeCost: 1, exitShares: [0, 0, 0, 0, 0, 1] },
+  );
+});
+
+test('a head is paid by those who stay, a closed one by nobody', () => {
+  const outcomes = simulate(50, 3);
+  const paid = measure(outcomes, FIVE_EXITS, [0.999999, 1, 1, 1, 1]);
+  assert.ok(paid.exitShares[0]! < 1);
+  const wanted = 0.039 + paid.exitShares[0]! * 0.22 + paid.exitShares[5]!;
+  assert.ok(Math.abs(paid.relativeCost - wanted) < 1e-12);
+});
+
+test('refuses a wrong number of thresholds', () => {
+  assert.throws(
+    () => measure(simulate(5, 1), FIVE_EXITS, [1]),
+    (error: { code: string }) => error.code === 'wrong-threshold-count',
+  );
+});
+
+test.run();
