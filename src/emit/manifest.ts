@@ -1,0 +1,228 @@
+/**
+ * The manifest: everything about a compiled model that is not in model.onnx. Read by `evaluate`, by the stub generator
+ * and by other people's tools, so its shape is published as schema/manifest.schema.json, which is also what checks it here.
+ */
+import schema from '../../schema/manifest.schema.json' with { type: 'json' };
+import type { Preprocessing } from '../data/types.ts';
+import { invalidManifest, manifestVersionUnknown, messageOf } from '../errors.ts';
+import type { DataType } from '../graph/types.ts';
+import { check, type Schema } from './schema.ts';
+
+/** Shares, accuracies and relative costs are fractions; MACs and relative costs are per sample. K exits, C classes. */
+export interface Manifest {
+  readonly schemaVersion: 1;
+  /** Of Offramp. */
+  readonly version: string;
+  readonly source: Source;
+  readonly seed: number;
+  /** Training recipe, e.g. `distill`. */
+  readonly recipe: string;
+  /** Exit policy, e.g. `confidence` or `max-prob`. */
+  readonly policy: string;
+  /** Number of classes, C. */
+  readonly classes: number;
+  /** [C]: class names, when known. */
+  readonly labels?: readonly string[];
+  /** The original's inputs, in the model's order; `thresholds` is not among them. */
+  readonly inputs: readonly ManifestInput[];
+  readonly outputs: ManifestOutputs;
+  /** What the scores output has been through: `none` means logits. */
+  readonly activation: 'none' | 'softmax' | 'log-softmax';
+  readonly batch: 'dynamic' | 'fixed';
+  /** How stored numbers become the first sample input; null when they are fed as they are. */
+  readonly preprocessing: Preprocessing | null;
+  /** [K], in the order samples meet them. */
+  readonly exits: readonly ManifestExit[];
+  readonly baseline: Baseline;
+  /** Cheapest first. */
+  readonly operatingPoints: readonly OperatingPoint[];
+  /** Operating point in force when the caller names none; the one that a baked model has inside. */
+  readonly defaultPoint: string;
+  /** The data role behind every accuracy, cost and share here. */
+  readonly measuredOn: 'test' | 'calibration';
+  /** How latencies were measured; null when they were not. */
+  readonly latency: LatencyProtocol | null;
+  readonly data: Readonly<Partial<Record<DataRole, DataSummary>>>;
+  readonly sessionOptions: ManifestSessionOptions;
+  readonly environment: Environment;
+}
+
+export type DataRole = 'train' | 'validation' | 'calibration' | 'test';
+
+export interface Source {
+  /** Base name. */
+  readonly file: string;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  readonly opset: number;
+  /** Producer's name and version; may be empty. */
+  readonly producer: string;
+}
+
+export interface ManifestInput {
+  readonly name: string;
+  readonly dataType: DataType;
+  /** `N` is the batch axis of a dynamic batch; an input without one is the same for all samples. */
+  readonly dims: readonly (number | 'N')[];
+}
+
+export interface ManifestOutputs {
+  /** The original's output of class scores, [N, C]; see `activation`. */
+  readonly scores: string;
+  /** Of the scores; `float` when not said. */
+  readonly dataType?: 'float' | 'float16';
+  /** Exit taken, int64 [N]; K is the full path. */
+  readonly exitIndex: string;
+  /** The policy's score where the sample left, float [N]. */
+  readonly exitConfidence: string;
+  /** Name of the float [K] input that takes thresholds; null when they are baked in. */
+  readonly thresholds: string | null;
+}
+
+export interface ManifestExit {
+  /** `exit_1`, `exit_2`, … */
+  readonly id: string;
+  /** Name of the tapped value. */
+  readonly tap: string;
+  /** Head family. */
+  readonly head: string;
+  /** MACs of the backbone up to the tap. */
+  readonly prefixMacs: number;
+  /** MACs of this exit's head alone. */
+  readonly headMacs: number;
+  /** What a sample that leaves here has cost with every exit open: prefix, this head and all earlier heads. */
+  readonly costMacs: number;
+  /** `costMacs` as a share of `baseline.macs`. */
+  readonly relativeCost: number;
+}
+
+export interface OperatingPoint {
+  readonly name: string;
+  readonly policy: string;
+  /** [K]: float32 values; an exit fires when its confidence is greater; 1 closes it. */
+  readonly thresholds: readonly number[];
+  readonly accuracy: number;
+  /** Share of samples answered as the original does. */
+  readonly agreement: number;
+  /** Mean over samples, every executed head counted. */
+  readonly relativeCost: number;
+  /** Milliseconds a run; null when not measured. */
+  readonly latencyMsP50: number | null;
+  /** [K + 1]: share of samples leaving at each exit, the full path last. */
+  readonly exitShares: readonly number[];
+}
+
+/** The original model. */
+export interface Baseline {
+  readonly accuracy: number;
+  readonly macs: number;
+  readonly latencyMsP50: number | null;
+}
+
+export interface LatencyProtocol {
+  readonly batch: number;
+  readonly threads: number;
+  readonly warmup: number;
+  readonly runs: number;
+  /** Execution provider. */
+  readonly provider: string;
+  /** 95th percentiles in milliseconds, by operating point name; `baseline` for the original. */
+  readonly p95s: Readonly<Record<string, number>>;
+}
+
+export interface DataSummary {
+  readonly samples: number;
+  /** Content hash of the decoded samples. */
+  readonly hash: string;
+  /** Where the samples came from when not given as such, e.g. `split of train`. */
+  readonly from?: string;
+}
+
+/** The options that measured best; what the stub opens its session with. */
+export interface ManifestSessionOptions {
+  readonly provider: string;
+  /** Threads inside an op; null leaves it to ONNX Runtime. */
+  readonly threads: number | null;
+  /** Whether idle threads spin for work. */
+  readonly spinning: boolean;
+  readonly optimization: 'disabled' | 'basic' | 'extended' | 'all';
+}
+
+/** What compiled and measured. */
+export interface Environment {
+  readonly node: string;
+  readonly onnxruntime: string;
+  /** e.g. `linux-x64`. */
+  readonly platform: string;
+}
+
+/** Parses and checks a manifest. Throws `invalid-manifest` or `manifest-version-unknown`. */
+export function readManifest(json: string): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw invalidManifest('the file', `is not JSON: ${messageOf(error)}`);
+  }
+  const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
+  if (typeof version === 'number' && version !== 1) throw manifestVersionUnknown(version);
+  const manifest = checkManifest(value);
+  const operatingPoints = manifest.operatingPoints.map((point) => ({
+    ...point,
+    thresholds: point.thresholds.map(Math.fround),
+  }));
+  return { ...manifest, operatingPoints };
+}
+
+/** The manifest as JSON: keys in the schema's order, shortest round-trip numbers (thresholds as float32). */
+export function printManifest(manifest: Manifest): string {
+  const checked = checkManifest(manifest);
+  const operatingPoints = checked.operatingPoints.map((point) => ({
+    ...point,
+    thresholds: point.thresholds.map(shortestFloat32),
+  }));
+  return `${JSON.stringify(ordered({ ...checked, operatingPoints }, schema as Schema), null, 2)}\n`;
+}
+
+/** The decimal with the fewest digits that rounds to the same float32 as `value`. */
+export function shortestFloat32(value: number): number {
+  const wanted = Math.fround(value);
+  for (let digits = 1; digits < 9; digits++) {
+    const candidate = Number(wanted.toPrecision(digits));
+    if (Math.fround(candidate) === wanted) return candidate;
+  }
+  return Number(wanted.toPrecision(9));
+}
+
+function checkManifest(value: unknown): Manifest {
+  for (const { where, problem } of check(value, schema as Schema)) throw invalidManifest(where, problem);
+  const manifest = value as Manifest;
+  const { exits, classes, labels, operatingPoints, defaultPoint } = manifest;
+  const expectLength = (where: string, list: readonly unknown[], length: number) => {
+    if (list.length !== length)
+      throw invalidManifest(where, `has ${list.length} entries, expected ${length}`);
+  };
+  if (labels) expectLength('labels', labels, classes);
+  operatingPoints.forEach((point, i) => {
+    expectLength(`operatingPoints[${i}].thresholds`, point.thresholds, exits.length);
+    expectLength(`operatingPoints[${i}].exitShares`, point.exitShares, exits.length + 1);
+    if (operatingPoints.findIndex((p) => p.name === point.name) !== i)
+      throw invalidManifest(`operatingPoints[${i}].name`, `repeats "${point.name}"`);
+  });
+  if (!operatingPoints.some((point) => point.name === defaultPoint))
+    throw invalidManifest('defaultPoint', `names no operating point: "${defaultPoint}"`);
+  return manifest;
+}
+
+/** `value` with its keys in the order `rule` lists them, the rest after them by name. */
+function ordered(value: unknown, rule: Schema | undefined): unknown {
+  if (Array.isArray(value)) return value.map((item) => ordered(item, rule?.items));
+  if (typeof value !== 'object' || value === null) return value;
+  const properties = rule?.properties ?? {};
+  const listed = Object.keys(properties).filter((key) => key in value);
+  const others = Object.keys(value).filter((key) => !(key in properties));
+  const record = value as Record<string, unknown>;
+  return Object.fromEntries(
+    [...listed, ...others.sort()].map((key) => [key, ordered(record[key], properties[key])]),
+  );
+}

@@ -1,0 +1,63 @@
+/** Names and literals for generated TypeScript. */
+import { badClassName } from '../errors.ts';
+
+/** Names that the generated file declares or uses itself. */
+const RESERVED = new Set(
+  `Array BatchInput ClassifyOptions ExitId Error Float32Array Input InputSpec Label Math ModelSource Number Object
+  OperatingPointName Ort Promise RangeError Result Runtime Set String TypeError URL`.split(/\s+/),
+);
+
+/** PascalCase of a model file's base name, made a free identifier: `my-net_v2.onnx` → `MyNetV2`. */
+export function classNameOf(file: string): string {
+  const words = file.replace(/\.[^.]*$/, '').match(/[\p{L}\p{Nd}]+/gu) ?? [];
+  const pascal = words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('');
+  const name = /^\p{L}/u.test(pascal) ? pascal : `Model${pascal}`;
+  return RESERVED.has(name) ? `${name}Model` : name;
+}
+
+/** `name` as it is. Throws `bad-class-name` unless it is a free identifier that does not start in lower case. */
+export function checkClassName(name: string): string {
+  if (!/^(?!\p{Ll})[\p{L}_$][\p{L}\p{Nd}_$]*$/u.test(name) || RESERVED.has(name)) throw badClassName(name);
+  return name;
+}
+
+/** npm package name of a model file's base name: `My Net.onnx` → `my-net`. */
+export function packageNameOf(file: string): string {
+  const words = file
+    .replace(/\.[^.]*$/, '')
+    .toLowerCase()
+    .match(/[a-z0-9]+/g) ?? ['model'];
+  return words.join('-');
+}
+
+/** A single-quoted string literal. */
+export function quoted(text: string): string {
+  const inner = JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'");
+  return `'${inner}'`;
+}
+
+/** A property name; in an object literal `__proto__` would set the prototype unless computed. */
+export function propertyName(name: string): string {
+  if (name === '__proto__') return "['__proto__']";
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : quoted(name);
+}
+
+/** Plain data as a TypeScript literal on one line. */
+export function literal(value: unknown): string {
+  if (typeof value === 'string') return quoted(value);
+  if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  return `{ ${Object.entries(value)
+    .map(([key, item]) => `${propertyName(key)}: ${literal(item)}`)
+    .join(', ')} }`;
+}
+
+/** An object literal with one entry a line. */
+export function table(entries: readonly (readonly [name: string, value: unknown])[]): string {
+  return `{\n${entries.map(([name, value]) => `  ${propertyName(name)}: ${literal(value)},\n`).join('')}}`;
+}
+
+/** Text that is safe inside a comment and stays on its line. */
+export function commentText(text: string): string {
+  return text.replaceAll('*/', '*\\/').replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+}

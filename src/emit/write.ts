@@ -1,0 +1,132 @@
+/** Puts a finished output in its place: written aside, then renamed, so that nobody meets half of it. */
+import { access, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { diskFull, messageOf, outputFailed, outputNotEmpty } from '../errors.ts';
+import { readManifest } from './manifest.ts';
+
+export interface WriteOptions {
+  /**
+   * Write into a folder that is not empty: files of the same names are replaced, files that an earlier compile left and
+   * this one does not write are removed, others stay.
+   */
+  readonly force?: boolean;
+}
+
+/** What an earlier compile may have left. */
+const OWNED =
+  'model.onnx model.onnx.data manifest.json report.html index.ts index.js index.d.ts package.json README.md'.split(
+    ' ',
+  );
+
+/** Text, bytes, or another file's content (external data, which may be larger than memory). */
+export type Content = string | Uint8Array | { readonly copyOf: string };
+
+/** Undoes one step that was taken. */
+type Undo = () => Promise<void>;
+
+/** Throws `output-not-empty` or `output-failed` where `writeOutput` would, before any work is done. */
+export async function checkOutput(folder: string, { force = false }: WriteOptions = {}): Promise<void> {
+  const present = await coded(folder, () => entriesOf(resolve(folder)));
+  if (present?.some((name) => !isPartial(name)) && !force) throw outputNotEmpty(folder);
+}
+
+/**
+ * Makes `folder` hold `files`: relative path → content. In the end either all of them are there or the folder is as it
+ * was. Throws `output-not-empty`, `disk-full` or `output-failed`.
+ */
+export async function writeOutput(
+  folder: string,
+  files: ReadonlyMap<string, Content>,
+  options: WriteOptions = {},
+): Promise<void> {
+  await checkOutput(folder, options);
+  const target = resolve(folder);
+  await coded(folder, async () => {
+    const present = (await entriesOf(target)) !== undefined;
+    await mkdir(dirname(target), { recursive: true });
+    // Inside a folder that exists, which may be a mount point; beside one that does not.
+    const partial = join(present ? target : dirname(target), `.${basename(target)}.partial-${process.pid}`);
+    try {
+      await stage(join(partial, 'new'), files);
+      if (present) await moveFiles(target, partial, [...files.keys()]);
+      else await rename(join(partial, 'new'), target);
+    } finally {
+      await rm(partial, { recursive: true, force: true });
+    }
+  });
+}
+
+/** Gives what the file system throws a code. */
+async function coded<T>(folder: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw code === 'ENOSPC' || code === 'EDQUOT'
+      ? diskFull(folder)
+      : outputFailed(folder, messageOf(error), error);
+  }
+}
+
+async function stage(folder: string, files: ReadonlyMap<string, Content>): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const [name, content] of files) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    if (typeof content === 'string' || content instanceof Uint8Array)
+      await writeFile(join(folder, name), content);
+    else await copyFile(content.copyOf, join(folder, name));
+  }
+}
+
+/** Moves `names` from `partial`/new into `target`, what they replace to `partial`/old; on failure moves all of it back. */
+async function moveFiles(target: string, partial: string, names: readonly string[]): Promise<void> {
+  const undo: Undo[] = [];
+  const makeFolderOf = async (path: string) => {
+    const made = await mkdir(dirname(path), { recursive: true });
+    if (made) undo.push(() => rm(made, { recursive: true }));
+  };
+  const move = async (from: string, to: string) => {
+    await makeFolderOf(to);
+    await rename(from, to);
+    undo.push(() => rename(to, from));
+  };
+  try {
+    for (const name of new Set([...names, ...(await leftovers(target))])) {
+      const place = join(target, name);
+      if (await exists(place)) await move(place, join(partial, 'old', name));
+    }
+    for (const name of names) await move(join(partial, 'new', name), join(target, name));
+  } catch (error) {
+    for (const step of undo.reverse()) await step();
+    throw error;
+  }
+}
+
+/** Names of Offramp's own that may be stale; none unless a manifest says that Offramp wrote here. */
+async function leftovers(target: string): Promise<readonly string[]> {
+  try {
+    readManifest(await readFile(join(target, 'manifest.json'), 'utf8'));
+    return OWNED;
+  } catch {
+    return [];
+  }
+}
+
+/** Left by a compile that was killed. */
+const isPartial = (name: string) => /^\..+\.partial-\d+$/.test(name);
+
+/** Undefined when there is no such folder. */
+async function entriesOf(folder: string): Promise<readonly string[] | undefined> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

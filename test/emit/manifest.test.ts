@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import Ajv2020 from 'ajv/dist/2020.js';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { printManifest, readManifest, shortestFloat32 } from '../../src/emit/manifest.ts';
+import type { OfframpError } from '../../src/errors.ts';
+import { SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
+
+const test = suite('emit: manifest');
+
+const schema = JSON.parse(
+  readFileSync(new URL('../../schema/manifest.schema.json', import.meta.url), 'utf8'),
+);
+const validate = new Ajv2020.default({ allowUnionTypes: true, allErrors: true }).compile(schema);
+
+const read = (value: unknown) => readManifest(JSON.stringify(value));
+
+/** SAMPLE with the value at `path` replaced, or removed when undefined. */
+function changed(path: string, value: unknown): unknown {
+  const copy = structuredClone(SAMPLE) as unknown as Record<string, unknown>;
+  const keys = path.split('.');
+  const last = keys.pop()!;
+  const holder = keys.reduce((at, key) => at[key] as Record<string, unknown>, copy);
+  if (value === undefined) delete holder[last];
+  else holder[last] = value;
+  return copy;
+}
+
+const [fast] = SAMPLE.operatingPoints;
+const VALID: Record<string, unknown> = {
+  sample: SAMPLE,
+  'no labels': unlabelled(SAMPLE),
+  'no images': { ...SAMPLE, preprocessing: null },
+  'flat input': changed('preprocessing.layout', 'flat'),
+  'not measured': { ...SAMPLE, latency: null },
+  baked: changed('outputs.thresholds', null),
+  'float16 scores': changed('outputs.dataType', 'float16'),
+  'one exit': {
+    ...SAMPLE,
+    exits: sampleExits(1),
+    operatingPoints: [samplePoint('balanced', [0.5], 0.7)],
+  },
+  'scalar input': changed('inputs.0.dims', []),
+  'negative threshold': changed('operatingPoints.0.thresholds', [-1, 0.5]),
+};
+
+/** Departures from the schema, with the place the error must name. */
+const BROKEN: readonly (readonly [where: string, value: unknown])[] = [
+  ['the file', []],
+  ['source', changed('source', undefined)],
+  ['source.file', changed('source.file', '/home/me/pets.onnx')],
+  ['source.sha256', changed('source.sha256', 'ABCD')],
+  ['seed', changed('seed', 1.5)],
+  ['classes', changed('classes', 0)],
+  ['labels[1]', changed('labels', ['cat', 2, 'dog'])],
+  ['inputs', changed('inputs', [])],
+  ['inputs[0].dataType', changed('inputs.0.dataType', 'float32')],
+  ['inputs[0].dims[0]', changed('inputs.0.dims.0', 'batch')],
+  ['inputs[0].dims[1]', changed('inputs.0.dims.1', 0)],
+  ['outputs.thresholds', changed('outputs.thresholds', undefined)],
+  ['activation', changed('activation', 'sigmoid')],
+  ['preprocessing.std', changed('preprocessing.std', [])],
+  ['exits', changed('exits', [])],
+  ['exits[1].costMacs', changed('exits.1.costMacs', undefined)],
+  ['baseline.accuracy', changed('baseline.accuracy', 93)],
+  ['operatingPoints[0].thresholds[0]', changed('operatingPoints.0.thresholds.0', 1.01)],
+  ['operatingPoints[0].latencyMsP50', changed('operatingPoints.0.latencyMsP50', -1)],
+  ['operatingPoints[0].note', changed('operatingPoints.0.note', 'hello')],
+  ['measuredOn', changed('measuredOn', 'train')],
+  ['latency.p95s.fast', changed('latency.p95s.fast', 'slow')],
+  ['data.holdout', changed('data.holdout', { samples: 1, hash: 'x' })],
+  ['data.train.path', changed('data.train.path', '/home/me/data')],
+  ['sessionOptions.threads', changed('sessionOptions.threads', 0)],
+  ['date', changed('date', 'today')],
+];
+
+test('valid manifests pass the published schema and the reader', () => {
+  for (const [name, value] of Object.entries(VALID)) {
+    assert.ok(validate(value), `${name}: ${JSON.stringify(validate.errors)}`);
+    assert.equal(read(value), JSON.parse(JSON.stringify(value)), name);
+  }
+});
+
+test('broken manifests fail both, and the reader names the place', () => {
+  for (const [where, value] of BROKEN) {
+    assert.not(validate(value), where);
+    assert.throws(
+      () => read(value),
+      (error: OfframpError) =>
+        error.code === 'invalid-manifest' && error.message.startsWith(`manifest: ${where} `),
+      where,
+    );
+  }
+});
+
+test('parts that do not fit each other are found', () => {
+  const misfits: [where: string, value: unknown][] = [
+    ['labels', changed('labels', ['cat', 'dog'])],
+    ['operatingPoints[1].thresholds', changed('operatingPoints.1.thresholds', [0.5])],
+    ['operatingPoints[0].exitShares', changed('operatingPoints.0.exitShares', [0.5, 0.5])],
+    ['operatingPoints[1].name', changed('operatingPoints.1', fast)],
+    ['defaultPoint', changed('defaultPoint', 'quick')],
+  ];
+  for (const [where, value] of misfits) {
+    assert.throws(() => read(value), new RegExp(`^manifest: ${where.replace(/[[\]]/g, '\\$&')} `), where);
+  }
+});
+
+test('text that is no JSON and versions of the future have codes', () => {
+  const codeOf = (act: () => unknown) => {
+    try {
+      act();
+    } catch (error) {
+      return (error as OfframpError).code;
+    }
+  };
+  assert.is(
+    codeOf(() => readManifest('{')),
+    'invalid-manifest',
+  );
+  assert.is(
+    codeOf(() => readManifest('null')),
+    'invalid-manifest',
+  );
+  assert.is(
+    codeOf(() => read({ schemaVersion: 2 })),
+    'manifest-version-unknown',
+  );
+});
+
+test('printing is stable: key order, float32 thresholds, round trip', () => {
+  const text = printManifest(SAMPLE);
+  assert.equal(readManifest(text), SAMPLE);
+  assert.is(printManifest(readManifest(text)), text);
+  const shuffled = Object.fromEntries(Object.entries(SAMPLE).reverse()) as unknown as typeof SAMPLE;
+  assert.is(printManifest(shuffled), text);
+  assert.ok(text.endsWith('}\n') && text.startsWith('{\n  "schemaVersion": 1,\n'));
+  assert.match(text, '"thresholds": [\n        0.3,\n        0.25\n      ]');
+});
+
+test('a number that JSON cannot hold is refused, not written as null', () => {
+  assert.throws(
+    () => printManifest({ ...SAMPLE, baseline: { ...SAMPLE.baseline, accuracy: Number.NaN } }),
+    /baseline\.accuracy/,
+  );
+});
+
+test('shortestFloat32 is short and exact', () => {
+  const bits = new DataView(new ArrayBuffer(4));
+  for (let i = 0; i < 20_000; i++) {
+    bits.setUint32(0, Math.imul(i, 2654435761));
+    const value = bits.getFloat32(0);
+    if (!Number.isFinite(value)) continue;
+    const short = shortestFloat32(value);
+    assert.is(Math.fround(short), value);
+    assert.ok(
+      String(short)
+        .replace(/e.*/, '')
+        .replace(/\D/g, '')
+        .replace(/^0+|0+$/g, '').length <= 9,
+    );
+  }
+  assert.is(String(shortestFloat32(Math.fround(0.1))), '0.1');
+  assert.is(shortestFloat32(Math.fround(1 - 2 ** -24)), 0.99999994);
+});
+
+test.run();

@@ -1,0 +1,146 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Manifest, printManifest, readManifest } from '../../src/emit/manifest.ts';
+import { classNameOf, packageNameOf, quoted } from '../../src/emit/names.ts';
+import { emitPackage } from '../../src/emit/stub.ts';
+import type { OfframpError } from '../../src/errors.ts';
+import { goldenCase } from '../golden.ts';
+import { SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
+
+const test = suite('emit: stub');
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The package made from what is read back of the printed manifest, which is what `offramp emit` has. */
+function emitted(manifest: Manifest, only?: readonly string[]): Map<string, string> {
+  const text = printManifest(manifest);
+  const files = new Map([['manifest.json', text], ...emitPackage(readManifest(text))]);
+  return new Map([...files].filter(([name]) => !only || only.includes(name)));
+}
+
+test('images, labels, dynamic batch: the whole package', () => {
+  goldenCase('stub-image-labels', emitted(SAMPLE));
+});
+
+test('plain tensor, no labels, one exit, probabilities', () => {
+  const manifest: Manifest = {
+    ...unlabelled(SAMPLE),
+    source: { ...SAMPLE.source, file: '2nd-try_kws.v3.onnx', producer: '' },
+    classes: 12,
+    inputs: [{ name: 'input.1', dataType: 'double', dims: ['N', 1960] }],
+    outputs: { ...SAMPLE.outputs, scores: 'labels_softmax' },
+    activation: 'softmax',
+    preprocessing: { scale: 1, mean: [0], std: [1], layout: 'flat', channels: 'any' },
+    exits: sampleExits(1),
+    operatingPoints: [samplePoint('budget 0.6', [0.123456789], 0.6), samplePoint('exact', [1], 1)],
+    defaultPoint: 'budget 0.6',
+    measuredOn: 'calibration',
+    latency: null,
+    sessionOptions: { provider: 'cpu', threads: 1, spinning: true, optimization: 'extended' },
+  };
+  goldenCase('stub-tensor-one-exit', emitted(manifest, ['manifest.json', 'index.ts', 'README.md']));
+});
+
+test('gray images, fixed batch, many exits', () => {
+  const thresholds = [0.9, 0.8, 1, 0.6, 0.5];
+  const manifest: Manifest = {
+    ...unlabelled(SAMPLE),
+    source: { ...SAMPLE.source, file: 'result.onnx' },
+    classes: 10,
+    inputs: [{ name: 'image', dataType: 'float', dims: [1, 1, 28, 28] }],
+    batch: 'fixed',
+    preprocessing: { scale: 255, mean: [0.1307], std: [0.3081], layout: 'NCHW', channels: 'gray' },
+    exits: sampleExits(5),
+    operatingPoints: [samplePoint('balanced', thresholds, 0.6)],
+  };
+  goldenCase('stub-fixed-gray', emitted(manifest, ['manifest.json', 'index.ts']));
+});
+
+test('baked thresholds, channels last and blue first', () => {
+  const manifest: Manifest = {
+    ...SAMPLE,
+    inputs: [{ name: 'pixels', dataType: 'float', dims: ['N', 4, 2, 3] }],
+    outputs: { ...SAMPLE.outputs, thresholds: null },
+    activation: 'log-softmax',
+    preprocessing: {
+      scale: 1,
+      mean: [103.5, 116.25, 123.675],
+      std: [1, 1, 1],
+      layout: 'NHWC',
+      channels: 'bgr',
+    },
+  };
+  goldenCase('stub-baked', emitted(manifest, ['manifest.json', 'index.ts', 'README.md']));
+});
+
+test('several inputs, float16 scores, names that need care', () => {
+  const manifest: Manifest = {
+    ...SAMPLE,
+    source: { ...SAMPLE.source, file: "a b's\nmodel.onnx" },
+    labels: ['__proto__', 'back\\slash', 'two\nlines'],
+    inputs: [
+      { name: 'input_ids', dataType: 'int64', dims: ['N', 16] },
+      { name: "attention'mask", dataType: 'bool', dims: ['N', 16] },
+      { name: '__proto__', dataType: 'float16', dims: [4] },
+    ],
+    outputs: { ...SAMPLE.outputs, dataType: 'float16' },
+    preprocessing: null,
+    operatingPoints: [samplePoint('*/|', [0.5, 0.5], 0.7)],
+    defaultPoint: '*/|',
+  };
+  goldenCase('stub-several-inputs', emitted(manifest, ['manifest.json', 'index.ts', 'README.md']));
+});
+
+test('the same manifest gives the same bytes', () => {
+  assert.equal([...emitPackage(SAMPLE)], [...emitPackage(structuredClone(SAMPLE))]);
+  for (const [name, text] of emitPackage(SAMPLE)) assert.not(text.includes('\r'), name);
+});
+
+test('golden stubs and their use pass strict tsc; the declarations need no Node types', async () => {
+  const cases = ['image-labels', 'tensor-one-exit', 'fixed-gray', 'baked', 'several-inputs'];
+  const sources = cases.map((name) => `golden/stub-${name}/index.ts`);
+  await Promise.all([
+    tsc(['--types', 'node', ...sources, 'test/emit/stub-usage.ts']),
+    tsc(['--types', '', '--lib', 'es2022,dom', 'golden/stub-image-labels/index.d.ts']),
+  ]);
+});
+
+async function tsc(args: readonly string[]): Promise<void> {
+  const flags =
+    `--ignoreConfig --noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --verbatimModuleSyntax
+    --isolatedModules --noUnusedLocals --noUnusedParameters --noImplicitOverride --noImplicitReturns --target es2022
+    --module nodenext --skipLibCheck --allowImportingTsExtensions`.split(/\s+/);
+  const command = ['node_modules/typescript/bin/tsc', ...flags, ...args];
+  await promisify(execFile)(process.execPath, command, { cwd: ROOT }).catch((error) => {
+    throw new Error(`tsc: ${error.stdout}${error.stderr}`);
+  });
+}
+
+test('names of classes and packages', () => {
+  assert.is(classNameOf('resnet56.onnx'), 'Resnet56');
+  assert.is(classNameOf('my-net_v2.1.onnx'), 'MyNetV21');
+  assert.is(classNameOf('3d.onnx'), 'Model3d');
+  assert.is(classNameOf('.onnx'), 'Model');
+  assert.is(classNameOf('promise.onnx'), 'PromiseModel');
+  assert.is(classNameOf('größe.onnx'), 'Größe');
+  assert.is(packageNameOf('My Net.v2.onnx'), 'my-net-v2');
+  assert.is(packageNameOf('模型.onnx'), 'model');
+  assert.is(quoted('it\'s "so"\\'), "'it\\'s \"so\"\\\\'");
+});
+
+test('options name the package and the class; a bad class name is refused', () => {
+  const files = emitPackage(SAMPLE, { name: '@me/pets', className: 'PetNet' });
+  assert.match(files.get('index.ts')!, 'export class PetNet {');
+  assert.is(JSON.parse(files.get('package.json')!).name, '@me/pets');
+  for (const className of ['petNet', 'Pet-Net', '', 'Result', '1Net']) {
+    assert.throws(
+      () => emitPackage(SAMPLE, { className }),
+      (error: OfframpError) => error.code === 'bad-class-name',
+      className,
+    );
+  }
+});
+
+test.run();

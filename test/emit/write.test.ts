@@ -1,0 +1,123 @@
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { printManifest } from '../../src/emit/manifest.ts';
+import { checkOutput, writeOutput } from '../../src/emit/write.ts';
+import type { OfframpError } from '../../src/errors.ts';
+import { SAMPLE } from './sample.ts';
+
+const test = suite<{ folder: string }>('emit: write');
+
+test.before.each((context) => {
+  context.folder = mkdtempSync(join(tmpdir(), 'offramp-write-'));
+});
+test.after.each(({ folder }) => rmSync(folder, { recursive: true, force: true }));
+
+const FILES = new Map<string, string | Uint8Array>([
+  ['model.onnx', Uint8Array.of(1, 2, 3)],
+  ['manifest.json', printManifest(SAMPLE)],
+  ['weights/big.bin', 'weights'],
+]);
+
+async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await promise;
+  } catch (error) {
+    return (error as OfframpError).code;
+  }
+}
+
+/** Relative path → text of all files below `folder`. */
+function contents(folder: string): Record<string, string> {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((e) => e.isFile());
+  const paths = files.map((e) => join(e.parentPath, e.name)).sort();
+  return Object.fromEntries(
+    paths.map((path) => [path.slice(folder.length + 1), readFileSync(path, 'latin1')]),
+  );
+}
+
+const WRITTEN = {
+  'manifest.json': printManifest(SAMPLE),
+  'model.onnx': '\x01\x02\x03',
+  'weights/big.bin': 'weights',
+};
+
+test('a folder that is not there is made, its parents too', async ({ folder }) => {
+  await writeOutput(join(folder, 'a/b/out'), FILES);
+  assert.equal(contents(join(folder, 'a/b/out')), WRITTEN);
+  assert.equal(readdirSync(join(folder, 'a/b')), ['out']);
+});
+
+test('an empty folder is filled', async ({ folder }) => {
+  await checkOutput(folder);
+  await writeOutput(folder, FILES);
+  assert.equal(contents(folder), WRITTEN);
+});
+
+test('a link to a folder stays a link', async ({ folder }) => {
+  mkdirSync(join(folder, 'real'));
+  symlinkSync('real', join(folder, 'link'));
+  await writeOutput(join(folder, 'link'), FILES);
+  assert.equal(contents(join(folder, 'real')), WRITTEN);
+});
+
+test('a folder that is not empty is refused and left alone', async ({ folder }) => {
+  writeFileSync(join(folder, 'mine.txt'), 'mine');
+  assert.is(await codeOf(checkOutput(folder)), 'output-not-empty');
+  assert.is(await codeOf(writeOutput(folder, FILES)), 'output-not-empty');
+  assert.equal(contents(folder), { 'mine.txt': 'mine' });
+});
+
+test('what a killed compile left does not count', async ({ folder }) => {
+  mkdirSync(join(folder, '.out.partial-123'));
+  assert.is(await codeOf(checkOutput(folder)), undefined);
+});
+
+test('force replaces, removes what an earlier compile left, and keeps the rest', async ({ folder }) => {
+  await writeOutput(folder, new Map([...FILES, ['report.html', 'old'], ['model.onnx', 'old']]));
+  writeFileSync(join(folder, 'mine.txt'), 'mine');
+  await writeOutput(folder, FILES, { force: true });
+  assert.equal(contents(folder), { ...WRITTEN, 'mine.txt': 'mine' });
+});
+
+test('force removes nothing from a folder that Offramp did not write', async ({ folder }) => {
+  writeFileSync(join(folder, 'report.html'), 'mine');
+  await writeOutput(folder, FILES, { force: true });
+  assert.equal(contents(folder), { ...WRITTEN, 'report.html': 'mine' });
+});
+
+test('a failure while staging leaves nothing', async ({ folder }) => {
+  const impossible = new Map([...FILES, ['model.onnx/inside', 'x']]);
+  assert.is(await codeOf(writeOutput(join(folder, 'out'), impossible)), 'output-failed');
+  assert.equal(readdirSync(folder), []);
+});
+
+test('a failure half-way through replacing puts everything back', async ({ folder }) => {
+  const before = {
+    'manifest.json': printManifest(SAMPLE),
+    'model.onnx': 'old',
+    'report.html': 'old',
+    weights: 'a file',
+  };
+  for (const [name, text] of Object.entries(before)) writeFileSync(join(folder, name), text);
+  assert.is(await codeOf(writeOutput(folder, FILES, { force: true })), 'output-failed');
+  assert.equal(contents(folder), before);
+});
+
+test('a file in the place of the folder is an error', async ({ folder }) => {
+  writeFileSync(join(folder, 'out'), 'mine');
+  assert.is(await codeOf(checkOutput(join(folder, 'out'), { force: true })), 'output-failed');
+  assert.is(await codeOf(writeOutput(join(folder, 'out'), FILES, { force: true })), 'output-failed');
+});
+
+test.run();
