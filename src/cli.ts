@@ -1,0 +1,323 @@
+/** The command line: words to options, results to text. No logic of the compiler lives here. */
+import { readFileSync } from 'node:fs';
+import yargs, { type Argv } from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { ProgressPrinter } from './cli/progress.ts';
+import { comparison, formatMacs, planTable, resultTable } from './cli/tables.ts';
+import { type CompileOptions, compile } from './compile.ts';
+import { badOption, OfframpError } from './errors.ts';
+import { evaluate } from './evaluate.ts';
+import { inspect } from './inspect.ts';
+import { PLACEMENTS } from './passes/plan-exits.ts';
+import { POLICY_NAMES } from './passes/policy-scores.ts';
+
+/** Errors that are nobody's bad input: exit code 1 instead of 2. */
+const FAILURES = new Set([
+  'session-failed',
+  'pass-broke-invariant',
+  'emitted-model-differs',
+  'disk-full',
+  'nan-loss',
+]);
+const INTERRUPTED = 130;
+
+const version: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+const interrupt = new AbortController();
+
+/** yargs rewraps what a coercion throws, so the coded error waits here for `fail`. */
+let refused: OfframpError | undefined;
+function refuse(option: string, value: string, expected: string): OfframpError {
+  refused = badOption(option, value, expected);
+  return refused;
+}
+
+const numbers = (name: string) => (value: unknown) => {
+  const list = [value]
+    .flat()
+    .flatMap((v) => String(v).split(','))
+    .map((v) => Number(v.trim()));
+  if (list.some((v) => !Number.isFinite(v)))
+    throw refuse(`--${name}`, String(value), 'numbers, separated by commas');
+  return list;
+};
+const words = (value: unknown) =>
+  [value]
+    .flat()
+    .flatMap((v) => String(v).split(','))
+    .map((v) => v.trim());
+/** `8GB`, `500MB` or bytes. */
+const size = (name: string) => (value: unknown) => {
+  const match = /^([\d.]+)\s*([KMGT]?)B?$/i.exec(String(value));
+  if (!match) throw refuse(`--${name}`, String(value), 'a size such as 8GB or 500MB');
+  return Number(match[1]) * 1000 ** ['', 'K', 'M', 'G', 'T'].indexOf(match[2]!.toUpperCase());
+};
+const settings = (value: unknown): Record<string, number> =>
+  Object.fromEntries(
+    words(value).map((pair) => {
+      const [key, number] = pair.split('=');
+      if (!key || !(Number(number) > 0)) throw refuse('--dim', pair, 'NAME=SIZE');
+      return [key, Number(number)];
+    }),
+  );
+
+const modelOptions = <T>(y: Argv<T>) =>
+  y
+    .option('output', { type: 'string', describe: 'output with the class scores, when there are several' })
+    .option('dim', { describe: 'size of a symbolic dimension, NAME=SIZE', coerce: settings })
+    .option('exits', { type: 'number', describe: 'how many exits (default: as many of 3 as fit)' })
+    .option('placement', { choices: PLACEMENTS, default: 'spread' as const, describe: 'where exits go' })
+    .option('taps', { coerce: words, describe: 'explicit taps by value name, instead of --placement' })
+    .option('head', {
+      choices: ['strided', 'conv', 'conv2', 'conv3', 'pool'] as const,
+      default: 'strided' as const,
+      describe: 'branch family',
+    });
+
+const dataOptions = <T>(y: Argv<T>) =>
+  y
+    .option('preset', {
+      choices: ['imagenet', 'cifar10', 'mnist', 'unit', 'none'] as const,
+      describe: 'usual preprocessing',
+    })
+    .option('scale', { type: 'number', describe: 'pixels are divided by this first, e.g. 255' })
+    .option('mean', { coerce: numbers('mean'), describe: 'then this is subtracted, one value a channel' })
+    .option('std', { coerce: numbers('std'), describe: 'then divided by this' })
+    .option('layout', { choices: ['NCHW', 'NHWC', 'flat'] as const, describe: "axes of the model's input" })
+    .option('channels', {
+      choices: ['rgb', 'bgr', 'gray'] as const,
+      describe: "colour order of the model's input",
+    })
+    .option('resize', {
+      choices: ['stretch', 'cover', 'contain'] as const,
+      describe: 'fit pictures of another size',
+    })
+    .option('skip-bad', {
+      type: 'boolean',
+      default: false,
+      describe: 'leave unreadable pictures out instead of stopping',
+    })
+    .option('cache', {
+      type: 'string',
+      describe: 'folder for decoded data and features (default: ~/.cache/offramp)',
+    })
+    .option('threads', { type: 'number', describe: 'threads of ONNX Runtime (default: all cores)' });
+
+const shared = <T>(y: Argv<T>) =>
+  y
+    .option('json', { type: 'boolean', default: false, describe: 'machine-readable result on stdout' })
+    .option('quiet', { alias: 'q', type: 'boolean', default: false, describe: 'no progress' });
+
+/** Drops what was not given, so that exact optional properties stay absent. */
+function given<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as never;
+}
+
+function printer(args: { quiet: boolean }): ProgressPrinter {
+  const tty = process.stderr.isTTY === true && !process.env.CI;
+  return new ProgressPrinter({ quiet: args.quiet, tty, write: (line) => process.stderr.write(`${line}\n`) });
+}
+
+const print = (text: string): void => {
+  process.stdout.write(`${text}\n`);
+};
+
+const cli = yargs(hideBin(process.argv))
+  .scriptName('offramp')
+  .usage(
+    '$0 <command>\n\nTurns a trained ONNX classifier into one early-exit ONNX model and a TypeScript package.',
+  )
+  .version(version)
+  .command(
+    'inspect <model>',
+    'Show where exits can go and what each place costs',
+    (y) =>
+      shared(
+        modelOptions(y.positional('model', { type: 'string', demandOption: true, describe: 'ONNX file' })),
+      )
+        .option('all', { type: 'boolean', default: false, describe: 'every tap and every rejected value' })
+        .example('$0 inspect resnet56.onnx', 'taps, prefix costs, and the exits that compile would place'),
+    async (args) => {
+      const { model, output, dim, exits, placement, taps } = args;
+      const { typed, plan } = await inspect({
+        model,
+        placement,
+        ...given({ output, dims: dim, exits, taps }),
+      });
+      if (args.json)
+        return print(JSON.stringify(plan, (key, value) => (key === 'typed' ? undefined : value), 2));
+      print(
+        `${model}: ${typed.classes} classes, ${typed.batch} batch, ${formatMacs(plan.totalMacs)} MACs a sample`,
+      );
+      print(
+        `scores: ${typed.output} (${typed.activation === 'none' ? 'logits' : typed.activation}), exits merge at ${typed.logits}\n`,
+      );
+      print(planTable(plan, args.all));
+    },
+  )
+  .command(
+    'compile <model>',
+    'Attach, train and calibrate exits; write the early-exit model and its package',
+    (y) =>
+      shared(
+        dataOptions(
+          modelOptions(y.positional('model', { type: 'string', demandOption: true, describe: 'ONNX file' })),
+        ),
+      )
+        .option('train', {
+          type: 'string',
+          demandOption: true,
+          describe: 'image folder, IDX, npz or npy: fits the heads',
+        })
+        .option('validation', { type: 'string', describe: 'fits the confidence heads' })
+        .option('calibration', { type: 'string', describe: 'chooses thresholds' })
+        .option('test', { type: 'string', describe: 'only reported' })
+        .option('out', { type: 'string', demandOption: true, describe: 'folder to write' })
+        .option('force', { type: 'boolean', default: false, describe: 'replace what is in --out' })
+        .option('labels', { type: 'string', describe: 'text file, one class name a line' })
+        .option('recipe', {
+          choices: ['distill', 'pteenet-v1', 'pteenet-v2'] as const,
+          default: 'distill' as const,
+        })
+        .option('lambda', { type: 'number', describe: 'cost weight of the pteenet recipes' })
+        .option('survivors', {
+          type: 'boolean',
+          default: false,
+          describe: 'heads learn most from samples that earlier ones do not take',
+        })
+        .option('policy', {
+          choices: POLICY_NAMES,
+          default: 'max-prob' as const,
+          describe: 'what makes a sample leave',
+        })
+        .option('target', {
+          choices: ['accuracy', 'agreement'] as const,
+          default: 'accuracy' as const,
+          describe: 'what thresholds preserve',
+        })
+        .option('budget', {
+          coerce: numbers('budget'),
+          describe: 'average cost relative to the original, e.g. 0.6',
+        })
+        .option('max-accuracy-drop', {
+          coerce: numbers('max-accuracy-drop'),
+          describe: 'e.g. 0.005 for half a point',
+        })
+        .option('thresholds', {
+          choices: ['input', 'baked'] as const,
+          default: 'input' as const,
+          describe: 'an input of the model, or built in',
+        })
+        .option('at', {
+          type: 'string',
+          describe: 'operating point by default, and the one to bake (default: balanced)',
+        })
+        .option('epochs', { type: 'number' })
+        .option('batch', { type: 'number', describe: 'training batch' })
+        .option('learning-rate', { type: 'number' })
+        .option('seed', { type: 'number', default: 1 })
+        .option('cache-limit', {
+          coerce: size('cache-limit'),
+          describe: 'most that cached features may take, e.g. 8GB',
+        })
+        .example(
+          '$0 compile net.onnx --preset imagenet --train data/train --calibration data/cal --test data/test --out out/',
+          'one early-exit model with its package',
+        ),
+    async (args) => {
+      const progress = printer(args);
+      const options = compileOptions(args);
+      const { manifest, shown } = await compile(options, {
+        onProgress: progress.update,
+        onNote: progress.line,
+        signal: interrupt.signal,
+      }).finally(() => progress.stop());
+      if (args.json) return print(JSON.stringify(manifest, null, 2));
+      print(`\n${resultTable(manifest, shown)}\n`);
+      print(
+        `Measured on ${manifest.measuredOn} (${manifest.data[manifest.measuredOn]?.samples} samples). Written to ${args.out}`,
+      );
+    },
+  )
+  .command(
+    'evaluate <package>',
+    'Run a compiled model on data and report every operating point',
+    (y) =>
+      shared(
+        y.positional('package', {
+          type: 'string',
+          demandOption: true,
+          describe: 'folder that compile wrote',
+        }),
+      )
+        .option('test', { type: 'string', demandOption: true, describe: 'labelled samples' })
+        .option('batch', { type: 'number', default: 32, describe: 'samples a run' })
+        .option('skip-bad', { type: 'boolean', default: false })
+        .option('cache', { type: 'string', describe: 'folder for decoded data (default: ~/.cache/offramp)' })
+        .option('threads', { type: 'number' })
+        .example('$0 evaluate out/ --test data/test', "compare with the manifest's figures"),
+    async (args) => {
+      const progress = printer(args);
+      const { cache, threads } = args;
+      const result = await evaluate(
+        {
+          folder: args.package,
+          test: args.test,
+          batch: args.batch,
+          skipBad: args.skipBad,
+          ...given({ cache, threads }),
+        },
+        { onProgress: progress.update, onNote: progress.line, signal: interrupt.signal },
+      ).finally(() => progress.stop());
+      if (args.json) return print(JSON.stringify(result, null, 2));
+      print(`\n${resultTable(result.measured)}\n`);
+      print(comparison(result));
+    },
+  )
+  .demandCommand(1, 'Which command? See offramp --help.')
+  .recommendCommands()
+  .strict()
+  .wrap(Math.min(110, process.stdout.columns ?? 110))
+  .fail((message, error) => {
+    throw refused ?? error ?? new OfframpError('bad-usage', message, 'See offramp --help.');
+  });
+
+/** The flags of `compile` as its options. */
+function compileOptions(
+  args: {
+    [K in keyof CompileOptions]?: CompileOptions[K] | undefined;
+  } & {
+    dim?: Record<string, number> | undefined;
+    model: string;
+    train: string;
+    out: string;
+    budget?: number[] | undefined;
+    maxAccuracyDrop?: number[] | undefined;
+  },
+): CompileOptions {
+  const { dim, budget, maxAccuracyDrop, ...rest } = args;
+  return given({ ...rest, dims: dim, budgets: budget, maxAccuracyDrops: maxAccuracyDrop }) as CompileOptions;
+}
+
+process.once('SIGINT', () => {
+  interrupt.abort();
+  process.once('SIGINT', () => process.exit(INTERRUPTED));
+});
+
+try {
+  await cli.parseAsync();
+} catch (error) {
+  if (interrupt.signal.aborted) {
+    process.stderr.write('\nInterrupted. What is in the cache will be used by the next run.\n');
+    process.exitCode = INTERRUPTED;
+  } else if (error instanceof OfframpError) {
+    const trail =
+      error.trail.length > 0 && process.env.OFFRAMP_DEBUG ? `\n  while: ${error.trail.join(' › ')}` : '';
+    process.stderr.write(`offramp: ${error.message} [${error.code}]\n  ${error.hint}${trail}\n`);
+    process.exitCode = FAILURES.has(error.code) ? 1 : 2;
+  } else {
+    process.stderr.write(
+      `offramp: ${error instanceof Error ? (process.env.OFFRAMP_DEBUG ? error.stack : error.message) : error}\n  This is a bug: please report it (OFFRAMP_DEBUG=1 shows more).\n`,
+    );
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,95 @@
+/** Plain-text tables of what was planned and what was measured. Fractions become percent only here. */
+import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
+import type { Evaluation } from '../evaluate.ts';
+import type { ExitPlan } from '../passes/exits.ts';
+
+const percent = (fraction: number, digits = 2) => `${(100 * fraction).toFixed(digits)} %`;
+const ms = (value: number | null | undefined) =>
+  value === null || value === undefined ? '–' : `${value.toFixed(2)} ms`;
+const macs = (value: number) =>
+  value >= 1e9
+    ? `${(value / 1e9).toFixed(2)} G`
+    : value >= 1e6
+      ? `${(value / 1e6).toFixed(2)} M`
+      : `${(value / 1e3).toFixed(1)} k`;
+
+/** Columns padded to their widest cell; the first is left-aligned, the others right-aligned. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, c) => (c === 0 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!)))
+      .join('  ')
+      .trimEnd();
+  const [head, ...body] = rows;
+  return [line(head!), widths.map((w) => '─'.repeat(w)).join('  '), ...body.map(line)].join('\n');
+}
+
+/** The original and every operating point: accuracy, agreement, cost, latency, and where samples leave. */
+export function resultTable(
+  manifest: Manifest,
+  points: readonly OperatingPoint[] = manifest.operatingPoints,
+): string {
+  const { baseline, exits } = manifest;
+  const header = ['', 'accuracy', 'agreement', 'MACs', 'latency', ...exits.map((e) => e.id), 'full path'];
+  const original = [
+    'original',
+    percent(baseline.accuracy),
+    percent(1),
+    macs(baseline.macs),
+    ms(baseline.latencyMsP50),
+  ];
+  const rows = points.map((point) => [
+    point.name,
+    percent(point.accuracy),
+    percent(point.agreement),
+    percent(point.relativeCost, 1),
+    ms(point.latencyMsP50),
+    ...point.exitShares.map((share) => percent(share, 1)),
+  ]);
+  return table([header, [...original, ...exits.map(() => ''), ''], ...rows]);
+}
+
+/** Whether what was measured now is what the manifest says. */
+export function comparison({ sameData, largestDifference, promised }: Evaluation): string {
+  if (!sameData) return `Other data than the manifest's figures are from (its ${promised.measuredOn} role).`;
+  const apart = `largest difference ${percent(largestDifference, 3)}`;
+  return largestDifference <= 1e-3
+    ? `Agrees with the manifest (${apart}).`
+    : `Differs from the manifest: ${apart}.`;
+}
+
+/** Taps with their cost and what they carry; rejected values with the reason. */
+export function planTable(plan: ExitPlan, all: boolean): string {
+  const chosen = new Map(plan.exits.map((e) => [e.tap.value, e.id]));
+  const clean = plan.taps.filter((t) => t.live.length === 1 || chosen.has(t.value));
+  const shown = all ? plan.taps : clean;
+  const rows = shown.map((tap) => [
+    tap.value,
+    `[${tap.dims.join(', ')}]`,
+    percent(tap.relativeCost, 1),
+    String(tap.live.length),
+    `${(tap.liveBytes / 1024).toFixed(1)} kB`,
+    chosen.get(tap.value) ?? '',
+  ]);
+  const parts = [table([['tap', 'shape', 'prefix cost', 'live values', 'live data', 'exit'], ...rows])];
+  const hidden = plan.taps.length - shown.length;
+  if (hidden > 0) parts.push(`${hidden} more taps carry several live values (--all shows them).`);
+  if (plan.rejected.length > 0) {
+    const reasons = all
+      ? plan.rejected.map((r) => `  ${r.value}: ${r.reason}`)
+      : [...countBy(plan.rejected.map((r) => r.reason))].map(([reason, count]) => `  ${count} × ${reason}`);
+    parts.push(['Rejected:', ...reasons].join('\n'));
+  }
+  const uncounted = Object.entries(plan.notCounted).map(([op, count]) => `${count} ${op}`);
+  if (uncounted.length > 0) parts.push(`MACs do not count: ${uncounted.join(', ')}.`);
+  return parts.join('\n\n');
+}
+
+export { macs as formatMacs, percent as formatPercent };
+
+function countBy(items: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1);
+  return counts;
+}

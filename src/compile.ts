@@ -1,0 +1,247 @@
+/** The story: a trained classifier in, one early-exit model and its package out. */
+import { join } from 'node:path';
+import { defaultCache } from './cache.ts';
+import {
+  budgetName,
+  type CostModel,
+  dropName,
+  type NamedPoint,
+  operatingPoints,
+  STANDING_NAMES,
+  searchThresholds,
+} from './calibrate/index.ts';
+import { type PreprocessingOptions, resolvePreprocessing } from './data/index.ts';
+import { describeCompiled, provenance } from './describe-compiled.ts';
+import { type Manifest, type OperatingPoint, printManifest } from './emit/manifest.ts';
+import { emitPackage } from './emit/stub.ts';
+import { type Content, checkOutput, writeOutput } from './emit/write.ts';
+import { budgetUnreachable, unknownPoint } from './errors.ts';
+import type { Events } from './events.ts';
+import { fitGates, settleValidation } from './fit-gates.ts';
+import { type InspectOptions, inspect } from './inspect.ts';
+import { costsOf, judge, outcomesOf } from './judge.ts';
+import { raceOriginal } from './measure-latency.ts';
+import type { SessionOptions } from './ort.ts';
+import { serializeModel } from './parser/index.ts';
+import { attachExits } from './passes/attach-exits.ts';
+import type { HeadKind } from './passes/exits.ts';
+import { checkLowerable, lowerExits } from './passes/lower-exits.ts';
+import type { PolicyName } from './passes/policy-scores.ts';
+import { proveEqual } from './prove-equal.ts';
+import { readLabels } from './read-labels.ts';
+import { inputOf, openRoles, type RolePaths } from './roles.ts';
+import { openFeatures } from './train/features.ts';
+import { type RecipeName, SURVIVORS } from './train/recipes.ts';
+import { trainHeads } from './train/train.ts';
+import { trainingViews } from './train/views.ts';
+
+export interface CompileOptions extends InspectOptions, RolePaths, PreprocessingOptions {
+  /** Folder to write; must be empty or absent unless `force`. */
+  readonly out: string;
+  readonly force?: boolean;
+  /** Text file with one class name a line; an image folder's own names otherwise. */
+  readonly labels?: string;
+  readonly head?: HeadKind;
+  readonly recipe?: RecipeName;
+  /** Cost weight of the `pteenet-*` recipes. */
+  readonly lambda?: number;
+  /** Heads learn most from samples that earlier heads do not take (recipe `distill`; CalexNet eq. 13). */
+  readonly survivors?: boolean;
+  readonly epochs?: number;
+  /** Training batch. */
+  readonly batch?: number;
+  readonly learningRate?: number;
+  readonly policy?: PolicyName;
+  /** What thresholds preserve: accuracy against labels, or agreement with the original. */
+  readonly target?: 'accuracy' | 'agreement';
+  /** Average costs relative to the original that operating points are wanted for. */
+  readonly budgets?: readonly number[];
+  /** Losses of the target that operating points are wanted for. */
+  readonly maxAccuracyDrops?: readonly number[];
+  /** `baked` builds the thresholds of the default point into the model. */
+  readonly thresholds?: 'input' | 'baked';
+  /** Name of the default operating point. */
+  readonly at?: string;
+  readonly seed?: number;
+  readonly threads?: number;
+  readonly skipBad?: boolean;
+  readonly cache?: string;
+  readonly cacheLimit?: number;
+}
+
+export interface Compiled {
+  readonly manifest: Manifest;
+  /** The points worth a row: those with a name of their own and those asked for. */
+  readonly shown: readonly OperatingPoint[];
+}
+
+/** Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model proved equal. */
+export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
+  const { seed = 1, policy = 'max-prob', target = 'accuracy', cache = defaultCache() } = options;
+  const { signal } = events;
+  await checkOutput(options.out, { force: options.force ?? false });
+
+  const threads: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
+  const { source, typed, plan } = await inspect({ ...options, session: threads });
+  const dropOutputs = options.output !== undefined;
+  checkLowerable(
+    typed,
+    plan.exits.map((exit) => exit.tap.value),
+    dropOutputs,
+  );
+  const session = { ...threads, externalDataFolder: source.folder };
+  const input = inputOf(typed);
+  const preprocessing = resolvePreprocessing(options, input);
+  const labels = options.labels === undefined ? undefined : await readLabels(options.labels, typed.classes);
+  const progress =
+    (phase: string, unit = 'samples') =>
+    (done: number, total: number) =>
+      events.onProgress?.({ phase, done, total, unit });
+
+  const opening = { input, preprocessing, cache, classes: typed.classes, skipBad: options.skipBad, signal };
+  const given = await openRoles(options, seed, opening, (role, done, total) =>
+    progress(`decoding ${role}`)(done, total),
+  );
+  try {
+    const judging = { typed, modelHash: source.sha256, session, signal };
+    const gates = await settleValidation(given, seed, judging, events);
+    const roles = { ...given, train: gates.train, validation: gates.validation };
+
+    const heads = attachExits(plan, { kind: options.head ?? 'strided', seed });
+    const costs = costsOf(plan, heads);
+    refuseUnreachable(costs, options);
+    const features = await openFeatures({
+      ...judging,
+      heads,
+      dataset: roles.train.dataset,
+      cacheFolder: cache,
+      cacheLimitBytes: options.cacheLimit,
+      ...trainingViews(roles.train.dataset),
+      onProgress: progress('extracting features'),
+    });
+    const trained = await trainHeads(heads, features, {
+      ...trainingOf(options),
+      seed,
+      session,
+      signal,
+      onProgress: (p) =>
+        events.onProgress?.({
+          phase: 'training',
+          done: p.done,
+          total: p.total,
+          unit: 'steps',
+          note: `loss ${p.loss.toFixed(3)}`,
+        }),
+    }).finally(() => features.close());
+
+    const judgeRole = (dataset: typeof roles.calibration.dataset, phase: string, by = trained) =>
+      judge(by, dataset, { ...judging, onProgress: progress(phase) });
+    const gated = fitGates(trained, await judgeRole(roles.validation.dataset, 'judging validation'));
+
+    // Nothing that max-prob looks at was fitted on calibration samples, so it may use them all.
+    const calibration = policy === 'confidence' ? gates.unseen : roles.calibration;
+    const outcomes = outcomesOf(await judgeRole(calibration.dataset, 'judging calibration', gated), policy);
+    const hull = searchThresholds(outcomes, costs, { target });
+    const points = operatingPoints(hull, { target, ...wishesOf(options) });
+    const chosen = pointNamed(points, options.at ?? 'balanced');
+
+    const report = roles.test ?? calibration;
+    const seen = roles.test
+      ? outcomesOf(await judgeRole(report.dataset, 'judging test', gated), policy)
+      : outcomes;
+    const baked = options.thresholds === 'baked' ? chosen.thresholds : undefined;
+    const model = serializeModel(
+      lowerExits(typed, gated, { policy, baked, dropOutputs, metadata: provenance(source.sha256) }),
+    );
+    const tried = baked ? [baked] : points.map((point) => point.thresholds);
+    await proveEqual({
+      model,
+      typed,
+      dataset: report.dataset,
+      outcomes: seen,
+      thresholds: tried,
+      baked: baked !== undefined,
+      session,
+    });
+    const latency = await raceOriginal({
+      model,
+      original: typed.model,
+      dataset: report.dataset,
+      points,
+      baked: baked !== undefined,
+      session,
+      signal,
+      onProgress: progress('timing', 'runs'),
+    });
+
+    const manifest = describeCompiled({
+      modelFile: options.model,
+      source,
+      typed,
+      plan,
+      heads: gated,
+      recipe: options.recipe ?? 'distill',
+      policy,
+      seed,
+      roles: { ...roles, calibration, test: roles.test },
+      labels: labels ?? roles.train.dataset.classNames,
+      preprocessing,
+      points,
+      defaultPoint: chosen.name,
+      baked: baked !== undefined,
+      costs,
+      outcomes: seen,
+      latency,
+      session: threads,
+    });
+    await writeOutput(
+      options.out,
+      new Map<string, Content>([
+        ['model.onnx', model],
+        ...source.externalFiles.map((name) => [name, { copyOf: join(source.folder, name) }] as const),
+        ['manifest.json', printManifest(manifest)],
+        ...emitPackage(manifest),
+      ]),
+      { force: options.force ?? false },
+    );
+    const wanted = new Set(points.map((p) => p.name).filter((name) => !name.startsWith('cost-')));
+    return { manifest, shown: manifest.operatingPoints.filter((p) => wanted.has(p.name)) };
+  } finally {
+    await given.close();
+  }
+}
+
+const trainingOf = ({ recipe, lambda, survivors, epochs, batch, learningRate }: CompileOptions) => ({
+  recipe: recipe ?? 'distill',
+  ...(lambda !== undefined && { lambda }),
+  ...(survivors && { survivors: SURVIVORS }),
+  ...(epochs !== undefined && { epochs }),
+  ...(batch !== undefined && { batch }),
+  ...(learningRate !== undefined && { learningRate }),
+});
+
+const wishesOf = ({ budgets, maxAccuracyDrops }: CompileOptions) => ({
+  budgets: budgets ?? [],
+  maxDrops: maxAccuracyDrops ?? [],
+});
+
+/** What can be seen before any training: a budget below the cheapest exit, a default point that will not exist. */
+function refuseUnreachable(
+  costs: CostModel,
+  { budgets = [], maxAccuracyDrops = [], at }: CompileOptions,
+): void {
+  const cheapest = Math.min(...costs.prefix.map((prefix, k) => prefix + costs.head[k]!));
+  for (const budget of budgets) if (budget < cheapest) throw budgetUnreachable(budget, cheapest);
+  const names = [...STANDING_NAMES, ...budgets.map(budgetName), ...maxAccuracyDrops.map(dropName)];
+  if (at !== undefined && !at.startsWith('cost-') && !names.includes(at)) throw unknownPoint(at, names);
+}
+
+function pointNamed(points: readonly NamedPoint[], name: string): NamedPoint {
+  const point = points.find((p) => p.name === name);
+  if (!point)
+    throw unknownPoint(
+      name,
+      points.map((p) => p.name),
+    );
+  return point;
+}

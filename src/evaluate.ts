@@ -1,0 +1,134 @@
+/** Runs a compiled model as an app would, on labelled samples, and compares with what its manifest promises. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { defaultCache } from './cache.ts';
+import { openDataset, type Preprocessing } from './data/index.ts';
+import { type Manifest, type OperatingPoint, readManifest } from './emit/manifest.ts';
+import { notAPackage } from './errors.ts';
+import type { Events } from './events.ts';
+import { accuracyOf } from './judge.ts';
+import { type SessionOptions, withSession } from './ort.ts';
+import { runEmitted } from './run-emitted.ts';
+import { argMaxRows } from './train/batches.ts';
+
+export interface EvaluateOptions {
+  /** What `compile` wrote. */
+  readonly folder: string;
+  /** Labelled samples. */
+  readonly test: string;
+  /** Samples a run. */
+  readonly batch?: number;
+  readonly skipBad?: boolean;
+  readonly cache?: string;
+  readonly threads?: number;
+}
+
+export interface Evaluation {
+  /** The manifest with its figures replaced by those measured now. */
+  readonly measured: Manifest;
+  readonly promised: Manifest;
+  /** The same samples as the manifest's figures are from: then the two must agree. */
+  readonly sameData: boolean;
+  /** Largest difference of accuracy, agreement, cost or share between the two. */
+  readonly largestDifference: number;
+}
+
+/** Every operating point on every sample of `test`, through the emitted model itself. */
+export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
+  const { folder, batch = 32, cache = defaultCache() } = options;
+  const { signal } = events;
+  const promised = readManifest(
+    await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => {
+      throw notAPackage(folder);
+    }),
+  );
+  const modelFile = join(folder, 'model.onnx');
+  const session: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
+  const [input] = promised.inputs;
+  const { name, dataType } = input!;
+  const dims = input!.dims.slice(1) as number[];
+  const progress = (phase: string) => (done: number, total: number) =>
+    events.onProgress?.({ phase, done, total, unit: 'samples' });
+  const dataset = await openDataset(options.test, {
+    input: { name, dataType, dims },
+    preprocessing: promised.preprocessing as Preprocessing,
+    cache,
+    classes: promised.classes,
+    skipBad: options.skipBad,
+    signal,
+    onProgress: progress('decoding test'),
+  });
+  try {
+    const measured = await withSession(modelFile, session, async (model) => {
+      const baked = promised.outputs.thresholds === null;
+      const size = promised.batch === 'fixed' ? 1 : batch;
+      const run = { session: model, dataset, output: promised.outputs.scores, batch: size, signal };
+      const closed = baked ? undefined : promised.exits.map(() => 1);
+      const exact =
+        closed && (await runEmitted({ ...run, thresholds: closed, onProgress: progress('original') }));
+      const original = exact && argMaxRows(exact.scores, dataset.size);
+      const points: OperatingPoint[] = [];
+      const wanted = baked
+        ? promised.operatingPoints.filter((p) => p.name === promised.defaultPoint)
+        : promised.operatingPoints;
+      for (const [i, point] of wanted.entries()) {
+        const thresholds = baked ? undefined : point.thresholds;
+        const answers = await runEmitted({
+          ...run,
+          thresholds,
+          onProgress: progress(`point ${i + 1}/${wanted.length}`),
+        });
+        const given = argMaxRows(answers.scores, dataset.size);
+        const shares = promised.exits.map((_, k) => share(answers.exits, k));
+        points.push({
+          ...point,
+          accuracy: accuracyOf(given, dataset.labels),
+          agreement: original ? accuracyOf(given, original) : point.agreement,
+          relativeCost: meanCost(promised, point.thresholds, answers.exits),
+          exitShares: [...shares, share(answers.exits, promised.exits.length)],
+          latencyMsP50: null,
+        });
+      }
+      const baseline = {
+        ...promised.baseline,
+        accuracy: original ? accuracyOf(original, dataset.labels) : promised.baseline.accuracy,
+        latencyMsP50: null,
+      };
+      return { ...promised, operatingPoints: points, baseline };
+    });
+    const sameData = promised.data[promised.measuredOn]?.hash === dataset.hash;
+    return { measured, promised, sameData, largestDifference: difference(measured, promised) };
+  } finally {
+    await dataset.close();
+  }
+}
+
+const share = (exits: Int32Array, k: number) => exits.reduce((n, e) => n + Number(e === k), 0) / exits.length;
+
+/** Mean cost relative to the original of samples that took `exits`, every executed head counted. */
+function meanCost({ exits, baseline }: Manifest, thresholds: readonly number[], taken: Int32Array): number {
+  let heads = 0;
+  const costs = exits.map(({ prefixMacs, headMacs }, k) => {
+    if (thresholds[k]! < 1) heads += headMacs;
+    return (prefixMacs + heads) / baseline.macs;
+  });
+  costs.push(1 + heads / baseline.macs);
+  return taken.reduce((sum, k) => sum + costs[k]!, 0) / taken.length;
+}
+
+function difference(measured: Manifest, promised: Manifest): number {
+  const named = new Map(promised.operatingPoints.map((p) => [p.name, p]));
+  return Math.max(
+    Math.abs(measured.baseline.accuracy - promised.baseline.accuracy),
+    ...measured.operatingPoints.flatMap((point) => {
+      const other = named.get(point.name)!;
+      const pairs = [
+        [point.accuracy, other.accuracy],
+        [point.agreement, other.agreement],
+        [point.relativeCost, other.relativeCost],
+        ...point.exitShares.map((s, k) => [s, other.exitShares[k]!]),
+      ];
+      return pairs.map(([a, b]) => Math.abs(a! - b!));
+    }),
+  );
+}

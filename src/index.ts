@@ -1,0 +1,14 @@
+/** What `import 'onnx-offramp'` gives: the compiler, and what its results are made of. */
+export { type Compiled, type CompileOptions, compile } from './compile.ts';
+export {
+  type Manifest,
+  type ManifestExit,
+  type OperatingPoint,
+  printManifest,
+  readManifest,
+} from './emit/manifest.ts';
+export { OfframpError } from './errors.ts';
+export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate.ts';
+export type { Events, ProgressEvent } from './events.ts';
+export { type Inspection, type InspectOptions, inspect } from './inspect.ts';
+export { loadModel, parseModel, serializeModel } from './parser/index.ts';

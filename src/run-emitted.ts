@@ -1,0 +1,62 @@
+/** Running a compiled model over a role's samples. */
+import type { Dataset } from './data/index.ts';
+import { type Feeds, type Session, Tensor, tensorOf } from './ort.ts';
+import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from './passes/lower-exits.ts';
+
+export interface Answers {
+  /** [n]: exit taken; K is the full path. */
+  readonly exits: Int32Array;
+  /** [n] */
+  readonly confidence: Float32Array;
+  /** [n, classes]: the original's own output. */
+  readonly scores: Float32Array;
+}
+
+export interface EmittedRun {
+  readonly session: Session;
+  readonly dataset: Dataset;
+  /** The original's output of class scores. */
+  readonly output: string;
+  /** Undefined for a model with baked thresholds. */
+  readonly thresholds: readonly number[] | undefined;
+  readonly batch: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** `thresholds` as the model's feed. */
+export function thresholdsFeed(thresholds: readonly number[] | undefined): Feeds {
+  return thresholds
+    ? { [THRESHOLDS]: new Tensor('float32', Float32Array.from(thresholds), [thresholds.length]) }
+    : {};
+}
+
+/** The model's input for samples `indices` of `dataset`. */
+export async function sampleFeeds(dataset: Dataset, indices: ArrayLike<number>): Promise<Feeds> {
+  const { name, dims, dataType } = dataset.input;
+  const values = await dataset.read(indices);
+  return { [name]: tensorOf(dataType, values, [indices.length, ...dims]) };
+}
+
+/** Answers to samples `indices` (all by default), in batches of `batch`. */
+export async function runEmitted(run: EmittedRun, indices?: ArrayLike<number>): Promise<Answers> {
+  const { session, dataset, output, batch } = run;
+  const picks = Array.from(indices ?? { length: dataset.size }, (v, i) => (v as number | undefined) ?? i);
+  const exits = new Int32Array(picks.length);
+  const confidence = new Float32Array(picks.length);
+  let scores = new Float32Array();
+  const extra = thresholdsFeed(run.thresholds);
+  for (let at = 0; at < picks.length; at += batch) {
+    run.signal?.throwIfAborted();
+    const some = picks.slice(at, at + batch);
+    const outputs = await session.run({ ...(await sampleFeeds(dataset, some)), ...extra });
+    exits.set(Array.from(outputs[EXIT_INDEX]!.data as BigInt64Array, Number), at);
+    confidence.set(outputs[EXIT_CONFIDENCE]!.data as Float32Array, at);
+    const found = outputs[output]!.data as Float32Array;
+    const classes = found.length / some.length;
+    if (scores.length === 0) scores = new Float32Array(picks.length * classes);
+    scores.set(found, at * classes);
+    run.onProgress?.(at + some.length, picks.length);
+  }
+  return { exits, confidence, scores };
+}

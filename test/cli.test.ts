@@ -1,0 +1,107 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { zipSync } from 'fflate';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { serializeModel } from '../src/parser/index.ts';
+import { npy } from './data/fixtures.ts';
+import { ROOT } from './house/sources.ts';
+import { noise, tinyResidual } from './models.ts';
+
+const test = suite('command line');
+const bin = join(ROOT, 'bin/offramp.js');
+const folder = mkdtempSync(join(tmpdir(), 'offramp-cli-'));
+const model = join(folder, 'tiny.onnx');
+const samples = join(folder, 'samples.npz');
+
+function offramp(...words: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...words], {
+    encoding: 'utf8',
+    cwd: folder,
+  });
+  return { status, stdout, stderr };
+}
+
+test.before(() => {
+  writeFileSync(model, serializeModel(tinyResidual()));
+  const count = 400;
+  const pixels = Uint8Array.from(noise(count * 8 * 8 * 3, 5), (v) => 128 + 100 * v);
+  const labels = Int32Array.from({ length: count }, (_, i) => i % 5);
+  writeFileSync(
+    samples,
+    zipSync({
+      'x.npy': npy('|u1', [count, 8, 8, 3], pixels),
+      'y.npy': npy('<i4', [count], new Uint8Array(labels.buffer)),
+    }),
+  );
+});
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('inspect prints taps, and JSON on request', () => {
+  const text = offramp('inspect', model);
+  assert.is(text.status, 0, text.stderr);
+  assert.match(text.stdout, /5 classes, dynamic batch/);
+  assert.match(text.stdout, /block1 +\[8, 8, 8\]/);
+  const { taps, rejected, exits, totalMacs } = JSON.parse(
+    offramp('inspect', model, '--json', '--taps', 'block1').stdout,
+  );
+  assert.is(exits[0].tap.value, 'block1');
+  assert.ok(taps.length > 3 && Array.isArray(rejected) && totalMacs > 0);
+});
+
+test('bad usage and bad input end with 2, the code, and a remedy', () => {
+  const cases: [string[], RegExp][] = [
+    [[], /Which command/],
+    [['inspect', model, '--exitz', '3'], /[Uu]nknown argument/],
+    [['inspect', join(folder, 'absent.onnx')], /absent\.onnx/],
+    [['inspect', samples], /\[not-an-onnx-file\]/],
+    [['inspect', model, '--taps', 'nowhere'], /\[unknown-tap\]\n {2}Possible taps: /],
+    [['inspect', model, '--exits', '40'], /\[exits-do-not-fit\]/],
+    [['compile', model, '--train', samples, '--out', 'o', '--budget', 'cheap'], /\[bad-option\]/],
+    [['compile', model, '--train', 'absent', '--out', 'o'], /absent/],
+    [['evaluate', folder, '--test', samples], /\[not-a-package\]/],
+  ];
+  for (const [words, message] of cases) {
+    const { status, stdout, stderr } = offramp(...words);
+    assert.is(status, 2, `${words.join(' ')}: ${stderr}`);
+    assert.match(stderr, message);
+    assert.not.match(stderr, /\n\s+at /, 'no stack');
+    assert.is(stdout, '');
+  }
+  assert.not.ok(existsSync(join(folder, 'o')));
+});
+
+test('Ctrl-C ends with 130, writes nothing, and says that the cache stays', async () => {
+  const words = [
+    'compile',
+    model,
+    '--train',
+    samples,
+    '--preset',
+    'unit',
+    '--out',
+    'o',
+    '--cache',
+    'cache',
+    '--epochs',
+    '100000',
+  ];
+  const child = spawn(process.execPath, [bin, ...words], { cwd: folder });
+  let stderr = '';
+  const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  await new Promise<void>((resolve) => {
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+      if (/extracting features: 100%/.test(stderr)) resolve();
+    });
+    child.on('exit', () => resolve());
+  });
+  child.kill('SIGINT');
+  assert.is(await ended, 130, stderr);
+  assert.match(stderr, /Interrupted/);
+  assert.not.ok(existsSync(join(folder, 'o')));
+});
+
+test.run();

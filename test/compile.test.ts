@@ -1,0 +1,272 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { zipSync } from 'fflate';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type CompileOptions, compile } from '../src/compile.ts';
+import { type Manifest, readManifest } from '../src/emit/manifest.ts';
+import { evaluate } from '../src/evaluate.ts';
+import { Tensor, withSession } from '../src/ort.ts';
+import { parseModel, serializeModel } from '../src/parser/index.ts';
+import { npy } from './data/fixtures.ts';
+import { rejectsWith } from './expect.ts';
+import { noise, tinyResidual } from './models.ts';
+
+const test = suite('compile');
+const SIDE = 8;
+const CLASSES = 5;
+let folder = '';
+let model = '';
+
+/** Pictures [n, 8, 8, 3] whose contrast varies, labelled by the original, every twelfth label wrong. */
+async function writeSamples(name: string, count: number, seed: number): Promise<string> {
+  const size = SIDE * SIDE * 3;
+  const pixels = Uint8Array.from(noise(count * size, seed), (v, i) => {
+    const contrast = 0.1 + (0.9 * (Math.floor(i / size) % 10)) / 9;
+    const tint = (Math.floor(i / size) % 7) * 25;
+    return Math.min(
+      255,
+      Math.max(0, Math.round(128 + 127 * v * contrast + (i % 3 === 0 ? tint : -tint) / 2)),
+    );
+  });
+  const labels = await withSession(model, {}, async (session) => {
+    const planar = new Float32Array(pixels.length);
+    for (let n = 0; n < count; n++)
+      for (let p = 0; p < SIDE * SIDE; p++)
+        for (let c = 0; c < 3; c++)
+          planar[n * size + c * SIDE * SIDE + p] = pixels[n * size + p * 3 + c]! / 255;
+    const { scores } = await session.run({ image: new Tensor('float32', planar, [count, 3, SIDE, SIDE]) });
+    return Int32Array.from({ length: count }, (_, n) => {
+      const row = (scores!.data as Float32Array).subarray(n * CLASSES, (n + 1) * CLASSES);
+      return (row.indexOf(Math.max(...row)) + (n % 12 === 0 ? 1 : 0)) % CLASSES;
+    });
+  });
+  const arrays = {
+    'x.npy': npy('|u1', [count, SIDE, SIDE, 3], pixels),
+    'y.npy': npy('<i4', [count], new Uint8Array(labels.buffer)),
+  };
+  const path = join(folder, `${name}.npz`);
+  writeFileSync(path, zipSync(arrays));
+  return path;
+}
+
+test.before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'offramp-compile-'));
+  model = join(folder, 'tiny.onnx');
+  writeFileSync(model, serializeModel(tinyResidual({ seed: 4 })));
+  for (const [name, count] of [
+    ['train', 600],
+    ['calibration', 300],
+    ['test', 300],
+  ] as const)
+    await writeSamples(name, count, count + name.length);
+});
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+const options = (out: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
+  model,
+  train: join(folder, 'train.npz'),
+  calibration: join(folder, 'calibration.npz'),
+  test: join(folder, 'test.npz'),
+  preset: 'unit',
+  out: join(folder, out),
+  cache: join(folder, 'cache'),
+  taps: ['stem', 'block1', 'block2'],
+  epochs: 3,
+  batch: 64,
+  ...more,
+});
+
+/** Everything about a manifest that is not a clock's. */
+function timeless(manifest: Manifest) {
+  const points = manifest.operatingPoints.map(({ latencyMsP50: _, ...point }) => point);
+  const { latencyMsP50: _, ...baseline } = manifest.baseline;
+  return { ...manifest, operatingPoints: points, baseline, latency: null };
+}
+
+test('a model, its manifest and its package come out, and evaluate agrees', async () => {
+  const { manifest, shown } = await compile(options('out', { budgets: [0.7], maxAccuracyDrops: [0.02] }));
+  const files = readdirSync(join(folder, 'out')).sort();
+  assert.equal(files, [
+    'README.md',
+    'index.d.ts',
+    'index.js',
+    'index.ts',
+    'manifest.json',
+    'model.onnx',
+    'package.json',
+  ]);
+  assert.equal(
+    timeless(readManifest(readFileSync(join(folder, 'out/manifest.json'), 'utf8'))).source,
+    timeless(manifest).source,
+  );
+  assert.is(manifest.measuredOn, 'test');
+  assert.is(manifest.data.test!.samples, 300);
+  assert.is(manifest.exits.length, 3);
+  for (const name of ['fast', 'balanced', 'accurate', 'exact', 'budget-0.7', 'drop-0.02'])
+    assert.ok(
+      shown.some((p) => p.name === name),
+      name,
+    );
+  const exact = manifest.operatingPoints.find((p) => p.name === 'exact')!;
+  assert.is(exact.agreement, 1);
+  assert.is(exact.relativeCost, 1);
+  assert.ok(manifest.operatingPoints[0]!.relativeCost < 1, 'something is saved');
+
+  const { sameData, largestDifference } = await evaluate({
+    folder: join(folder, 'out'),
+    test: join(folder, 'test.npz'),
+    cache: join(folder, 'cache'),
+    batch: 7,
+  });
+  assert.ok(sameData);
+  assert.ok(largestDifference <= 1 / 300 + 1e-9, `evaluate differs by ${largestDifference}`);
+});
+
+test('the original is in the emitted model untouched, and its provenance beside it', async () => {
+  await compile(options('untouched'));
+  const emitted = parseModel(readFileSync(join(folder, 'untouched/model.onnx')));
+  const original = parseModel(readFileSync(model));
+  const all = new Map<string, Uint8Array>();
+  const collect = (graph: typeof emitted.graph) => {
+    for (const t of graph.initializers) all.set(t.name, t.bytes);
+    for (const node of graph.nodes)
+      for (const a of Object.values(node.attributes)) if (a.type === 'GRAPH') collect(a.value);
+  };
+  collect(emitted.graph);
+  for (const t of original.graph.initializers) assert.equal(all.get(t.name), t.bytes, t.name);
+  assert.equal(
+    emitted.graph.inputs.map((v) => v.name),
+    ['image', 'thresholds'],
+  );
+  assert.equal(
+    emitted.graph.outputs.map((v) => v.name),
+    ['scores', 'exit_index', 'exit_confidence'],
+  );
+  assert.ok(emitted.metadataProps.some((p) => p.key === 'offramp.source.sha256'));
+});
+
+test('the same seed gives the same bytes, another seed others', async () => {
+  const read = (out: string, file: string) => readFileSync(join(folder, out, file));
+  const first = await compile(options('a', { seed: 3 }));
+  const second = await compile(options('b', { seed: 3, cache: join(folder, 'cache2') }));
+  for (const file of ['model.onnx', 'index.ts', 'index.js', 'index.d.ts', 'package.json', 'README.md'])
+    assert.ok(read('a', file).equals(read('b', file)), file);
+  assert.equal(timeless(first.manifest), timeless(second.manifest));
+  await compile(options('c', { seed: 4 }));
+  assert.not.ok(read('a', 'model.onnx').equals(read('c', 'model.onnx')));
+});
+
+test('baked thresholds, the confidence policy, and a seed recipe', async () => {
+  const { manifest } = await compile(
+    options('baked', {
+      thresholds: 'baked',
+      policy: 'confidence',
+      at: 'fast',
+      recipe: 'pteenet-v2',
+      lambda: 0.5,
+      head: 'conv',
+    }),
+  );
+  assert.is(manifest.outputs.thresholds, null);
+  assert.is(manifest.policy, 'confidence');
+  assert.ok(manifest.data.validation!.from);
+  const result = await evaluate({
+    folder: join(folder, 'baked'),
+    test: join(folder, 'test.npz'),
+    cache: join(folder, 'cache'),
+  });
+  assert.equal(
+    result.measured.operatingPoints.map((p) => p.name),
+    ['fast'],
+  );
+});
+
+test('with training data alone the other roles are split off it', async () => {
+  const { test: _, calibration: __, ...only } = options('split');
+  const { manifest } = await compile(only);
+  const { train, calibration, test, validation } = manifest.data;
+  assert.is(train!.samples + validation!.samples + calibration!.samples + test!.samples, 600);
+  assert.match(test!.from!, 'split of train');
+});
+
+test('a fixed batch compiles to the single-sample form', async () => {
+  const fixed = join(folder, 'fixed.onnx');
+  writeFileSync(fixed, serializeModel(tinyResidual({ seed: 4, batch: 1 })));
+  const { manifest } = await compile(options('fixed', { model: fixed }));
+  assert.is(manifest.batch, 'fixed');
+  const result = await evaluate({
+    folder: join(folder, 'fixed'),
+    test: join(folder, 'test.npz'),
+    cache: join(folder, 'cache'),
+  });
+  assert.ok(result.largestDifference <= 1 / 300 + 1e-9);
+});
+
+test('external data stay external and travel along', async () => {
+  const home = mkdtempSync(join(folder, 'external-'));
+  const source = tinyResidual({ seed: 4 });
+  const chunks: Uint8Array[] = [];
+  let offset = 0;
+  const initializers = source.graph.initializers.map((tensor) => {
+    const length = tensor.bytes.byteLength;
+    const external = { location: 'weights.bin', offset, length };
+    chunks.push(tensor.bytes);
+    offset += length;
+    return { ...tensor, bytes: new Uint8Array(), external };
+  });
+  writeFileSync(join(home, 'weights.bin'), Buffer.concat(chunks));
+  const path = join(home, 'tiny.onnx');
+  writeFileSync(path, serializeModel({ ...source, graph: { ...source.graph, initializers } }));
+  const { manifest } = await compile(options('external', { model: path }));
+  assert.ok(readdirSync(join(folder, 'external')).includes('weights.bin'));
+  const result = await evaluate({
+    folder: join(folder, 'external'),
+    test: join(folder, 'test.npz'),
+    cache: join(folder, 'cache'),
+  });
+  assert.ok(result.largestDifference <= 1 / 300 + 1e-9);
+  assert.is(manifest.baseline.macs, result.promised.baseline.macs);
+});
+
+test('bad input is refused with a code and leaves nothing behind', async () => {
+  const cases: [string, Partial<CompileOptions>][] = [
+    ['budget-unreachable', { budgets: [0.01] }],
+    ['unknown-operating-point', { at: 'fastest' }],
+    ['unknown-tap', { taps: ['nowhere'] }],
+    ['bad-labels', { labels: join(folder, 'absent.txt') }],
+    ['not-an-onnx-file', { model: join(folder, 'train.npz') }],
+  ];
+  for (const [code, more] of cases) {
+    await rejectsWith(code, () => compile(options('refused', more)));
+    assert.not.ok(
+      readdirSync(folder).some((name) => name.includes('refused')),
+      code,
+    );
+  }
+  await compile(options('full'));
+  await rejectsWith('output-not-empty', () => compile(options('full')));
+  await compile(options('full', { force: true }));
+});
+
+test('an interrupted run stops at once, writes nothing, and the next one goes on from its cache', async () => {
+  const controller = new AbortController();
+  const cache = join(folder, 'cache3');
+  const onProgress = ({ phase }: { phase: string }) => {
+    if (phase === 'training') controller.abort();
+  };
+  await compile(options('stopped', { cache }), { signal: controller.signal, onProgress }).then(
+    () => assert.unreachable(),
+    (error) => assert.is(error.name, 'AbortError'),
+  );
+  assert.not.ok(readdirSync(folder).some((name) => name.includes('stopped')));
+  const phases = new Map<string, number>();
+  await compile(options('stopped', { cache }), {
+    onProgress: ({ phase }) => void phases.set(phase, (phases.get(phase) ?? 0) + 1),
+  });
+  assert.is(phases.has('decoding train'), false, 'decoded records are found again');
+});
+
+test.run();
