@@ -1,0 +1,54 @@
+/**
+ * The demo: draws pictures, then runs the real command line on them and on base.onnx. Downloads nothing.
+ *
+ *   npm run demo
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { drawSamples, writeNpz } from './shapes.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const SAMPLES = { train: 4000, calibration: 2000, test: 2000 };
+const FLAGS = ['--preset', 'unit', '--exits', '3', '--epochs', '10', '--batch', '64', '--budget', '0.6'];
+
+const started = Date.now();
+const folder = mkdtempSync(join(tmpdir(), 'offramp-demo-'));
+try {
+  const data = Object.entries(SAMPLES).flatMap(([role, count], seed) => {
+    const path = join(folder, `${role}.npz`);
+    writeNpz(path, drawSamples(count, seed + 1));
+    return [`--${role}`, path];
+  });
+  const drawn = Object.values(SAMPLES).reduce((sum, count) => sum + count, 0);
+  console.log(`Drew ${drawn} pictures of ten classes in ${seconds()}.`);
+
+  const out = 'out/demo';
+  const model = 'examples/demo/base.onnx';
+  const args = [
+    'compile',
+    model,
+    ...FLAGS,
+    ...data,
+    '--out',
+    out,
+    '--force',
+    '--cache',
+    join(folder, 'cache'),
+  ];
+  console.log(`\n  npx offramp ${args.map((word) => word.replace(`${folder}/`, '')).join(' ')}\n`);
+  const { status } = spawnSync(process.execPath, [join(ROOT, 'bin/offramp.js'), ...args], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
+  if (status !== 0) process.exitCode = status ?? 1;
+  else console.log(`Done in ${seconds()}. Look into ${relative(process.cwd(), join(ROOT, out)) || '.'}/`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function seconds(): string {
+  return `${((Date.now() - started) / 1000).toFixed(0)} s`;
+}

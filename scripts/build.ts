@@ -1,0 +1,115 @@
+/** Makes dist/: src/index.ts and src/cli.ts bundled by esbuild, and the type declarations that index.ts reaches. */
+import { spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const DIST = join(ROOT, 'dist');
+const TYPES = join(DIST, 'types');
+const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  dependencies: Record<string, string>;
+};
+
+const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)['"]([^'"]+)['"]/g;
+
+rmSync(DIST, { recursive: true, force: true });
+await bundle();
+declareTypes();
+
+/** onnx-proto goes into the bundle: as a dependency it would bring protobufjs 6, whatever `overrides` says here. */
+async function bundle(): Promise<void> {
+  const result = await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['src/index.ts', 'src/cli.ts'],
+    outdir: 'dist',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    charset: 'utf8',
+    legalComments: 'none',
+    metafile: true,
+    external: Object.keys(dependencies).flatMap((name) => [name, `${name}/*`]),
+    // onnx-proto is CommonJS and requires protobufjs, which stays outside.
+    banner: {
+      js: "import { createRequire as offrampRequire } from 'node:module'; const require = offrampRequire(import.meta.url);",
+    },
+    logLevel: 'warning',
+  });
+  const bundled = Object.keys(result.metafile.inputs).flatMap((path) =>
+    path.startsWith('node_modules/') ? [packageOf(path.slice('node_modules/'.length))] : [],
+  );
+  const uninvited = [...new Set(bundled)].filter((name) => name !== 'onnx-proto');
+  if (uninvited.length) fail(`${uninvited.join(', ')} got bundled; add to dependencies or do not import it`);
+  copyFileSync(join(ROOT, 'node_modules/onnx-proto/LICENSE'), join(DIST, 'onnx-proto.LICENSE'));
+  for (const [path, { bytes }] of Object.entries(result.metafile.outputs)) {
+    console.log(`${path}  ${(bytes / 1024).toFixed(0)} KiB`);
+  }
+}
+
+function declareTypes(): void {
+  const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+  const args = [tsc, '-p', join(ROOT, 'scripts', 'tsconfig.build.json')];
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+  if (status !== 0) fail('tsc could not write the type declarations');
+
+  const reached = new Set<string>();
+  const follow = (file: string) => {
+    if (reached.has(file)) return;
+    reached.add(file);
+    for (const specifier of importsOf(readFileSync(file, 'utf8'))) {
+      const where = relative(DIST, file);
+      if (specifier.startsWith('.')) {
+        const target = resolve(dirname(file), specifier.replace(/\.[jt]s$/, '.d.ts'));
+        if (!existsSync(target)) fail(`dist/${where} imports ${specifier}, which has no declarations`);
+        follow(target);
+      } else if (!specifier.startsWith('node:') && !(packageOf(specifier) in dependencies)) {
+        fail(`dist/${where} imports ${specifier}, which users do not have: keep it out of exported types`);
+      }
+    }
+  };
+  follow(join(TYPES, 'src', 'index.d.ts'));
+  for (const path of readdirSync(TYPES, { recursive: true, encoding: 'utf8' })) {
+    const file = join(TYPES, path);
+    if (!path.endsWith('.d.ts')) continue;
+    if (!reached.has(file)) rmSync(file);
+    // `rewriteRelativeImportExtensions` leaves declarations alone.
+    else
+      writeFileSync(
+        file,
+        readFileSync(file, 'utf8').replace(IMPORT, (all) => all.replace(/\.ts(?=['"]$)/, '.js')),
+      );
+  }
+  for (const path of readdirSync(TYPES, { recursive: true, encoding: 'utf8' }).reverse()) {
+    const folder = join(TYPES, path);
+    if (statSync(folder).isDirectory() && readdirSync(folder).length === 0) rmdirSync(folder);
+  }
+  console.log(`${reached.size} declaration files`);
+}
+
+function importsOf(text: string): string[] {
+  return [...text.replace(/\/\*[\s\S]*?\*\//g, '').matchAll(IMPORT)].map((match) => match[1]!);
+}
+
+/** `@scope/name/deep/path` → `@scope/name`. */
+function packageOf(specifier: string): string {
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+}
+
+function fail(problem: string): never {
+  console.error(`build: ${problem}`);
+  process.exit(1);
+}

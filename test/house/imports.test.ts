@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ROOT, type SourceFile, sourceFiles, specifiersOf } from './sources.ts';
+
+/** Rooms of src/, left to right; each imports only itself and what lies to its left. */
+const ORDER = [
+  'errors', 'graph', 'parser', 'passes', 'ort', 'data', 'train', 'calibrate', 'emit', 'compile', 'index', 'cli',
+]; // biome-ignore format: one line, one order
+
+/** Outside packages and the only room that may import them. */
+const DOORS: Record<string, string> = {
+  'onnxruntime-node': 'ort',
+  'onnx-proto': 'parser',
+  protobufjs: 'parser',
+  'ts-morph': 'emit',
+  sharp: 'data',
+  yargs: 'cli',
+  'cli-progress': 'cli',
+};
+
+/** Rooms that compute and nothing else: no files, no clock, no processes. Hashing is computing. */
+const PURE = ['errors', 'graph', 'passes'];
+const COMPUTING = ['node:crypto'];
+
+/** A file at the root of src/ that is no room of its own is one of the steps that compile.ts is told in. */
+function roomOf(path: string): string {
+  const name = path.split('/')[1]!;
+  const room = name.replace(/\.ts$/, '');
+  return name !== room && !ORDER.includes(room) ? 'compile' : room;
+}
+const packageOf = (specifier: string) => specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+
+function wrongEdges(file: SourceFile): string[] {
+  const room = roomOf(file.path);
+  if (!ORDER.includes(room)) return [`${file.path}: room ${room} has no place in the order`];
+  return specifiersOf(file).flatMap((specifier) => {
+    if (specifier.startsWith('.')) {
+      const target = posix.join(posix.dirname(file.path), specifier);
+      if (target.startsWith('schema/') && room === 'emit') return [];
+      if (!target.startsWith('src/')) return [`${file.path} → ${target}`];
+      const to = ORDER.indexOf(roomOf(target));
+      return to >= 0 && to <= ORDER.indexOf(room) ? [] : [`${file.path} → ${target}`];
+    }
+    if (specifier.startsWith('node:')) {
+      const allowed = !PURE.includes(room) || COMPUTING.includes(specifier);
+      return allowed ? [] : [`${file.path} → ${specifier}`];
+    }
+    return DOORS[packageOf(specifier)] === room ? [] : [`${file.path} → ${specifier}`];
+  });
+}
+
+const test = suite('house: imports');
+
+test('every import goes to the left, and every package comes in by its own door', () => {
+  const files = sourceFiles('src');
+  assert.ok(files.length > 0);
+  assert.is(files.flatMap(wrongEdges).join('\n'), '');
+});
+
+test('the check sees what it must see', () => {
+  const edges = (path: string, text: string) => wrongEdges({ path, text });
+  assert.is(edges('src/passes/a.ts', "import type { S } from '../ort.ts';").length, 1);
+  assert.is(edges('src/passes/a.ts', "type S = import('../ort.ts').Session;").length, 1);
+  assert.is(edges('src/passes/a.ts', "const s = await import('../ort.ts');").length, 1);
+  assert.is(edges('src/graph/a.ts', "export * from '../passes/pass.ts';").length, 1);
+  assert.is(edges('src/graph/a.ts', "import { readFileSync } from 'node:fs';").length, 1);
+  assert.is(edges('src/train/a.ts', "import {\n  a,\n  b,\n} from 'onnxruntime-node';").length, 1);
+  assert.is(edges('src/data/a.ts', "import x from 'left-pad';").length, 1);
+  assert.is(edges('src/attic/a.ts', '').length, 1);
+  assert.is(edges('src/emit/a.ts', "const text = `import { x } from 'onnxruntime-node';`;").length, 0);
+  assert.is(edges('src/cli/a.ts', "import yargs from 'yargs/helpers';\nimport '../compile.ts';").length, 0);
+});
+
+test('every dependency has a door, and every door a dependency', () => {
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  const bundled = ['onnx-proto'];
+  assert.equal([...Object.keys(dependencies), ...bundled].sort(), Object.keys(DOORS).sort());
+  const imported = new Set(sourceFiles('src').flatMap(specifiersOf).map(packageOf));
+  assert.equal(
+    Object.keys(dependencies).filter((name) => !imported.has(name)),
+    [],
+    'a dependency that nothing imports',
+  );
+  assert.equal(
+    Object.values(dependencies).filter((version) => !/^\d+\.\d+\.\d+$/.test(version)),
+    [],
+    'pin dependencies exactly',
+  );
+});
+
+test('docs/architecture.md tells the same order', () => {
+  const text = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+  const line = text.split('\n').find((l) => l.includes('errors → graph'));
+  const told = (line ?? '').trim().split(/ → |, |\//);
+  assert.ok(told.length > 8, 'the line with the order is gone');
+  assert.equal(
+    ORDER.filter((room) => told.includes(room)),
+    told,
+  );
+});
+
+test.run();

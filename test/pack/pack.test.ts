@@ -1,0 +1,98 @@
+/** The package as a user gets it: built, packed, installed into an empty project, run from there. */
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+const UNREACHABLE = /E(NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|TIMEDOUT|NETUNREACH|HOSTUNREACH|NOTCACHED)\b/;
+
+const test = suite('pack');
+const folder = mkdtempSync(join(tmpdir(), 'offramp-pack-'));
+let offline = '';
+
+test.before(() => {
+  must(run(ROOT, process.execPath, ['--import', 'tsx', 'scripts/build.ts']));
+  must(run(ROOT, 'npm', ['pack', '--pack-destination', folder]));
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
+  writeFileSync(join(folder, 'package.json'), '{ "name": "empty", "private": true, "type": "module" }\n');
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  const installed = run(folder, 'npm', ['install', ...flags, `./${tarball}`]);
+  if (installed.status !== 0 && UNREACHABLE.test(installed.stderr) && !process.env.CI) {
+    offline = 'the npm registry is out of reach';
+    console.log(`\n\n  !!! NOT TESTED: ${offline}, so the package was not installed anywhere\n`);
+    return;
+  }
+  must(installed);
+});
+
+test.after(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('brings neither onnx-proto nor protobufjs 6', () => {
+  if (offline) return;
+  const lock = JSON.parse(readFileSync(join(folder, 'node_modules/.package-lock.json'), 'utf8')) as {
+    packages: Record<string, { version: string }>;
+  };
+  const versionsOf = (name: string) =>
+    Object.entries(lock.packages)
+      .filter(([path]) => path.endsWith(`node_modules/${name}`))
+      .map(([, entry]) => entry.version);
+  assert.equal(versionsOf('onnx-offramp'), [version]);
+  assert.equal(versionsOf('onnx-proto'), []);
+  assert.equal(
+    versionsOf('protobufjs').map((v) => v.split('.')[0]),
+    ['8'],
+  );
+  for (const name of ['typescript', 'tsx', 'esbuild', 'uvu']) assert.equal(versionsOf(name), [], name);
+});
+
+test('holds what it should and nothing else', () => {
+  if (offline) return;
+  const home = join(folder, 'node_modules/onnx-offramp');
+  const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'schema'];
+  assert.equal(readdirSync(home).sort(), expected);
+  assert.ok(existsSync(join(home, 'dist/onnx-proto.LICENSE')), 'the licence of what was bundled');
+});
+
+test('npx offramp runs', () => {
+  if (offline) return;
+  assert.is(must(run(folder, 'npx', ['--offline', 'offramp', '--version'])).trim(), version);
+  const help = must(run(folder, 'npx', ['--offline', 'offramp', '--help']));
+  for (const command of ['inspect', 'compile', 'evaluate']) assert.match(help, command);
+});
+
+test('inspects a model', () => {
+  if (offline) return;
+  const model = join(ROOT, 'examples/demo/base.onnx');
+  assert.match(must(run(folder, 'npx', ['--offline', 'offramp', 'inspect', model])), 'exit_1');
+});
+
+test('can be imported, and its types hold under strict without skipLibCheck', () => {
+  if (offline) return;
+  writeFileSync(
+    join(folder, 'user.ts'),
+    "import * as offramp from 'onnx-offramp';\nexport const names: string[] = Object.keys(offramp);\n",
+  );
+  const script = "import('onnx-offramp').then((m) => console.log(typeof m.compile))";
+  assert.is(must(run(folder, process.execPath, ['-e', script])).trim(), 'function');
+  const flags = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
+  const roots = ['--typeRoots', join(ROOT, 'node_modules/@types')];
+  must(run(folder, join(ROOT, 'node_modules/.bin/tsc'), [...flags, ...roots, 'user.ts']));
+});
+
+test.run();
+
+function run(cwd: string, command: string, args: readonly string[]): SpawnSyncReturns<string> {
+  return spawnSync(command, args, { cwd, encoding: 'utf8', shell: process.platform === 'win32' });
+}
+
+function must(result: SpawnSyncReturns<string>): string {
+  if (result.status !== 0) assert.unreachable(`${result.error ?? ''}\n${result.stdout}\n${result.stderr}`);
+  return result.stdout;
+}
