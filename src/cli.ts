@@ -215,6 +215,11 @@ const cli = yargs(hideBin(process.argv))
         .option('batch', { type: 'number', describe: 'training batch' })
         .option('learning-rate', { type: 'number' })
         .option('seed', { type: 'number', default: 1 })
+        .option('prove', {
+          choices: ['some', 'all'] as const,
+          default: 'some' as const,
+          describe: 'how many reported samples the emitted model is checked on',
+        })
         .option('cache-limit', {
           coerce: size('cache-limit'),
           describe: 'most that cached features may take, e.g. 8GB',

@@ -27,7 +27,7 @@ import { attachExits } from './passes/attach-exits.ts';
 import type { HeadKind } from './passes/exits.ts';
 import { checkLowerable, lowerExits } from './passes/lower-exits.ts';
 import type { PolicyName } from './passes/policy-scores.ts';
-import { proveEqual } from './prove-equal.ts';
+import { type ProofEffort, proveEqual } from './prove-equal.ts';
 import { readLabels } from './read-labels.ts';
 import { inputOf, openRoles, type RolePaths } from './roles.ts';
 import { openFeatures } from './train/features.ts';
@@ -63,6 +63,8 @@ export interface CompileOptions extends InspectOptions, RolePaths, Preprocessing
   /** Name of the default operating point. */
   readonly at?: string;
   readonly seed?: number;
+  /** How many of the reported samples the emitted model is checked on before it is written. */
+  readonly prove?: ProofEffort;
   readonly threads?: number;
   readonly skipBad?: boolean;
   readonly cache?: string;
@@ -140,29 +142,35 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
 
     // Nothing that max-prob looks at was fitted on calibration samples, so it may use them all.
     const calibration = policy === 'confidence' ? gates.unseen : roles.calibration;
-    const outcomes = outcomesOf(await judgeRole(calibration.dataset, 'judging calibration', gated), policy);
+    const judged = await judgeRole(calibration.dataset, 'judging calibration', gated);
+    const outcomes = outcomesOf(judged, policy);
     const hull = searchThresholds(outcomes, costs, { target });
     const points = operatingPoints(hull, { target, ...wishesOf(options) });
     const chosen = pointNamed(points, options.at ?? 'balanced');
 
     const report = roles.test ?? calibration;
-    const seen = roles.test
-      ? outcomesOf(await judgeRole(report.dataset, 'judging test', gated), policy)
-      : outcomes;
+    const seenJudged = roles.test ? await judgeRole(report.dataset, 'judging test', gated) : judged;
+    const seen = roles.test ? outcomesOf(seenJudged, policy) : outcomes;
     const baked = options.thresholds === 'baked' ? chosen.thresholds : undefined;
     const model = serializeModel(
       lowerExits(typed, gated, { policy, baked, dropOutputs, metadata: provenance(source.sha256) }),
     );
     const tried = baked ? [baked] : points.map((point) => point.thresholds);
-    await proveEqual({
+    const proved = await proveEqual({
       model,
       typed,
       dataset: report.dataset,
       outcomes: seen,
+      judged: seenJudged,
       thresholds: tried,
       baked: baked !== undefined,
       session,
+      effort: options.prove ?? 'some',
+      signal,
     });
+    events.onNote?.(
+      `The emitted model gave ${proved.compared} answers as heads and policy do by hand; with all exits closed it is within ${proved.deviation.toExponential(1)} of the original.`,
+    );
     const latency = await raceOriginal({
       model,
       original: typed.model,

@@ -29,8 +29,10 @@ export interface Evaluation {
   readonly promised: Manifest;
   /** The same samples as the manifest's figures are from: then the two must agree. */
   readonly sameData: boolean;
-  /** Largest difference of accuracy, agreement, cost or share between the two. */
+  /** Largest difference of accuracy, agreement or cost between the two. */
   readonly largestDifference: number;
+  /** Largest difference of an exit's share: samples whose score is within float32's reach of a threshold leave elsewhere. */
+  readonly movedShare: number;
 }
 
 /** Every operating point on every sample of `test`, through the emitted model itself. */
@@ -97,7 +99,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
       return { ...promised, operatingPoints: points, baseline };
     });
     const sameData = promised.data[promised.measuredOn]?.hash === dataset.hash;
-    return { measured, promised, sameData, largestDifference: difference(measured, promised) };
+    return { measured, promised, sameData, ...differences(measured, promised) };
   } finally {
     await dataset.close();
   }
@@ -116,19 +118,22 @@ function meanCost({ exits, baseline }: Manifest, thresholds: readonly number[], 
   return taken.reduce((sum, k) => sum + costs[k]!, 0) / taken.length;
 }
 
-function difference(measured: Manifest, promised: Manifest): number {
+function differences(
+  measured: Manifest,
+  promised: Manifest,
+): Pick<Evaluation, 'largestDifference' | 'movedShare'> {
   const named = new Map(promised.operatingPoints.map((p) => [p.name, p]));
-  return Math.max(
-    Math.abs(measured.baseline.accuracy - promised.baseline.accuracy),
-    ...measured.operatingPoints.flatMap((point) => {
-      const other = named.get(point.name)!;
-      const pairs = [
-        [point.accuracy, other.accuracy],
-        [point.agreement, other.agreement],
-        [point.relativeCost, other.relativeCost],
-        ...point.exitShares.map((s, k) => [s, other.exitShares[k]!]),
-      ];
-      return pairs.map(([a, b]) => Math.abs(a! - b!));
-    }),
-  );
+  const pairs = measured.operatingPoints.map((point) => [point, named.get(point.name)!] as const);
+  const apart = (of: (p: OperatingPoint) => number) => pairs.map(([a, b]) => Math.abs(of(a) - of(b)));
+  return {
+    largestDifference: Math.max(
+      Math.abs(measured.baseline.accuracy - promised.baseline.accuracy),
+      ...apart((p) => p.accuracy),
+      ...apart((p) => p.agreement),
+      ...apart((p) => p.relativeCost),
+    ),
+    movedShare: Math.max(
+      ...pairs.flatMap(([a, b]) => a.exitShares.map((s, k) => Math.abs(s - b.exitShares[k]!))),
+    ),
+  };
 }

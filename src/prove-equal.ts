@@ -2,16 +2,21 @@
 import type { Outcomes } from './calibrate/types.ts';
 import type { Dataset } from './data/index.ts';
 import { emittedModelDiffers } from './errors.ts';
+import type { Judged } from './judge.ts';
 import { type SessionOptions, withSession } from './ort.ts';
 import type { TypedModel } from './passes/exits.ts';
-import { runEmitted, sampleFeeds } from './run-emitted.ts';
+import { type Answers, runEmitted, sampleFeeds } from './run-emitted.ts';
 
 /** Scores this close to a threshold may fall either way: batch size and memory layout move floats by 1e-6 to 1e-5. */
 const TIE = 1e-5;
-/** What `exact` may deviate from the original, relative to the original's largest output. */
-const EXACT = 1e-5;
-const SAMPLES = 128;
-const BATCHES = [1, 7];
+/** What an answer may deviate from the head's or the original's, relative to the largest answer. */
+const TOLERANCE = 1e-5;
+/** How much is tried: `some` takes seconds, `all` every sample, in larger batches too. */
+const EFFORT = {
+  some: { samples: 128, batches: [1, 7] },
+  all: { samples: Number.POSITIVE_INFINITY, batches: [1, 7, 64] },
+} as const;
+export type ProofEffort = keyof typeof EFFORT;
 
 export interface Proof {
   readonly model: Uint8Array;
@@ -19,20 +24,32 @@ export interface Proof {
   readonly dataset: Dataset;
   /** What heads and policy say about `dataset`, by hand. */
   readonly outcomes: Outcomes;
+  readonly judged: Judged;
   /** Sets of thresholds to try. */
   readonly thresholds: readonly (readonly number[])[];
   /** Set when these are built into the model, which is then only tried with them. */
   readonly baked: boolean;
   readonly session: SessionOptions;
+  readonly effort: ProofEffort;
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs the emitted model on some samples, alone and in batches. Throws `emitted-model-differs`. */
-export async function proveEqual(proof: Proof): Promise<void> {
+export interface Proved {
+  /** Answers that were compared. */
+  readonly compared: number;
+  /** With every exit closed, against the original: relative to its largest output. 0 for a baked model. */
+  readonly deviation: number;
+}
+
+/** Runs the emitted model on samples spread over `dataset`, alone and in batches. Throws `emitted-model-differs`. */
+export async function proveEqual(proof: Proof): Promise<Proved> {
   const { typed, dataset, outcomes } = proof;
-  const indices = Array.from({ length: Math.min(SAMPLES, dataset.size) }, (_, i) =>
-    Math.floor((i * dataset.size) / Math.min(SAMPLES, dataset.size)),
-  );
-  const batches = typed.batch === 'fixed' ? [1] : BATCHES;
+  const effort = EFFORT[proof.effort];
+  const count = Math.min(effort.samples, dataset.size);
+  const indices = Array.from({ length: count }, (_, i) => Math.floor((i * dataset.size) / count));
+  const batches = typed.batch === 'fixed' ? [1] : effort.batches;
+  let compared = 0;
+  let deviation = 0;
   await withSession(proof.model, proof.session, async (session) => {
     for (const batch of batches) {
       for (const thresholds of proof.thresholds) {
@@ -43,9 +60,11 @@ export async function proveEqual(proof: Proof): Promise<void> {
           thresholds: proof.baked ? undefined : thresholds,
           batch,
         };
-        const { exits } = await runEmitted(run, indices);
+        const answers = await runEmitted({ ...run, signal: proof.signal }, indices);
         for (const [i, sample] of indices.entries())
-          checkExit(outcomes, thresholds, sample, exits[i]!, batch);
+          checkExit(outcomes, thresholds, sample, answers.exits[i]!, batch);
+        checkScores(proof, indices, answers);
+        compared += indices.length;
       }
     }
     if (proof.baked) return;
@@ -54,8 +73,9 @@ export async function proveEqual(proof: Proof): Promise<void> {
       { session, dataset, output: typed.output, thresholds: closed, batch: batches.at(-1)! },
       indices,
     );
-    await checkExact(proof, indices, scores);
+    deviation = await checkExact(proof, indices, scores);
   });
+  return { compared, deviation };
 }
 
 function checkExit(
@@ -82,10 +102,27 @@ function checkExit(
     );
 }
 
-/** With every exit closed, the emitted model against the original itself. */
-async function checkExact(proof: Proof, indices: readonly number[], scores: Float32Array): Promise<void> {
+/** Logits against those of the head that answered; only where nothing lies between logits and output. */
+function checkScores({ typed, judged }: Proof, indices: readonly number[], { exits, scores }: Answers): void {
+  if (typed.output !== typed.logits) return;
+  const { classes } = typed;
+  const largest = judged.original.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+  for (const [i, sample] of indices.entries()) {
+    const expected = judged.logits[exits[i]!] ?? judged.original;
+    for (let c = 0; c < classes; c++) {
+      const apart = Math.abs(scores[i * classes + c]! - expected[sample * classes + c]!);
+      if (apart > TOLERANCE * largest)
+        throw emittedModelDiffers(
+          `sample ${sample}: scores deviate by ${(apart / largest).toExponential(1)} of the largest`,
+        );
+    }
+  }
+}
+
+/** With every exit closed, the emitted model against the original itself: the largest relative deviation. */
+async function checkExact(proof: Proof, indices: readonly number[], scores: Float32Array): Promise<number> {
   const { typed, dataset } = proof;
-  await withSession(typed.model, proof.session, async (session) => {
+  return await withSession(typed.model, proof.session, async (session) => {
     let largest = 0;
     let deviation = 0;
     for (const [i, sample] of indices.entries()) {
@@ -95,9 +132,10 @@ async function checkExact(proof: Proof, indices: readonly number[], scores: Floa
         deviation = Math.max(deviation, Math.abs(value - scores[i * typed.classes + c]!));
       });
     }
-    if (deviation > EXACT * largest)
+    if (deviation > TOLERANCE * largest)
       throw emittedModelDiffers(
         `with all exits closed, outputs deviate by ${(deviation / largest).toExponential(1)} of the largest`,
       );
+    return largest > 0 ? deviation / largest : 0;
   });
 }

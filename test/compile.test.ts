@@ -115,14 +115,17 @@ test('a model, its manifest and its package come out, and evaluate agrees', asyn
   assert.is(exact.relativeCost, 1);
   assert.ok(manifest.operatingPoints[0]!.relativeCost < 1, 'something is saved');
 
-  const { sameData, largestDifference } = await evaluate({
+  const { sameData, largestDifference, movedShare } = await evaluate({
     folder: join(folder, 'out'),
     test: join(folder, 'test.npz'),
     cache: join(folder, 'cache'),
     batch: 7,
   });
   assert.ok(sameData);
-  assert.ok(largestDifference <= 1 / 300 + 1e-9, `evaluate differs by ${largestDifference}`);
+  assert.ok(
+    Math.max(largestDifference, movedShare) <= 1 / 300 + 1e-9,
+    `evaluate differs by ${largestDifference}`,
+  );
 });
 
 test('the original is in the emitted model untouched, and its provenance beside it', async () => {

@@ -51,9 +51,9 @@ export function resultTable(
 }
 
 /** Whether what was measured now is what the manifest says. */
-export function comparison({ sameData, largestDifference, promised }: Evaluation): string {
+export function comparison({ sameData, largestDifference, movedShare, promised }: Evaluation): string {
   if (!sameData) return `Other data than the manifest's figures are from (its ${promised.measuredOn} role).`;
-  const apart = `largest difference ${percent(largestDifference, 3)}`;
+  const apart = `accuracy, agreement and cost within ${percent(largestDifference, 3)}, at most ${percent(movedShare)} of the samples left elsewhere`;
   return largestDifference <= 1e-3
     ? `Agrees with the manifest (${apart}).`
     : `Differs from the manifest: ${apart}.`;
