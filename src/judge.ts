@@ -1,6 +1,6 @@
 /** What every exit says about a role's samples, and what a policy makes of it. */
 
-import { maxProb } from './calibrate/scores.ts';
+import { POLICIES } from './calibrate/scores.ts';
 import type { CostModel, Outcomes } from './calibrate/types.ts';
 import type { Dataset } from './data/index.ts';
 import type { SessionOptions } from './ort.ts';
@@ -40,10 +40,9 @@ export async function judge(
 export function outcomesOf(judged: Judged, policy: PolicyName): Outcomes {
   const samples = judged.labels.length;
   return {
-    scores:
-      policy === 'confidence'
-        ? judged.confidence
-        : judged.logits.map((l) => maxProb(l, samples, l.length / samples)),
+    scores: judged.logits.map((logits, k) =>
+      POLICIES[policy].score({ logits, confidence: judged.confidence[k]! }),
+    ),
     predictions: judged.logits.map((l) => argMaxRows(l, samples)),
     original: argMaxRows(judged.original, samples),
     labels: judged.labels,

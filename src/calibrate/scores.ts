@@ -37,13 +37,3 @@ export function maxProb(logits: Float32Array, n: number, classes: number): Float
     return 1 / sum;
   });
 }
-
-/** Index of the largest entry of each row of `logits` [n, classes], the first of equals, as ONNX's ArgMax. */
-export function argmax(logits: Float32Array, n: number, classes: number): Int32Array {
-  return Int32Array.from({ length: n }, (_, i) => {
-    const start = i * classes;
-    let best = 0;
-    for (let c = 1; c < classes; c++) if (logits[start + c]! > logits[start + best]!) best = c;
-    return best;
-  });
-}

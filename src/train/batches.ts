@@ -42,7 +42,7 @@ export class Batches {
   }
 }
 
-/** Index of the largest of each of `rows` rows. */
+/** Index of the largest of each of `rows` rows, the first of equals, as ONNX's ArgMax. */
 export function argMaxRows(scores: Float32Array, rows: number): Int32Array {
   const width = scores.length / rows;
   return Int32Array.from({ length: rows }, (_, row) => {

@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { argmax, maxProb, POLICIES } from '../../src/calibrate/scores.ts';
+import { maxProb, POLICIES } from '../../src/calibrate/scores.ts';
 import { fitTemperature } from '../../src/calibrate/temperature.ts';
+import { argMaxRows } from '../../src/train/batches.ts';
 import { normal, uniform } from './simulate.ts';
 
 const test = suite('calibrate: scores and temperature');
@@ -18,8 +19,8 @@ test('a row with NaN scores NaN, which never leaves', () => {
   assert.ok(Number.isNaN(maxProb(Float32Array.of(1, Number.NaN, 2), 1, 3)[0]));
 });
 
-test('argmax takes the first of equals', () => {
-  assert.equal([...argmax(Float32Array.of(1, 2, 2, 5, 0, 5), 2, 3)], [1, 0]);
+test('argMaxRows takes the first of equals', () => {
+  assert.equal([...argMaxRows(Float32Array.of(1, 2, 2, 5, 0, 5), 2)], [1, 0]);
 });
 
 test('policies read what they are named after', () => {
