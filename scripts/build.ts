@@ -1,4 +1,4 @@
-/** Makes dist/: src/index.ts and src/cli.ts bundled by esbuild, and the type declarations that index.ts reaches. */
+/** Makes dist/: src/index.ts, src/cli.ts and the training worker bundled by esbuild, and the type declarations that index.ts reaches. */
 import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -32,7 +32,7 @@ declareTypes();
 async function bundle(): Promise<void> {
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: ['src/index.ts', 'src/cli.ts'],
+    entryPoints: ['src/index.ts', 'src/cli.ts', 'src/train/worker.ts'],
     outdir: 'dist',
     bundle: true,
     splitting: true,

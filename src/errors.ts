@@ -442,6 +442,13 @@ export const trainingDiverged = (exit: string, step: number, learningRate: numbe
     'Lower --learning-rate, or check the data for NaN (a wrong --scale or --std, say).',
   );
 
+export const workerEnded = (exitCode: number) =>
+  new OfframpError(
+    'worker-ended',
+    `a training thread ended early (exit code ${exitCode})`,
+    'Most likely memory ran out: train with a smaller --batch, or with --threads 1.',
+  );
+
 // --- calibrate ---
 
 export const wrongThresholdCount = (got: number, exits: number) =>

@@ -2,7 +2,7 @@
 import type { View } from '../data/index.ts';
 import { type Tensor as OrtTensor, Tensor } from '../ort.ts';
 import { type Extractor, LOGITS, type Slot } from './extractor.ts';
-import type { RecordFile } from './record-file.ts';
+import { RecordReader } from './record-file.ts';
 
 /** Some samples' features; the arrays are used again by the next `read`. */
 export interface FeatureBatch {
@@ -78,17 +78,36 @@ abstract class BatchedSource implements FeatureSource {
   }
 }
 
+/** Complete files of features, as plain data: what another thread needs to open them too. */
+export interface CachedFeatures {
+  readonly facts: SourceFacts;
+  readonly slots: readonly Slot[];
+  readonly views: readonly View[];
+  /** [views][slots] */
+  readonly paths: readonly (readonly string[])[];
+}
+
 export class CachedSource extends BatchedSource {
   readonly storage = 'cached';
+  /** [views][slots] */
+  private readonly files: readonly (readonly RecordReader[])[];
 
-  constructor(
-    facts: SourceFacts,
-    slots: readonly Slot[],
-    views: readonly View[],
-    /** [views][slots] */
-    private readonly files: readonly (readonly RecordFile[])[],
-  ) {
-    super(facts, slots, views);
+  constructor(private readonly cached: CachedFeatures) {
+    super(cached.facts, cached.slots, cached.views);
+    this.files = cached.paths.map((paths) =>
+      paths.map((path, s) => new RecordReader(path, cached.slots[s]!.recordBytes)),
+    );
+  }
+
+  /** Where the features of exits `ids` are, and the logits. */
+  filesOf(ids: readonly string[]): CachedFeatures {
+    const { cached } = this;
+    const kept = [...cached.slots.keys()].filter((s) => [...ids, LOGITS].includes(cached.slots[s]!.id));
+    return {
+      ...cached,
+      slots: kept.map((s) => cached.slots[s]!),
+      paths: cached.paths.map((paths) => kept.map((s) => paths[s]!)),
+    };
   }
 
   protected async fillBatch(indices: ArrayLike<number>, views: ArrayLike<number>): Promise<void> {
@@ -104,7 +123,7 @@ export class CachedSource extends BatchedSource {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.files.flat().map((file) => file.close()));
+    for (const file of this.files.flat()) file.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Fixed-size records on disk that grow from the front and survive interruption: what is not proven whole is not used. */
 import { createHash } from 'node:crypto';
-import { readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { cacheDamaged, cacheUnwritable, diskFull, messageOf } from '../errors.ts';
@@ -77,15 +77,30 @@ export class RecordFile {
     });
   }
 
-  /** Copies `count` records from `first` on into `target` at byte `at`. */
-  read(first: number, count: number, target: Uint8Array, at: number): void {
-    if (first + count > this.done) throw cacheDamaged(this.path);
-    const length = count * this.recordBytes;
-    if (!readFully(this.file.fd, target, at, length, first * this.recordBytes)) throw cacheDamaged(this.path);
-  }
-
   async close(): Promise<void> {
     await this.file.close();
+  }
+}
+
+/** Reads a complete record file. */
+export class RecordReader {
+  private readonly fd: number;
+
+  constructor(
+    readonly path: string,
+    readonly recordBytes: number,
+  ) {
+    this.fd = openSync(path, 'r');
+  }
+
+  /** Copies `count` records from `first` on into `target` at byte `at`. */
+  read(first: number, count: number, target: Uint8Array, at: number): void {
+    const length = count * this.recordBytes;
+    if (!readFully(this.fd, target, at, length, first * this.recordBytes)) throw cacheDamaged(this.path);
+  }
+
+  close(): void {
+    closeSync(this.fd);
   }
 }
 

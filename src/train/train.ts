@@ -1,4 +1,5 @@
-/** The loop: all heads learn in the same pass over the features. */
+/** The loop: heads learn in the same pass over the features, or in several, on as many threads. */
+import { availableParallelism } from 'node:os';
 import { trainingDiverged } from '../errors.ts';
 import { toFloat32Array } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
@@ -8,11 +9,12 @@ import { headMacs } from '../passes/heads.ts';
 import { runPasses } from '../passes/pass.ts';
 import { inferenceForm } from '../passes/training-form.ts';
 import { Batches } from './batches.ts';
-import type { FeatureSource } from './feature-source.ts';
+import { CachedSource, type FeatureSource } from './feature-source.ts';
 import { type DistillOptions, distill, joinHeads, LOSS, pteenet } from './losses.ts';
 import { RECIPE, type Recipe, type RecipeName } from './recipes.ts';
 import { splitStem } from './stem.ts';
 import { Stepper } from './stepper.ts';
+import { trainInWorkers } from './workers.ts';
 
 /** What is left out comes from the recipe. */
 export interface TrainOptions extends Partial<Omit<Recipe, 'schedule'>> {
@@ -43,7 +45,7 @@ const MEMORY = 0.95;
 
 /**
  * Trains `heads` on `source` (which was opened for them) and returns them in inference form. Incomplete batches are
- * dropped; fewer samples than a batch make one. The same seed on the same machine gives the same bytes.
+ * dropped; fewer samples than a batch make one. The same seed on the same machine with as many threads gives the same bytes.
  * Throws `training-diverged`; an abort is seen between steps.
  */
 export async function trainHeads(
@@ -54,6 +56,11 @@ export async function trainHeads(
   const name = options.recipe ?? 'distill';
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const recipe: Recipe = { ...RECIPE[name], ...Object.fromEntries(given) };
+  const threads = options.session?.threads ?? availableParallelism();
+  const apart = name === 'distill' && !recipe.survivors;
+  if (apart && heads.length > 1 && threads > 1 && source instanceof CachedSource)
+    return await trainInWorkers(heads, source, options, threads);
+
   const batches = new Batches(source, recipe.batch, options.seed);
   const total = batches.perEpoch * recipe.epochs;
   const peak = recipe.learningRate;
@@ -62,7 +69,7 @@ export async function trainHeads(
     batch: batches.size,
     seed: options.seed,
     weightDecay: recipe.weightDecay,
-    // The only session alive, but for a backbone that recomputes features.
+    // The only session alive on these threads, but for a backbone that recomputes features.
     session: { ...options.session, spinning: source.storage === 'cached' },
   });
   try {

@@ -8,6 +8,7 @@ import type { FeatureSource } from '../../src/train/feature-source.ts';
 import { MIRRORED, openFeatures, PLAIN } from '../../src/train/features.ts';
 import { runHeads } from '../../src/train/outputs.ts';
 import { type TrainOptions, type TrainProgress, trainHeads } from '../../src/train/train.ts';
+import { groupByMacs } from '../../src/train/workers.ts';
 import { syntheticData, syntheticHeads, syntheticModel, temporaryFolder } from './synthetic.ts';
 
 const test = suite('train: train');
@@ -112,6 +113,54 @@ test('cached views, recomputed features and small data train too', async () => {
   const dataset = syntheticData(130);
   const fresh = { typed, modelHash: 'm', heads, dataset, views: [PLAIN, MIRRORED], session };
   assert.is(await total(await openFeatures(fresh), 50), 2 * 2);
+});
+
+test('workers train what one thread trains, each head its own way, and tell how the slowest is doing', async () => {
+  const heads = syntheticHeads();
+  const seen: TrainProgress[] = [];
+  const run = (options: Partial<TrainOptions> = {}) =>
+    train(heads, { epochs: 6, session: { threads: 2 }, ...options });
+  const first = await run({ onProgress: (p) => seen.push(p) });
+  assert.equal(
+    first.map((h) => h.exit.id),
+    ['exit_1', 'exit_2'],
+  );
+  assert.equal(
+    seen.map((p) => p.done),
+    Array.from({ length: 120 }, (_, i) => i + 1),
+  );
+  assert.equal(
+    (await run()).map((h) => bytesOf(h.graph)),
+    first.map((h) => bytesOf(h.graph)),
+  );
+  for (const [i, head] of heads.entries()) {
+    const [alone] = await train([head], {}, await open([head]));
+    assert.equal(bytesOf(alone!.graph), bytesOf(first[i]!.graph));
+  }
+  assert.ok((await accuracies(first)).every((a) => a > 0.9));
+});
+
+test('workers stop when told to, and what fails in one comes out with its code', async () => {
+  const heads = syntheticHeads();
+  const stop = new AbortController();
+  const onProgress = ({ done }: TrainProgress) => done === 5 && stop.abort();
+  const options = { session: { threads: 2 } };
+  const error = await train(heads, { ...options, signal: stop.signal, onProgress }).catch((e: unknown) => e);
+  assert.is((error as Error).name, 'AbortError');
+  const diverged = await train(heads, { ...options, learningRate: 1e30 }).catch((e: unknown) => e);
+  assert.is((diverged as { code: string }).code, 'training-diverged');
+  assert.match((diverged as { hint: string }).hint, /--learning-rate/);
+});
+
+test('groups are of about the same MACs', () => {
+  const heads = [3, 2, 2, 1].map((macs, i) => ({ macs, exit: { id: `${i}` } }) as Head);
+  const macsOf = (count: number) => groupByMacs(heads, count).map((g) => g.map((h) => h.macs));
+  assert.equal(macsOf(1), [[3, 2, 2, 1]]);
+  assert.equal(macsOf(2), [
+    [3, 1],
+    [2, 2],
+  ]);
+  assert.is(macsOf(9).length, 4);
 });
 
 test('an abort stops between steps', async () => {

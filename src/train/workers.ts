@@ -1,0 +1,115 @@
+/**
+ * Heads that share no loss train side by side, each worker thread with ONNX Runtime threads of its own: two workers with
+ * one thread each see 1.4 times the samples of one session with two (bench/README.md).
+ */
+import { Worker } from 'node:worker_threads';
+import { OfframpError, workerEnded } from '../errors.ts';
+import type { Head } from '../passes/exits.ts';
+import type { CachedFeatures, CachedSource } from './feature-source.ts';
+import type { TrainOptions, TrainProgress } from './train.ts';
+
+/** What a worker is given: plain data. */
+export interface Assignment {
+  readonly heads: readonly Head[];
+  readonly features: CachedFeatures;
+  readonly options: TrainOptions;
+}
+
+/** What a worker says. */
+export type Report =
+  | { readonly kind: 'progress'; readonly progress: TrainProgress }
+  | { readonly kind: 'trained'; readonly heads: Head[] }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string; readonly hint: string };
+
+/** `heads` in at most `count` groups of about the same MACs: the largest first, each to the group with the least so far. */
+export function groupByMacs(heads: readonly Head[], count: number): Head[][] {
+  const groups = Array.from({ length: Math.min(count, heads.length) }, () => ({
+    macs: 0,
+    heads: [] as Head[],
+  }));
+  for (const head of heads.toSorted((a, b) => b.macs - a.macs)) {
+    const least = groups.reduce((a, b) => (b.macs < a.macs ? b : a));
+    least.heads.push(head);
+    least.macs += head.macs;
+  }
+  return groups.map((group) => group.heads);
+}
+
+/** Trains `heads` as `trainHeads` does, one worker for each group, `threads` threads in all. */
+export async function trainInWorkers(
+  heads: readonly Head[],
+  source: CachedSource,
+  options: TrainOptions,
+  threads: number,
+): Promise<Head[]> {
+  const { signal, onProgress, ...plain } = options;
+  const groups = groupByMacs(heads, threads);
+  const session = { ...options.session, threads: Math.floor(threads / groups.length) };
+  const report = slowest(groups.length, onProgress);
+  const running = groups.map((group, i) =>
+    start(
+      {
+        heads: group,
+        features: source.filesOf(group.map((head) => head.exit.id)),
+        options: { ...plain, session },
+      },
+      (progress) => report(i, progress),
+    ),
+  );
+  try {
+    const finished = Promise.all(running.map(({ heads }) => heads));
+    const trained = (await (signal ? Promise.race([finished, abortOf(signal)]) : finished)).flat();
+    return heads.map((head) => trained.find(({ exit }) => exit.id === head.exit.id)!);
+  } finally {
+    await Promise.all(running.map(({ worker }) => worker.terminate()));
+  }
+}
+
+/** Rejects when `signal` aborts. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}
+
+/** Puts the groups' progress together: as far as the slowest, the losses added up. */
+function slowest(groups: number, onProgress: TrainOptions['onProgress']) {
+  const last = new Map<number, TrainProgress>();
+  let told = 0;
+  return (group: number, progress: TrainProgress): void => {
+    last.set(group, progress);
+    const all = [...last.values()];
+    const done = Math.min(...all.map((p) => p.done));
+    if (all.length < groups || done === told) return;
+    told = done;
+    const loss = all.reduce((sum, p) => sum + p.loss, 0);
+    onProgress?.({ ...progress, done, loss, rate: Math.min(...all.map((p) => p.rate)) });
+  };
+}
+
+function start(assignment: Assignment, onProgress: (progress: TrainProgress) => void) {
+  const worker = open(assignment);
+  const heads = new Promise<Head[]>((resolve, reject) => {
+    worker.on('message', (report: Report) => {
+      if (report.kind === 'progress') onProgress(report.progress);
+      else if (report.kind === 'trained') resolve(report.heads);
+      else reject(new OfframpError(report.code, report.message, report.hint));
+    });
+    worker.on('error', reject);
+    worker.on('exit', (code) => reject(workerEnded(code)));
+  });
+  return { worker, heads };
+}
+
+/** The built package has `train/worker.js` in dist/; a clone runs the source, for which the worker needs tsx as well. */
+function open(assignment: Assignment): Worker {
+  const workerData = assignment;
+  if (!import.meta.url.endsWith('.ts'))
+    return new Worker(new URL('./train/worker.js', import.meta.url), { workerData });
+  const entry = new URL('./worker.ts', import.meta.url).href;
+  const tsx = import.meta.resolve('tsx/esm/api');
+  const code = `import(${JSON.stringify(tsx)}).then((tsx) => { tsx.register(); return import(${JSON.stringify(entry)}); });`;
+  return new Worker(code, { eval: true, workerData });
+}
