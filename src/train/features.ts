@@ -7,6 +7,7 @@ import type { SessionOptions } from '../ort.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { Extractor, type Slot, slotsOf } from './extractor.ts';
 import { CachedSource, type FeatureSource, RecomputedSource } from './feature-source.ts';
+import { exclusively } from './lock.ts';
 import { CHUNK, RecordFile, writing } from './record-file.ts';
 
 const VERSION = 1;
@@ -128,21 +129,21 @@ async function openCached(
   paths: readonly (readonly string[])[],
 ): Promise<FeatureSource> {
   const { size } = options.dataset;
-  const files: RecordFile[][] = [];
-  try {
-    for (const [v, view] of views.entries()) {
-      files.push([]);
-      for (const [s, slot] of slots.entries())
-        files[v]!.push(await RecordFile.open(paths[v]![s]!, slot.recordBytes, size));
-      await fill(options, slots, files[v]!, view, (done) =>
-        options.onProgress?.(v * size + done, views.length * size),
-      );
-    }
-    return new CachedSource(facts(options), slots, views, files);
-  } catch (error) {
-    await Promise.all(files.flat().map((file) => file.close()));
-    throw error;
+  for (const [v, view] of views.entries()) {
+    await exclusively(paths[v]!, options.signal, async () => {
+      const files: RecordFile[] = [];
+      try {
+        for (const [s, slot] of slots.entries())
+          files.push(await RecordFile.open(paths[v]![s]!, slot.recordBytes, size));
+        await fill(options, slots, files, view, (done) =>
+          options.onProgress?.(v * size + done, views.length * size),
+        );
+      } finally {
+        await Promise.all(files.map((file) => file.close()));
+      }
+    });
   }
+  return new CachedSource({ facts: facts(options), slots, views, paths: paths.slice(0, views.length) });
 }
 
 /** Runs the backbone over what `files` lack. */

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -135,6 +136,20 @@ test('another model, view or element type has another place', async () => {
   assert.is(count(), 8);
   await withFeatures(optionsFor(folder), snapshot);
   assert.is(count(), 11);
+});
+
+test('two that want the same cache at once wait for each other; what a dead process locked is free', async () => {
+  const folder = temporaryFolder();
+  const [one, two] = await Promise.all([1, 2].map(() => withFeatures(optionsFor(folder), snapshot)));
+  assert.equal(one, two);
+  assert.equal(await withFeatures(optionsFor(undefined), snapshot), one);
+  const names = readdirSync(join(folder, 'features'));
+  assert.not.ok(names.some((name) => name.endsWith('.lock')));
+  const dead = spawnSync(process.execPath, ['-e', '']).pid;
+  for (const name of names.filter((n) => !n.includes('.'))) {
+    writeFileSync(join(folder, 'features', `${name}.lock`), `${dead}`);
+  }
+  assert.equal(await withFeatures(optionsFor(folder), snapshot), one);
 });
 
 const snapshotFirst = (source: FeatureSource) => source.read([0]);
