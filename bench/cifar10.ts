@@ -37,6 +37,7 @@ const { values } = parseArgs({
     keep: { type: 'string', default: '/tmp/cifar10-outcomes' },
     survivors: { type: 'string' },
     batch: { type: 'string' },
+    rate: { type: 'string' },
     threads: { type: 'string' },
     limit: { type: 'string', default: '2e10' },
   },
@@ -98,6 +99,7 @@ for (const seed of values.seeds.split(',').map(Number)) {
     seed,
     session,
     ...(values.batch && { batch: Number(values.batch) }),
+    ...(values.rate && { learningRate: Number(values.rate) }),
     ...(values.epochs && { epochs: Number(values.epochs) }),
     ...(values.survivors === 'on' && { survivors: SURVIVORS }),
     onProgress: every(20, (done, total, p) =>

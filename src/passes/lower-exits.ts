@@ -42,9 +42,10 @@ interface ExitSlot {
   readonly threshold: number | undefined;
 }
 
-interface Gate {
-  readonly threshold: string;
-  readonly isOpen: string;
+/** The `thresholds` input and, per exit, whether it is open: both [exits]. */
+interface Gates {
+  readonly thresholds: string;
+  readonly areOpen: string;
 }
 
 /** What a level of nesting hands to the level around it, for the samples it was given. */
@@ -79,8 +80,8 @@ class Lowering {
   private readonly taken: Set<string>;
   private readonly cut: Cut;
   private readonly opset: number;
-  /** Per exit, when thresholds are an input: its threshold [1], and whether it is open [1]. */
-  private gates: readonly Gate[] = [];
+  /** When thresholds are an input. */
+  private gates: Gates | undefined;
 
   constructor(
     private readonly typed: TypedModel,
@@ -181,7 +182,9 @@ class Lowering {
   private exit(k: number, slot: ExitSlot, b: GraphBuilder, names: Map<string, string>, as: Answer): void {
     const tap = names.get(slot.head.exit.tap.value) ?? slot.head.exit.tap.value;
     const { logits, score } = this.head(k, slot, b, tap);
-    const threshold = slot.threshold === undefined ? this.gates[k]!.threshold : b.float([slot.threshold]);
+    const threshold = this.gates
+      ? b.op('Gather', [this.gates.thresholds, b.int64([k])], { axis: 0 })
+      : b.float([slot.threshold!]);
     const goOn = b.op('Not', [b.op('Greater', [score, threshold])]);
     // Exits passed from here on: 0 for those that leave; what the others get is scattered over their 1.
     const passed = b.op('Cast', [goOn], { to: TYPE_CODE.int64! });
@@ -230,14 +233,9 @@ class Lowering {
     return b.op('Gather', [here, b.op('Reshape', [rows, b.int64([-1])])], { axis }, as);
   }
 
-  /** The `thresholds` input, taken apart. */
-  private openGates(main: GraphBuilder): Gate[] {
-    const all = main.input(THRESHOLDS, 'float', [this.slots.length]);
-    const open = main.op('Less', [all, main.float(1)]);
-    return this.slots.map((_, k) => ({
-      threshold: main.op('Gather', [all, main.int64([k])], { axis: 0 }),
-      isOpen: main.op('Gather', [open, main.int64([k])], { axis: 0 }),
-    }));
+  private openGates(main: GraphBuilder): Gates {
+    const thresholds = main.input(THRESHOLDS, 'float', [this.slots.length]);
+    return { thresholds, areOpen: main.op('Less', [thresholds, main.float(1)]) };
   }
 
   /** `exit_index` of samples that never leave. */
@@ -248,7 +246,7 @@ class Lowering {
   /** The head's logits (shaped as the original's) and score [M], behind an If when the exit can be closed at run time. */
   private head(k: number, slot: ExitSlot, b: GraphBuilder, tap: string): { logits: string; score: string } {
     const { id } = slot.head.exit;
-    const open = slot.threshold === undefined ? new GraphBuilder('', this.taken) : b;
+    const open = this.gates ? new GraphBuilder('', this.taken) : b;
     const fact = this.typed.facts.get(slot.head.exit.tap.value)!;
     const features = this.float(open, tap, fact.dataType);
     const wanted = this.options.policy === 'confidence' ? ['logits', 'confidence'] : ['logits'];
@@ -267,7 +265,7 @@ class Lowering {
       logits = open.op('Cast', [logits], { to: TYPE_CODE[this.logitsType()]! });
     if (this.logitsDims().length > 2)
       logits = open.op('Reshape', [logits, open.int64([-1, ...this.logitsDims().slice(1)])]);
-    if (open === b) return { logits, score };
+    if (!this.gates) return { logits, score };
 
     const closed = new GraphBuilder('', this.taken);
     const rows =
@@ -294,7 +292,7 @@ class Lowering {
     });
     b.ops(
       'If',
-      [this.gates[k]!.isOpen],
+      [b.op('Gather', [this.gates.areOpen, b.int64([k])], { axis: 0 })],
       {
         then_branch: graphOf(open, [logits, score], id),
         else_branch: graphOf(closed, [noLogits, noScore], `${id}_closed`),

@@ -1,4 +1,5 @@
 /** Gradients of the normalisations, in closed form. */
+import { float } from '../graph/builder.ts';
 import { numberOf, positive, type TypedBuilder } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Vjp } from './vjps.ts';
@@ -39,7 +40,9 @@ export const batchNormalization: Vjp = ({ node, b, x, y, dy, dims, wants }) => {
         b.op('Mul', [b.op('Mul', [gain, sumDy]), b.float(-1 / count)]),
         b.op('Mul', [p, mean]),
       ]);
-      const rest = b.op('Add', [b.op('Mul', [x[0]!, perChannel(p)]), perChannel(q)]);
+      // An affine map per channel in one pass over x: BatchNormalization with mean 0, variance 1 and ε 0.
+      const unit = [b.float(new Array<number>(c).fill(0)), b.float(new Array<number>(c).fill(1))];
+      const rest = b.op('BatchNormalization', [x[0]!, p, q, ...unit], { epsilon: float(0) });
       return b.op('Add', [first, rest]);
     },
     () => dScale,

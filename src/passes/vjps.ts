@@ -283,7 +283,8 @@ export const VJPS: Readonly<Record<string, Vjp>> = {
   ],
   ReduceMin: reducedExtremum,
   ReduceSum: (c) => [() => keptDims(c, c.dy)],
-  Relu: ({ b, y, looseDy }) => [() => masked(b, b.op('Greater', [y[0]!, b.float(0)]), looseDy)],
+  // The sign of an output that is never negative is the derivative, in one pass.
+  Relu: ({ b, y, looseDy }) => [() => b.op('Mul', [looseDy, b.op('Sign', [y[0]!])])],
   Reshape: reshape,
   Sigmoid: pointwise((b, _, y) => b.op('Sub', [y, b.op('Mul', [y, y])])),
   Slice: slice,

@@ -38,7 +38,7 @@ export const RECIPE: Readonly<Record<RecipeName, Recipe>> = {
     learningRate: 3e-3,
     weightDecay: 0.01,
     batch: 128,
-    epochs: 6,
+    epochs: 10,
     schedule: oneCycle,
     targets: 'labels',
     lambda: 0,
