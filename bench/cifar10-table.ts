@@ -77,7 +77,9 @@ const kept = readdirSync(folder)
   .map((name) => deserialize(readFileSync(join(folder, name))) as Kept);
 
 const runs = kept.map(({ costs, calibration, test }) => {
-  const [a, b] = [calibration, test].map((judged) => outcomesOf(judged, 'max-prob'));
+  const [a, b] = [calibration, test].map((judged) =>
+    outcomesOf(judged, { policy: 'max-prob', parameters: {} }),
+  );
   return { onTest: judgeBudgets(a!, b!, costs), onCalibration: judgeBudgets(b!, a!, costs) };
 });
 
@@ -109,7 +111,11 @@ const headRows = kept[0]!.costs.prefix.map((prefix, k) => [
   `${(100 * kept[0]!.costs.head[k]!).toFixed(2)} %`,
   ...[
     kept.map((r) =>
-      mean([r.calibration, r.test].map((j) => accuracy(outcomesOf(j, 'max-prob').predictions[k]!, j.labels))),
+      mean(
+        [r.calibration, r.test].map((j) =>
+          accuracy(outcomesOf(j, { policy: 'max-prob', parameters: {} }).predictions[k]!, j.labels),
+        ),
+      ),
     ),
   ].map((list) => `${(100 * mean(list)).toFixed(2)} %`),
 ]);
@@ -127,7 +133,9 @@ const header = [
   'published (jointly trained)',
 ];
 const originals = kept.flatMap((r) =>
-  [r.calibration, r.test].map((j) => accuracy(outcomesOf(j, 'max-prob').original, j.labels)),
+  [r.calibration, r.test].map((j) =>
+    accuracy(outcomesOf(j, { policy: 'max-prob', parameters: {} }).original, j.labels),
+  ),
 );
 writeFileSync(
   out,

@@ -65,7 +65,7 @@ for (const lambda of values.lambdas.split(',').map(Number)) {
     epochs: Number(values.epochs),
     seed,
   });
-  const outcomes = outcomesOf(await judge(trained, test, judging), 'confidence');
+  const outcomes = outcomesOf(await judge(trained, test, judging), { policy: 'confidence', parameters: {} });
   const at = measure(
     outcomes,
     costs,

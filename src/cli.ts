@@ -9,7 +9,7 @@ import { badOption, OfframpError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
 import { inspect } from './inspect.ts';
 import { PLACEMENTS } from './passes/plan-exits.ts';
-import { POLICY_NAMES } from './passes/policy-scores.ts';
+import { POLICY_NAMES } from './policies/index.ts';
 
 /** Errors that are nobody's bad input: exit code 1 instead of 2. */
 const FAILURES = new Set([

@@ -8,7 +8,7 @@ import {
   type NamedPoint,
   operatingPoints,
   STANDING_NAMES,
-  searchThresholds,
+  searchPolicy,
 } from './calibrate/index.ts';
 import { type PreprocessingOptions, resolvePreprocessing } from './data/index.ts';
 import { describeCompiled, provenance } from './describe-compiled.ts';
@@ -19,14 +19,14 @@ import { budgetUnreachable, unknownPoint } from './errors.ts';
 import type { Events } from './events.ts';
 import { fitGates, settleValidation } from './fit-gates.ts';
 import { type InspectOptions, inspect } from './inspect.ts';
-import { costsOf, judge, outcomesOf } from './judge.ts';
+import { costsOf, fitPolicy, judge, viewOf } from './judge.ts';
 import { raceOriginal } from './measure-latency.ts';
 import type { SessionOptions } from './ort.ts';
 import { serializeModel } from './parser/index.ts';
 import { attachExits } from './passes/attach-exits.ts';
 import type { HeadKind } from './passes/exits.ts';
 import { checkLowerable, lowerExits } from './passes/lower-exits.ts';
-import type { PolicyName } from './passes/policy-scores.ts';
+import { type PolicyName, policyOf } from './policies/index.ts';
 import { type ProofEffort, proveEqual } from './prove-equal.ts';
 import { readLabels } from './read-labels.ts';
 import { inputOf, openRoles, type RolePaths } from './roles.ts';
@@ -138,29 +138,32 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
 
     const judgeRole = (dataset: typeof roles.calibration.dataset, phase: string, by = trained) =>
       judge(by, dataset, { ...judging, onProgress: progress(phase) });
-    const gated = fitGates(trained, await judgeRole(roles.validation.dataset, 'judging validation'));
+    const validated = await judgeRole(roles.validation.dataset, 'judging validation');
+    const gated = fitGates(trained, validated);
+    const decider = fitPolicy(policy, validated);
 
-    // Nothing that max-prob looks at was fitted on calibration samples, so it may use them all.
-    const calibration = policy === 'confidence' ? gates.unseen : roles.calibration;
+    // Nothing that a policy such as max-prob looks at was fitted on calibration samples, so it may use them all.
+    const { readsConfidence, fit } = policyOf(policy);
+    const calibration = readsConfidence || fit ? gates.unseen : roles.calibration;
     const judged = await judgeRole(calibration.dataset, 'judging calibration', gated);
-    const outcomes = outcomesOf(judged, policy);
-    const hull = searchThresholds(outcomes, costs, { target });
+    const calibrated = viewOf(judged, decider);
+    const hull = searchPolicy(calibrated, costs, { target });
     const points = operatingPoints(hull, { target, ...wishesOf(options) });
     const chosen = pointNamed(points, options.at ?? 'balanced');
 
     const report = roles.test ?? calibration;
     const seenJudged = roles.test ? await judgeRole(report.dataset, 'judging test', gated) : judged;
-    const seen = roles.test ? outcomesOf(seenJudged, policy) : outcomes;
+    const view = roles.test ? viewOf(seenJudged, decider) : calibrated;
     const baked = options.thresholds === 'baked' ? chosen.thresholds : undefined;
     const model = serializeModel(
-      lowerExits(typed, gated, { policy, baked, dropOutputs, metadata: provenance(source.sha256) }),
+      lowerExits(typed, gated, { ...decider, baked, dropOutputs, metadata: provenance(source.sha256) }),
     );
     const tried = baked ? [baked] : points.map((point) => point.thresholds);
     const proved = await proveEqual({
       model,
       typed,
       dataset: report.dataset,
-      outcomes: seen,
+      view,
       judged: seenJudged,
       thresholds: tried,
       baked: baked !== undefined,
@@ -198,7 +201,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       defaultPoint: chosen.name,
       baked: baked !== undefined,
       costs,
-      outcomes: seen,
+      view,
       latency,
       session: threads,
     });

@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { measure } from './calibrate/measure.ts';
-import type { CostModel, Outcomes } from './calibrate/types.ts';
+import type { CostModel } from './calibrate/types.ts';
 import type { Preprocessing } from './data/index.ts';
 import type { Manifest } from './emit/manifest.ts';
 import { opsetOf } from './graph/types.ts';
-import { accuracyOf } from './judge.ts';
+import { accuracyOf, type View } from './judge.ts';
 import { BASELINE, type Latency, RACE } from './measure-latency.ts';
 import { ONNXRUNTIME_VERSION, type SessionOptions, toOrtOptions } from './ort.ts';
 import type { LoadedModel } from './parser/index.ts';
@@ -41,13 +41,13 @@ export interface CompiledFacts {
   readonly baked: boolean;
   readonly costs: CostModel;
   /** On the role that is reported. */
-  readonly outcomes: Outcomes;
+  readonly view: View;
   readonly latency: ReadonlyMap<string, Latency>;
   readonly session: SessionOptions;
 }
 
 export function describeCompiled(facts: CompiledFacts): Manifest {
-  const { source, typed, plan, heads, roles, outcomes, latency, labels } = facts;
+  const { source, typed, plan, heads, roles, view, latency, labels } = facts;
   const { model } = source;
   const options = toOrtOptions(facts.session);
   let headsSoFar = 0;
@@ -93,7 +93,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       };
     }),
     baseline: {
-      accuracy: accuracyOf(outcomes.original, outcomes.labels),
+      accuracy: accuracyOf(view().original, view().labels),
       macs: plan.totalMacs,
       latencyMsP50: rounded(latency.get(BASELINE)?.p50),
     },
@@ -101,7 +101,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       name,
       policy: facts.policy,
       thresholds,
-      ...measure(outcomes, facts.costs, thresholds),
+      ...measure(view(thresholds), facts.costs, thresholds),
       latencyMsP50: rounded(latency.get(name)?.p50),
     })),
     defaultPoint: facts.defaultPoint,

@@ -1,7 +1,7 @@
 /** Confidence heads, fitted on samples that neither branch nor backbone has seen. */
 import { splitRoles } from './data/index.ts';
 import type { Events } from './events.ts';
-import { accuracyOf, type Judged, type JudgeOptions, outcomesOf } from './judge.ts';
+import { accuracyOf, type Judged, type JudgeOptions } from './judge.ts';
 import type { Head } from './passes/exits.ts';
 import type { RoleData, Roles } from './roles.ts';
 import { argMaxRows } from './train/batches.ts';
@@ -82,9 +82,9 @@ async function originalAccuracy(dataset: RoleData['dataset'], options: JudgeOpti
 
 /** `heads` with confidence layers that predict, on the validation role, whether their own answer is right. */
 export function fitGates<H extends Head>(heads: readonly H[], validation: Judged): H[] {
-  const { predictions } = outcomesOf(validation, 'confidence');
   return heads.map((head, k) => {
-    const correct = Uint8Array.from(predictions[k]!, (answer, i) => Number(answer === validation.labels[i]));
+    const answers = argMaxRows(validation.logits[k]!, validation.labels.length);
+    const correct = Uint8Array.from(answers, (answer, i) => Number(answer === validation.labels[i]));
     return fitConfidence(head, validation.pooled[k]!, correct);
   });
 }

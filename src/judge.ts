@@ -1,11 +1,10 @@
 /** What every exit says about a role's samples, and what a policy makes of it. */
 
-import { POLICIES } from './calibrate/scores.ts';
-import type { CostModel, Outcomes } from './calibrate/types.ts';
+import { CLOSED, type CostModel, type Outcomes } from './calibrate/types.ts';
 import type { Dataset } from './data/index.ts';
 import type { SessionOptions } from './ort.ts';
 import type { ExitPlan, Head, TypedModel } from './passes/exits.ts';
-import type { PolicyName } from './passes/policy-scores.ts';
+import { type PolicyName, type PolicyParameters, policyOf } from './policies/index.ts';
 import { argMaxRows } from './train/batches.ts';
 import { openFeatures } from './train/features.ts';
 import { type HeadOutputs, runHeads } from './train/outputs.ts';
@@ -36,16 +35,68 @@ export async function judge(
   }
 }
 
-/** `judged` through the eyes of `policy`. */
-export function outcomesOf(judged: Judged, policy: PolicyName): Outcomes {
+/** A policy ready to decide. */
+export interface Decider {
+  readonly policy: PolicyName;
+  readonly parameters: PolicyParameters;
+}
+
+/** `policy` with its parameters fitted on `validation`. */
+export function fitPolicy(policy: PolicyName, validation: Judged): Decider {
+  const { labels, original } = validation;
+  const exits = exitsOf(validation);
+  const classes = original.length / labels.length;
+  return { policy, parameters: policyOf(policy).fit?.({ exits, original, labels, classes }) ?? {} };
+}
+
+const exitsOf = ({ logits, confidence }: Judged) =>
+  logits.map((l, k) => ({ logits: l, confidence: confidence[k]! }));
+
+export interface Seen extends Outcomes {
+  /** Per exit, [n, classes]: the answer of a sample that leaves there. */
+  readonly logits: readonly Float32Array[];
+}
+
+/**
+ * `judged` through the eyes of a policy, every sample at every exit. What a policy with a memory thinks depends on which exits
+ * are open: those of `thresholds` below `CLOSED`, all when left out.
+ */
+export function outcomesOf(
+  judged: Judged,
+  { policy, parameters }: Decider,
+  thresholds?: readonly number[],
+): Seen {
   const samples = judged.labels.length;
+  const classes = judged.original.length / samples;
+  const all = exitsOf(judged);
+  const exits = all.length;
+  const memory = new Float32Array(samples * policyOf(policy).memory(exits, classes));
+  const decided = all.map((outputs, exit) => {
+    const isOpen = thresholds === undefined || thresholds[exit]! < CLOSED;
+    const own = isOpen ? memory : memory.slice();
+    return policyOf(policy).decide({ ...outputs, exit, exits, classes, memory: own }, parameters);
+  });
   return {
-    scores: judged.logits.map((logits, k) =>
-      POLICIES[policy].score({ logits, confidence: judged.confidence[k]! }),
-    ),
-    predictions: judged.logits.map((l) => argMaxRows(l, samples)),
+    scores: decided.map((d) => d.score),
+    logits: decided.map((d) => d.logits),
+    predictions: decided.map((d) => argMaxRows(d.logits, samples)),
     original: argMaxRows(judged.original, samples),
     labels: judged.labels,
+  };
+}
+
+/** Outcomes by thresholds (all exits open when left out), worked out once for each set of open exits that makes a difference. */
+export type View = (thresholds?: readonly number[]) => Seen;
+
+export function viewOf(judged: Judged, decider: Decider): View {
+  const exits = judged.logits.length;
+  const remembers = policyOf(decider.policy).memory(exits, 1) > 0;
+  const known = new Map<string, Seen>();
+  return (thresholds) => {
+    const key = remembers ? (thresholds ?? []).map((t) => (t < CLOSED ? 'open' : 'closed')).join() : '';
+    const seen = known.get(key) ?? outcomesOf(judged, decider, thresholds);
+    known.set(key, seen);
+    return seen;
   };
 }
 

@@ -2,7 +2,7 @@
 import type { Outcomes } from './calibrate/types.ts';
 import type { Dataset } from './data/index.ts';
 import { emittedModelDiffers } from './errors.ts';
-import type { Judged } from './judge.ts';
+import type { Judged, Seen, View } from './judge.ts';
 import { type SessionOptions, withSession } from './ort.ts';
 import type { TypedModel } from './passes/exits.ts';
 import { type Answers, runEmitted, sampleFeeds } from './run-emitted.ts';
@@ -23,7 +23,7 @@ export interface Proof {
   readonly typed: TypedModel;
   readonly dataset: Dataset;
   /** What heads and policy say about `dataset`, by hand. */
-  readonly outcomes: Outcomes;
+  readonly view: View;
   readonly judged: Judged;
   /** Sets of thresholds to try. */
   readonly thresholds: readonly (readonly number[])[];
@@ -43,7 +43,7 @@ export interface Proved {
 
 /** Runs the emitted model on samples spread over `dataset`, alone and in batches. Throws `emitted-model-differs`. */
 export async function proveEqual(proof: Proof): Promise<Proved> {
-  const { typed, dataset, outcomes } = proof;
+  const { typed, dataset, view } = proof;
   const effort = EFFORT[proof.effort];
   const count = Math.min(effort.samples, dataset.size);
   const indices = Array.from({ length: count }, (_, i) => Math.floor((i * dataset.size) / count));
@@ -61,14 +61,15 @@ export async function proveEqual(proof: Proof): Promise<Proved> {
           batch,
         };
         const answers = await runEmitted({ ...run, signal: proof.signal }, indices);
+        const seen = view(thresholds);
         for (const [i, sample] of indices.entries())
-          checkExit(outcomes, thresholds, sample, answers.exits[i]!, batch);
-        checkScores(proof, indices, answers);
+          checkExit(seen, thresholds, sample, answers.exits[i]!, batch);
+        checkScores(proof, seen, indices, answers);
         compared += indices.length;
       }
     }
     if (proof.baked) return;
-    const closed = outcomes.scores.map(() => 1);
+    const closed = proof.judged.logits.map(() => 1);
     const { scores } = await runEmitted(
       { session, dataset, output: typed.output, thresholds: closed, batch: batches.at(-1)! },
       indices,
@@ -103,12 +104,17 @@ function checkExit(
 }
 
 /** Logits against those of the head that answered; only where nothing lies between logits and output. */
-function checkScores({ typed, judged }: Proof, indices: readonly number[], { exits, scores }: Answers): void {
+function checkScores(
+  { typed, judged }: Proof,
+  seen: Seen,
+  indices: readonly number[],
+  { exits, scores }: Answers,
+): void {
   if (typed.output !== typed.logits) return;
   const { classes } = typed;
   const largest = judged.original.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
   for (const [i, sample] of indices.entries()) {
-    const expected = judged.logits[exits[i]!] ?? judged.original;
+    const expected = seen.logits[exits[i]!] ?? judged.original;
     for (let c = 0; c < classes; c++) {
       const apart = Math.abs(scores[i * classes + c]! - expected[sample * classes + c]!);
       if (apart > TOLERANCE * largest)

@@ -1,6 +1,5 @@
 export { measure } from './measure.ts';
 export * from './operating-points.ts';
-export * from './scores.ts';
-export { type SearchOptions, searchThresholds } from './search.ts';
+export { type SearchOptions, searchPolicy, searchThresholds } from './search.ts';
 export { fitTemperature } from './temperature.ts';
 export * from './types.ts';

@@ -192,3 +192,34 @@ function concaveHull(points: readonly Point[]): Point[] {
 }
 
 const slope = (a: Point, b: Point) => (b.worth - a.worth) / (b.relativeCost - a.relativeCost);
+
+/** Outcomes under thresholds: what an exit thinks may depend on which others are open. */
+type Outlook = (thresholds?: readonly number[]) => Outcomes;
+
+/**
+ * `searchThresholds` where an exit's scores depend on which exits before it are open: every set of open exits is searched by
+ * itself (2^K - 1 searches), what is found is measured as it will run, and the best of all is kept.
+ */
+export function searchPolicy(outlook: Outlook, cost: CostModel, options: SearchOptions): Candidate[] {
+  const all = outlook();
+  const exits = all.scores.length;
+  const sets = Array.from({ length: 2 ** exits - 1 }, (_, set) =>
+    all.scores.map((_, k) => (((set + 1) >> k) & 1 ? OPEN : CLOSED)),
+  );
+  if (sets.every((set) => outlook(set) === all)) return searchThresholds(all, cost, options);
+  const found = sets.flatMap((set) => {
+    const outcomes = outlook(set);
+    const silent = new Float32Array(outcomes.labels.length).fill(-Infinity);
+    const scores = outcomes.scores.map((score, k) => (set[k] === OPEN ? score : silent));
+    return searchThresholds({ ...outcomes, scores }, cost, options);
+  });
+  const points = found.map(({ thresholds }): Point => {
+    const measured = measure(outlook(thresholds), cost, thresholds);
+    return { ...measured, thresholds, worth: worthOf(measured, options) };
+  });
+  const exact = points.find(({ thresholds }) => thresholds.every((t) => t >= CLOSED))!;
+  return [...rising(points, exact), exact].map(({ worth: _, ...point }) => point);
+}
+
+/** Any threshold that leaves an exit open. */
+const OPEN = 0;

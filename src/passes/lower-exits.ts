@@ -14,12 +14,13 @@ import { int64Tensor } from '../graph/tensor.ts';
 import type { DataType, Graph, Model, Node, Tensor } from '../graph/types.ts';
 import { opsetOf } from '../graph/types.ts';
 import { allNames, indexGraph, nodeReads } from '../graph/walk.ts';
+import { type Policy, type PolicyName, type PolicyParameters, policyOf } from '../policies/index.ts';
+import { reduceMax } from '../policies/nodes.ts';
+import type { DecisionValues } from '../policies/policy.ts';
 import { type Cut, cutSegments } from './cut-segments.ts';
 import { enterBlockedLayout } from './enter-blocked-layout.ts';
 import type { Head, TypedModel } from './exits.ts';
 import { runPasses } from './pass.ts';
-import type { PolicyName } from './policy-scores.ts';
-import { scoreNodes } from './policy-scores.ts';
 
 export const THRESHOLDS = 'thresholds';
 export const EXIT_INDEX = 'exit_index';
@@ -27,6 +28,8 @@ export const EXIT_CONFIDENCE = 'exit_confidence';
 
 export interface LowerOptions {
   readonly policy: PolicyName;
+  /** Of a policy that is fitted. */
+  readonly parameters?: PolicyParameters;
   /** Thresholds built into the model instead of the `thresholds` input; a closed exit then vanishes. */
   readonly baked?: readonly number[] | undefined;
   /** Drop outputs that an early exit does not compute, instead of refusing. */
@@ -101,11 +104,14 @@ class Lowering {
     const { model } = this.typed;
     const main = new GraphBuilder('', this.taken);
     if (!this.options.baked) this.gates = this.openGates(main);
-    this.level(0, main, new Map(), {
+    const first = this.slots[0]?.index ?? 0;
+    const index = first > 0 ? this.fresh('answer/index') : EXIT_INDEX;
+    this.level(0, main, new Map(), undefined, {
       logits: this.slots.length > 0 ? this.typed.logits : this.fresh(`${this.typed.logits}/unused`),
-      index: EXIT_INDEX,
+      index,
       confidence: EXIT_CONFIDENCE,
     });
+    if (first > 0) main.op('Add', [index, main.int64([first])], {}, EXIT_INDEX);
     main.nodes.push(...this.cut.suffix);
     const batch = this.graph.inputs.find((v) => v.name === this.typed.sampleInputs[0])?.type?.dims?.[0];
     main.output(EXIT_INDEX, 'int64', [batch]);
@@ -142,13 +148,19 @@ class Lowering {
     return home === 0 || large ? undefined : home;
   }
 
-  /** Writes segment `k` and everything behind it into `b`; the answers get the names in `as`. */
-  private level(k: number, b: GraphBuilder, names: Map<string, string>, as: Answer): void {
+  /** Writes segment `k` and everything behind it into `b`; the answers get the names in `as`. `memory`: the policy's. */
+  private level(
+    k: number,
+    b: GraphBuilder,
+    names: Map<string, string>,
+    memory: string | undefined,
+    as: Answer,
+  ): void {
     const slot = this.slots[k];
     if (!slot && k > 0) names.set(this.typed.logits, this.fresh(`${this.typed.logits}/full`));
     this.segment(k, b, names);
     if (!slot) this.fullPath(b, names.get(this.typed.logits) ?? this.typed.logits, as);
-    else this.exit(k, slot, b, names, as);
+    else this.exit(k, slot, b, names, memory ?? this.noMemory(b, slot, names), as);
   }
 
   private segment(k: number, b: GraphBuilder, names: ReadonlyMap<string, string>): void {
@@ -174,14 +186,22 @@ class Lowering {
     const { classes } = this.typed;
     if (this.slots.length > 0) b.op('Identity', [logits], {}, as.logits);
     const flat = this.float(b, b.op('Reshape', [logits, b.int64([-1, classes])]), this.logitsType());
-    scoreNodes('max-prob', b, { logits: flat, confidence: undefined, opset: this.opset }, as.confidence);
+    reduceMax(b, b.op('Softmax', [flat], { axis: 1 }), 1, this.opset, as.confidence);
     const index = this.slots.length > 0 ? 0 : this.fullIndex();
     this.constantRows(b, as.confidence, int64Tensor('value', [1], [index]), as.index);
   }
 
-  private exit(k: number, slot: ExitSlot, b: GraphBuilder, names: Map<string, string>, as: Answer): void {
+  private exit(
+    k: number,
+    slot: ExitSlot,
+    b: GraphBuilder,
+    names: Map<string, string>,
+    memory: string | undefined,
+    as: Answer,
+  ): void {
     const tap = names.get(slot.head.exit.tap.value) ?? slot.head.exit.tap.value;
-    const { logits, score } = this.head(k, slot, b, tap);
+    const decided = this.head(k, slot, b, tap, memory);
+    const { logits, score } = decided;
     const threshold = this.gates
       ? b.op('Gather', [this.gates.thresholds, b.int64([k])], { axis: 0 })
       : b.float([slot.threshold!]);
@@ -197,7 +217,7 @@ class Lowering {
     const count = (index: string, as: string) =>
       onward.op('Add', [index, onward.int64([next - slot.index])], {}, as);
     if (this.typed.batch === 'fixed') {
-      this.level(k + 1, onward, new Map(names), { ...outward, index: inner.index });
+      this.level(k + 1, onward, new Map(names), decided.memory, { ...outward, index: inner.index });
       count(inner.index, outward.index);
     } else {
       const rows = onward.op('Transpose', [onward.op('NonZero', [goOn])], { perm: [1, 0] });
@@ -206,7 +226,8 @@ class Lowering {
         const survivors = this.fresh(`${value}/survivors_${k + 1}`);
         kept.set(value, this.gather(onward, value, names.get(value) ?? value, rows, survivors));
       }
-      this.level(k + 1, onward, kept, inner);
+      const carried = decided.memory && this.slots[k + 1] && onward.op('GatherND', [decided.memory, rows]);
+      this.level(k + 1, onward, kept, carried, inner);
       const answers = { ...inner, index: count(inner.index, this.fresh('answer/index')) };
       for (const part of PARTS) onward.op('ScatterND', [found[part], rows, answers[part]], {}, outward[part]);
     }
@@ -243,35 +264,32 @@ class Lowering {
     return this.options.baked?.length ?? this.slots.length;
   }
 
-  /** The head's logits (shaped as the original's) and score [M], behind an If when the exit can be closed at run time. */
-  private head(k: number, slot: ExitSlot, b: GraphBuilder, tap: string): { logits: string; score: string } {
-    const { id } = slot.head.exit;
+  /** What the policy remembers of samples that have met no exit: 0s. Undefined when it remembers nothing. */
+  private noMemory(b: GraphBuilder, slot: ExitSlot, names: ReadonlyMap<string, string>): string | undefined {
+    const width = this.policy.memory(this.fullIndex(), this.typed.classes);
+    if (width === 0) return undefined;
+    const tap = names.get(slot.head.exit.tap.value) ?? slot.head.exit.tap.value;
+    const dims = b.op('Concat', [this.rowCount(b, tap), b.int64([width])], { axis: 0 });
+    return b.op('ConstantOfShape', [dims]);
+  }
+
+  /**
+   * The answer's logits (shaped as the original's), score [M] and memory, behind an If when the exit can be closed at run
+   * time: a closed exit leaves the memory as it was.
+   */
+  private head(
+    k: number,
+    slot: ExitSlot,
+    b: GraphBuilder,
+    tap: string,
+    memory: string | undefined,
+  ): DecisionValues {
     const open = this.gates ? new GraphBuilder('', this.taken) : b;
-    const fact = this.typed.facts.get(slot.head.exit.tap.value)!;
-    const features = this.float(open, tap, fact.dataType);
-    const wanted = this.options.policy === 'confidence' ? ['logits', 'confidence'] : ['logits'];
-    const { graph } = slot.head;
-    const needed = prune({ ...graph, outputs: graph.outputs.filter((v) => wanted.includes(v.name)) });
-    const made = inlineGraph(open, needed, { features }, `${id}/`);
-    const score = this.fresh(`${id}/score`);
-    scoreNodes(
-      this.options.policy,
-      open,
-      { logits: made.logits!, confidence: made.confidence, opset: this.opset },
-      score,
-    );
-    let logits = made.logits!;
-    if (this.logitsType() !== 'float')
-      logits = open.op('Cast', [logits], { to: TYPE_CODE[this.logitsType()]! });
-    if (this.logitsDims().length > 2)
-      logits = open.op('Reshape', [logits, open.int64([-1, ...this.logitsDims().slice(1)])]);
-    if (!this.gates) return { logits, score };
+    const decided = this.decide(slot, open, tap, memory);
+    if (!this.gates) return decided;
 
     const closed = new GraphBuilder('', this.taken);
-    const rows =
-      this.opset < 15
-        ? closed.op('Gather', [closed.op('Shape', [tap]), closed.int64([0])], { axis: 0 })
-        : closed.op('Shape', [tap], { end: 1 });
+    const rows = this.rowCount(closed, tap);
     const zero = {
       ...int64Tensor('value', [1], [0]),
       dataType: this.logitsType(),
@@ -283,23 +301,69 @@ class Lowering {
       { value: zero },
     );
     const noScore = closed.op('ConstantOfShape', [rows]);
-    const outputs = [this.fresh(`${id}/logits`), this.fresh(`${id}/score`)] as const;
-    const types = [this.logitsType(), 'float'] as const;
-    const shapes = [[undefined, ...this.logitsDims().slice(1)], [undefined]];
+    const remembers = decided.memory !== undefined && this.slots[k + 1] !== undefined;
+    const same = remembers ? [closed.op('Identity', [memory!])] : [];
+    const { id } = slot.head.exit;
+    const parts = remembers ? ['logits', 'score', 'memory'] : ['logits', 'score'];
+    const outputs = parts.map((part) => this.fresh(`${id}/${part}`));
+    const types = [this.logitsType(), 'float', 'float'] as const;
+    const shapes = [[undefined, ...this.logitsDims().slice(1)], [undefined], [undefined, undefined]];
     const graphOf = (g: GraphBuilder, values: readonly string[], name: string): Graph => ({
       ...g.build(name),
       outputs: values.map((v, i) => makeValue(v, types[i]!, shapes[i])),
     });
+    const found = [decided.logits, decided.score, ...(remembers ? [decided.memory!] : [])];
     b.ops(
       'If',
       [b.op('Gather', [this.gates.areOpen, b.int64([k])], { axis: 0 })],
       {
-        then_branch: graphOf(open, [logits, score], id),
-        else_branch: graphOf(closed, [noLogits, noScore], `${id}_closed`),
+        then_branch: graphOf(open, ownedBy(open, found), id),
+        else_branch: graphOf(closed, [noLogits, noScore, ...same], `${id}_closed`),
       },
       outputs,
     );
-    return { logits: outputs[0], score: outputs[1] };
+    return { logits: outputs[0]!, score: outputs[1]!, memory: outputs[2] };
+  }
+
+  /** The head and what the policy makes of it. */
+  private decide(
+    { head, index }: ExitSlot,
+    b: GraphBuilder,
+    tap: string,
+    memory: string | undefined,
+  ): DecisionValues {
+    const fact = this.typed.facts.get(head.exit.tap.value)!;
+    const features = this.float(b, tap, fact.dataType);
+    const wanted = this.policy.readsConfidence ? ['logits', 'confidence'] : ['logits'];
+    const { graph } = head;
+    const needed = prune({ ...graph, outputs: graph.outputs.filter((v) => wanted.includes(v.name)) });
+    const made = inlineGraph(b, needed, { features }, `${head.exit.id}/`);
+    const exit = {
+      logits: made.logits!,
+      confidence: made.confidence,
+      memory,
+      exit: index,
+      exits: this.fullIndex(),
+      classes: this.typed.classes,
+      opset: this.opset,
+    };
+    const decided = this.policy.nodes(b, exit, this.options.parameters ?? {});
+    let { logits } = decided;
+    if (this.logitsType() !== 'float') logits = b.op('Cast', [logits], { to: TYPE_CODE[this.logitsType()]! });
+    if (this.logitsDims().length > 2)
+      logits = b.op('Reshape', [logits, b.int64([-1, ...this.logitsDims().slice(1)])]);
+    return { ...decided, logits };
+  }
+
+  /** How many samples `tap` holds, [1] int64. */
+  private rowCount(b: GraphBuilder, tap: string): string {
+    return this.opset < 15
+      ? b.op('Gather', [b.op('Shape', [tap]), b.int64([0])], { axis: 0 })
+      : b.op('Shape', [tap], { end: 1 });
+  }
+
+  private get policy(): Policy {
+    return policyOf(this.options.policy);
   }
 
   /** [M] filled with `value`, in the shape of `like` [M]. */
@@ -342,6 +406,14 @@ class Lowering {
       ],
     };
   }
+}
+
+/** Branch outputs are made by nodes of the branch; one that came from outside, or stands there twice, gets an Identity. */
+function ownedBy(b: GraphBuilder, values: readonly string[]): string[] {
+  const made = new Set(b.nodes.flatMap((n) => n.outputs));
+  return values.map((value, i) =>
+    made.has(value) && values.indexOf(value) === i ? value : b.op('Identity', [value]),
+  );
 }
 
 const PARTS = ['logits', 'index', 'confidence'] as const;

@@ -1,90 +1,27 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OfframpError } from '../../src/errors.ts';
-import { makeModel } from '../../src/graph/builder.ts';
-import type { Model } from '../../src/graph/types.ts';
 import { observeFacts } from '../../src/observe-facts.ts';
-import { Tensor, withSession } from '../../src/ort.ts';
-import { attachExits } from '../../src/passes/attach-exits.ts';
 import type { Head, TypedModel } from '../../src/passes/exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
-import { runPasses } from '../../src/passes/pass.ts';
-import { planExits } from '../../src/passes/plan-exits.ts';
-import type { PolicyName } from '../../src/passes/policy-scores.ts';
-import { inferenceForm } from '../../src/passes/training-form.ts';
-import { noise, tinyResidual } from '../models.ts';
+import { tinyResidual } from '../models.ts';
+import { type ByHand, byHand, COUNT, midway, prepare, runLowered, SAMPLE, samples } from './by-hand.ts';
 
 const test = suite('lower-exits');
 
-const TAPS = ['stem', 'block1', 'block2'];
-const SAMPLE = 3 * 8 * 8;
-const COUNT = 64;
-const samples = noise(COUNT * SAMPLE, 99).map((v, i) => v * (1 + Math.floor(i / SAMPLE) / 16));
-
-async function prepare(model: Model, kind: 'strided' | 'pool' = 'pool') {
-  const typed = await observeFacts(model);
-  const plan = planExits(typed, { taps: TAPS });
-  const heads = attachExits(plan, { kind, seed: 3 }).map((head) => ({
-    ...head,
-    graph: runPasses(head.graph, [inferenceForm]),
-  }));
-  return { typed, heads: heads.map(sharpened) };
+interface Scored extends ByHand {
+  readonly scores: readonly Float32Array[];
 }
 
-/** Heads start near-uniform; larger classifier weights make scores that differ between samples. */
-function sharpened(head: Head): Head {
-  const initializers = head.graph.initializers.map((t) => {
-    if (t.name !== 'classifier/weight' && t.name !== 'confidence/weight') return t;
-    const values = new Float32Array(Uint8Array.from(t.bytes).buffer).map((v) => v * 40);
-    return { ...t, bytes: new Uint8Array(values.buffer) };
-  });
-  return { ...head, graph: { ...head.graph, initializers } };
-}
-
-interface ByHand {
-  readonly logits: Float32Array[];
-  readonly scores: Float32Array[];
-}
-
-/** Every exit's logits and score for every sample: taps from the original, then each head on its own, then softmax. */
-async function byHand(
+async function scoredByHand(
   typed: TypedModel,
   heads: readonly Head[],
-  policy: PolicyName,
+  policy: 'max-prob' | 'confidence',
   data: Float32Array,
-): Promise<ByHand> {
-  const count = data.length / SAMPLE;
-  const classes = typed.classes;
-  const graph = typed.model.graph;
-  const outputs = [...heads.map((h) => h.exit.tap.value), typed.logits].map((name) => ({
-    name,
-    type: undefined,
-  }));
-  const values = await withSession({ ...typed.model, graph: { ...graph, outputs } }, {}, async (session) => {
-    const rows = [];
-    for (let i = 0; i < count; i++) {
-      const image = new Tensor('float32', data.slice(i * SAMPLE, (i + 1) * SAMPLE), [1, 3, 8, 8]);
-      rows.push(await session.run({ image }));
-    }
-    return rows;
-  });
-  const logits: Float32Array[] = [];
-  const scores: Float32Array[] = [];
-  for (const head of heads) {
-    const all = new Float32Array(count * classes);
-    const confidence = new Float32Array(count);
-    await withSession(makeModel(head.graph), {}, async (session) => {
-      for (let i = 0; i < count; i++) {
-        const out = await session.run({ features: values[i]![head.exit.tap.value]! });
-        all.set(out.logits!.data as Float32Array, i * classes);
-        confidence[i] = (out.confidence!.data as Float32Array)[0]!;
-      }
-    });
-    logits.push(all);
-    scores.push(policy === 'confidence' ? confidence : softmaxMax(all, classes));
-  }
-  const final = Float32Array.from(values.flatMap((v) => [...(v[typed.logits]!.data as Float32Array)]));
-  return { logits: [...logits, final], scores };
+): Promise<Scored> {
+  const hand = await byHand(typed, heads, data);
+  const tops = hand.logits.slice(0, -1).map((l) => softmaxMax(l, typed.classes));
+  return { ...hand, scores: policy === 'confidence' ? hand.confidences : tops };
 }
 
 function softmaxMax(logits: Float32Array, classes: number): Float32Array {
@@ -95,52 +32,14 @@ function softmaxMax(logits: Float32Array, classes: number): Float32Array {
   });
 }
 
-/** In the middle of the widest gap between neighbouring scores around `share` of the samples. */
-function midway(scores: Float32Array, share: number): number {
-  const sorted = [...scores].sort((a, b) => a - b);
-  const from = Math.floor((share - 0.1) * (sorted.length - 1));
-  const gaps = sorted
-    .slice(from, from + Math.ceil(0.2 * sorted.length))
-    .map((s, i) => sorted[from + i + 1]! - s);
-  const i = from + gaps.indexOf(Math.max(...gaps));
-  return Math.fround((sorted[i]! + sorted[i + 1]!) / 2);
-}
-
-const exitOf = (hand: ByHand, thresholds: readonly number[], i: number) => {
+const exitOf = (hand: Scored, thresholds: readonly number[], i: number) => {
   const k = thresholds.findIndex((t, e) => t < 1 && hand.scores[e]![i]! > t);
   return k < 0 ? thresholds.length : k;
 };
 
-async function runLowered(
-  model: Model,
-  data: Float32Array,
-  batch: number,
-  thresholds: readonly number[] | undefined,
-) {
-  const exits: number[] = [];
-  const scores: number[] = [];
-  const confidences: number[] = [];
-  await withSession(model, {}, async (session) => {
-    for (let at = 0; at < data.length; at += batch * SAMPLE) {
-      const slice = data.slice(at, at + batch * SAMPLE);
-      const image = new Tensor('float32', slice, [slice.length / SAMPLE, 3, 8, 8]);
-      const feeds = thresholds
-        ? { image, thresholds: new Tensor('float32', Float32Array.from(thresholds), [thresholds.length]) }
-        : { image };
-      const out = await session.run(feeds);
-      assert.equal(out.exit_index!.dims, [slice.length / SAMPLE]);
-      assert.equal(out.exit_confidence!.dims, [slice.length / SAMPLE]);
-      exits.push(...[...(out.exit_index!.data as BigInt64Array)].map(Number));
-      scores.push(...(out.scores!.data as Float32Array));
-      confidences.push(...(out.exit_confidence!.data as Float32Array));
-    }
-  });
-  return { exits, scores, confidences };
-}
-
 function expectByHand(
   got: Awaited<ReturnType<typeof runLowered>>,
-  hand: ByHand,
+  hand: Scored,
   thresholds: readonly number[],
   classes: number,
 ) {
@@ -160,7 +59,7 @@ for (const policy of ['max-prob', 'confidence'] as const) {
   for (const opset of [11, 13, 17, 18, 21]) {
     test(`equals heads + ${policy} by hand, opset ${opset}, batches of 1, 2, 7 and 64`, async () => {
       const { typed, heads } = await prepare(tinyResidual({ opset }), opset === 17 ? 'strided' : 'pool');
-      const hand = await byHand(typed, heads, policy, samples);
+      const hand = await scoredByHand(typed, heads, policy, samples);
       const thresholds = hand.scores.map((s) => midway(s, 0.7));
       const model = lowerExits(typed, heads, { policy });
       for (const batch of [1, 2, 7, 64]) {
@@ -174,7 +73,7 @@ for (const policy of ['max-prob', 'confidence'] as const) {
 
 test('closed exits are passed by, all closed is the original', async () => {
   const { typed, heads } = await prepare(tinyResidual());
-  const hand = await byHand(typed, heads, 'max-prob', samples);
+  const hand = await scoredByHand(typed, heads, 'max-prob', samples);
   const model = lowerExits(typed, heads, { policy: 'max-prob' });
   for (const thresholds of [
     [1, midway(hand.scores[1]!, 0.5), 1],
@@ -189,7 +88,7 @@ test('closed exits are passed by, all closed is the original', async () => {
 
 test('a batch may come in any order', async () => {
   const { typed, heads } = await prepare(tinyResidual());
-  const hand = await byHand(typed, heads, 'max-prob', samples);
+  const hand = await scoredByHand(typed, heads, 'max-prob', samples);
   const thresholds = hand.scores.map((s) => midway(s, 0.6));
   const model = lowerExits(typed, heads, { policy: 'max-prob' });
   const reversed = Float32Array.from({ length: samples.length }, (_, i) => {
@@ -216,7 +115,7 @@ test('NaN runs to the end, alone and among others', async () => {
 
 test('baked thresholds: the original inputs, closed exits gone, indices kept', async () => {
   const { typed, heads } = await prepare(tinyResidual());
-  const hand = await byHand(typed, heads, 'max-prob', samples);
+  const hand = await scoredByHand(typed, heads, 'max-prob', samples);
   const thresholds = [midway(hand.scores[0]!, 0.6), 1, midway(hand.scores[2]!, 0.5)];
   const model = lowerExits(typed, heads, { policy: 'max-prob', baked: thresholds });
   assert.equal(
@@ -229,7 +128,7 @@ test('baked thresholds: the original inputs, closed exits gone, indices kept', a
 
 test('all exits baked closed leaves the original with two more outputs', async () => {
   const { typed, heads } = await prepare(tinyResidual());
-  const hand = await byHand(typed, heads, 'max-prob', samples);
+  const hand = await scoredByHand(typed, heads, 'max-prob', samples);
   const model = lowerExits(typed, heads, { policy: 'max-prob', baked: [1, 1, 1] });
   const got = await runLowered(model, samples, 64, undefined);
   expectByHand(got, hand, [1, 1, 1], typed.classes);
@@ -239,7 +138,7 @@ test('a batch fixed at 1 gets the single-sample form, at an opset without Scatte
   for (const opset of [9, 17]) {
     const { typed, heads } = await prepare(tinyResidual({ batch: 1, opset }));
     assert.is(typed.batch, 'fixed');
-    const hand = await byHand(typed, heads, 'max-prob', samples);
+    const hand = await scoredByHand(typed, heads, 'max-prob', samples);
     const thresholds = hand.scores.map((s) => midway(s, 0.7));
     const model = lowerExits(typed, heads, { policy: 'max-prob' });
     expectByHand(await runLowered(model, samples, 1, thresholds), hand, thresholds, typed.classes);

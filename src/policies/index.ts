@@ -1,0 +1,27 @@
+import { confidence } from './confidence.ts';
+import { ensemble } from './ensemble.ts';
+import { entropy } from './entropy.ts';
+import { gain } from './gain.ts';
+import { margin } from './margin.ts';
+import { maxProb } from './max-prob.ts';
+import { patience } from './patience.ts';
+import type { Policy } from './policy.ts';
+
+export type { Decision, ExitOutputs, FitData, Policy, PolicyParameters } from './policy.ts';
+
+/** Every policy by the name it is asked for. */
+export const POLICIES = {
+  'max-prob': maxProb,
+  confidence,
+  entropy,
+  margin,
+  patience,
+  ensemble,
+  gain,
+} as const satisfies Record<string, Policy>;
+
+export type PolicyName = keyof typeof POLICIES;
+export const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
+
+/** `POLICIES[name]` as what all of them are. */
+export const policyOf = (name: PolicyName): Policy => POLICIES[name];

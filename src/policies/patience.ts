@@ -1,0 +1,36 @@
+import { asColumn, column, reduceSum } from './nodes.ts';
+import type { Policy } from './policy.ts';
+import { argMaxOfRows } from './rows.ts';
+
+/**
+ * How often in a row open exits have now given the same answer: the counter of PABEE, section 3.2, as a share of the number of
+ * exits. Threshold (t − ½) / exits is patience t. Memory: the class before (0 for none, else 1 more than its index), the counter.
+ */
+export const patience: Policy = {
+  citation: 'Zhou et al. 2020 (PABEE), section 3.2',
+  readsConfidence: false,
+  memory: () => 2,
+  nodes(b, { logits, exits, memory, opset }) {
+    const answer = b.op('Cast', [b.op('ArgMax', [logits], { axis: 1, keepdims: 0 })], { to: 1 });
+    const now = b.op('Add', [answer, b.float(1)]);
+    const same = b.op('Cast', [b.op('Equal', [now, column(b, memory!, 0)])], { to: 1 });
+    const count = b.op('Mul', [b.op('Add', [column(b, memory!, 1), b.float(1)]), same]);
+    // ArgMax hides NaN; 0 times the sum of the logits does not.
+    const trouble = b.op('Mul', [reduceSum(b, logits, 1, opset), b.float(0)]);
+    return {
+      score: b.op('Add', [b.op('Mul', [count, b.float(1 / exits)]), trouble]),
+      logits,
+      memory: b.op('Concat', [asColumn(b, now), asColumn(b, count)], { axis: 1 }),
+    };
+  },
+  decide({ logits, classes, exits, memory }) {
+    const score = Float32Array.from(argMaxOfRows(logits, classes), (answer, i) => {
+      const count = memory[2 * i] === answer + 1 ? memory[2 * i + 1]! + 1 : 0;
+      memory[2 * i] = answer + 1;
+      memory[2 * i + 1] = count;
+      const row = logits.subarray(i * classes, (i + 1) * classes);
+      return row.every(Number.isFinite) ? count / exits : Number.NaN;
+    });
+    return { score, logits };
+  },
+};

@@ -1,0 +1,65 @@
+/** Arithmetic on rows of class scores. */
+
+/** `write(p, i)` for the softmax p of every row i of `logits` [n, classes]; p is used again for the next row. */
+export function eachSoftmax(
+  logits: Float32Array,
+  classes: number,
+  write: (p: Float64Array, row: number) => void,
+): void {
+  const p = new Float64Array(classes);
+  for (let row = 0; row < logits.length / classes; row++) {
+    const z = logits.subarray(row * classes, (row + 1) * classes);
+    let largest = -Infinity;
+    for (const value of z) largest = Math.max(largest, value);
+    let sum = 0;
+    for (let c = 0; c < classes; c++) {
+      p[c] = Math.exp(z[c]! - largest);
+      sum += p[c]!;
+    }
+    for (let c = 0; c < classes; c++) p[c]! /= sum;
+    write(p, row);
+  }
+}
+
+/** One number for the softmax of every row of `logits` [n, classes], rounded to float32. */
+export function ofSoftmax(
+  logits: Float32Array,
+  classes: number,
+  score: (p: Float64Array) => number,
+): Float32Array {
+  const scores = new Float32Array(logits.length / classes);
+  eachSoftmax(logits, classes, (p, row) => {
+    scores[row] = score(p);
+  });
+  return scores;
+}
+
+/** log softmax of every row of `logits` [n, classes], rounded to float32. */
+export function logSoftmax(logits: Float32Array, classes: number): Float32Array {
+  const logs = new Float32Array(logits.length);
+  for (let start = 0; start < logits.length; start += classes) {
+    const z = logits.subarray(start, start + classes);
+    const largest = largestOf(z);
+    let sum = 0;
+    for (const value of z) sum += Math.exp(value - largest);
+    for (let c = 0; c < classes; c++) logs[start + c] = z[c]! - largest - Math.log(sum);
+  }
+  return logs;
+}
+
+/** Largest element, NaN if there is one. */
+export function largestOf(p: ArrayLike<number>): number {
+  let largest = -Infinity;
+  for (let c = 0; c < p.length; c++) largest = Math.max(largest, p[c]!);
+  return largest;
+}
+
+/** Index of the largest of each row of `logits` [n, classes], the first of equals, as ONNX's ArgMax. */
+export function argMaxOfRows(logits: Float32Array, classes: number): Int32Array {
+  return Int32Array.from({ length: logits.length / classes }, (_, row) => {
+    const start = row * classes;
+    let best = start;
+    for (let i = start + 1; i < start + classes; i++) if (logits[i]! > logits[best]!) best = i;
+    return best - start;
+  });
+}

@@ -1,0 +1,250 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Head } from '../../src/passes/exits.ts';
+import { lowerExits } from '../../src/passes/lower-exits.ts';
+import { POLICIES, type PolicyName, type PolicyParameters, policyOf } from '../../src/policies/index.ts';
+import { noise, tinyResidual } from '../models.ts';
+import {
+  type ByHand,
+  byHand,
+  COUNT,
+  midway,
+  prepare,
+  runLowered,
+  SAMPLE,
+  samples,
+} from '../passes/by-hand.ts';
+
+const test = suite('policies');
+
+/** One sample on its way: for each exit, the score and the answer. Written from the papers' equations, one sample at a time. */
+type Reference = (
+  exits: readonly Exit[],
+  open: readonly boolean[],
+  parameters: PolicyParameters,
+) => Verdict[];
+interface Exit {
+  readonly z: readonly number[];
+  readonly h: number;
+}
+interface Verdict {
+  readonly score: number;
+  readonly answer: readonly number[];
+}
+
+const softmax = (z: readonly number[]) => {
+  const e = z.map((v) => Math.exp(v - Math.max(...z)));
+  const sum = e.reduce((a, b) => a + b);
+  return e.map((v) => v / sum);
+};
+const argMax = (z: readonly number[]) => z.indexOf(Math.max(...z));
+const alone =
+  (score: (y: readonly number[], exit: Exit) => number): Reference =>
+  (exits) =>
+    exits.map((exit) => ({ score: score(softmax(exit.z), exit), answer: exit.z }));
+
+const REFERENCE: Record<PolicyName, Reference> = {
+  'max-prob': alone((y) => Math.max(...y)),
+  confidence: alone((_, { h }) => h),
+  // a_ent = 1 + Σ y log y / log C (Ilhan et al.)
+  entropy: alone((y) => 1 + y.reduce((sum, p) => sum + p * Math.log(p), 0) / Math.log(y.length)),
+  margin: alone((y) => {
+    const [first, second] = [...y].sort((a, b) => b - a);
+    return first! - second!;
+  }),
+  // cnt_i = cnt_{i-1} + 1 if the answers of exits i and i - 1 agree, else 0 (PABEE, eq. 5); closed exits do not exist.
+  patience(exits, open) {
+    let count = 0;
+    let before: number | undefined;
+    return exits.map(({ z }, k) => {
+      const count_ = argMax(z) === before ? count + 1 : 0;
+      if (open[k]) [count, before] = [count_, argMax(z)];
+      return { score: count_ / exits.length, answer: z };
+    });
+  },
+  // z_m = 1/m Σ_{j ≤ m} exp(w_mj) log p_j + b_m (Zero Time Waste, eq. 2 in logarithms); closed exits add nothing.
+  ensemble(exits, open, { weight, bias }) {
+    const [K, C] = [exits.length, exits[0]!.z.length];
+    return exits.map((_, m) => {
+      const answer = exits[m]!.z.map((_, c) => {
+        let z = bias![m * C + c]!;
+        for (let j = 0; j <= m; j++) {
+          if (open[j] || j === m)
+            z += (Math.exp(weight![m * K + j]!) / (m + 1)) * Math.log(softmax(exits[j]!.z)[c]!);
+        }
+        return z;
+      });
+      return { score: Math.max(...softmax(answer)), answer };
+    });
+  },
+  // Minus the fitted E[original right − exit right | largest, margin, entropy; earlier largest, same answer].
+  gain(exits, open, { weight }) {
+    const size = 4 + 2 * exits.length;
+    return exits.map(({ z }, k) => {
+      const y = softmax(z);
+      const [first, second] = [...y].sort((a, b) => b - a);
+      const entropy = 1 + y.reduce((sum, p) => sum + p * Math.log(p), 0) / Math.log(y.length);
+      const earlier = exits.slice(0, k).flatMap((e, j) => {
+        if (!open[j]) return [0, 0];
+        return [Math.max(...softmax(e.z)), argMax(e.z) === argMax(z) ? 1 : 0];
+      });
+      const looks = [1, first!, first! - second!, entropy, ...earlier];
+      return {
+        score: -looks.reduce((sum, look, f) => sum + look * weight![k * size + f]!, 0),
+        answer: z,
+      };
+    });
+  },
+};
+
+/** The small net with heads whose answers differ from sample to sample: each class's mean logit is taken off its bias. */
+async function prepareVaried(options: Parameters<typeof tinyResidual>[0]) {
+  const { typed, heads } = await prepare(tinyResidual(options));
+  const { classes } = typed;
+  const { logits } = await byHand(typed, heads, samples);
+  const varied = heads.map((head, k): Head => {
+    const bias = new Float32Array(classes);
+    for (const [at, z] of logits[k]!.entries()) bias[at % classes]! -= z / COUNT;
+    const bytes = new Uint8Array(bias.buffer);
+    const initializers = head.graph.initializers.map((t) =>
+      t.name === 'classifier/bias' ? { ...t, bytes } : t,
+    );
+    return { ...head, graph: { ...head.graph, initializers } };
+  });
+  return { typed, heads: varied, hand: await byHand(typed, varied, samples) };
+}
+
+const exitsOf = (hand: ByHand, i: number, classes: number): Exit[] =>
+  hand.confidences.map((h, k) => ({
+    z: [...hand.logits[k]!.slice(i * classes, (i + 1) * classes)],
+    h: h[i]!,
+  }));
+
+/** The same for all samples, per exit. */
+function referenceOf(
+  policy: PolicyName,
+  hand: ByHand,
+  classes: number,
+  open: readonly boolean[],
+  parameters: PolicyParameters,
+) {
+  const count = hand.confidences[0]!.length;
+  const verdicts = Array.from({ length: count }, (_, i) =>
+    REFERENCE[policy](exitsOf(hand, i, classes), open, parameters),
+  );
+  return hand.confidences.map((_, k) => verdicts.map((v) => v[k]!));
+}
+
+/** Right answers: the original's for one sample in two, the exits' in turn for the others. */
+const labelsOf = (hand: ByHand, classes: number) =>
+  Int32Array.from({ length: COUNT }, (_, i) => {
+    const said = i % 2 ? hand.logits.at(-1)! : hand.logits[(i / 2) % 3]!;
+    return argMax([...said.slice(i * classes, (i + 1) * classes)]);
+  });
+
+for (const policy of Object.keys(POLICIES) as PolicyName[]) {
+  test(`${policy}: graph and arithmetic are the equations, whichever exits are open`, async () => {
+    const { typed, heads, hand } = await prepareVaried({ opset: policy === 'patience' ? 11 : 17 });
+    const { classes } = typed;
+    const outputs = heads.map((_, k) => ({ logits: hand.logits[k]!, confidence: hand.confidences[k]! }));
+    const labels = labelsOf(hand, classes);
+    const parameters =
+      policyOf(policy).fit?.({ exits: outputs, original: hand.logits.at(-1)!, labels, classes }) ?? {};
+    const exits = heads.length;
+    const model = lowerExits(typed, heads, { policy, parameters });
+    const largest = Math.max(...hand.logits.flatMap((l) => [...l]).map(Math.abs), 10);
+
+    for (const open of [
+      [true, true, true],
+      [true, false, true],
+      [false, true, true],
+    ]) {
+      const expected = referenceOf(policy, hand, classes, open, parameters);
+      const memory = new Float32Array(COUNT * policyOf(policy).memory(exits, classes));
+      for (const [exit, output] of outputs.entries()) {
+        if (!open[exit]) continue;
+        const decided = policyOf(policy).decide({ ...output, exit, exits, classes, memory }, parameters);
+        for (let i = 0; i < COUNT; i++) {
+          const { score, answer } = expected[exit]![i]!;
+          assert.ok(Math.abs(decided.score[i]! - score) < 1e-5, `exit ${exit} sample ${i}`);
+          for (let c = 0; c < classes; c++)
+            assert.ok(Math.abs(decided.logits[i * classes + c]! - answer[c]!) < 1e-5 * largest);
+        }
+      }
+
+      const scores = expected.map((list) => Float32Array.from(list, (v) => v.score));
+      const patient = 0.5 / exits;
+      const thresholds = scores.map((s, k) =>
+        open[k] ? (policy === 'patience' ? patient : midway(s, 0.6)) : 1,
+      );
+      const leaves = Array.from({ length: COUNT }, (_, i) => {
+        const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
+        return k < 0 ? exits : k;
+      });
+      assert.ok(new Set(leaves).size > 1, `some leave, some stay: ${open} ${leaves}`);
+      for (const batch of [1, 7, 64]) {
+        const got = await runLowered(model, samples, batch, thresholds);
+        assert.equal(got.exits, leaves, `open ${open}, batch ${batch}`);
+        for (const [i, k] of leaves.entries()) {
+          const answer =
+            (k < exits ? expected[k]![i]!.answer : undefined) ??
+            hand.logits.at(-1)!.slice(i * classes, (i + 1) * classes);
+          for (let c = 0; c < classes; c++)
+            assert.ok(Math.abs(got.scores[i * classes + c]! - answer[c]!) < 2e-5 * largest);
+          if (k < exits) assert.ok(Math.abs(got.confidences[i]! - scores[k]![i]!) < 1e-5);
+        }
+      }
+    }
+  });
+
+  test(`${policy}: NaN runs to the end, all closed is the original, thresholds may be baked`, async () => {
+    const { typed, heads, hand } = await prepareVaried({});
+    const { classes } = typed;
+    const outputs = heads.map((_, k) => ({ logits: hand.logits[k]!, confidence: hand.confidences[k]! }));
+    const original = hand.logits.at(-1)!;
+    const parameters =
+      policyOf(policy).fit?.({ exits: outputs, original, labels: labelsOf(hand, classes), classes }) ?? {};
+    const sick = samples.slice(0, 4 * SAMPLE).fill(Number.NaN, SAMPLE, 2 * SAMPLE);
+    const model = lowerExits(typed, heads, { policy, parameters });
+    const eager = await runLowered(model, sick, 4, [-99, -99, -99]);
+    assert.equal(eager.exits, [0, 3, 0, 0]);
+    const closed = await runLowered(model, samples, 7, [1, 1, 1]);
+    assert.ok(closed.exits.every((k) => k === 3));
+    for (const [i, v] of closed.scores.entries()) assert.ok(Math.abs(v - original[i]!) < 1e-4);
+
+    const open = [false, true, true];
+    const scores = referenceOf(policy, hand, classes, open, parameters).map((list) =>
+      Float32Array.from(list, (v) => v.score),
+    );
+    const thresholds = [1, midway(scores[1]!, 0.7), midway(scores[2]!, 0.7)];
+    const baked = lowerExits(typed, heads, { policy, parameters, baked: thresholds });
+    const [withInput, withoutInput] = [
+      await runLowered(model, samples, 7, thresholds),
+      await runLowered(baked, samples, 7, undefined),
+    ];
+    assert.equal(withoutInput.exits, withInput.exits);
+  });
+}
+
+test('the ensemble fits a better mixture than any exit alone', () => {
+  const classes = 3;
+  const n = 600;
+  const labels = Int32Array.from({ length: n }, (_, i) => i % classes);
+  const exits = [11, 22].map((seed) => {
+    const random = noise(n * classes, seed);
+    const logits = random.map((v, at) => 2 * v + (at % classes === labels[Math.floor(at / classes)] ? 1 : 0));
+    return { logits, confidence: new Float32Array(n) };
+  });
+  const original = new Float32Array(n * classes);
+  const parameters = POLICIES.ensemble.fit!({ exits, original, labels, classes });
+  const memory = new Float32Array(n * 2 * classes);
+  const accuracy = (logits: Float32Array) =>
+    labels.filter((label, i) => argMax([...logits.slice(i * classes, (i + 1) * classes)]) === label).length /
+    n;
+  const decided = exits.map((e, exit) =>
+    POLICIES.ensemble.decide({ ...e, exit, exits: 2, classes, memory }, parameters),
+  );
+  assert.ok(accuracy(decided[1]!.logits) > Math.max(...exits.map((e) => accuracy(e.logits))) + 0.02);
+});
+
+test.run();
