@@ -1,19 +1,8 @@
 /** From what cifar10.ts kept to bench/cifar10.md: the drop at given honest costs, both ways round, over all seeds. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { deserialize } from 'node:v8';
-import { measure, searchThresholds } from '../src/calibrate/index.ts';
-import type { CostModel, Outcomes } from '../src/calibrate/types.ts';
+import { writeFileSync } from 'node:fs';
 import { table } from '../src/cli/tables.ts';
-import { type Judged, outcomesOf } from '../src/judge.ts';
-
-export interface Kept {
-  readonly costs: { readonly prefix: number[]; readonly head: number[] };
-  readonly taps: readonly string[];
-  readonly calibration: Judged;
-  readonly test: Judged;
-  readonly seconds: number;
-}
+import { argMaxRows } from '../src/train/batches.ts';
+import { accuracy, deviation, judgeBudgets, mean, points, readKept } from './budgets.ts';
 
 const BUDGETS = [0.745, 0.7, 0.638, 0.6, 0.532, 0.45, 0.4];
 /** What this project set out for, at three of them. */
@@ -22,66 +11,14 @@ const TARGETS: Record<number, number> = { 0.745: 0.2, 0.638: 0.5, 0.532: 1.3 };
 const PUBLISHED: Record<number, string> = { 0.745: '0.06', 0.638: '1.00', 0.532: '5.00' };
 const PROTOTYPE: Record<number, string> = { 0.745: '−0.01', 0.638: '0.29', 0.532: '1.16' };
 
-/** Per sample, at `budget`: what the original got right and the early exits did not (1, 0 or −1), and disagreement. */
-interface AtBudget {
-  readonly lost: Float64Array;
-  readonly disagreed: Float64Array;
-}
-
-/** Calibrates on `fit`, reports on `report`: each hull point's realised cost there, blended linearly at every budget. */
-function judgeBudgets(fit: Outcomes, report: Outcomes, costs: CostModel): Map<number, AtBudget> {
-  const hull = searchThresholds(fit, costs, { target: 'accuracy' })
-    .map(({ thresholds }) => ({ thresholds, cost: measure(report, costs, thresholds).relativeCost }))
-    .sort((a, b) => a.cost - b.cost);
-  return new Map(
-    BUDGETS.map((budget) => {
-      const above = hull.find((p) => p.cost >= budget) ?? hull.at(-1)!;
-      const below = hull.findLast((p) => p.cost <= budget) ?? hull[0]!;
-      const share = above.cost > below.cost ? (budget - below.cost) / (above.cost - below.cost) : 0;
-      const [a, b] = [below, above].map((p) => answers(report, p.thresholds));
-      const blend = (of: (answer: number, i: number) => number) =>
-        Float64Array.from(report.labels, (_, i) => (1 - share) * of(a![i]!, i) + share * of(b![i]!, i));
-      const right = (answer: number, i: number) => Number(answer === report.labels[i]);
-      return [
-        budget,
-        {
-          lost: blend((answer, i) => right(report.original[i]!, i) - right(answer, i)),
-          disagreed: blend((answer, i) => Number(answer !== report.original[i])),
-        },
-      ];
-    }),
-  );
-}
-
-function answers({ scores, predictions, original }: Outcomes, thresholds: readonly number[]): Int32Array {
-  return original.map((full, i) => {
-    const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
-    return k < 0 ? full : predictions[k]![i]!;
-  });
-}
-
-const mean = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => a + b, 0) / values.length;
-const deviation = (values: readonly number[]) => {
-  const m = mean(values);
-  return Math.sqrt(values.reduce((s, v) => s + (v - m) ** 2, 0) / Math.max(1, values.length - 1));
-};
-const accuracy = (answers: ArrayLike<number>, labels: Int32Array) =>
-  mean(labels.map((l, i) => Number(answers[i] === l)));
-const points = (v: number) => (100 * v).toFixed(2).replace('-', '−');
-
 const [folder = '/tmp/cifar10-outcomes', model = 'resnet56', out = 'bench/cifar10.md'] =
   process.argv.slice(2);
-const kept = readdirSync(folder)
-  .filter((name) => name.startsWith(`${model}-`))
-  .sort()
-  .map((name) => deserialize(readFileSync(join(folder, name))) as Kept);
+const kept = readKept(folder, model);
 
-const runs = kept.map(({ costs, calibration, test }) => {
-  const [a, b] = [calibration, test].map((judged) =>
-    outcomesOf(judged, { policy: 'max-prob', parameters: {} }),
-  );
-  return { onTest: judgeBudgets(a!, b!, costs), onCalibration: judgeBudgets(b!, a!, costs) };
-});
+const runs = kept.map(({ costs, calibration, test }) => ({
+  onTest: judgeBudgets('max-prob', calibration, test, costs, BUDGETS),
+  onCalibration: judgeBudgets('max-prob', test, calibration, costs, BUDGETS),
+}));
 
 const rows = BUDGETS.map((budget) => {
   const perRun = runs.flatMap((r) => [r.onTest, r.onCalibration].map((d) => mean(d.get(budget)!.lost)));
@@ -111,11 +48,7 @@ const headRows = kept[0]!.costs.prefix.map((prefix, k) => [
   `${(100 * kept[0]!.costs.head[k]!).toFixed(2)} %`,
   ...[
     kept.map((r) =>
-      mean(
-        [r.calibration, r.test].map((j) =>
-          accuracy(outcomesOf(j, { policy: 'max-prob', parameters: {} }).predictions[k]!, j.labels),
-        ),
-      ),
+      mean([r.calibration, r.test].map((j) => accuracy(argMaxRows(j.logits[k]!, j.labels.length), j.labels))),
     ),
   ].map((list) => `${(100 * mean(list)).toFixed(2)} %`),
 ]);
@@ -133,9 +66,7 @@ const header = [
   'published (jointly trained)',
 ];
 const originals = kept.flatMap((r) =>
-  [r.calibration, r.test].map((j) =>
-    accuracy(outcomesOf(j, { policy: 'max-prob', parameters: {} }).original, j.labels),
-  ),
+  [r.calibration, r.test].map((j) => accuracy(argMaxRows(j.original, j.labels.length), j.labels)),
 );
 writeFileSync(
   out,

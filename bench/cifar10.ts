@@ -6,14 +6,14 @@
  *
  * DIR holds the unpacked ../shared/data/cifar10 archives: train/, calibration/, test/.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { deserialize, serialize } from 'node:v8';
+import { serialize } from 'node:v8';
 import { defaultCache } from '../src/cache.ts';
 import { openDataset, resolvePreprocessing } from '../src/data/index.ts';
 import { inspect } from '../src/inspect.ts';
-import { type Judged, judge } from '../src/judge.ts';
+import { judge } from '../src/judge.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import type { Head, HeadKind } from '../src/passes/exits.ts';
 import type { Placement } from '../src/passes/plan-exits.ts';
@@ -22,6 +22,7 @@ import { openFeatures } from '../src/train/features.ts';
 import { SURVIVORS } from '../src/train/recipes.ts';
 import { trainHeads } from '../src/train/train.ts';
 import { trainingViews } from '../src/train/views.ts';
+import type { Kept } from './budgets.ts';
 
 const { values } = parseArgs({
   options: {
@@ -42,13 +43,6 @@ const { values } = parseArgs({
     limit: { type: 'string', default: '2e10' },
   },
 });
-
-export interface Kept {
-  readonly costs: { prefix: number[]; head: number[] };
-  readonly calibration: Judged;
-  readonly test: Judged;
-  readonly seconds: number;
-}
 
 mkdirSync(values.keep, { recursive: true });
 const { source, typed, plan } = await inspect({
@@ -133,5 +127,3 @@ function every(
   return ((first: number | { done: number; total: number; loss: number; rate: number }, total?: number) =>
     typeof first === 'number' ? report(first, total!) : report(first.done, first.total, first)) as never;
 }
-
-export const readKept = (file: string): Kept => deserialize(readFileSync(file)) as Kept;

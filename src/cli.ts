@@ -67,6 +67,10 @@ const modelOptions = <T>(y: Argv<T>) =>
     .option('exits', { type: 'number', describe: 'how many exits (default: as many of 3 as fit)' })
     .option('placement', { choices: PLACEMENTS, default: 'spread' as const, describe: 'where exits go' })
     .option('taps', { coerce: words, describe: 'explicit taps by value name, instead of --placement' })
+    .option('exit-outputs', {
+      coerce: words,
+      describe: 'outputs of a model that has exits already, earliest first, its own last: trains nothing',
+    })
     .option('head', {
       choices: ['strided', 'conv', 'conv2', 'conv3', 'pool'] as const,
       default: 'strided' as const,
@@ -137,11 +141,11 @@ const cli = yargs(hideBin(process.argv))
         .option('all', { type: 'boolean', default: false, describe: 'every tap and every rejected value' })
         .example('$0 inspect resnet56.onnx', 'taps, prefix costs, and the exits that compile would place'),
     async (args) => {
-      const { model, output, dim, exits, placement, taps } = args;
+      const { model, output, dim, exits, placement, taps, exitOutputs } = args;
       const { typed, plan } = await inspect({
         model,
         placement,
-        ...given({ output, dims: dim, exits, taps }),
+        ...given({ output, dims: dim, exits, taps, exitOutputs }),
       });
       if (args.json)
         return print(JSON.stringify(plan, (key, value) => (key === 'typed' ? undefined : value), 2));
@@ -165,7 +169,6 @@ const cli = yargs(hideBin(process.argv))
       )
         .option('train', {
           type: 'string',
-          demandOption: true,
           describe: 'image folder, IDX, npz or npy: fits the heads',
         })
         .option('validation', { type: 'string', describe: 'fits the confidence heads' })
@@ -293,7 +296,7 @@ function compileOptions(
   } & {
     dim?: Record<string, number> | undefined;
     model: string;
-    train: string;
+    train?: string | undefined;
     out: string;
     budget?: number[] | undefined;
     maxAccuracyDrop?: number[] | undefined;

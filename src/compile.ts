@@ -15,25 +15,22 @@ import { describeCompiled, provenance } from './describe-compiled.ts';
 import { type Manifest, type OperatingPoint, printManifest } from './emit/manifest.ts';
 import { emitPackage } from './emit/stub.ts';
 import { type Content, checkOutput, writeOutput } from './emit/write.ts';
-import { budgetUnreachable, unknownPoint } from './errors.ts';
+import { budgetUnreachable, trainingDataMissing, unknownPoint } from './errors.ts';
 import type { Events } from './events.ts';
-import { fitGates, settleValidation } from './fit-gates.ts';
 import { type InspectOptions, inspect } from './inspect.ts';
-import { costsOf, fitPolicy, judge, viewOf } from './judge.ts';
+import { costsOf, viewOf } from './judge.ts';
 import { raceOriginal } from './measure-latency.ts';
 import type { SessionOptions } from './ort.ts';
 import { serializeModel } from './parser/index.ts';
 import { attachExits } from './passes/attach-exits.ts';
 import type { HeadKind } from './passes/exits.ts';
 import { checkLowerable, lowerExits } from './passes/lower-exits.ts';
-import { type PolicyName, policyOf } from './policies/index.ts';
+import type { PolicyName } from './policies/index.ts';
+import { takeGivenHeads, trainOwnHeads } from './prepare-heads.ts';
 import { type ProofEffort, proveEqual } from './prove-equal.ts';
 import { readLabels } from './read-labels.ts';
 import { inputOf, openRoles, type RolePaths } from './roles.ts';
-import { openFeatures } from './train/features.ts';
-import { type RecipeName, SURVIVORS } from './train/recipes.ts';
-import { trainHeads } from './train/train.ts';
-import { trainingViews } from './train/views.ts';
+import type { RecipeName } from './train/recipes.ts';
 
 export interface CompileOptions extends InspectOptions, RolePaths, PreprocessingOptions {
   /** Folder to write; must be empty or absent unless `force`. */
@@ -82,9 +79,11 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   const { seed = 1, policy = 'max-prob', target = 'accuracy', cache = defaultCache() } = options;
   const { signal } = events;
   await checkOutput(options.out, { force: options.force ?? false });
+  if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
 
   const threads: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
-  const { source, typed, plan } = await inspect({ ...options, session: threads });
+  const inspection = await inspect({ ...options, session: threads });
+  const { source, typed, plan } = inspection;
   const dropOutputs = options.output !== undefined;
   checkLowerable(
     typed,
@@ -106,53 +105,22 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   );
   try {
     const judging = { typed, modelHash: source.sha256, session, signal };
-    const gates = await settleValidation(given, seed, judging, events);
-    const roles = { ...given, train: gates.train, validation: gates.validation };
-
-    const heads = attachExits(plan, { kind: options.head ?? 'strided', seed });
+    const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head ?? 'strided', seed });
     const costs = costsOf(plan, heads);
     refuseUnreachable(costs, options);
-    const features = await openFeatures({
-      ...judging,
-      heads,
-      dataset: roles.train.dataset,
-      cacheFolder: cache,
-      cacheLimitBytes: options.cacheLimit,
-      ...trainingViews(roles.train.dataset),
-      onProgress: progress('extracting features'),
-    });
-    const trained = await trainHeads(heads, features, {
-      ...trainingOf(options),
-      seed,
-      session,
-      signal,
-      onProgress: (p) =>
-        events.onProgress?.({
-          phase: 'training',
-          done: p.done,
-          total: p.total,
-          unit: 'steps',
-          note: `loss ${p.loss.toFixed(3)}`,
-        }),
-    }).finally(() => features.close());
+    const setting = { inspection, heads, roles: given, policy, seed, cache, judging, events, progress };
+    const prepared = inspection.given ? await takeGivenHeads(setting) : await trainOwnHeads(setting, options);
+    const { heads: gated, decider, calibration } = prepared;
+    const roles = { train: prepared.train, validation: prepared.validation, calibration, test: given.test };
 
-    const judgeRole = (dataset: typeof roles.calibration.dataset, phase: string, by = trained) =>
-      judge(by, dataset, { ...judging, onProgress: progress(phase) });
-    const validated = await judgeRole(roles.validation.dataset, 'judging validation');
-    const gated = fitGates(trained, validated);
-    const decider = fitPolicy(policy, validated);
-
-    // Nothing that a policy such as max-prob looks at was fitted on calibration samples, so it may use them all.
-    const { readsConfidence, fit } = policyOf(policy);
-    const calibration = readsConfidence || fit ? gates.unseen : roles.calibration;
-    const judged = await judgeRole(calibration.dataset, 'judging calibration', gated);
+    const judged = await prepared.judge(calibration.dataset, 'judging calibration');
     const calibrated = viewOf(judged, decider);
     const hull = searchPolicy(calibrated, costs, { target });
     const points = operatingPoints(hull, { target, ...wishesOf(options) });
     const chosen = pointNamed(points, options.at ?? 'balanced');
 
     const report = roles.test ?? calibration;
-    const seenJudged = roles.test ? await judgeRole(report.dataset, 'judging test', gated) : judged;
+    const seenJudged = roles.test ? await prepared.judge(report.dataset, 'judging test') : judged;
     const view = roles.test ? viewOf(seenJudged, decider) : calibrated;
     const baked = options.thresholds === 'baked' ? chosen.thresholds : undefined;
     const model = serializeModel(
@@ -170,6 +138,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       session,
       effort: options.prove ?? 'some',
       signal,
+      onProgress: progress('proving', 'answers'),
     });
     events.onNote?.(
       `The emitted model gave ${proved.compared} answers as heads and policy do by hand; with all exits closed it is within ${proved.deviation.toExponential(1)} of the original.`,
@@ -191,11 +160,11 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       typed,
       plan,
       heads: gated,
-      recipe: options.recipe ?? 'distill',
+      recipe: inspection.given ? 'none' : (options.recipe ?? 'distill'),
       policy,
       seed,
-      roles: { ...roles, calibration, test: roles.test },
-      labels: labels ?? roles.train.dataset.classNames,
+      roles,
+      labels: labels ?? (roles.train ?? calibration).dataset.classNames,
       preprocessing,
       points,
       defaultPoint: chosen.name,
@@ -221,15 +190,6 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     await given.close();
   }
 }
-
-const trainingOf = ({ recipe, lambda, survivors, epochs, batch, learningRate }: CompileOptions) => ({
-  recipe: recipe ?? 'distill',
-  ...(lambda !== undefined && { lambda }),
-  ...(survivors && { survivors: SURVIVORS }),
-  ...(epochs !== undefined && { epochs }),
-  ...(batch !== undefined && { batch }),
-  ...(learningRate !== undefined && { learningRate }),
-});
 
 const wishesOf = ({ budgets, maxAccuracyDrops }: CompileOptions) => ({
   budgets: budgets ?? [],

@@ -335,6 +335,41 @@ export const ambiguousOutput = (outputs: readonly string[]) =>
 export const unknownOutput = (output: string, outputs: readonly string[]) =>
   new OfframpError('unknown-output', `the model has no output ${output}`, `It has ${outputs.join(', ')}.`);
 
+export const tooFewExitOutputs = (outputs: readonly string[]) =>
+  new OfframpError(
+    'too-few-exit-outputs',
+    `--exit-outputs needs different outputs, at least two; got ${outputs.join(', ') || 'none'}`,
+    "Name every exit's output, earliest first, and the whole model's own output last.",
+  );
+
+export const exitClassesDiffer = (exit: string, got: number, output: string, classes: number) =>
+  new OfframpError(
+    'exit-classes-differ',
+    `exit output ${exit} has ${got} classes, ${output} has ${classes}`,
+    'All exits must score the same classes.',
+  );
+
+export const exitNotApart = (exit: string, why: string) =>
+  new OfframpError(
+    'exit-not-apart',
+    `the branch of exit output ${exit} cannot be taken out: ${why}`,
+    'An exit must be a branch of its own that reads one value of the backbone.',
+  );
+
+export const noConfidenceHeads = () =>
+  new OfframpError(
+    'no-confidence-heads',
+    'the exits that came with the model have no confidence heads',
+    'Choose another --policy: max-prob, say.',
+  );
+
+export const trainingDataMissing = () =>
+  new OfframpError(
+    'training-data-missing',
+    'no training data was given',
+    'Give --train; or --calibration alone for a model with exits of its own (--exit-outputs).',
+  );
+
 export const unknownTap = (value: string, reason: string, near: readonly string[]) =>
   new OfframpError(
     'unknown-tap',

@@ -14,7 +14,7 @@ const MEMORISED = 0.02;
 const PROBED = 2000;
 const BATCH = 256;
 /** Share of the role that the validation part is cut from. */
-const SHARE = { calibration: 1 / 3, train: 0.1 };
+export const SHARE = { calibration: 1 / 3, train: 0.1 };
 
 export interface GateRoles {
   readonly train: RoleData;
@@ -28,7 +28,7 @@ export interface GateRoles {
  * those (a ResNet-56 gets 99.99 % of its own training pictures right), a part of the calibration data.
  */
 export async function settleValidation(
-  roles: Roles,
+  roles: Roles & { readonly train: RoleData },
   seed: number,
   options: JudgeOptions,
   events: Events,

@@ -2,9 +2,12 @@
 
 import { CLOSED, type CostModel, type Outcomes } from './calibrate/types.ts';
 import type { Dataset } from './data/index.ts';
-import type { SessionOptions } from './ort.ts';
+import { prune } from './graph/prune.ts';
+import type { Model } from './graph/types.ts';
+import { type SessionOptions, withSession } from './ort.ts';
 import type { ExitPlan, Head, TypedModel } from './passes/exits.ts';
 import { type PolicyName, type PolicyParameters, policyOf } from './policies/index.ts';
+import { sampleFeeds } from './run-emitted.ts';
 import { argMaxRows } from './train/batches.ts';
 import { openFeatures } from './train/features.ts';
 import { type HeadOutputs, runHeads } from './train/outputs.ts';
@@ -33,6 +36,45 @@ export async function judge(
   } finally {
     await source.close();
   }
+}
+
+const GIVEN_BATCH = 64;
+
+/** Runs `model` over `dataset` and keeps the values `answers`: each exit's logits, the whole model's last. No confidences. */
+export async function judgeGiven(
+  model: Model,
+  answers: readonly string[],
+  dataset: Dataset,
+  { typed, session, signal, onProgress }: JudgeOptions,
+): Promise<Judged> {
+  const { classes } = typed;
+  const outputs = answers.map((name) => ({ name, type: undefined }));
+  const exposed = { ...model, graph: prune({ ...model.graph, outputs }) };
+  const all = answers.map(() => new Float32Array(dataset.size * classes));
+  const batch = typed.batch === 'fixed' ? 1 : GIVEN_BATCH;
+  await withSession(exposed, session, async (running) => {
+    for (let first = 0; first < dataset.size; first += batch) {
+      signal?.throwIfAborted();
+      const rows = Math.min(batch, dataset.size - first);
+      const found = await running.run(
+        await sampleFeeds(
+          dataset,
+          Int32Array.from({ length: rows }, (_, i) => first + i),
+        ),
+      );
+      for (const [k, name] of answers.entries())
+        all[k]!.set(Float32Array.from(found[name]!.data as Float32Array), first * classes);
+      onProgress?.(first + rows, dataset.size);
+    }
+  });
+  const exits = all.slice(0, -1);
+  return {
+    logits: exits,
+    confidence: exits.map(() => new Float32Array(dataset.size)),
+    pooled: exits.map(() => new Float32Array()),
+    original: all.at(-1)!,
+    labels: dataset.labels,
+  };
 }
 
 /** A policy ready to decide. */

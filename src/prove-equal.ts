@@ -32,6 +32,7 @@ export interface Proof {
   readonly session: SessionOptions;
   readonly effort: ProofEffort;
   readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface Proved {
@@ -66,6 +67,7 @@ export async function proveEqual(proof: Proof): Promise<Proved> {
           checkExit(seen, thresholds, sample, answers.exits[i]!, batch);
         checkScores(proof, seen, indices, answers);
         compared += indices.length;
+        proof.onProgress?.(compared, indices.length * batches.length * proof.thresholds.length);
       }
     }
     if (proof.baked) return;

@@ -1,13 +1,14 @@
 /** The four data roles: train, validation, calibration, test. Opened from what the user gave, split from it where needed. */
 import { type Dataset, type InputSpec, type OpenOptions, openDataset, splitRoles } from './data/index.ts';
-import { severalInputs } from './errors.ts';
+import { severalInputs, trainingDataMissing } from './errors.ts';
 import type { TypedModel } from './passes/exits.ts';
 
 export const ROLES = ['train', 'validation', 'calibration', 'test'] as const;
 export type Role = (typeof ROLES)[number];
 
 export interface RolePaths {
-  readonly train: string;
+  /** May be left out when nothing is trained. */
+  readonly train?: string | undefined;
   readonly validation?: string;
   readonly calibration?: string;
   readonly test?: string;
@@ -20,7 +21,8 @@ export interface RoleData {
 }
 
 export interface Roles {
-  readonly train: RoleData;
+  /** Undefined when it was not given. */
+  readonly train: RoleData | undefined;
   /** Undefined until it is known what it may be cut from. */
   readonly validation: RoleData | undefined;
   readonly calibration: RoleData;
@@ -65,12 +67,16 @@ export async function openRoles(
     const dataset = opened.get(role);
     return dataset && { dataset };
   };
-  const train = given('train')!;
+  const train = given('train');
   const validation = given('validation');
   const calibration = given('calibration');
   const test = given('test');
   if (calibration) return { train, validation, calibration, test, close };
 
+  if (!train) {
+    await close();
+    throw trainingDataMissing();
+  }
   // Without a calibration role both it and, when nothing was given to report on, the test role come off the training data.
   const shares = { calibration: SHARES.calibration, ...(test ? {} : { test: SHARES.test }) };
   const rest = 1 - Object.values(shares).reduce((a, b) => a + b, 0);

@@ -11,7 +11,7 @@ import { Tensor, withSession } from '../src/ort.ts';
 import { parseModel, serializeModel } from '../src/parser/index.ts';
 import { npy } from './data/fixtures.ts';
 import { rejectsWith } from './expect.ts';
-import { noise, tinyResidual } from './models.ts';
+import { branchyNet, noise, tinyResidual } from './models.ts';
 
 const test = suite('compile');
 const SIDE = 8;
@@ -193,6 +193,32 @@ test('with training data alone the other roles are split off it', async () => {
   const { train, calibration, test, validation } = manifest.data;
   assert.is(train!.samples + validation!.samples + calibration!.samples + test!.samples, 600);
   assert.match(test!.from!, 'split of train');
+});
+
+test('a model with exits of its own is calibrated and lowered, nothing is trained', async () => {
+  const own = join(folder, 'branchy.onnx');
+  writeFileSync(own, serializeModel(branchyNet()));
+  const { train: _, taps: __, ...rest } = options('given', { model: own });
+  const given = { ...rest, exitOutputs: ['exit1', 'exit2', 'logits'], prove: 'all' as const };
+  for (const policy of ['max-prob', 'ensemble', 'patience'] as const) {
+    const { manifest } = await compile({ ...given, policy, force: true });
+    assert.is(manifest.recipe, 'none');
+    assert.is(manifest.policy, policy);
+    assert.is(manifest.data.train, undefined);
+    assert.is(manifest.exits.length, 2);
+    assert.ok(manifest.exits.every((exit) => exit.head === 'given' && exit.headMacs > 0));
+    const exact = manifest.operatingPoints.find((p) => p.name === 'exact')!;
+    assert.is(exact.agreement, 1);
+    const { sameData, movedShare } = await evaluate({
+      folder: join(folder, 'given'),
+      test: join(folder, 'test.npz'),
+      cache: join(folder, 'cache'),
+      batch: 7,
+    });
+    assert.ok(sameData && movedShare <= 1 / 300 + 1e-9, `${movedShare} moved`);
+  }
+  await rejectsWith('no-confidence-heads', () => compile({ ...given, policy: 'confidence', force: true }));
+  await rejectsWith('training-data-missing', () => compile({ ...rest, model, out: join(folder, 'none') }));
 });
 
 test('a fixed batch compiles to the single-sample form', async () => {

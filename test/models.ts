@@ -61,3 +61,69 @@ export function tinyResidual({
   b.output('scores', 'float', [batch, 5]);
   return makeModel(b.build('tiny_residual'), opset);
 }
+
+/** Weights, convolutions and classifiers that the nets with exits of their own are made of. */
+class NetBuilder extends GraphBuilder {
+  private next: number;
+
+  constructor(seed: number) {
+    super();
+    this.next = seed;
+  }
+
+  weight(name: string, dims: number[], gain = 1.4): string {
+    const scale = gain * Math.sqrt(3 / elementCount(dims.slice(1)));
+    const values = noise(elementCount(dims), this.next++).map((v) => v * scale);
+    return this.initializer(floatTensor(name, dims, values));
+  }
+
+  /** Conv3x3 and Relu. */
+  conv(x: string, name: string, from: number, to: number, stride = 1): string {
+    const made = this.op('Conv', [x, this.weight(`${name}.weight`, [to, from, 3, 3])], {
+      kernel_shape: [3, 3],
+      pads: [1, 1, 1, 1],
+      strides: [stride, stride],
+    });
+    return this.op('Relu', [made], {}, name);
+  }
+
+  /** Average pool and Gemm. */
+  classifier(x: string, name: string, from: number, as: string): string {
+    const pooled = this.op('Flatten', [this.op('GlobalAveragePool', [x])], { axis: 1 });
+    const inputs = [pooled, this.weight(`${name}.weight`, [5, from], 8), this.weight(`${name}.bias`, [5])];
+    return this.op('Gemm', inputs, { transB: 1 }, as);
+  }
+}
+
+/** As BranchyNet: a chain with two side branches, the first with a convolution, the second ending in a Softmax. */
+export function branchyNet(opset = 17, batch: 'N' | 1 = 'N'): Model {
+  const b = new NetBuilder(11);
+  const first = b.conv(b.input('image', 'float', [batch, 3, 8, 8]), 'conv1', 3, 8);
+  b.classifier(b.conv(first, 'side1', 8, 12, 2), 'exit1', 12, 'exit1');
+  const second = b.conv(first, 'conv2', 8, 16, 2);
+  b.op('Softmax', [b.classifier(second, 'exit2', 16, 'exit2_logits')], { axis: 1 }, 'exit2');
+  const third = b.conv(b.conv(second, 'conv3', 16, 16), 'conv4', 16, 16);
+  b.classifier(third, 'fc', 16, 'logits');
+  for (const name of ['exit1', 'exit2', 'logits']) b.output(name, 'float', [batch, 5]);
+  return makeModel(b.build('branchy'), opset);
+}
+
+/** As MSDNet: two scales joined by Concat, a classifier on the coarse one at every depth; both scales go on across each exit. */
+export function multiScaleNet(opset = 17): Model {
+  const b = new NetBuilder(23);
+  let fine = b.conv(b.input('image', 'float', ['N', 3, 8, 8]), 'fine0', 3, 6);
+  let coarse = b.conv(fine, 'coarse0', 6, 8, 2);
+  let [f, c] = [6, 8];
+  for (const depth of [1, 2, 3]) {
+    const grown = b.conv(fine, `fine${depth}.new`, f, 4);
+    const down = b.conv(fine, `coarse${depth}.down`, f, 4, 2);
+    const along = b.conv(coarse, `coarse${depth}.along`, c, 4);
+    coarse = b.op('Concat', [coarse, down, along], { axis: 1 }, `coarse${depth}`);
+    fine = b.op('Concat', [fine, grown], { axis: 1 }, `fine${depth}`);
+    [f, c] = [f + 4, c + 8];
+    const side = b.conv(coarse, `side${depth}`, c, 10, 2);
+    b.classifier(side, `exit${depth}`, 10, `exit${depth}`);
+    b.output(`exit${depth}`, 'float', ['N', 5]);
+  }
+  return makeModel(b.build('multi_scale'), opset);
+}

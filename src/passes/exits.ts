@@ -80,7 +80,8 @@ export type HeadKind = 'strided' | 'conv' | 'conv2' | 'conv3' | 'pool';
  */
 export interface Head {
   readonly exit: PlannedExit;
-  readonly kind: HeadKind;
+  /** `given`: it came with the model. */
+  readonly kind: HeadKind | 'given';
   readonly graph: Graph;
   /** MACs a sample, in inference form. */
   readonly macs: number;

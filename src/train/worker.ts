@@ -2,19 +2,24 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { OfframpError } from '../errors.ts';
 import { CachedSource } from './feature-source.ts';
-import { trainHeads } from './train.ts';
+import { type TrainProgress, trainHeads } from './train.ts';
 import type { Assignment, Report } from './workers.ts';
 
 const say = (report: Report) => parentPort!.postMessage(report);
-const { heads, features, options } = workerData as Assignment;
+const { heads, features, options, stop } = workerData as Assignment;
+const stopping = new AbortController();
 const source = new CachedSource(features);
 try {
-  const onProgress = (progress: Extract<Report, { kind: 'progress' }>['progress']) =>
+  const onProgress = (progress: TrainProgress) => {
     say({ kind: 'progress', progress });
-  say({ kind: 'trained', heads: await trainHeads(heads, source, { ...options, onProgress }) });
+    if (Atomics.load(stop, 0)) stopping.abort();
+  };
+  const trained = await trainHeads(heads, source, { ...options, onProgress, signal: stopping.signal });
+  say({ kind: 'trained', heads: trained });
 } catch (error) {
-  if (!(error instanceof OfframpError)) throw error;
-  say({ kind: 'failed', code: error.code, message: error.message, hint: error.hint });
+  if (error instanceof OfframpError)
+    say({ kind: 'failed', code: error.code, message: error.message, hint: error.hint });
+  else if (!stopping.signal.aborted) throw error;
 } finally {
   await source.close();
 }

@@ -13,6 +13,8 @@ export interface Assignment {
   readonly heads: readonly Head[];
   readonly features: CachedFeatures;
   readonly options: TrainOptions;
+  /** One number that all workers share; when it is not 0 they stop between two steps. */
+  readonly stop: Int32Array;
 }
 
 /** What a worker says. */
@@ -46,12 +48,14 @@ export async function trainInWorkers(
   const groups = groupByMacs(heads, threads);
   const session = { ...options.session, threads: Math.floor(threads / groups.length) };
   const report = slowest(groups.length, onProgress);
+  const stop = new Int32Array(new SharedArrayBuffer(4));
   const running = groups.map((group, i) =>
     start(
       {
         heads: group,
         features: source.filesOf(group.map((head) => head.exit.id)),
         options: { ...plain, session },
+        stop,
       },
       (progress) => report(i, progress),
     ),
@@ -61,7 +65,9 @@ export async function trainInWorkers(
     const trained = (await (signal ? Promise.race([finished, abortOf(signal)]) : finished)).flat();
     return heads.map((head) => trained.find(({ exit }) => exit.id === head.exit.id)!);
   } finally {
-    await Promise.all(running.map(({ worker }) => worker.terminate()));
+    // Not `terminate`: a thread that is stopped inside ONNX Runtime takes the process with it (Napi::Error, abort).
+    Atomics.store(stop, 0, 1);
+    await Promise.all(running.map(({ ended }) => ended));
   }
 }
 
@@ -100,7 +106,9 @@ function start(assignment: Assignment, onProgress: (progress: TrainProgress) => 
     worker.on('error', reject);
     worker.on('exit', (code) => reject(workerEnded(code)));
   });
-  return { worker, heads };
+  heads.catch(() => {});
+  const ended = new Promise<void>((resolve) => worker.on('exit', () => resolve()));
+  return { heads, ended };
 }
 
 /** The built package has `train/worker.js` in dist/; a clone runs the source, for which the worker needs tsx as well. */

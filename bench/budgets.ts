@@ -1,0 +1,87 @@
+/** Reads what cifar10.ts kept and judges a policy on it at given honest costs: calibrated on one part, reported on the other. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { deserialize } from 'node:v8';
+import { measure, searchPolicy } from '../src/calibrate/index.ts';
+import type { Candidate, CostModel, Outcomes } from '../src/calibrate/types.ts';
+import { fitPolicy, type Judged, type View, viewOf } from '../src/judge.ts';
+import type { PolicyName } from '../src/policies/index.ts';
+
+export interface Kept {
+  readonly costs: { readonly prefix: number[]; readonly head: number[] };
+  readonly calibration: Judged;
+  readonly test: Judged;
+  readonly seconds: number;
+}
+
+/** The runs of `model` in `folder`, by seed. */
+export function readKept(folder: string, model: string): Kept[] {
+  const names = readdirSync(folder).filter((name) => name.startsWith(`${model}-`));
+  return names.sort().map((name) => deserialize(readFileSync(join(folder, name))) as Kept);
+}
+
+/** Per sample, at `budget`: what the original got right and the early exits did not (1, 0 or −1), and disagreement. */
+export interface AtBudget {
+  readonly lost: Float64Array;
+  readonly disagreed: Float64Array;
+}
+
+/** Threshold vectors to choose from, found on one part. */
+export type Finder = (view: View, costs: CostModel) => readonly Pick<Candidate, 'thresholds'>[];
+
+const searched: Finder = (view, costs) => searchPolicy(view, costs, { target: 'accuracy' });
+
+/** `policy` fitted and calibrated on `fit` and reported on `report`: every point's realised cost there, blended linearly at every budget. */
+export function judgeBudgets(
+  policy: PolicyName,
+  fit: Judged,
+  report: Judged,
+  costs: CostModel,
+  budgets: readonly number[],
+  find: Finder = searched,
+): Map<number, AtBudget> {
+  const decider = fitPolicy(policy, fit);
+  const view = viewOf(report, decider);
+  const hull = find(viewOf(fit, decider), costs)
+    .map(({ thresholds }) => ({
+      thresholds,
+      cost: measure(view(thresholds), costs, thresholds).relativeCost,
+    }))
+    .sort((a, b) => a.cost - b.cost);
+  const { labels, original } = view();
+  return new Map(
+    budgets.map((budget) => {
+      const above = hull.find((p) => p.cost >= budget) ?? hull.at(-1)!;
+      const below = hull.findLast((p) => p.cost <= budget) ?? hull[0]!;
+      const share = above.cost > below.cost ? (budget - below.cost) / (above.cost - below.cost) : 0;
+      const [a, b] = [below, above].map((p) => answers(view(p.thresholds), p.thresholds));
+      const blend = (of: (answer: number, i: number) => number) =>
+        Float64Array.from(labels, (_, i) => (1 - share) * of(a![i]!, i) + share * of(b![i]!, i));
+      const right = (answer: number, i: number) => Number(answer === labels[i]);
+      return [
+        budget,
+        {
+          lost: blend((answer, i) => right(original[i]!, i) - right(answer, i)),
+          disagreed: blend((answer, i) => Number(answer !== original[i])),
+        },
+      ];
+    }),
+  );
+}
+
+function answers({ scores, predictions, original }: Outcomes, thresholds: readonly number[]): Int32Array {
+  return original.map((full, i) => {
+    const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
+    return k < 0 ? full : predictions[k]![i]!;
+  });
+}
+
+export const mean = (values: ArrayLike<number>) =>
+  Array.from(values).reduce((a, b) => a + b, 0) / values.length;
+export const deviation = (values: readonly number[]) => {
+  const m = mean(values);
+  return Math.sqrt(values.reduce((s, v) => s + (v - m) ** 2, 0) / Math.max(1, values.length - 1));
+};
+export const accuracy = (answers: ArrayLike<number>, labels: Int32Array) =>
+  mean(labels.map((l, i) => Number(answers[i] === l)));
+export const points = (v: number) => (100 * v).toFixed(2).replace('-', '−');

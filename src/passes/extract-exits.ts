@@ -1,0 +1,109 @@
+/** A model that has exits already: takes its branches out as heads, so that they can be put back behind Ifs. */
+import { exitClassesDiffer, exitNotApart, tooFewExitOutputs } from '../errors.ts';
+import { makeNode } from '../graph/builder.ts';
+import { prune } from '../graph/prune.ts';
+import { renameNode } from '../graph/rename.ts';
+import { int64Tensor } from '../graph/tensor.ts';
+import type { Graph, Node } from '../graph/types.ts';
+import { ancestors, dependents, indexGraph, inOrder, nodeReads } from '../graph/walk.ts';
+import { nodeMacs } from './count-macs.ts';
+import type { ExitPlan, Head, TypedModel } from './exits.ts';
+import { findClassifier } from './find-classifier.ts';
+import { planExits } from './plan-exits.ts';
+
+export interface GivenExits {
+  /** Of the model without its exits. */
+  readonly plan: ExitPlan;
+  readonly heads: readonly Head[];
+  /** Values of the whole model: each exit's logits, in the order samples meet them, then the last output's. */
+  readonly answers: readonly string[];
+}
+
+interface Branch {
+  readonly output: string;
+  readonly logits: string;
+  readonly nodes: ReadonlySet<Node>;
+  readonly tap: string;
+}
+
+/**
+ * `outputs` names the graph outputs that carry class scores, earliest first, the whole model's own last. An exit's branch is what
+ * leads to its scores and not to the last ones; it must read one value of the backbone. A Softmax at an exit's end is left
+ * off: exits answer with logits. Throws `too-few-exit-outputs`, `unknown-output`, `no-class-scores`, `exit-classes-differ`,
+ * `exit-not-apart`, and what `planExits` says of a tap.
+ */
+export function extractExits(typed: TypedModel, outputs: readonly string[]): GivenExits {
+  const exits = outputs.slice(0, -1);
+  if (exits.length === 0 || new Set(outputs).size < outputs.length) throw tooFewExitOutputs(outputs);
+  const branches = exits.map((output) => findBranch(typed, output));
+  const kept = typed.model.graph.outputs.filter((v) => !exits.includes(v.name));
+  const graph = prune({ ...typed.model.graph, outputs: kept });
+  const backbone = { ...typed, model: { ...typed.model, graph } };
+  const plan = planExits(backbone, { taps: branches.map(({ tap }) => tap) });
+  const heads = plan.exits.map((exit): Head => {
+    const [branch, rival] = branches.filter(({ tap }) => tap === exit.tap.value);
+    if (rival) throw exitNotApart(rival.output, `it reads ${rival.tap}, as ${branch!.output} does`);
+    const dims = (value: string) => typed.facts.get(value)?.dims;
+    const macs = [...branch!.nodes].reduce((sum, node) => sum + (nodeMacs(node, dims) ?? 0), 0);
+    return { exit, kind: 'given', graph: headOf(typed, branch!), macs };
+  });
+  const logits = plan.exits.map((exit) => branches.find(({ tap }) => tap === exit.tap.value)!.logits);
+  return { plan, heads, answers: [...logits, typed.logits] };
+}
+
+function findBranch(typed: TypedModel, output: string): Branch {
+  const { model, facts, classes } = typed;
+  const { producer } = indexGraph(model.graph);
+  const exit = findClassifier(model, facts, output);
+  if (exit.classes !== classes) throw exitClassesDiffer(output, exit.classes, typed.output, classes);
+  const sampled = dependents(model.graph, typed.sampleInputs);
+  const path = ancestors(model.graph, [typed.logits]);
+  const nodes = new Set<Node>();
+  const taps = new Set<string>();
+  for (const stack = [exit.logits]; stack.length > 0; ) {
+    const value = stack.pop()!;
+    const maker = producer.get(value);
+    if (sampled.has(value) && (!maker || path.has(maker))) taps.add(value);
+    else if (maker && !nodes.has(maker)) {
+      nodes.add(maker);
+      stack.push(...nodeReads(maker));
+    }
+  }
+  const [tap, ...others] = taps;
+  if (nodes.size === 0) throw exitNotApart(output, 'the rest of the model is computed from it');
+  if (tap === undefined) throw exitNotApart(output, 'it does not depend on the input');
+  if (others.length > 0)
+    throw exitNotApart(output, `it reads several values of the backbone: ${[...taps].join(', ')}`);
+  return { output, logits: exit.logits, nodes, tap };
+}
+
+/** The branch as a head: input `features` [N, ...tap dims] float, output `logits` [N, classes] float. */
+function headOf(typed: TypedModel, { logits, nodes, tap }: Branch): Graph {
+  const { graph } = typed.model;
+  const { initializer } = indexGraph(graph);
+  const tapFact = typed.facts.get(tap)!;
+  const own = inOrder(graph, nodes);
+  const read = new Set(own.flatMap(nodeReads).filter((name) => initializer.has(name)));
+  const names = new Map([...read, ...own.flatMap((n) => n.outputs)].map((name) => [name, `own/${name}`]));
+  const half = tapFact.dataType === 'float16';
+  names.set(tap, half ? 'features/half' : 'features');
+  const columns = int64Tensor('own columns', [2], [-1, typed.classes]);
+  const found = names.get(logits)!;
+  return {
+    name: 'given_head',
+    nodes: [
+      ...(half ? [makeNode('Cast', ['features'], ['features/half'], { to: 10 })] : []),
+      ...own.map((node) => renameNode(node, names)),
+      makeNode('Cast', [found], ['logits/float'], { to: 1 }),
+      makeNode('Reshape', ['logits/float', columns.name], ['logits']),
+    ],
+    initializers: [
+      ...[...read].map((name) => ({ ...initializer.get(name)!, name: names.get(name)! })),
+      columns,
+    ],
+    sparseInitializers: [],
+    inputs: [{ name: 'features', type: { dataType: 'float', dims: ['N', ...tapFact.dims.slice(1)] } }],
+    outputs: [{ name: 'logits', type: { dataType: 'float', dims: ['N', typed.classes] } }],
+    valueInfo: [],
+  };
+}
