@@ -205,6 +205,10 @@ const cli = yargs(hideBin(process.argv))
           coerce: numbers('max-accuracy-drop'),
           describe: 'e.g. 0.005 for half a point',
         })
+        .option('confidence', {
+          type: 'number',
+          describe: 'promise every --max-accuracy-drop with this probability, e.g. 0.95',
+        })
         .option('thresholds', {
           choices: ['input', 'baked'] as const,
           default: 'input' as const,

@@ -3,22 +3,25 @@ import { join } from 'node:path';
 import { defaultCache } from './cache.ts';
 import {
   budgetName,
+  type Candidate,
   type CostModel,
   dropName,
+  guarantee,
   type NamedPoint,
   operatingPoints,
+  refuseTooFew,
   STANDING_NAMES,
   searchPolicy,
 } from './calibrate/index.ts';
-import { type PreprocessingOptions, resolvePreprocessing } from './data/index.ts';
+import { type PreprocessingOptions, resolvePreprocessing, splitRoles } from './data/index.ts';
 import { describeCompiled, provenance } from './describe-compiled.ts';
 import { type Manifest, type OperatingPoint, printManifest } from './emit/manifest.ts';
 import { emitPackage } from './emit/stub.ts';
 import { type Content, checkOutput, writeOutput } from './emit/write.ts';
-import { budgetUnreachable, trainingDataMissing, unknownPoint } from './errors.ts';
+import { badOption, budgetUnreachable, trainingDataMissing, unknownPoint } from './errors.ts';
 import type { Events } from './events.ts';
 import { type InspectOptions, inspect } from './inspect.ts';
-import { costsOf, viewOf } from './judge.ts';
+import { costsOf, type View, viewOf } from './judge.ts';
 import { raceOriginal } from './measure-latency.ts';
 import type { SessionOptions } from './ort.ts';
 import { serializeModel } from './parser/index.ts';
@@ -55,6 +58,11 @@ export interface CompileOptions extends InspectOptions, RolePaths, Preprocessing
   readonly budgets?: readonly number[];
   /** Losses of the target that operating points are wanted for. */
   readonly maxAccuracyDrops?: readonly number[];
+  /**
+   * With this probability over the draw of the calibration samples, every one of `maxAccuracyDrops` is kept on the population: half
+   * of the calibration role is then held back from the search and tests what it found (see `guarantee`).
+   */
+  readonly confidence?: number;
   /** `baked` builds the thresholds of the default point into the model. */
   readonly thresholds?: 'input' | 'baked';
   /** Name of the default operating point. */
@@ -79,6 +87,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   const { seed = 1, policy = 'max-prob', target = 'accuracy', cache = defaultCache() } = options;
   const { signal } = events;
   await checkOutput(options.out, { force: options.force ?? false });
+  refusePromise(options);
   if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
 
   const threads: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
@@ -108,18 +117,33 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head ?? 'strided', seed });
     const costs = costsOf(plan, heads);
     refuseUnreachable(costs, options);
+    if (options.confidence !== undefined) {
+      const samples = Math.ceil(HALVES.promise * given.calibration.dataset.size);
+      for (const drop of options.maxAccuracyDrops!) refuseTooFew(samples, drop, shared(options));
+    }
     const setting = { inspection, heads, roles: given, policy, seed, cache, judging, events, progress };
     const prepared = inspection.given ? await takeGivenHeads(setting) : await trainOwnHeads(setting, options);
     const { heads: gated, decider, calibration } = prepared;
     const roles = { train: prepared.train, validation: prepared.validation, calibration, test: given.test };
 
-    const judged = await prepared.judge(calibration.dataset, 'judging calibration');
+    const halves =
+      options.confidence === undefined ? undefined : splitRoles(calibration.dataset, HALVES, seed);
+    const searched = halves?.search ?? calibration.dataset;
+    const judged = await prepared.judge(searched, 'judging calibration');
     const calibrated = viewOf(judged, decider);
     const hull = searchPolicy(calibrated, costs, { target });
-    const points = operatingPoints(hull, { target, ...wishesOf(options) });
+    const promises = halves
+      ? promisesOf(
+          hull,
+          viewOf(await prepared.judge(halves.promise, 'judging promises'), decider),
+          costs,
+          options,
+        )
+      : undefined;
+    const points = operatingPoints(hull, { target, ...wishesOf(options), promised: promises?.candidates });
     const chosen = pointNamed(points, options.at ?? 'balanced');
 
-    const report = roles.test ?? calibration;
+    const report = roles.test ?? { dataset: searched };
     const seenJudged = roles.test ? await prepared.judge(report.dataset, 'judging test') : judged;
     const view = roles.test ? viewOf(seenJudged, decider) : calibrated;
     const baked = options.thresholds === 'baked' ? chosen.thresholds : undefined;
@@ -168,6 +192,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       preprocessing,
       points,
       defaultPoint: chosen.name,
+      promises: promises?.kept,
       baked: baked !== undefined,
       costs,
       view,
@@ -195,6 +220,39 @@ const wishesOf = ({ budgets, maxAccuracyDrops }: CompileOptions) => ({
   budgets: budgets ?? [],
   maxDrops: maxAccuracyDrops ?? [],
 });
+
+const HALVES = { search: 0.5, promise: 0.5 };
+
+/** The cheapest point of `hull` that keeps each of the asked drops with the asked confidence, all of them together (Bonferroni). */
+function promisesOf(hull: readonly Candidate[], unseen: View, costs: CostModel, options: CompileOptions) {
+  const limits = options.maxAccuracyDrops!;
+  const confidence = shared(options);
+  const risk = options.target === 'agreement' ? 'disagreement' : 'drop';
+  const kept = new Map(
+    limits.map((limit) => [dropName(limit), guarantee(hull, unseen, costs, { risk, limit, confidence })]),
+  );
+  const candidates = new Map(
+    [...kept].map(([name, { thresholds }]) => [name, hull.find((point) => point.thresholds === thresholds)!]),
+  );
+  return { kept, candidates };
+}
+
+/** The confidence of each promise, so that all of them hold with the one asked for. */
+const shared = ({ confidence, maxAccuracyDrops }: CompileOptions) =>
+  1 - (1 - confidence!) / maxAccuracyDrops!.length;
+
+/** A promise needs a drop to promise, and both as shares. */
+function refusePromise({ confidence, maxAccuracyDrops = [] }: CompileOptions): void {
+  if (confidence === undefined) return;
+  const isShare = (value: number) => value > 0 && value < 1;
+  if (!isShare(confidence))
+    throw badOption('--confidence', `${confidence}`, 'a number between 0 and 1, 0.95 say');
+  if (maxAccuracyDrops.length === 0)
+    throw badOption('--confidence', `${confidence}`, '--max-accuracy-drop with it: what is to be promised');
+  const odd = maxAccuracyDrops.find((drop) => !isShare(drop));
+  if (odd !== undefined)
+    throw badOption('--max-accuracy-drop', `${odd}`, 'a number between 0 and 1 with --confidence');
+}
 
 /** What can be seen before any training: a budget below the cheapest exit, a default point that will not exist. */
 function refuseUnreachable(

@@ -1,10 +1,11 @@
 /** The manifest of a compiled model, put together from what every step found out. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import type { Guarantee } from './calibrate/guarantee.ts';
 import { measure } from './calibrate/measure.ts';
 import type { CostModel } from './calibrate/types.ts';
 import type { Preprocessing } from './data/index.ts';
-import type { Manifest } from './emit/manifest.ts';
+import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { opsetOf } from './graph/types.ts';
 import { accuracyOf, type View } from './judge.ts';
 import { BASELINE, type Latency, RACE } from './measure-latency.ts';
@@ -42,6 +43,8 @@ export interface CompiledFacts {
   readonly costs: CostModel;
   /** On the role that is reported. */
   readonly view: View;
+  /** By operating point's name. */
+  readonly promises?: ReadonlyMap<string, Guarantee> | undefined;
   readonly latency: ReadonlyMap<string, Latency>;
   readonly session: SessionOptions;
 }
@@ -103,6 +106,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       thresholds,
       ...measure(view(thresholds), facts.costs, thresholds),
       latencyMsP50: rounded(latency.get(name)?.p50),
+      ...promiseOf(facts.promises?.get(name)),
     })),
     defaultPoint: facts.defaultPoint,
     measuredOn: roles.test ? 'test' : 'calibration',
@@ -134,6 +138,12 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       platform: `${process.platform}-${process.arch}`,
     },
   };
+}
+
+function promiseOf(kept: Guarantee | undefined): Pick<OperatingPoint, 'guarantee'> {
+  if (!kept) return {};
+  const { risk, limit, confidence, samples, observedRisk, upperBound, pValue } = kept;
+  return { guarantee: { risk, limit, confidence, samples, observedRisk, upperBound, pValue } };
 }
 
 const rounded = (ms: number | undefined) => (ms === undefined ? null : Number(ms.toPrecision(4)));

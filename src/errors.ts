@@ -486,6 +486,13 @@ export const workerEnded = (exitCode: number) =>
 
 // --- calibrate ---
 
+export const tooFewForGuarantee = (samples: number, limit: number, confidence: number, needed: number) =>
+  new OfframpError(
+    'too-few-for-guarantee',
+    `${samples} calibration samples cannot promise a loss of at most ${limit} with confidence ${confidence}: even without a single error that takes ${needed}`,
+    `Give ${needed} calibration samples or more, or ask for a larger loss or a smaller confidence.`,
+  );
+
 export const wrongThresholdCount = (got: number, exits: number) =>
   new OfframpError(
     'wrong-threshold-count',

@@ -195,6 +195,22 @@ test('with training data alone the other roles are split off it', async () => {
   assert.match(test!.from!, 'split of train');
 });
 
+test('a promised drop is certified on samples that the search has not seen, and refused where these are too few', async () => {
+  const promised = { confidence: 0.9, maxAccuracyDrops: [0.05] };
+  const { manifest } = await compile(options('promise', promised));
+  const point = manifest.operatingPoints.find((p) => p.name === 'drop-0.05')!;
+  const { limit, confidence, samples, risk, pValue, upperBound } = point.guarantee!;
+  assert.equal([limit, confidence, samples, risk], [0.05, 0.9, 150, 'drop']);
+  assert.ok(pValue <= 0.1 && upperBound <= 0.05);
+  assert.ok(manifest.operatingPoints.every((p) => p.name === 'drop-0.05' || !p.guarantee));
+  const refused = (code: string, more: Partial<CompileOptions>) =>
+    rejectsWith(code, () => compile(options('no-promise', more)));
+  const error = await refused('too-few-for-guarantee', { confidence: 0.95, maxAccuracyDrops: [0.01] });
+  assert.match(error.message, /299/);
+  await refused('bad-option', { confidence: 0.95 });
+  await refused('bad-option', { confidence: 95, maxAccuracyDrops: [0.01] });
+});
+
 test('a model with exits of its own is calibrated and lowered, nothing is trained', async () => {
   const own = join(folder, 'branchy.onnx');
   writeFileSync(own, serializeModel(branchyNet()));

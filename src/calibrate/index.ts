@@ -1,3 +1,4 @@
+export { type Guarantee, guarantee, type Promised, refuseTooFew } from './guarantee.ts';
 export { measure } from './measure.ts';
 export * from './operating-points.ts';
 export { type SearchOptions, searchPolicy, searchThresholds } from './search.ts';

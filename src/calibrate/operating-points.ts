@@ -14,6 +14,8 @@ export interface PointOptions {
   readonly budgets?: readonly number[];
   /** Largest losses of the target wanted, as fractions. */
   readonly maxDrops?: readonly number[];
+  /** What stands behind a name of `dropName` instead of the cheapest point that keeps to it on the calibration data. */
+  readonly promised?: ReadonlyMap<string, Candidate> | undefined;
 }
 
 const MOST_POINTS = 24;
@@ -51,10 +53,13 @@ export function pickAccuracyDrop(
  * there once, even when two stand for the same thresholds.
  */
 export function operatingPoints(hull: readonly Candidate[], options: PointOptions): NamedPoint[] {
-  const { target = 'accuracy', budgets = [], maxDrops = [] } = options;
+  const { target = 'accuracy', budgets = [], maxDrops = [], promised } = options;
   const exact = hull.at(-1)!;
   const named = new Map<string, Candidate>();
-  for (const drop of maxDrops) named.set(dropName(drop), pickAccuracyDrop(hull, exact, drop, target));
+  for (const drop of maxDrops) {
+    const name = dropName(drop);
+    named.set(name, promised?.get(name) ?? pickAccuracyDrop(hull, exact, drop, target));
+  }
   for (const budget of budgets) named.set(budgetName(budget), pickBudget(hull, budget));
   for (const [name, drop] of Object.entries(NAMED_DROPS))
     named.set(name, pickAccuracyDrop(hull, exact, drop, target));

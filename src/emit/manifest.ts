@@ -110,6 +110,22 @@ export interface OperatingPoint {
   readonly latencyMsP50: number | null;
   /** [K + 1]: share of samples leaving at each exit, the full path last. */
   readonly exitShares: readonly number[];
+  /** Set when a promise comes with it. */
+  readonly guarantee?: PointGuarantee;
+}
+
+/** With probability `confidence` over the draw of `samples` calibration samples, the risk on the population is at most `limit`. */
+export interface PointGuarantee {
+  /** `drop`: of accuracy against the original; `disagreement`: with the original's answers. */
+  readonly risk: 'drop' | 'disagreement';
+  readonly limit: number;
+  readonly confidence: number;
+  readonly samples: number;
+  /** The risk on those samples. */
+  readonly observedRisk: number;
+  /** Least limit that the same test would have passed. */
+  readonly upperBound: number;
+  readonly pValue: number;
 }
 
 /** The original model. */
