@@ -19,6 +19,8 @@ const HULL_STEP = 0.02;
 const FILL_STEP = 0.0025;
 const MOST_ROUNDS = 12;
 const NO_GAIN = 1e-12;
+/** The largest float32 below 1: an exit that is open and lets no score below it go. */
+const NOBODY = 1 - 2 ** -24;
 
 /** What a point is worth: (1 - caution)·target + caution·agreement. */
 export function worthOf(point: Measured, { target, caution = 0.2 }: SearchOptions): number {
@@ -31,6 +33,16 @@ export function worthOf(point: Measured, { target, caution = 0.2 }: SearchOption
  * two neighbours is the price λ at which a point between them is looked for; gaps are then filled with the best points below the hull.
  */
 export function searchThresholds(outcomes: Outcomes, cost: CostModel, options: SearchOptions): Candidate[] {
+  return hullOf(outcomes, cost, options);
+}
+
+/** `open`: exits that stay open, whatever leaves there; the others stay closed. */
+function hullOf(
+  outcomes: Outcomes,
+  cost: CostModel,
+  options: SearchOptions,
+  open?: readonly boolean[],
+): Candidate[] {
   const answers = [...outcomes.predictions, outcomes.original];
   const { target, caution = 0.2 } = options;
   const truth = target === 'accuracy' ? outcomes.labels : outcomes.original;
@@ -40,10 +52,11 @@ export function searchThresholds(outcomes: Outcomes, cost: CostModel, options: S
       (a, i) => (1 - caution) * +(a === truth[i]) + caution * +(a === outcomes.original[i]),
     ),
   );
-  const search = new Search(new Cascade(outcomes.scores, worths, cost), (thresholds) => {
-    const measured = measure(outcomes, cost, thresholds);
-    return { ...measured, thresholds, worth: worthOf(measured, options) };
-  });
+  const measured = (thresholds: readonly number[]) => {
+    const found = measure(outcomes, cost, thresholds);
+    return { ...found, thresholds, worth: worthOf(found, options) };
+  };
+  const search = new Search(new Cascade(outcomes.scores, worths, cost), measured, open);
   const exact = search.add(outcomes.scores.map(() => CLOSED));
   const cheapest = search.solve(CHEAPEST_PRICE);
   refine(cheapest, exact, search);
@@ -77,6 +90,7 @@ class Search {
   constructor(
     private readonly cascade: Cascade,
     private readonly measured: (thresholds: readonly number[]) => Point,
+    private readonly open: readonly boolean[] | undefined,
   ) {}
 
   add(thresholds: readonly number[]): Point {
@@ -100,8 +114,9 @@ class Search {
       best = next;
       return improved;
     };
-    for (const start of [closed, closed.map(() => -1)]) attempt(start, everyone);
-    attempt(best.thresholds, everyone);
+    for (const start of [closed, closed.map(() => -1)]) attempt(start, this.open ?? everyone);
+    attempt(best.thresholds, this.open ?? everyone);
+    if (this.open) return best;
     for (let k = 0, still = 0; still < closed.length; k = (k + 1) % closed.length) {
       const toggled = best.thresholds.map((t, j) => t < CLOSED !== (j === k));
       still = attempt(best.thresholds, toggled) ? 0 : still + 1;
@@ -112,7 +127,7 @@ class Search {
   /** Coordinate ascent from `start` with an exact line search, among the exits that `open` allows; each may still end up closed. */
   private climb(price: number, start: readonly number[], open: readonly boolean[]): number[] {
     const { cascade } = this;
-    const thresholds = start.map((t, k) => (open[k] ? t : CLOSED));
+    const thresholds = start.map((t, k) => (open[k] ? Math.min(t, this.none) : CLOSED));
     for (let round = 0, moved = true; moved && round < MOST_ROUNDS; round++) {
       moved = false;
       cascade.begin(thresholds);
@@ -127,11 +142,16 @@ class Search {
     return thresholds;
   }
 
+  /** The threshold at which nobody leaves. */
+  private get none(): number {
+    return this.open ? NOBODY : CLOSED;
+  }
+
   /** arg-max over cuts of Σ_{leaving} (Δworth - price·Δcost), less the head for everyone who reaches it; closing is worth 0. */
   private bestCut(k: number, price: number): number {
     const line = this.cascade.line(k);
-    let best = price * this.cascade.cost.head[k]! * line.reached + NO_GAIN;
-    let threshold = CLOSED;
+    let best = this.open ? NO_GAIN : price * this.cascade.cost.head[k]! * line.reached + NO_GAIN;
+    let threshold = this.none;
     for (let p = 1; p <= line.length; p++) {
       const value = line.worth[p]! - price * line.cost[p]!;
       if (!(value > best)) continue;
@@ -198,28 +218,18 @@ type Outlook = (thresholds?: readonly number[]) => Outcomes;
 
 /**
  * `searchThresholds` where an exit's scores depend on which exits before it are open: every set of open exits is searched by
- * itself (2^K - 1 searches), what is found is measured as it will run, and the best of all is kept.
+ * itself (2^K - 1 searches), and the best of all is kept.
  */
 export function searchPolicy(outlook: Outlook, cost: CostModel, options: SearchOptions): Candidate[] {
   const all = outlook();
   const exits = all.scores.length;
   const sets = Array.from({ length: 2 ** exits - 1 }, (_, set) =>
-    all.scores.map((_, k) => (((set + 1) >> k) & 1 ? OPEN : CLOSED)),
+    all.scores.map((_, k) => (((set + 1) >> k) & 1) === 1),
   );
-  if (sets.every((set) => outlook(set) === all)) return searchThresholds(all, cost, options);
-  const found = sets.flatMap((set) => {
-    const outcomes = outlook(set);
-    const silent = new Float32Array(outcomes.labels.length).fill(-Infinity);
-    const scores = outcomes.scores.map((score, k) => (set[k] === OPEN ? score : silent));
-    return searchThresholds({ ...outcomes, scores }, cost, options);
-  });
-  const points = found.map(({ thresholds }): Point => {
-    const measured = measure(outlook(thresholds), cost, thresholds);
-    return { ...measured, thresholds, worth: worthOf(measured, options) };
-  });
+  const outcomesOf = (open: readonly boolean[]) => outlook(open.map((is) => (is ? NOBODY : CLOSED)));
+  if (sets.every((open) => outcomesOf(open) === all)) return hullOf(all, cost, options);
+  const found = sets.flatMap((open) => hullOf(outcomesOf(open), cost, options, open));
+  const points = found.map((point): Point => ({ ...point, worth: worthOf(point, options) }));
   const exact = points.find(({ thresholds }) => thresholds.every((t) => t >= CLOSED))!;
   return [...rising(points, exact), exact].map(({ worth: _, ...point }) => point);
 }
-
-/** Any threshold that leaves an exit open. */
-const OPEN = 0;

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { measure } from '../../src/calibrate/measure.ts';
-import { searchThresholds, worthOf } from '../../src/calibrate/search.ts';
+import { searchPolicy, searchThresholds, worthOf } from '../../src/calibrate/search.ts';
 import {
   type Candidate,
   CLOSED,
@@ -217,6 +217,39 @@ test('gives the same thresholds every time and leaves its input alone', () => {
   const first = searchThresholds(outcomes, FIVE_EXITS, { target: 'accuracy' });
   assert.equal(searchThresholds(outcomes, FIVE_EXITS, { target: 'accuracy' }), first);
   assert.equal(outcomes, simulate(200, 12));
+});
+
+/** Outcomes whose second exit is surer, and of another mind, while the first is open. */
+function remembering(samples: number, seed: number): (thresholds?: readonly number[]) => Outcomes {
+  const all = arbitrary(samples, 2, 1000, seed);
+  const other = arbitrary(samples, 2, 1000, seed + 1000);
+  const alone = {
+    ...all,
+    scores: [all.scores[0]!, other.scores[1]!],
+    predictions: [all.predictions[0]!, other.predictions[1]!],
+  };
+  return (thresholds) => (thresholds && thresholds[0]! >= CLOSED ? alone : all);
+}
+
+test('where scores depend on which exits are open, every set of open exits is searched and measured as it runs', () => {
+  for (let seed = 0; seed < 60; seed++) {
+    const outlook = remembering(3 + (seed % 5), seed);
+    const found = searchPolicy(outlook, twoExits, PLAIN);
+    for (const { thresholds, accuracy, relativeCost } of found) {
+      const again = measure(outlook(thresholds), twoExits, thresholds);
+      assert.equal([again.accuracy, again.relativeCost], [accuracy, relativeCost]);
+    }
+    const open = everyCombination(outlook()).filter(([first]) => first! < CLOSED);
+    const closed = everyCombination(outlook([CLOSED, 0])).filter(([first]) => first === CLOSED);
+    const all = [...open, ...closed]
+      .map((t) => measure(outlook(t), twoExits, t))
+      .filter((p) => p.relativeCost <= 1);
+    for (const price of PRICES) {
+      const best = (points: readonly Measured[]) =>
+        Math.max(...points.map((p) => p.accuracy - price * p.relativeCost));
+      assert.ok(best(found) >= best(all) - 1e-9, `seed ${seed}, price ${price}`);
+    }
+  }
 });
 
 test.run();
