@@ -1,7 +1,7 @@
 /** Confidence heads: logistic regression of a branch's own correctness on its pooled vector. */
 import { floatTensor } from '../graph/tensor.ts';
 import type { Head } from '../passes/exits.ts';
-import { logisticRegression } from './logistic.ts';
+import { logisticRegression } from '../policies/logistic.ts';
 
 /** Penalties tried, per standardised coefficient; few samples end up with a strong one. */
 const RIDGES = [3, 30, 300];

@@ -77,22 +77,32 @@ const REFERENCE: Record<PolicyName, Reference> = {
       return { score: Math.max(...softmax(answer)), answer };
     });
   },
-  // Minus the fitted E[original right − exit right | largest, margin, entropy; earlier largest, same answer].
-  gain(exits, open, { weight }) {
-    const size = 4 + 2 * exits.length;
-    return exits.map(({ z }, k) => {
+  // P(right here, wrong in the end) − P(wrong here, right in the end), both σ(w·[looks] + b_answer).
+  gain(exits, open, { weight, bias }) {
+    const size = 3 + 2 * exits.length;
+    const look = (z: readonly number[]) => {
       const y = softmax(z);
-      const [first, second] = [...y].sort((a, b) => b - a);
-      const entropy = 1 + y.reduce((sum, p) => sum + p * Math.log(p), 0) / Math.log(y.length);
+      const [first, second] = [...z].sort((a, b) => b - a);
+      return [
+        first! - second!,
+        Math.max(...y),
+        1 + y.reduce((s, p) => s + p * Math.log(p), 0) / Math.log(y.length),
+      ];
+    };
+    return exits.map(({ z }, k) => {
       const earlier = exits.slice(0, k).flatMap((e, j) => {
         if (!open[j]) return [0, 0];
-        return [Math.max(...softmax(e.z)), argMax(e.z) === argMax(z) ? 1 : 0];
+        const same = argMax(e.z) === argMax(z);
+        return [same ? 1 : 0, same ? look(e.z)[0]! : -look(e.z)[0]!];
       });
-      const looks = [1, first!, first! - second!, entropy, ...earlier];
-      return {
-        score: -looks.reduce((sum, look, f) => sum + look * weight![k * size + f]!, 0),
-        answer: z,
+      const chance = (which: number) => {
+        const odds = [...look(z), ...earlier].reduce(
+          (sum, x, f) => sum + x * weight![(k * size + f) * 2 + which]!,
+          bias![(k * z.length + argMax(z)) * 2 + which]!,
+        );
+        return 1 / (1 + Math.exp(-odds));
       };
+      return { score: chance(1) - chance(0), answer: z };
     });
   },
 };

@@ -4,9 +4,9 @@ import { Random } from '../../src/data/index.ts';
 import { makeModel } from '../../src/graph/builder.ts';
 import { Tensor, withSession } from '../../src/ort.ts';
 import { buildHead } from '../../src/passes/heads.ts';
+import { logisticRegression } from '../../src/policies/logistic.ts';
 import { openFeatures } from '../../src/train/features.ts';
 import { fitConfidence } from '../../src/train/gates.ts';
-import { logisticRegression } from '../../src/train/logistic.ts';
 import { runHeads } from '../../src/train/outputs.ts';
 import { syntheticData, syntheticHeads, syntheticModel } from './synthetic.ts';
 
