@@ -23,9 +23,9 @@ const { values } = parseArgs({
   options: {
     model: { type: 'string', default: '../shared/data/models/resnet20.onnx' },
     pictures: { type: 'string', default: '/tmp/cifar10' },
-    lambdas: { type: 'string', default: '0.1,0.5,0.9,1.5,2.3' },
+    lambdas: { type: 'string', default: '0.9,2.3,2.8,3.4,4' },
     samples: { type: 'string', default: '10000' },
-    epochs: { type: 'string', default: '5' },
+    epochs: { type: 'string', default: '6' },
     out: { type: 'string', default: 'bench/lambda.md' },
   },
 });
