@@ -58,6 +58,7 @@ test('holds what it should and nothing else', () => {
   const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'schema'];
   assert.equal(readdirSync(home).sort(), expected);
   assert.ok(existsSync(join(home, 'dist/onnx-proto.LICENSE')), 'the licence of what was bundled');
+  assert.ok(existsSync(join(home, 'dist/train/worker.js')), 'what training threads run');
 });
 
 test('npx offramp runs', () => {
