@@ -1,7 +1,7 @@
 /** From what cifar10.ts kept to bench/cifar10.md: the drop at given honest costs, both ways round, over all seeds. */
 import { writeFileSync } from 'node:fs';
 import { table } from '../src/cli/tables.ts';
-import { argMaxRows } from '../src/train/batches.ts';
+import { argMaxRows } from '../src/policies/rows.ts';
 import { accuracy, deviation, judgeBudgets, mean, points, readKept } from './budgets.ts';
 
 const BUDGETS = [0.745, 0.7, 0.638, 0.6, 0.532, 0.45, 0.4];

@@ -10,7 +10,7 @@ import { floatTensor, toFloat32Array } from '../src/graph/tensor.ts';
 import type { Judged } from '../src/judge.ts';
 import type { Head } from '../src/passes/exits.ts';
 import { POLICY_NAMES, type PolicyName } from '../src/policies/index.ts';
-import { argMaxRows } from '../src/train/batches.ts';
+import { argMaxRows } from '../src/policies/rows.ts';
 import { fitConfidence } from '../src/train/gates.ts';
 import { deviation, type Finder, judgeBudgets, type Kept, mean, points, readKept } from './budgets.ts';
 

@@ -33,7 +33,7 @@ import { takeGivenHeads, trainOwnHeads } from './prepare-heads.ts';
 import { type ProofEffort, proveEqual } from './prove-equal.ts';
 import { readLabels } from './read-labels.ts';
 import { inputOf, openRoles, type RolePaths } from './roles.ts';
-import type { RecipeName } from './train/recipes.ts';
+import { type RecipeName, SURVIVORS } from './train/recipes.ts';
 
 export interface CompileOptions extends InspectOptions, RolePaths, PreprocessingOptions {
   /** Folder to write; must be empty or absent unless `force`. */
@@ -122,7 +122,13 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       for (const drop of options.maxAccuracyDrops!) refuseTooFew(samples, drop, shared(options));
     }
     const setting = { inspection, heads, roles: given, policy, seed, cache, judging, events, progress };
-    const prepared = inspection.given ? await takeGivenHeads(setting) : await trainOwnHeads(setting, options);
+    const prepared = inspection.given
+      ? await takeGivenHeads(setting)
+      : await trainOwnHeads({
+          ...setting,
+          training: trainingOf(options),
+          cacheLimitBytes: options.cacheLimit,
+        });
     const { heads: gated, decider, calibration } = prepared;
     const roles = { train: prepared.train, validation: prepared.validation, calibration, test: given.test };
 
@@ -215,6 +221,15 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     await given.close();
   }
 }
+
+const trainingOf = ({ recipe, lambda, survivors, epochs, batch, learningRate }: CompileOptions) => ({
+  recipe: recipe ?? 'distill',
+  ...(lambda !== undefined && { lambda }),
+  ...(survivors && { survivors: SURVIVORS }),
+  ...(epochs !== undefined && { epochs }),
+  ...(batch !== undefined && { batch }),
+  ...(learningRate !== undefined && { learningRate }),
+});
 
 const wishesOf = ({ budgets, maxAccuracyDrops }: CompileOptions) => ({
   budgets: budgets ?? [],

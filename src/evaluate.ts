@@ -8,8 +8,8 @@ import { notAPackage } from './errors.ts';
 import type { Events } from './events.ts';
 import { accuracyOf } from './judge.ts';
 import { type SessionOptions, withSession } from './ort.ts';
+import { argMaxRows } from './policies/rows.ts';
 import { runEmitted } from './run-emitted.ts';
-import { argMaxRows } from './train/batches.ts';
 
 export interface EvaluateOptions {
   /** What `compile` wrote. */

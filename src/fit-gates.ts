@@ -3,8 +3,8 @@ import { splitRoles } from './data/index.ts';
 import type { Events } from './events.ts';
 import { accuracyOf, type Judged, type JudgeOptions } from './judge.ts';
 import type { Head } from './passes/exits.ts';
+import { argMaxRows } from './policies/rows.ts';
 import type { RoleData, Roles } from './roles.ts';
-import { argMaxRows } from './train/batches.ts';
 import { openFeatures } from './train/features.ts';
 import { fitConfidence } from './train/gates.ts';
 

@@ -7,8 +7,8 @@ import type { Model } from './graph/types.ts';
 import { type SessionOptions, withSession } from './ort.ts';
 import type { ExitPlan, Head, TypedModel } from './passes/exits.ts';
 import { type PolicyName, type PolicyParameters, policyOf } from './policies/index.ts';
+import { argMaxRows } from './policies/rows.ts';
 import { sampleFeeds } from './run-emitted.ts';
-import { argMaxRows } from './train/batches.ts';
 import { openFeatures } from './train/features.ts';
 import { type HeadOutputs, runHeads } from './train/outputs.ts';
 

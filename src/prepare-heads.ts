@@ -1,5 +1,4 @@
 /** Two ways to heads that can be judged: train them on the frozen backbone, or take those that came with the model. */
-import type { CompileOptions } from './compile.ts';
 import { splitRoles } from './data/index.ts';
 import { noConfidenceHeads, trainingDataMissing } from './errors.ts';
 import type { Events } from './events.ts';
@@ -10,8 +9,7 @@ import type { Head } from './passes/exits.ts';
 import { type PolicyName, policyOf } from './policies/index.ts';
 import type { RoleData, Roles } from './roles.ts';
 import { openFeatures } from './train/features.ts';
-import { SURVIVORS } from './train/recipes.ts';
-import { trainHeads } from './train/train.ts';
+import { type TrainOptions, trainHeads } from './train/train.ts';
 import { trainingViews } from './train/views.ts';
 
 export interface Prepared {
@@ -37,8 +35,13 @@ export interface Setting {
   readonly progress: (phase: string, unit?: string) => (done: number, total: number) => void;
 }
 
+export interface TrainSetting extends Setting {
+  readonly training: Omit<TrainOptions, 'seed'>;
+  readonly cacheLimitBytes: number | undefined;
+}
+
 /** Trains heads, fits their confidence layers and the policy on the validation role. */
-export async function trainOwnHeads(setting: Setting, options: CompileOptions): Promise<Prepared> {
+export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
   const { heads, roles, policy, seed, cache, judging, events, progress } = setting;
   if (!roles.train) throw trainingDataMissing();
   const gates = await settleValidation({ ...roles, train: roles.train }, seed, judging, events);
@@ -47,12 +50,12 @@ export async function trainOwnHeads(setting: Setting, options: CompileOptions): 
     heads,
     dataset: gates.train.dataset,
     cacheFolder: cache,
-    cacheLimitBytes: options.cacheLimit,
+    cacheLimitBytes: setting.cacheLimitBytes,
     ...trainingViews(gates.train.dataset),
     onProgress: progress('extracting features'),
   });
   const trained = await trainHeads(heads, features, {
-    ...trainingOf(options),
+    ...setting.training,
     seed,
     session: judging.session,
     signal: judging.signal,
@@ -101,12 +104,3 @@ export async function takeGivenHeads(setting: Setting): Promise<Prepared> {
     : { policy, parameters: {} };
   return { heads, decider, train: undefined, validation, calibration, judge: judgeRole };
 }
-
-const trainingOf = ({ recipe, lambda, survivors, epochs, batch, learningRate }: CompileOptions) => ({
-  recipe: recipe ?? 'distill',
-  ...(lambda !== undefined && { lambda }),
-  ...(survivors && { survivors: SURVIVORS }),
-  ...(epochs !== undefined && { epochs }),
-  ...(batch !== undefined && { batch }),
-  ...(learningRate !== undefined && { learningRate }),
-});

@@ -1,7 +1,7 @@
 import { logisticRegression } from './logistic.ts';
 import { asColumn, column, reduceMax, reduceSum } from './nodes.ts';
 import type { ExitOutputs, FitData, Policy, PolicyParameters } from './policy.ts';
-import { argMaxOfRows } from './rows.ts';
+import { argMaxRows } from './rows.ts';
 
 /** What an exit sees: the margin of its logits, its largest probability, its entropy as 1 + Σ y log y / log C. */
 const OWN = 3;
@@ -76,7 +76,7 @@ export const gain: Policy = {
 /** [N, 3 + 2·exits]: what the exit and those before it saw; brings the memory up to date. */
 function look({ logits, classes, exit, exits, memory }: Omit<ExitOutputs, 'confidence'>) {
   const size = OWN + OTHER * exits;
-  const answers = argMaxOfRows(logits, classes);
+  const answers = argMaxRows(logits, logits.length / classes);
   const looks = new Float64Array(answers.length * size);
   for (const [i, answer] of answers.entries()) {
     const z = logits.subarray(i * classes, (i + 1) * classes);
@@ -108,7 +108,7 @@ function fitGain({ exits, original, labels, classes }: FitData): PolicyParameter
   const count = exits.length;
   const size = OWN + OTHER * count;
   const memory = new Float32Array(labels.length * LEFT * count);
-  const last = argMaxOfRows(original, classes);
+  const last = argMaxRows(original, labels.length);
   const everyone = Int32Array.from(labels.keys());
   const fitted = exits.map(({ logits }, exit) => {
     const { looks, answers } = look({ logits, classes, exit, exits: count, memory });

@@ -1,6 +1,6 @@
 import { asColumn, column, reduceSum } from './nodes.ts';
 import type { Policy } from './policy.ts';
-import { argMaxOfRows } from './rows.ts';
+import { argMaxRows } from './rows.ts';
 
 /**
  * How often in a row open exits have now given the same answer: the counter of PABEE, section 3.2, as a share of the number of
@@ -24,7 +24,7 @@ export const patience: Policy = {
     };
   },
   decide({ logits, classes, exits, memory }) {
-    const score = Float32Array.from(argMaxOfRows(logits, classes), (answer, i) => {
+    const score = Float32Array.from(argMaxRows(logits, logits.length / classes), (answer, i) => {
       const count = memory[2 * i] === answer + 1 ? memory[2 * i + 1]! + 1 : 0;
       memory[2 * i] = answer + 1;
       memory[2 * i + 1] = count;

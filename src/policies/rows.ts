@@ -54,12 +54,12 @@ export function largestOf(p: ArrayLike<number>): number {
   return largest;
 }
 
-/** Index of the largest of each row of `logits` [n, classes], the first of equals, as ONNX's ArgMax. */
-export function argMaxOfRows(logits: Float32Array, classes: number): Int32Array {
-  return Int32Array.from({ length: logits.length / classes }, (_, row) => {
-    const start = row * classes;
-    let best = start;
-    for (let i = start + 1; i < start + classes; i++) if (logits[i]! > logits[best]!) best = i;
-    return best - start;
+/** Index of the largest of each of `rows` rows, the first of equals, as ONNX's ArgMax. */
+export function argMaxRows(scores: Float32Array, rows: number): Int32Array {
+  const width = scores.length / rows;
+  return Int32Array.from({ length: rows }, (_, row) => {
+    let best = row * width;
+    for (let i = best + 1; i < (row + 1) * width; i++) if (scores[i]! > scores[best]!) best = i;
+    return best - row * width;
   });
 }

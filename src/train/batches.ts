@@ -1,5 +1,6 @@
 import { Random } from '../data/index.ts';
 import { type Tensor as OrtTensor, Tensor } from '../ort.ts';
+import { argMaxRows } from '../policies/rows.ts';
 import type { FeatureBatch, FeatureSource } from './feature-source.ts';
 
 /** Shuffled batches of one size, epoch after epoch; an epoch shows each sample once, in a view drawn for the occasion. */
@@ -40,14 +41,4 @@ export class Batches {
     for (let i = 0; i < size; i++) labels[i] = BigInt(answers ? answers[i]! : source.labels[picks[i]!]!);
     return { ...read, labels: new Tensor('int64', labels, [size]) };
   }
-}
-
-/** Index of the largest of each of `rows` rows, the first of equals, as ONNX's ArgMax. */
-export function argMaxRows(scores: Float32Array, rows: number): Int32Array {
-  const width = scores.length / rows;
-  return Int32Array.from({ length: rows }, (_, row) => {
-    let best = row * width;
-    for (let i = best + 1; i < (row + 1) * width; i++) if (scores[i]! > scores[best]!) best = i;
-    return best - row * width;
-  });
 }

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { fitTemperature } from '../../src/calibrate/temperature.ts';
-import { argMaxRows } from '../../src/train/batches.ts';
+import { argMaxRows } from '../../src/policies/rows.ts';
 import { normal, uniform } from './simulate.ts';
 
 const test = suite('calibrate: temperature');

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { checkGraph } from '../../src/graph/check.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import type { Head, HeadKind } from '../../src/passes/exits.ts';
-import { argMaxRows } from '../../src/train/batches.ts';
+import { argMaxRows } from '../../src/policies/rows.ts';
 import type { FeatureSource } from '../../src/train/feature-source.ts';
 import { MIRRORED, openFeatures, PLAIN } from '../../src/train/features.ts';
 import { runHeads } from '../../src/train/outputs.ts';
