@@ -1,3 +1,4 @@
+import { Adam } from './adam.ts';
 import { reduceMax } from './nodes.ts';
 import type { FitData, Policy, PolicyParameters } from './policy.ts';
 import { largestOf, logSoftmax, ofSoftmax } from './rows.ts';
@@ -71,9 +72,9 @@ function fitEnsemble({ exits, labels, classes }: FitData): PolicyParameters {
   for (let m = 0; m < count; m++) {
     const size = m + 1 + classes;
     const theta = new Float64Array(size);
-    const [first, second] = [new Float64Array(size), new Float64Array(size)];
+    const adam = new Adam(size);
     const z = new Float64Array(classes);
-    for (let step = 1; step <= STEPS; step++) {
+    for (let step = 0; step < STEPS; step++) {
       const gradient = new Float64Array(size);
       const factors = Float64Array.from({ length: m + 1 }, (_, j) => Math.exp(theta[j]!) / (m + 1));
       for (let i = 0; i < samples; i++) {
@@ -94,12 +95,7 @@ function fitEnsemble({ exits, labels, classes }: FitData): PolicyParameters {
           for (let j = 0; j <= m; j++) gradient[j]! += excess * factors[j]! * logs[j]![i * classes + c]!;
         }
       }
-      for (let at = 0; at < size; at++) {
-        first[at] = 0.9 * first[at]! + 0.1 * gradient[at]!;
-        second[at] = 0.999 * second[at]! + 0.001 * gradient[at]! ** 2;
-        const [mean, spread] = [first[at]! / (1 - 0.9 ** step), second[at]! / (1 - 0.999 ** step)];
-        theta[at]! -= (RATE * mean) / (Math.sqrt(spread) + 1e-8);
-      }
+      adam.step(theta, gradient, RATE);
     }
     weight.push(...theta.slice(0, m + 1), ...new Array<number>(count - m - 1).fill(0));
     bias.push(...theta.slice(m + 1));

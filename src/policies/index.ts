@@ -1,4 +1,6 @@
+import { classMargin } from './class-margin.ts';
 import { confidence } from './confidence.ts';
+import { eenet } from './eenet.ts';
 import { ensemble } from './ensemble.ts';
 import { entropy } from './entropy.ts';
 import { gain } from './gain.ts';
@@ -18,6 +20,8 @@ export const POLICIES = {
   patience,
   ensemble,
   gain,
+  eenet,
+  'class-margin': classMargin,
 } as const satisfies Record<string, Policy>;
 
 export type PolicyName = keyof typeof POLICIES;

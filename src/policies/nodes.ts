@@ -19,6 +19,10 @@ export function reduceSum(b: GraphBuilder, value: string, axis: number, opset: n
 export const column = (b: GraphBuilder, value: string, index: number): string =>
   b.op('Gather', [value, b.int64(index)], { axis: 1 });
 
+/** Columns `from` to before `to` of `value` [M, n]. */
+export const columns = (b: GraphBuilder, value: string, from: number, to: number): string =>
+  b.op('Slice', [value, b.int64([from]), b.int64([to]), b.int64([1])]);
+
 /** [M] → [M, 1]. */
 export const asColumn = (b: GraphBuilder, value: string): string =>
   b.op('Reshape', [value, b.int64([-1, 1])]);

@@ -59,6 +59,10 @@ export interface FitData {
   /** [N] */
   readonly labels: Int32Array;
   readonly classes: number;
+  /** [exits + 1]: cost of leaving at each exit with all exits open, the full path last, relative to the original. */
+  readonly costs: readonly number[];
+  /** Average of those that is aimed at, by a policy that is fitted for a budget; 0.6 when left out. */
+  readonly budget?: number | undefined;
 }
 
 export interface Policy {
@@ -69,8 +73,12 @@ export interface Policy {
   /** Floats that a sample carries from exit to exit; 0 for a policy whose exits do not know of each other. */
   memory(exits: number, classes: number): number;
   fit?(data: FitData): PolicyParameters;
+  /** Throws when nothing could be fitted on samples with `labels`: asked before anything is trained. */
+  refuse?(labels: Int32Array, classes: number): void;
   nodes(b: GraphBuilder, exit: ExitValues, parameters: PolicyParameters): DecisionValues;
   decide(exit: ExitOutputs, parameters: PolicyParameters): Decision;
+  /** Thresholds that the fit itself would have, for the budget it was fitted for. `scores`: [N] per exit, all exits open. */
+  thresholds?(scores: readonly Float32Array[], parameters: PolicyParameters): number[];
 }
 
 /** A policy without memory or parameters that leaves the answer alone: a score and nothing else. */

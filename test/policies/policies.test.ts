@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import type { Head } from '../../src/passes/exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { POLICIES, type PolicyName, type PolicyParameters, policyOf } from '../../src/policies/index.ts';
+import { hasCode } from '../expect.ts';
 import { noise, tinyResidual } from '../models.ts';
 import {
   type ByHand,
@@ -105,6 +106,39 @@ const REFERENCE: Record<PolicyName, Reference> = {
       return { score: chance(1) - chance(0), answer: z };
     });
   },
+  // q̂_k = w1·y + w2·[a_max, a_ent, a_vote, q̂_1 .. q̂_{k−1}] + b (Ilhan et al., section 3) on y of softer logits; the closed are not there.
+  eenet(exits, open, { weight, bias, temperature }) {
+    const [K, C] = [exits.length, exits[0]!.z.length];
+    const scores: number[] = [];
+    return exits.map(({ z }, k) => {
+      const y = softmax(z.map((v) => v / temperature![0]!));
+      const voters = exits.filter((_, j) => j === k || (j < k && open[j]));
+      const votes = z.map((_, c) => voters.filter((voter) => argMax(voter.z) === c).length);
+      const factors = [
+        Math.max(...y),
+        1 + y.reduce((sum, p) => sum + p * Math.log(p), 0) / Math.log(C),
+        Math.max(...votes) / voters.length,
+      ];
+      const earlier = scores.map((q, j) => (open[j] ? q : 0));
+      const w = weight!.slice(k * (C + 3 + K), (k + 1) * (C + 3 + K));
+      const score = [...y, ...factors, ...earlier].reduce((sum, x, f) => sum + w[f]! * x, bias![k]!);
+      scores.push(score);
+      return { score, answer: z };
+    });
+  },
+  // The mean over margins of p(1 − T) / (p(1 − T) + (1 − p)T), for the thresholds T of this exit and this answer.
+  'class-margin'(exits, _open, { odds }) {
+    const levels = odds!.length / exits.length / exits[0]!.z.length;
+    return exits.map(({ z }, k) => {
+      const p = Math.max(...softmax(z));
+      const first = (k * z.length + argMax(z)) * levels;
+      const passed = odds!.slice(first, first + levels).map((o) => {
+        const t = o / (1 + o);
+        return (p * (1 - t)) / (p * (1 - t) + (1 - p) * t);
+      });
+      return { score: passed.reduce((a, b) => a + b) / levels, answer: z };
+    });
+  },
 };
 
 /** The small net with heads whose answers differ from sample to sample: each class's mean logit is taken off its bias. */
@@ -145,21 +179,32 @@ function referenceOf(
   return hand.confidences.map((_, k) => verdicts.map((v) => v[k]!));
 }
 
-/** Right answers: the original's for one sample in two, the exits' in turn for the others. */
+/** Right answers: each class once, then the original's for one sample in two, the exits' in turn for the others. */
 const labelsOf = (hand: ByHand, classes: number) =>
   Int32Array.from({ length: COUNT }, (_, i) => {
+    if (i < classes) return i;
     const said = i % 2 ? hand.logits.at(-1)! : hand.logits[(i / 2) % 3]!;
     return argMax([...said.slice(i * classes, (i + 1) * classes)]);
   });
 
+/** Lowered in the oldest operator set there is for dynamic batches. */
+const OLDEST: ReadonlySet<PolicyName> = new Set(['class-margin', 'patience', 'eenet']);
+const COSTS = [0.3, 0.5, 0.8, 1.1];
+
 for (const policy of Object.keys(POLICIES) as PolicyName[]) {
   test(`${policy}: graph and arithmetic are the equations, whichever exits are open`, async () => {
-    const { typed, heads, hand } = await prepareVaried({ opset: policy === 'patience' ? 11 : 17 });
+    const { typed, heads, hand } = await prepareVaried({ opset: OLDEST.has(policy) ? 11 : 17 });
     const { classes } = typed;
     const outputs = heads.map((_, k) => ({ logits: hand.logits[k]!, confidence: hand.confidences[k]! }));
     const labels = labelsOf(hand, classes);
     const parameters =
-      policyOf(policy).fit?.({ exits: outputs, original: hand.logits.at(-1)!, labels, classes }) ?? {};
+      policyOf(policy).fit?.({
+        exits: outputs,
+        original: hand.logits.at(-1)!,
+        labels,
+        classes,
+        costs: COSTS,
+      }) ?? {};
     const exits = heads.length;
     const model = lowerExits(typed, heads, { policy, parameters });
     const largest = Math.max(...hand.logits.flatMap((l) => [...l]).map(Math.abs), 10);
@@ -213,7 +258,13 @@ for (const policy of Object.keys(POLICIES) as PolicyName[]) {
     const outputs = heads.map((_, k) => ({ logits: hand.logits[k]!, confidence: hand.confidences[k]! }));
     const original = hand.logits.at(-1)!;
     const parameters =
-      policyOf(policy).fit?.({ exits: outputs, original, labels: labelsOf(hand, classes), classes }) ?? {};
+      policyOf(policy).fit?.({
+        exits: outputs,
+        original,
+        labels: labelsOf(hand, classes),
+        classes,
+        costs: COSTS,
+      }) ?? {};
     const sick = samples.slice(0, 4 * SAMPLE).fill(Number.NaN, SAMPLE, 2 * SAMPLE);
     const model = lowerExits(typed, heads, { policy, parameters });
     const eager = await runLowered(model, sick, 4, [-99, -99, -99]);
@@ -246,7 +297,7 @@ test('the ensemble fits a better mixture than any exit alone', () => {
     return { logits, confidence: new Float32Array(n) };
   });
   const original = new Float32Array(n * classes);
-  const parameters = POLICIES.ensemble.fit!({ exits, original, labels, classes });
+  const parameters = POLICIES.ensemble.fit!({ exits, original, labels, classes, costs: COSTS });
   const memory = new Float32Array(n * 2 * classes);
   const accuracy = (logits: Float32Array) =>
     labels.filter((label, i) => argMax([...logits.slice(i * classes, (i + 1) * classes)]) === label).length /
@@ -255,6 +306,74 @@ test('the ensemble fits a better mixture than any exit alone', () => {
     POLICIES.ensemble.decide({ ...e, exit, exits: 2, classes, memory }, parameters),
   );
   assert.ok(accuracy(decided[1]!.logits) > Math.max(...exits.map((e) => accuracy(e.logits))) + 0.02);
+});
+
+test('class-margin has the lowest thresholds that keep the precision, among those still in play', () => {
+  const [classes, n, levels] = [3, 400, 64];
+  const labels = Int32Array.from({ length: n }, (_, i) => i % classes);
+  const said = (seed: number, size: number) =>
+    noise(n * classes, seed).map(
+      (v, at) => size * v + (at % classes === labels[Math.floor(at / classes)] ? 1 : 0),
+    );
+  const exits = [21, 22].map((seed) => ({ logits: said(seed, 3), confidence: new Float32Array(n) }));
+  const original = said(23, 2);
+  const { odds } = POLICIES['class-margin'].fit!({ exits, original, labels, classes, costs: [0.3, 0.6, 1] });
+  const row = (logits: Float32Array, i: number) => [...logits.slice(i * classes, (i + 1) * classes)];
+  const precise = (answered: readonly number[], c: number) =>
+    answered.filter((i) => labels[i] === c).length / answered.length;
+  const all = [...labels.keys()];
+  const tops = exits.map(({ logits }) => all.map((i) => Math.max(...softmax(row(logits, i)))));
+  for (let j = 0; j < levels; j++) {
+    const u = (2 * j) / (levels - 1) - 1;
+    let inPlay = all;
+    for (const [k, { logits }] of exits.entries()) {
+      const gone = new Set<number>();
+      for (let c = 0; c < classes; c++) {
+        const at = (k * classes + c) * levels + j;
+        const threshold = odds![at]! / (1 + odds![at]!);
+        const required =
+          precise(
+            all.filter((i) => argMax(row(original, i)) === c),
+            c,
+          ) -
+          u * Math.abs(u);
+        const answered = inPlay.filter((i) => argMax(row(logits, i)) === c);
+        const above = (t: number) => answered.filter((i) => tops[k]![i]! > t);
+        const before = j > 0 ? odds![at - 1]! : Infinity;
+        assert.ok(odds![at]! <= before, 'never higher for a larger margin');
+        if (odds![at]! < before && odds![at]! < 1e37)
+          assert.ok(precise(above(threshold), c) >= required, `exit ${k} class ${c} margin ${j}`);
+        for (const i of answered)
+          if (tops[k]![i]! <= threshold)
+            assert.ok(precise(above(tops[k]![i]! - 1e-12), c) < required, 'no lower one would do');
+        for (const i of above(threshold)) gone.add(i);
+      }
+      inPlay = inPlay.filter((i) => !gone.has(i));
+    }
+    if (j === 0) assert.is(inPlay.length, n, 'nobody is that precise');
+    if (j === levels - 1) assert.is(inPlay.length, 0, 'everybody is precise enough');
+  }
+});
+
+test('class-margin needs every class, and copes with classes that nobody answers', () => {
+  const classes = 3;
+  const labels = Int32Array.of(0, 0, 1, 2);
+  const logits = Float32Array.from([3, 1, 0, 2, 1, 0, 0, 1, 0, 1, 0, 0]);
+  const exits = [{ logits, confidence: new Float32Array(4) }];
+  const policy = POLICIES['class-margin'];
+  const data = { exits, original: logits, labels, classes, costs: [0.5, 1] };
+  const parameters = policy.fit!(data);
+  const memory = new Float32Array();
+  const unseen = Float32Array.from([0, 0, 9, 9, 0, 0]);
+  const { score } = policy.decide(
+    { ...exits[0]!, logits: unseen, exit: 0, exits: 1, classes, memory },
+    parameters,
+  );
+  assert.ok(score[0]! < 1e-6, 'an answer that was never heard leaves last');
+  assert.ok(score[1]! > 0.5);
+  const without = { ...data, labels: Int32Array.of(0, 0, 1, 1) };
+  for (const refused of [() => policy.fit!(without), () => policy.refuse!(without.labels, classes)])
+    assert.throws(refused, hasCode('class-without-samples'));
 });
 
 test.run();

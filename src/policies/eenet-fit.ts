@@ -1,0 +1,125 @@
+/** Fits EENet: Adam on its losses from several starts, of which the best that keeps to the budget is taken. */
+import { Adam } from './adam.ts';
+import { type Assigned, assign, FACTORS, type Looks, layoutOf, losses } from './eenet-losses.ts';
+import type { FitData } from './policy.ts';
+import { argMaxRows, eachSoftmax } from './rows.ts';
+
+/** What each start divides logits by. At 1, as published, a head that is nearly always sure gives a linear score too little to go by. */
+const TEMPERATURES = [1, 2, 4, 8];
+const STEPS = 1000;
+const BATCH = 256;
+const RATE = 0.03;
+const BUDGET = 0.6;
+/** How far from the budget, relative to it, a start may end and still be chosen for its accuracy. */
+const NEAR = 0.1;
+
+/** What is learned, in the layout of `layoutOf`, and what the mean of the assignments says of where samples leave. */
+export interface Fitted {
+  readonly theta: Float64Array;
+  /** Logits are divided by it before anything looks at them. */
+  readonly temperature: number;
+  /** [K + 1] */
+  readonly shares: readonly number[];
+}
+
+/** The same for the same data. `accuracyOf`: of answers when samples leave as `shares` say by their exit scores. */
+export function fitExits(
+  data: FitData,
+  accuracyOf: (assigned: Assigned, shares: readonly number[]) => number,
+): Fitted {
+  const everyone = Int32Array.from(data.labels.keys());
+  let best: (Fitted & { accuracy: number; miss: number }) | undefined;
+  for (const [start, temperature] of TEMPERATURES.entries()) {
+    const looks = looksOf(data, temperature);
+    const theta = learn(looks, data.labels.length, uniform(start + 1));
+    const assigned = assign(looks, theta, everyone);
+    const shares = meanRows(assigned.assignments, looks.exits + 1);
+    const cost = shares.reduce((sum, share, k) => sum + share * looks.costs[k]!, 0);
+    const miss = Math.max(NEAR, Math.abs(cost - looks.budget) / looks.budget);
+    const found = { theta, temperature, shares, accuracy: accuracyOf(assigned, shares), miss };
+    if (!best || found.miss < best.miss || (found.miss === best.miss && found.accuracy > best.accuracy))
+      best = found;
+  }
+  return best!;
+}
+
+/** What the samples of `data` look like at every exit while all are open. */
+export function looksOf(
+  { exits, original, labels, classes, costs, budget = BUDGET }: FitData,
+  temperature: number,
+): Looks {
+  const n = labels.length;
+  const votes = new Uint16Array(n * classes);
+  const probabilities: Float32Array[] = [];
+  const factors: Float64Array[] = [];
+  const correct: Uint8Array[] = [];
+  for (const [k, logits] of [...exits.map((exit) => exit.logits), original].entries()) {
+    const answers = argMaxRows(logits, n);
+    const y = new Float32Array(k < exits.length ? n * classes : 0);
+    const a = new Float64Array(n * FACTORS);
+    const softer = logits.map((z) => z / temperature);
+    eachSoftmax(softer, classes, (p, i) => {
+      const mine = votes.subarray(i * classes, (i + 1) * classes);
+      mine[answers[i]!]!++;
+      a.set(factorsOf(p, mine), i * FACTORS);
+      if (k < exits.length) y.set(p, i * classes);
+    });
+    if (k < exits.length) probabilities.push(y);
+    factors.push(a);
+    correct.push(Uint8Array.from(answers, (answer, i) => Number(answer === labels[i])));
+  }
+  return { exits: exits.length, classes, probabilities, factors, correct, costs, budget };
+}
+
+/** a_max, a_ent and a_vote of one sample: class probabilities, and how many open exits so far answered each class. */
+export function factorsOf(
+  p: Float64Array,
+  votes: ArrayLike<number>,
+): [max: number, entropy: number, vote: number] {
+  let [largest, entropy, most, all] = [0, 1, 0, 0];
+  for (let c = 0; c < p.length; c++) {
+    largest = Math.max(largest, p[c]!);
+    if (p[c]! !== 0) entropy += (p[c]! * Math.log(p[c]!)) / Math.log(p.length);
+    most = Math.max(most, votes[c]!);
+    all += votes[c]!;
+  }
+  return [largest, entropy, most / all];
+}
+
+/** From the largest probability as exit score, and assignments that differ from start to start. */
+function learn(looks: Looks, samples: number, random: () => number): Float64Array {
+  const { exits, classes } = looks;
+  const { scoreSize, assignmentSize, size } = layoutOf(looks);
+  const theta = Float64Array.from({ length: size }, () => random() - 0.5);
+  theta.fill(0, 0, exits * scoreSize);
+  for (let k = 0; k < exits; k++) theta[k * scoreSize + classes] = 1;
+  for (let k = 0; k <= exits; k++) theta[exits * scoreSize + (k + 1) * assignmentSize - 1]! *= 6;
+  const adam = new Adam(size);
+  const batch = new Int32Array(Math.min(BATCH, samples));
+  for (let step = 0; step < STEPS; step++) {
+    for (let at = 0; at < batch.length; at++) batch[at] = Math.floor(random() * samples);
+    const { gradient } = losses(looks, theta, batch, assign(looks, theta, batch));
+    adam.step(theta, gradient, RATE * (1 - step / STEPS));
+  }
+  return theta;
+}
+
+/** Mulberry32. */
+function uniform(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function meanRows(values: Float64Array, width: number): number[] {
+  const rows = values.length / width;
+  return Array.from({ length: width }, (_, k) => {
+    let sum = 0;
+    for (let i = k; i < values.length; i += width) sum += values[i]!;
+    return sum / rows;
+  });
+}
