@@ -2,12 +2,16 @@
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
 import { ProgressPrinter } from './cli/progress.ts';
 import { comparison, formatMacs, planTable, resultTable } from './cli/tables.ts';
 import { type CompileOptions, compile } from './compile.ts';
 import { badOption, OfframpError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
+import type { Events } from './events.ts';
+import type { Compiled } from './finish.ts';
 import { inspect } from './inspect.ts';
+import { HEAD_KINDS } from './passes/exits.ts';
 import { PLACEMENTS } from './passes/plan-exits.ts';
 import { POLICY_NAMES } from './policies/index.ts';
 
@@ -72,7 +76,7 @@ const modelOptions = <T>(y: Argv<T>) =>
       describe: 'outputs of a model that has exits already, earliest first, its own last: trains nothing',
     })
     .option('head', {
-      choices: ['strided', 'conv', 'conv2', 'conv3', 'pool'] as const,
+      choices: HEAD_KINDS,
       default: 'strided' as const,
       describe: 'branch family',
     });
@@ -99,12 +103,44 @@ const dataOptions = <T>(y: Argv<T>) =>
       type: 'boolean',
       default: false,
       describe: 'leave unreadable pictures out instead of stopping',
+    });
+
+const runOptions = <T>(y: Argv<T>) =>
+  y
+    .option('force', { type: 'boolean', default: false, describe: 'replace what is in --out' })
+    .option('prove', {
+      choices: ['some', 'all'] as const,
+      default: 'some' as const,
+      describe: 'how many reported samples the emitted model is checked on',
     })
     .option('cache', {
       type: 'string',
       describe: 'folder for decoded data and features (default: ~/.cache/offramp)',
     })
     .option('threads', { type: 'number', describe: 'threads of ONNX Runtime (default: all cores)' });
+
+/** Without defaults of their own: `calibrate` leaves what is not said as it was. */
+const thresholdOptions = <T>(y: Argv<T>) =>
+  y
+    .option('policy', { choices: POLICY_NAMES, describe: 'what makes a sample leave' })
+    .option('target', { choices: ['accuracy', 'agreement'] as const, describe: 'what thresholds preserve' })
+    .option('budget', {
+      coerce: numbers('budget'),
+      describe: 'average cost relative to the original, e.g. 0.6',
+    })
+    .option('max-accuracy-drop', {
+      coerce: numbers('max-accuracy-drop'),
+      describe: 'e.g. 0.005 for half a point',
+    })
+    .option('confidence', {
+      type: 'number',
+      describe: 'promise every --max-accuracy-drop with this probability, e.g. 0.95',
+    })
+    .option('thresholds', {
+      choices: ['input', 'baked'] as const,
+      describe: 'an input of the model, or built in',
+    })
+    .option('at', { type: 'string', describe: 'operating point by default, and the one to bake' });
 
 const shared = <T>(y: Argv<T>) =>
   y
@@ -163,10 +199,17 @@ const cli = yargs(hideBin(process.argv))
     'Attach, train and calibrate exits; write the early-exit model and its package',
     (y) =>
       shared(
-        dataOptions(
-          modelOptions(y.positional('model', { type: 'string', demandOption: true, describe: 'ONNX file' })),
+        runOptions(
+          thresholdOptions(
+            dataOptions(
+              modelOptions(
+                y.positional('model', { type: 'string', demandOption: true, describe: 'ONNX file' }),
+              ),
+            ),
+          ),
         ),
       )
+        .default({ policy: 'max-prob', target: 'accuracy', thresholds: 'input', at: 'balanced' })
         .option('train', {
           type: 'string',
           describe: 'image folder, IDX, npz or npy: fits the heads',
@@ -175,7 +218,6 @@ const cli = yargs(hideBin(process.argv))
         .option('calibration', { type: 'string', describe: 'chooses thresholds' })
         .option('test', { type: 'string', describe: 'only reported' })
         .option('out', { type: 'string', demandOption: true, describe: 'folder to write' })
-        .option('force', { type: 'boolean', default: false, describe: 'replace what is in --out' })
         .option('labels', { type: 'string', describe: 'text file, one class name a line' })
         .option('recipe', {
           choices: ['distill', 'pteenet-v1', 'pteenet-v2'] as const,
@@ -187,46 +229,10 @@ const cli = yargs(hideBin(process.argv))
           default: false,
           describe: 'heads learn most from samples that earlier ones do not take',
         })
-        .option('policy', {
-          choices: POLICY_NAMES,
-          default: 'max-prob' as const,
-          describe: 'what makes a sample leave',
-        })
-        .option('target', {
-          choices: ['accuracy', 'agreement'] as const,
-          default: 'accuracy' as const,
-          describe: 'what thresholds preserve',
-        })
-        .option('budget', {
-          coerce: numbers('budget'),
-          describe: 'average cost relative to the original, e.g. 0.6',
-        })
-        .option('max-accuracy-drop', {
-          coerce: numbers('max-accuracy-drop'),
-          describe: 'e.g. 0.005 for half a point',
-        })
-        .option('confidence', {
-          type: 'number',
-          describe: 'promise every --max-accuracy-drop with this probability, e.g. 0.95',
-        })
-        .option('thresholds', {
-          choices: ['input', 'baked'] as const,
-          default: 'input' as const,
-          describe: 'an input of the model, or built in',
-        })
-        .option('at', {
-          type: 'string',
-          describe: 'operating point by default, and the one to bake (default: balanced)',
-        })
         .option('epochs', { type: 'number' })
         .option('batch', { type: 'number', describe: 'training batch' })
         .option('learning-rate', { type: 'number' })
         .option('seed', { type: 'number', default: 1 })
-        .option('prove', {
-          choices: ['some', 'all'] as const,
-          default: 'some' as const,
-          describe: 'how many reported samples the emitted model is checked on',
-        })
         .option('cache-limit', {
           coerce: size('cache-limit'),
           describe: 'most that cached features may take, e.g. 8GB',
@@ -237,17 +243,47 @@ const cli = yargs(hideBin(process.argv))
         ),
     async (args) => {
       const progress = printer(args);
-      const options = compileOptions(args);
-      const { manifest, shown } = await compile(options, {
-        onProgress: progress.update,
-        onNote: progress.line,
-        signal: interrupt.signal,
-      }).finally(() => progress.stop());
-      if (args.json) return print(JSON.stringify(manifest, null, 2));
-      print(`\n${resultTable(manifest, shown)}\n`);
-      print(
-        `Measured on ${manifest.measuredOn} (${manifest.data[manifest.measuredOn]?.samples} samples). Written to ${args.out}`,
-      );
+      const { dim, budget, maxAccuracyDrop, ...rest } = args;
+      const options = given({ ...rest, dims: dim, budgets: budget, maxAccuracyDrops: maxAccuracyDrop });
+      const compiled = compile(options as CompileOptions, eventsOf(progress));
+      printCompiled(await compiled.finally(() => progress.stop()), args, args.out);
+    },
+  )
+  .command(
+    'calibrate <package>',
+    'Redo the thresholds of a compiled model, for another budget, policy or data; what is not said stays',
+    (y) =>
+      shared(
+        runOptions(
+          thresholdOptions(
+            y.positional('package', {
+              type: 'string',
+              demandOption: true,
+              describe: 'folder that compile wrote',
+            }),
+          ),
+        ),
+      )
+        .option('model', { type: 'string', demandOption: true, describe: 'the original ONNX file' })
+        .option('calibration', { type: 'string', describe: 'chooses thresholds' })
+        .option('validation', { type: 'string', describe: 'fits policies that learn' })
+        .option('test', { type: 'string', describe: 'only reported' })
+        .option('train', {
+          type: 'string',
+          describe: 'where compile cut the other data off it: they are cut again',
+        })
+        .option('out', { type: 'string', describe: 'folder to write (default: the package itself)' })
+        .option('skip-bad', { type: 'boolean', default: false })
+        .example(
+          '$0 calibrate out/ --model net.onnx --calibration data/cal --test data/test --budget 0.5',
+          'another operating point in seconds',
+        ),
+    async (args) => {
+      const progress = printer(args);
+      const { package: folder, budget, maxAccuracyDrop, ...rest } = args;
+      const options = given({ ...rest, folder, budgets: budget, maxAccuracyDrops: maxAccuracyDrop });
+      const calibrated = calibrate(options as CalibrateOptions, eventsOf(progress));
+      printCompiled(await calibrated.finally(() => progress.stop()), args, args.out ?? folder);
     },
   )
   .command(
@@ -278,7 +314,7 @@ const cli = yargs(hideBin(process.argv))
           skipBad: args.skipBad,
           ...given({ cache, threads }),
         },
-        { onProgress: progress.update, onNote: progress.line, signal: interrupt.signal },
+        eventsOf(progress),
       ).finally(() => progress.stop());
       if (args.json) return print(JSON.stringify(result, null, 2));
       print(`\n${resultTable(result.measured)}\n`);
@@ -293,21 +329,14 @@ const cli = yargs(hideBin(process.argv))
     throw refused ?? error ?? new OfframpError('bad-usage', message, 'See offramp --help.');
   });
 
-/** The flags of `compile` as its options. */
-function compileOptions(
-  args: {
-    [K in keyof CompileOptions]?: CompileOptions[K] | undefined;
-  } & {
-    dim?: Record<string, number> | undefined;
-    model: string;
-    train?: string | undefined;
-    out: string;
-    budget?: number[] | undefined;
-    maxAccuracyDrop?: number[] | undefined;
-  },
-): CompileOptions {
-  const { dim, budget, maxAccuracyDrop, ...rest } = args;
-  return given({ ...rest, dims: dim, budgets: budget, maxAccuracyDrops: maxAccuracyDrop }) as CompileOptions;
+function eventsOf(progress: ProgressPrinter): Events {
+  return { onProgress: progress.update, onNote: progress.line, signal: interrupt.signal };
+}
+
+function printCompiled({ manifest, shown }: Compiled, { json }: { json: boolean }, folder: string): void {
+  const { measuredOn, data } = manifest;
+  const told = `\n${resultTable(manifest, shown)}\n\nMeasured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
+  print(json ? JSON.stringify(manifest, null, 2) : told);
 }
 
 process.once('SIGINT', () => {

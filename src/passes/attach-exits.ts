@@ -6,17 +6,24 @@ export interface AttachOptions {
   readonly kind: HeadKind;
   readonly seed: number;
   readonly dropout?: number;
-  /** A `strided` head is narrowed until it costs at most this share of the model's MACs; 0.05 by default. */
+  /** A `strided` or `residual` head is narrowed until it costs at most this share of the model's MACs; 0.05 and 0.1 a block by default. */
   readonly maxShare?: number;
 }
 
 const WIDTHS = [1, 0.75, 0.5, 0.375, 0.25, 0.125];
+const MOST: Partial<Record<HeadKind, number>> = {
+  strided: 0.05,
+  residual: 0.1,
+  residual2: 0.2,
+  residual3: 0.3,
+};
 
 /** Heads in training form, in the order samples meet them. Deterministic: exit and seed decide every weight. */
 export function attachExits(plan: ExitPlan, options: AttachOptions): readonly Head[] {
-  const limit = (options.maxShare ?? 0.05) * plan.totalMacs;
+  const most = MOST[options.kind];
+  const limit = (options.maxShare ?? most ?? 1) * plan.totalMacs;
   return plan.exits.map((exit, i) => {
-    const candidates = (options.kind === 'strided' ? WIDTHS : [1]).map((width) => make(exit, i, width));
+    const candidates = (most === undefined ? [1] : WIDTHS).map((width) => make(exit, i, width));
     return candidates.find((head) => head.macs <= limit) ?? candidates.at(-1)!;
   });
 

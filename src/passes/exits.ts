@@ -70,8 +70,18 @@ export interface ExitPlan {
   readonly notCounted: Readonly<Record<string, number>>;
 }
 
-/** Name of a head family and its size: `strided`, `conv`, `conv2`, `conv3`, `pool`. */
-export type HeadKind = 'strided' | 'conv' | 'conv2' | 'conv3' | 'pool';
+/** Head families and their sizes (see `buildHead`). */
+export const HEAD_KINDS = [
+  'strided',
+  'residual',
+  'residual2',
+  'residual3',
+  'conv',
+  'conv2',
+  'conv3',
+  'pool',
+] as const;
+export type HeadKind = (typeof HEAD_KINDS)[number];
 
 /**
  * One exit's branch, as a graph of its own: input `features` [N, ...tap dims] float,

@@ -10,7 +10,7 @@ export interface HeadOptions {
   readonly seed: number;
   /** Share of the pooled vector that the classifier does not see while training; 0.1 by default. */
   readonly dropout?: number;
-  /** Scales the channels of the `strided` family; 1 by default. */
+  /** Scales the channels of the `strided` and `residual` families; 1 by default. */
   readonly width?: number;
 }
 
@@ -20,8 +20,14 @@ export const POOLED = 'pooled';
 /** Convolutions of the seed's family, stride 1, C → C (PTEENet, eenet.py:104-175). */
 const SEED_DEPTH: Partial<Record<HeadKind, number>> = { conv: 1, conv2: 2, conv3: 3 };
 
-/** `strided`: channels double up to this with each halving of the map, and end at `LAST`. */
+/** Blocks of two convolutions (He et al. 2016, figure 2) at each size up to `LARGEST_BLOCK`. */
+const BLOCKS: Partial<Record<HeadKind, number>> = { residual: 1, residual2: 2, residual3: 3 };
+const LARGEST_BLOCK = 16;
+
+/** `strided` and `residual`: channels double up to this with each halving of the map, which goes on until `SMALLEST`. */
 const WIDEST = 64;
+const SMALLEST = { strided: 4, residual: 8 };
+/** Channels of the last convolution of `strided`, for up to 96 classes and for more. */
 const LAST = { few: 96, many: 256 };
 /** Channels in a block of ONNX Runtime's blocked layout: other channel counts fall out of it. */
 const BLOCK = 16;
@@ -42,9 +48,6 @@ export function buildHead(
   if (tapDims.length < 1 || tapDims.length > 3 || tapDims.some((d) => d < 1)) throw cannotHead(kind, tapDims);
   const b = new HeadBuilder(options.seed);
   const features = b.input('features', 'float', ['N', ...tapDims]);
-  const [channels, height, width] = tapDims as [number, number, number];
-  const depth = SEED_DEPTH[kind];
-
   let size: number;
   if (tapDims.length < 3) {
     const vector =
@@ -54,15 +57,13 @@ export function buildHead(
     if (hidden) b.op('Relu', [b.linear('hidden', vector, tapDims.at(-1)!, HIDDEN)], {}, POOLED);
     else b.op('Flatten', [vector], { axis: 1 }, POOLED);
   } else {
-    const widths =
-      depth === undefined ? [] : Array.from({ length: depth }, () => ({ to: channels, stride: 1 }));
-    if (kind === 'strided') widths.push(...stridedPlan(channels, height, width, classes, options.width ?? 1));
+    const layers = layersOf(kind, tapDims as [number, number, number], classes, options.width ?? 1);
     let map = features;
-    size = channels;
-    widths.forEach(({ to, stride }, i) => {
-      map = b.convolve(i + 1, map, size, to, stride);
-      size = to;
-    });
+    size = tapDims[0]!;
+    for (const layer of layers) {
+      map = layer === 'block' ? b.residual(map, size) : b.convolve(map, size, layer.to, layer.stride);
+      if (layer !== 'block') size = layer.to;
+    }
     b.pool(map, POOLED);
   }
 
@@ -78,42 +79,78 @@ export function buildHead(
 /** MACs of `head` for one sample. */
 export const headMacs = (head: Graph): number => countMacs(bindDims(head, { N: 1 }));
 
-/**
- * Halve the map until 4×4 is reached, doubling the channels up to 64, then one convolution to 96 (256 for more than 96
- * classes). Channels are whole blocks.
- */
-function stridedPlan(channels: number, height: number, width: number, classes: number, scale: number) {
-  const round = (c: number) => Math.max(BLOCK, Math.round((c * scale) / BLOCK) * BLOCK);
-  const stages: { to: number; stride: number }[] = [];
-  let wide = channels;
-  for (let side = Math.max(height, width); side > 4; side = Math.ceil(side / 2)) {
-    wide = Math.min(2 * wide, WIDEST);
-    stages.push({ to: round(wide), stride: 2 });
+/** Conv3x3 → BatchNormalization → Relu to `to` channels, or two of them with a way around at the same size. */
+type Layer = { readonly to: number; readonly stride: number } | 'block';
+
+/** What stands between a map [C, H, W] and the average over it. */
+function layersOf(
+  kind: HeadKind,
+  [channels, height, width]: readonly [number, number, number],
+  classes: number,
+  scale: number,
+): Layer[] {
+  const conv = SEED_DEPTH[kind];
+  if (conv !== undefined) return Array.from({ length: conv }, () => ({ to: channels, stride: 1 }));
+  const side = Math.max(height, width);
+  if (kind === 'strided') {
+    const last = { to: inBlocks(classes > LAST.few ? LAST.many : LAST.few, scale), stride: 1 };
+    return [...halvings(channels, side, SMALLEST.strided, scale), last];
   }
-  stages.push({ to: round(classes > LAST.few ? LAST.many : LAST.few), stride: 1 });
-  return stages;
+  const depth = BLOCKS[kind];
+  if (depth === undefined) return [];
+  const blocks = Array.from({ length: depth }, () => 'block' as const);
+  const halved = halvings(channels, side, SMALLEST.residual, scale);
+  if (halved.length === 0) return blocks;
+  return halved.flatMap((layer) => (layer.side <= LARGEST_BLOCK ? [layer, ...blocks] : [layer]));
 }
+
+/** Convolutions of stride 2 down to `smallest`, each with twice the channels, up to 64. `side`: of the map behind each. */
+function halvings(channels: number, side: number, smallest: number, scale: number) {
+  const found: { to: number; stride: number; side: number }[] = [];
+  let wide = channels;
+  for (let now = side; now > smallest; now = Math.ceil(now / 2)) {
+    wide = Math.min(2 * wide, WIDEST);
+    found.push({ to: inBlocks(wide, scale), stride: 2, side: Math.ceil(now / 2) });
+  }
+  return found;
+}
+
+/** Channels in whole blocks. */
+const inBlocks = (channels: number, scale: number) =>
+  Math.max(BLOCK, Math.round((channels * scale) / BLOCK) * BLOCK);
 
 class HeadBuilder extends GraphBuilder {
   constructor(private readonly seed: number) {
     super();
   }
 
+  private convolutions = 0;
+
   /** Conv3x3 without bias → BatchNormalization → Relu. */
-  convolve(index: number, map: string, from: number, to: number, stride: number): string {
+  convolve(map: string, from: number, to: number, stride: number): string {
+    return this.op(
+      'Relu',
+      [this.normalised(map, from, to, stride)],
+      {},
+      this.fresh(`relu${this.convolutions}`),
+    );
+  }
+
+  /** A residual block of two convolutions, [N, C, H, W] → the same shape. */
+  residual(map: string, channels: number): string {
+    const inner = this.normalised(this.convolve(map, channels, channels, 1), channels, channels, 1);
+    return this.op('Relu', [this.op('Add', [map, inner])], {}, this.fresh(`relu${this.convolutions}`));
+  }
+
+  private normalised(map: string, from: number, to: number, stride: number): string {
+    const index = ++this.convolutions;
     const weight = this.normal(`conv${index}/weight`, [to, from, 3, 3], Math.sqrt(2 / (9 * from)));
     const attributes = { kernel_shape: [3, 3], pads: [1, 1, 1, 1], strides: [stride, stride] };
     const conv = this.op('Conv', [map, weight], attributes, this.fresh(`conv${index}`));
     const constant = (part: string, value: number) =>
       this.initializer(floatTensor(`bn${index}/${part}`, [to], new Float32Array(to).fill(value)));
     const statistics = [constant('scale', 1), constant('bias', 0), constant('mean', 0), constant('var', 1)];
-    const norm = this.op(
-      'BatchNormalization',
-      [conv, ...statistics],
-      { epsilon: 1e-5 },
-      this.fresh(`bn${index}`),
-    );
-    return this.op('Relu', [norm], {}, this.fresh(`relu${index}`));
+    return this.op('BatchNormalization', [conv, ...statistics], { epsilon: 1e-5 }, this.fresh(`bn${index}`));
   }
 
   /** [N, C, …] → mean over all later axes [N, C]. */

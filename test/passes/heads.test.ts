@@ -3,15 +3,14 @@ import * as assert from 'uvu/assert';
 import { makeModel } from '../../src/graph/builder.ts';
 import { checkGraph } from '../../src/graph/check.ts';
 import { Tensor, withSession } from '../../src/ort.ts';
-import type { HeadKind } from '../../src/passes/exits.ts';
+import { HEAD_KINDS } from '../../src/passes/exits.ts';
 import { buildHead, headMacs } from '../../src/passes/heads.ts';
 import { splitStem } from '../../src/train/stem.ts';
 
 const test = suite('passes: heads');
-const KINDS: readonly HeadKind[] = ['strided', 'conv', 'conv2', 'conv3', 'pool'];
 const TAPS = [[16, 32, 32], [24, 7, 5], [40], [6, 12]];
 
-for (const kind of KINDS) {
+for (const kind of HEAD_KINDS) {
   for (const dims of TAPS) {
     test(`${kind} on [${dims}] makes scores and a confidence in [0, 1], under opsets 12 to 22`, async () => {
       const graph = buildHead(kind, dims, 7, { seed: 3 });
@@ -49,6 +48,20 @@ test('costs: n·9·C²·HW for the seed family, a sixteenth or so for strided', 
   const strided = 9 * (16 * 32 * 256 + 32 * 64 * 64 + 64 * 64 * 16 + 64 * 96 * 16) + 11 * 96;
   assert.is(headMacs(buildHead('strided', [c, side, side], 10, { seed: 1 })), strided);
   assert.ok(headMacs(buildHead('strided', [256, 56, 56], 1000, { seed: 1, width: 0.5 })) < 0.03 * 4.1e9);
+});
+
+test('residual heads: blocks where maps are at most 16×16, at least one, channels to 64', () => {
+  const macs = (kind: 'residual' | 'residual2', dims: number[]) =>
+    headMacs(buildHead(kind, dims, 10, { seed: 1 })) - 11 * 64;
+  const [middle, late] = [2 * 9 * 32 * 32 * 256, 2 * 9 * 64 * 64 * 64];
+  const halvings = 9 * (16 * 32 * 256 + 32 * 64 * 64);
+  assert.is(macs('residual', [16, 32, 32]), halvings + middle + late);
+  assert.is(macs('residual2', [16, 32, 32]), halvings + 2 * (middle + late));
+  assert.is(macs('residual', [64, 8, 8]), late);
+  assert.is(
+    macs('residual', [96, 56, 56]),
+    9 * (96 * 64 * 28 ** 2 + 64 * 64 * (14 ** 2 + 7 ** 2)) + 2 * 9 * 64 * 64 * (14 ** 2 + 7 ** 2),
+  );
 });
 
 test('the same seed gives the same bytes, another seed others', () => {
