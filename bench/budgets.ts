@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { deserialize } from 'node:v8';
 import { measure, searchPolicy } from '../src/calibrate/index.ts';
 import type { Candidate, CostModel, Outcomes } from '../src/calibrate/types.ts';
-import { fitPolicy, type Judged, type View, viewOf } from '../src/judge.ts';
-import type { PolicyName } from '../src/policies/index.ts';
+import { fitPolicy, type Judged, type JudgedHeads, ownThresholds, type View, viewOf } from '../src/judge.ts';
+import { type PolicyName, policyOf } from '../src/policies/index.ts';
 
 export interface Kept {
   readonly costs: { readonly prefix: number[]; readonly head: number[] };
-  readonly calibration: Judged;
-  readonly test: Judged;
+  readonly calibration: JudgedHeads;
+  readonly test: JudgedHeads;
   readonly seconds: number;
 }
 
@@ -31,7 +31,10 @@ export type Finder = (view: View, costs: CostModel) => readonly Pick<Candidate, 
 
 const searched: Finder = (view, costs) => searchPolicy(view, costs, { target: 'accuracy' });
 
-/** `policy` fitted and calibrated on `fit` and reported on `report`: every point's realised cost there, blended linearly at every budget. */
+/**
+ * `policy` fitted and calibrated on `fit` and reported on `report`: every point's realised cost there, blended linearly at every budget. A
+ * policy that brings thresholds for a budget is fitted for each.
+ */
 export function judgeBudgets(
   policy: PolicyName,
   fit: Judged,
@@ -40,7 +43,9 @@ export function judgeBudgets(
   budgets: readonly number[],
   find: Finder = searched,
 ): Map<number, AtBudget> {
-  const decider = fitPolicy(policy, fit);
+  if (policyOf(policy).thresholds && budgets.length > 1)
+    return new Map(budgets.flatMap((b) => [...judgeBudgets(policy, fit, report, costs, [b], find)]));
+  const decider = fitPolicy(policy, fit, costs, budgets[0]);
   const view = viewOf(report, decider);
   const hull = find(viewOf(fit, decider), costs)
     .map(({ thresholds }) => ({
@@ -48,25 +53,42 @@ export function judgeBudgets(
       cost: measure(view(thresholds), costs, thresholds).relativeCost,
     }))
     .sort((a, b) => a.cost - b.cost);
-  const { labels, original } = view();
   return new Map(
     budgets.map((budget) => {
       const above = hull.find((p) => p.cost >= budget) ?? hull.at(-1)!;
       const below = hull.findLast((p) => p.cost <= budget) ?? hull[0]!;
       const share = above.cost > below.cost ? (budget - below.cost) / (above.cost - below.cost) : 0;
-      const [a, b] = [below, above].map((p) => answers(view(p.thresholds), p.thresholds));
-      const blend = (of: (answer: number, i: number) => number) =>
-        Float64Array.from(labels, (_, i) => (1 - share) * of(a![i]!, i) + share * of(b![i]!, i));
-      const right = (answer: number, i: number) => Number(answer === labels[i]);
-      return [
-        budget,
-        {
-          lost: blend((answer, i) => right(original[i]!, i) - right(answer, i)),
-          disagreed: blend((answer, i) => Number(answer !== original[i])),
-        },
-      ];
+      const [a, b] = [below, above].map((p) => lossesAt(view, p.thresholds));
+      const blend = (from: Float64Array, to: Float64Array) =>
+        from.map((v, i) => (1 - share) * v + share * to[i]!);
+      return [budget, { lost: blend(a!.lost, b!.lost), disagreed: blend(a!.disagreed, b!.disagreed) }];
     }),
   );
+}
+
+/** `policy` fitted on `fit` for `budget`, at the thresholds that its fit brings: reported on `report`, with the cost realised there. */
+export function judgeOwnThresholds(
+  policy: PolicyName,
+  fit: Judged,
+  report: Judged,
+  costs: CostModel,
+  budget: number,
+): AtBudget & { readonly cost: number } {
+  const decider = fitPolicy(policy, fit, costs, budget);
+  const [thresholds] = ownThresholds(viewOf(fit, decider), decider);
+  const view = viewOf(report, decider);
+  const cost = measure(view(thresholds), costs, thresholds!).relativeCost;
+  return { ...lossesAt(view, thresholds!), cost };
+}
+
+function lossesAt(view: View, thresholds: readonly number[]): AtBudget {
+  const outcomes = view(thresholds);
+  const { labels, original } = outcomes;
+  const given = answers(outcomes, thresholds);
+  return {
+    lost: Float64Array.from(labels, (label, i) => Number(original[i] === label) - Number(given[i] === label)),
+    disagreed: Float64Array.from(given, (answer, i) => Number(answer !== original[i])),
+  };
 }
 
 function answers({ scores, predictions, original }: Outcomes, thresholds: readonly number[]): Int32Array {

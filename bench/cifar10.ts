@@ -2,7 +2,7 @@
  * Accuracy against honest cost on CIFAR-10: trains heads for every seed, calibrates on one part and reports on the other,
  * both ways round, and writes the table to bench/cifar10.md. Takes about ten minutes a seed on two cores.
  *
- *   npx tsx bench/cifar10.ts --pictures DIR [--model FILE] [--seeds 1,2,3] [--epochs N] [--exits N]
+ *   npx tsx bench/cifar10.ts --pictures DIR [--model FILE] [--seeds 1,2,3] [--epochs N] [--exits N | --taps …] [--head KIND,…] [--views N]
  *
  * DIR holds the unpacked ../shared/data/cifar10 archives: train/, calibration/, test/.
  */
@@ -21,7 +21,6 @@ import { inputOf } from '../src/roles.ts';
 import { openFeatures } from '../src/train/features.ts';
 import { SURVIVORS } from '../src/train/recipes.ts';
 import { trainHeads } from '../src/train/train.ts';
-import { trainingViews } from '../src/train/views.ts';
 import type { Kept } from './budgets.ts';
 
 const { values } = parseArgs({
@@ -40,9 +39,20 @@ const { values } = parseArgs({
     batch: { type: 'string' },
     rate: { type: 'string' },
     threads: { type: 'string' },
+    views: { type: 'string', default: '2' },
     limit: { type: 'string', default: '2e10' },
   },
 });
+
+/** The picture, its mirror image, and both shifted by a few pixels. */
+const VIEWS = [
+  { mirror: false, dx: 0, dy: 0 },
+  { mirror: true, dx: 0, dy: 0 },
+  { mirror: false, dx: 2, dy: -3 },
+  { mirror: true, dx: -3, dy: -2 },
+  { mirror: false, dx: -2, dy: 3 },
+  { mirror: true, dx: 3, dy: 2 },
+];
 
 mkdirSync(values.keep, { recursive: true });
 const { source, typed, plan } = await inspect({
@@ -70,7 +80,10 @@ for (const seed of values.seeds.split(',').map(Number)) {
   }
   const started = performance.now();
   const share = values.share ? { maxShare: Number(values.share) } : {};
-  const heads = attachExits(plan, { kind: values.head as HeadKind, seed, ...share });
+  const kinds = values.head.split(',');
+  const heads = plan.exits.map(
+    (_, i) => attachExits(plan, { kind: (kinds[i] ?? kinds[0]) as HeadKind, seed, ...share })[i]!,
+  );
   for (const h of heads)
     console.log(
       `${h.exit.id} ${h.exit.tap.value} prefix ${(h.exit.prefixMacs / plan.totalMacs).toFixed(3)} head ${(h.macs / plan.totalMacs).toFixed(4)}`,
@@ -83,7 +96,7 @@ for (const seed of values.seeds.split(',').map(Number)) {
     dataset: train!,
     cacheFolder: defaultCache(),
     cacheLimitBytes: Number(values.limit),
-    ...trainingViews(train!),
+    views: VIEWS.slice(0, Number(values.views)),
     onProgress: every(20, (done, total) => console.log(`features ${done}/${total}`)),
   });
   console.log(

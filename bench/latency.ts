@@ -7,15 +7,16 @@
 
 import { basename } from 'node:path';
 import { table } from '../src/cli/tables.ts';
-import { GraphBuilder, makeModel, makeValue } from '../src/graph/builder.ts';
+import { GraphBuilder, makeValue } from '../src/graph/builder.ts';
 import { inlineGraph } from '../src/graph/inline.ts';
+import { prune } from '../src/graph/prune.ts';
 import type { Model } from '../src/graph/types.ts';
 import { allNames, ancestors } from '../src/graph/walk.ts';
 import { inspect } from '../src/inspect.ts';
 import { type Contestant, measureLatency } from '../src/measure-latency.ts';
-import { Session, Tensor } from '../src/ort.ts';
+import { type Feeds, Session, Tensor } from '../src/ort.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
-import type { Head, TypedModel } from '../src/passes/exits.ts';
+import type { Head } from '../src/passes/exits.ts';
 import { lowerExits } from '../src/passes/lower-exits.ts';
 import { runPasses } from '../src/passes/pass.ts';
 import { inferenceForm } from '../src/passes/training-form.ts';
@@ -30,19 +31,20 @@ const heads = attachExits(plan, { kind: 'strided', seed: 1 }).map((head) => ({
 }));
 const options = { threads };
 
-/** Only the way to one exit: what a hand-cut model would hold. */
-function prefixModel(typed: TypedModel, head: Head): Model {
-  const { graph } = typed.model;
+const { graph } = typed.model;
+
+/** The way to `values` and `heads` and nothing else, as one would cut it by hand. Outputs: `values`, then the heads' logits. */
+function cutModel(values: readonly string[], heads: readonly Head[]): Model {
   const b = new GraphBuilder('', allNames(graph));
-  const nodes = ancestors(graph, [head.exit.tap.value]);
-  b.nodes.push(...graph.nodes.filter((n) => nodes.has(n)));
-  const { logits } = inlineGraph(b, head.graph, { features: head.exit.tap.value }, `${head.exit.id}/`);
-  const read = new Set(b.nodes.flatMap((n) => n.inputs));
-  const initializers = [...graph.initializers.filter((t) => read.has(t.name)), ...b.initializers];
-  const outputs = [makeValue(logits!, 'float', ['N', typed.classes])];
-  const used = new Set([...b.nodes.flatMap((n) => n.inputs), logits!]);
-  const live = b.nodes.filter((n) => n.outputs.some((o) => used.has(o)));
-  return { ...typed.model, graph: { ...graph, nodes: live, initializers, outputs, valueInfo: [] } };
+  const wanted = ancestors(graph, [...values, ...heads.map((head) => head.exit.tap.value)]);
+  b.nodes.push(...graph.nodes.filter((node) => wanted.has(node)));
+  const logits = heads.map(({ exit, graph: head }) => {
+    const onlyLogits = prune({ ...head, outputs: head.outputs.filter((v) => v.name === 'logits') });
+    return inlineGraph(b, onlyLogits, { features: exit.tap.value }, `${exit.id}/`).logits!;
+  });
+  const outputs = [...values, ...logits].map((name) => makeValue(name, 'float', ['N', typed.classes]));
+  const initializers = [...graph.initializers, ...b.initializers];
+  return { ...typed.model, graph: prune({ ...graph, nodes: b.nodes, initializers, outputs, valueInfo: [] }) };
 }
 
 const lowered = await Session.open(lowerExits(typed, heads, { policy: 'max-prob' }), options);
@@ -66,62 +68,64 @@ const never = 0.99999;
 const everyExit = (value: number) => heads.map(() => value);
 const onlyAt = (k: number) => heads.map((_, i) => (i === k ? -1 : 1));
 
+const [answer] = graph.outputs.map((v) => v.name) as [string];
 const contestants: Contestant[] = [
   { name: 'original', session: original, extra: {} },
-  { name: 'never, all open', session: lowered, extra: thresholds(everyExit(never)) },
-  { name: 'never, all closed', session: lowered, extra: thresholds(everyExit(1)) },
-  { name: 'never, baked', session: await baked(everyExit(never)), extra: {} },
+  {
+    name: 'original and heads',
+    session: await Session.open(cutModel([typed.logits], heads), options),
+    extra: {},
+    fetches: [typed.logits],
+  },
 ];
+/** With all outputs, and with the class scores alone, as those it is compared with. */
+function contend(name: string, session: Session, extra: Feeds) {
+  contestants.push({ name, session, extra }, { name: scoresOnly(name), session, extra, fetches: [answer] });
+}
+const scoresOnly = (name: string) => `${name}, scores only`;
+contend('never, all open', lowered, thresholds(everyExit(never)));
+contend('never, baked', await baked(everyExit(never)), {});
+contend('never, all closed', lowered, thresholds(everyExit(1)));
 for (const [k, head] of heads.entries()) {
   const { id } = head.exit;
-  contestants.push(
-    { name: `prefix ${id}`, session: await Session.open(prefixModel(typed, head), options), extra: {} },
-    { name: `leave ${id}`, session: lowered, extra: thresholds(onlyAt(k)) },
-    { name: `leave ${id}, baked`, session: await baked(onlyAt(k)), extra: {} },
-    {
-      name: `head ${id}`,
-      session: await Session.open(makeModel(head.graph), options),
-      extra: {},
-      feeds: featuresOf(head),
-    },
-  );
+  contestants.push({
+    name: `prefix ${id}`,
+    session: await Session.open(cutModel([], [head]), options),
+    extra: {},
+  });
+  contend(`leave ${id}`, lowered, thresholds(onlyAt(k)));
+  contend(`leave ${id}, baked`, await baked(onlyAt(k)), {});
 }
 const result = await measureLatency(contestants, samples, {
   warmup: 30,
+  settle: 1,
   passes: Number(process.env.PASSES ?? 10),
 });
 const ms = (name: string) => result.get(name)!.p50;
 const headShare = heads.reduce((sum, h) => sum + h.macs, 0) / plan.totalMacs;
-const headTime = heads.reduce((sum, h) => sum + ms(`head ${h.exit.id}`), 0);
+const row = (name: string, against: string) => {
+  const [all, alone, base] = [ms(name), ms(scoresOnly(name)), ms(against)];
+  return [
+    name,
+    all.toFixed(3),
+    alone.toFixed(3),
+    against,
+    (all / base).toFixed(3),
+    (alone / base).toFixed(3),
+  ];
+};
 const rows = [
-  ['', 'ms', 'against', 'ratio'],
-  ['original', ms('original').toFixed(3), '', ''],
-  ...['never, all open', 'never, baked', 'never, all closed'].map((name) => {
-    return [name, ms(name).toFixed(3), 'original', (ms(name) / ms('original')).toFixed(3)];
-  }),
+  ['', 'ms', 'scores only', 'against', 'ratio', 'scores only'],
+  ...['original', 'original and heads'].map((name) => [name, '', ms(name).toFixed(3), '', '', '']),
+  ...['original', 'original and heads'].flatMap((against) =>
+    ['never, all open', 'never, baked'].map((name) => row(name, against)),
+  ),
+  row('never, all closed', 'original'),
   ...heads.flatMap(({ exit }) =>
-    [`leave ${exit.id}`, `leave ${exit.id}, baked`].map((name) => {
-      const prefix = `prefix ${exit.id}`;
-      return [
-        name,
-        ms(name).toFixed(3),
-        `prefix and head, ${ms(prefix).toFixed(3)} ms`,
-        (ms(name) / ms(prefix)).toFixed(3),
-      ];
-    }),
+    [`leave ${exit.id}`, `leave ${exit.id}, baked`].map((name) => row(name, `prefix ${exit.id}`)),
   ),
 ];
 console.log(
-  `${basename(model)}, batch ${batch}, ${threads} threads; heads ${(100 * headShare).toFixed(1)} % of the MACs,`,
-);
-console.log(
-  `${headTime.toFixed(3)} ms by themselves, ${(100 * (headTime / ms('original'))).toFixed(1)} % of the original's time\n`,
+  `${basename(model)}, batch ${batch}, ${threads} threads; heads ${(100 * headShare).toFixed(1)} % of the MACs\n`,
 );
 console.log(table(rows));
-
-/** What a head alone is fed: its own features instead of the picture. */
-function featuresOf(head: Head) {
-  const size = head.exit.tap.dims.reduce((a, b) => a * b, batch);
-  const values = Float32Array.from({ length: size }, (_, i) => Math.max(0, Math.sin(i)));
-  return { features: new Tensor('float32', values, [batch, ...head.exit.tap.dims]) };
-}
