@@ -1,12 +1,13 @@
-/** Confidence heads, fitted on samples that neither branch nor backbone has seen. */
+/** Confidence layers and temperatures, fitted on samples that neither branch nor backbone has seen. */
+import { fitTemperature } from './calibrate/index.ts';
 import { splitRoles } from './data/index.ts';
 import type { Events } from './events.ts';
-import { accuracyOf, type Judged, type JudgeOptions } from './judge.ts';
+import { accuracyOf, type JudgedHeads, type JudgeOptions } from './judge.ts';
 import type { Head } from './passes/exits.ts';
 import { argMaxRows } from './policies/rows.ts';
 import type { RoleData, Roles } from './roles.ts';
 import { openFeatures } from './train/features.ts';
-import { fitConfidence } from './train/gates.ts';
+import { fitConfidence, withTemperature } from './train/gates.ts';
 
 /** Train accuracy this far above calibration accuracy: the backbone knows its training samples by heart. */
 const MEMORISED = 0.02;
@@ -14,13 +15,16 @@ const MEMORISED = 0.02;
 const PROBED = 2000;
 const BATCH = 256;
 /** Share of the role that the validation part is cut from. */
-export const SHARE = { calibration: 1 / 3, train: 0.1 };
+const SHARE = { calibration: 1 / 3, train: 0.1 };
 
-export interface GateRoles {
-  readonly train: RoleData;
+export interface ValidationRoles {
   readonly validation: RoleData;
-  /** Calibration samples that confidence heads were not fitted on: for policies that use those. */
+  /** Calibration samples that neither confidence heads nor a policy was fitted on. */
   readonly unseen: RoleData;
+}
+
+export interface GateRoles extends ValidationRoles {
+  readonly train: RoleData;
 }
 
 /**
@@ -41,26 +45,45 @@ export async function settleValidation(
   const onTrain = await originalAccuracy(probe, options);
   const onCalibration = await originalAccuracy(calibration.dataset, options);
   if (onTrain - onCalibration > MEMORISED) {
-    const { validation, unseen } = splitRoles(
-      calibration.dataset,
-      { validation: SHARE.calibration, unseen: 1 - SHARE.calibration },
-      seed,
-    );
     const figures = `${(100 * onTrain).toFixed(2)} % on training data, ${(100 * onCalibration).toFixed(2)} % on calibration data`;
     events.onNote?.(
       `The original has memorised its training data (${figures}): confidence heads are fitted on a third of the calibration data.`,
     );
-    return {
-      train,
-      validation: { dataset: validation, from: 'split of calibration' },
-      unseen: { dataset: unseen, from: 'rest of calibration' },
-    };
+    return { train, ...thirdOf(calibration, seed) };
   }
-  const parts = splitRoles(train.dataset, { validation: SHARE.train, train: 1 - SHARE.train }, seed);
+  return { ...tenthOf(train, seed), unseen: calibration };
+}
+
+/**
+ * The validation role when nothing is trained: the one given, or the part of the data that compile would have cut. `fitted` is the hash of
+ * the samples that confidence heads were fitted on, which are never among the unseen.
+ */
+export function findValidation(roles: Roles, seed: number, fitted?: string): ValidationRoles {
+  const { train, validation, calibration } = roles;
+  const third = thirdOf(calibration, seed);
+  const isFitted = ({ dataset }: RoleData) => dataset.hash === fitted;
+  const unseen = isFitted(third.validation) ? third.unseen : calibration;
+  if (validation) return { validation, unseen };
+  const tenth = train && tenthOf(train, seed);
+  return tenth && isFitted(tenth.validation) ? { validation: tenth.validation, unseen } : third;
+}
+
+/** A third of the calibration role, and the rest. */
+function thirdOf({ dataset }: RoleData, seed: number): ValidationRoles {
+  const shares = { validation: SHARE.calibration, unseen: 1 - SHARE.calibration };
+  const parts = splitRoles(dataset, shares, seed);
   return {
-    train: { dataset: parts.train, from: 'rest of train' },
+    validation: { dataset: parts.validation, from: 'split of calibration' },
+    unseen: { dataset: parts.unseen, from: 'rest of calibration' },
+  };
+}
+
+/** A tenth of the training role, and the rest. */
+function tenthOf({ dataset }: RoleData, seed: number): Omit<GateRoles, 'unseen'> {
+  const parts = splitRoles(dataset, { validation: SHARE.train, train: 1 - SHARE.train }, seed);
+  return {
     validation: { dataset: parts.validation, from: 'split of train' },
-    unseen: calibration,
+    train: { dataset: parts.train, from: 'rest of train' },
   };
 }
 
@@ -80,11 +103,14 @@ async function originalAccuracy(dataset: RoleData['dataset'], options: JudgeOpti
   return accuracyOf(answers, dataset.labels);
 }
 
-/** `heads` with confidence layers that predict, on the validation role, whether their own answer is right. */
-export function fitGates<H extends Head>(heads: readonly H[], validation: Judged): H[] {
+/**
+ * `heads` with what is fitted on the validation role once they are trained: a confidence layer that predicts whether their own answer is
+ * right, and a temperature that makes their probabilities honest, both part of their weights and free at run time.
+ */
+export function fitGates<H extends Head>(heads: readonly H[], { logits, pooled, labels }: JudgedHeads): H[] {
   return heads.map((head, k) => {
-    const answers = argMaxRows(validation.logits[k]!, validation.labels.length);
-    const correct = Uint8Array.from(answers, (answer, i) => Number(answer === validation.labels[i]));
-    return fitConfidence(head, validation.pooled[k]!, correct);
+    const answers = argMaxRows(logits[k]!, labels.length);
+    const correct = Uint8Array.from(answers, (answer, i) => Number(answer === labels[i]));
+    return withTemperature(fitConfidence(head, pooled[k]!, correct), fitTemperature(logits[k]!, labels));
   });
 }

@@ -1,5 +1,6 @@
-/** Confidence heads: logistic regression of a branch's own correctness on its pooled vector. */
-import { floatTensor } from '../graph/tensor.ts';
+/** What is fitted on a trained head: its confidence, a logistic regression of its own correctness on its pooled vector; its temperature. */
+import { floatTensor, toFloat32Array } from '../graph/tensor.ts';
+import type { Tensor } from '../graph/types.ts';
 import type { Head } from '../passes/exits.ts';
 import { logisticRegression } from '../policies/logistic.ts';
 
@@ -28,11 +29,25 @@ export function fitConfidence<H extends Head>(head: H, pooled: Float32Array, cor
 
 /** `head` with `confidence = sigmoid(pooled · weights + bias)`. */
 export function withConfidence<H extends Head>(head: H, weights: Float32Array, bias: number): H {
-  const replaced = new Map([
-    ['confidence/weight', floatTensor('confidence/weight', [1, weights.length], weights)],
-    ['confidence/bias', floatTensor('confidence/bias', [1], [bias])],
-  ]);
-  const initializers = head.graph.initializers.map((t) => replaced.get(t.name) ?? t);
+  return withInitializers(head, {
+    'confidence/weight': () => floatTensor('confidence/weight', [1, weights.length], weights),
+    'confidence/bias': () => floatTensor('confidence/bias', [1], [bias]),
+  });
+}
+
+/** `head` with its logits divided by `temperature`, which its last layer does: answers and confidence stay as they are. */
+export function withTemperature<H extends Head>(head: H, temperature: number): H {
+  const divided = (t: Tensor) =>
+    floatTensor(
+      t.name,
+      t.dims,
+      toFloat32Array(t).map((w) => w / temperature),
+    );
+  return withInitializers(head, { 'classifier/weight': divided, 'classifier/bias': divided });
+}
+
+function withInitializers<H extends Head>(head: H, change: Record<string, (old: Tensor) => Tensor>): H {
+  const initializers = head.graph.initializers.map((t) => change[t.name]?.(t) ?? t);
   return { ...head, graph: { ...head.graph, initializers } };
 }
 

@@ -5,8 +5,9 @@ import { makeModel } from '../../src/graph/builder.ts';
 import { Tensor, withSession } from '../../src/ort.ts';
 import { buildHead } from '../../src/passes/heads.ts';
 import { logisticRegression } from '../../src/policies/logistic.ts';
+import { argMaxRows } from '../../src/policies/rows.ts';
 import { openFeatures } from '../../src/train/features.ts';
-import { fitConfidence } from '../../src/train/gates.ts';
+import { fitConfidence, withTemperature } from '../../src/train/gates.ts';
 import { runHeads } from '../../src/train/outputs.ts';
 import { syntheticData, syntheticHeads, syntheticModel } from './synthetic.ts';
 
@@ -79,6 +80,21 @@ test('confidence ranks right answers above wrong ones, in the graph, and is the 
   const expected = scores.reduce((sum, c) => sum + c, 0) / 2000;
   const share = held.correct.reduce((a, b) => a + b, 0) / 2000;
   assert.ok(Math.abs(expected - share) < 0.03, `${expected} ${share}`);
+});
+
+test('a temperature divides the logits, and leaves answers and confidence alone', async () => {
+  const features = new Tensor('float32', task(200, Array(128).fill(1)).pooled, [200, 128]);
+  const [head] = syntheticHeads('conv');
+  const before = { ...head!, graph: buildHead('pool', [128], 4, { seed: 1, dropout: 0 }) };
+  const run = ({ graph }: typeof before) =>
+    withSession(makeModel(graph), { threads: 1 }, (s) => s.run({ features }));
+  for (const temperature of [0.37, 2.9]) {
+    const [was, is] = [await run(before), await run(withTemperature(before, temperature))];
+    const [old, divided] = [was.logits!.data as Float32Array, is.logits!.data as Float32Array];
+    assert.ok(divided.every((z, at) => Math.abs(z * temperature - old[at]!) < 1e-5));
+    assert.equal(argMaxRows(divided, 200), argMaxRows(old, 200));
+    assert.equal(is.confidence!.data, was.confidence!.data);
+  }
 });
 
 test('runHeads says what each head says, whatever the batches', async () => {
