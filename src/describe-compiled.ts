@@ -1,19 +1,18 @@
 /** The manifest of a compiled model, put together from what every step found out. */
 import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
 import type { Guarantee } from './calibrate/guarantee.ts';
 import { measure } from './calibrate/measure.ts';
 import type { CostModel } from './calibrate/types.ts';
 import type { Preprocessing } from './data/index.ts';
-import type { Manifest, OperatingPoint } from './emit/manifest.ts';
+import type { Manifest, OperatingPoint, PolicyFit } from './emit/manifest.ts';
 import { opsetOf } from './graph/types.ts';
+import type { Inspection } from './inspect.ts';
 import { accuracyOf, type View } from './judge.ts';
 import { BASELINE, type Latency, RACE } from './measure-latency.ts';
 import { ONNXRUNTIME_VERSION, type SessionOptions, toOrtOptions } from './ort.ts';
-import type { LoadedModel } from './parser/index.ts';
-import type { ExitPlan, Head, TypedModel } from './passes/exits.ts';
+import type { Head } from './passes/exits.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from './passes/lower-exits.ts';
-import { ROLES, type Role, type RoleData } from './roles.ts';
+import type { Wishes } from './wishes.ts';
 
 export const VERSION: string = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -25,21 +24,26 @@ export const provenance = (sha256: string) => ({
   'offramp.source.sha256': sha256,
 });
 
-export interface CompiledFacts {
-  readonly modelFile: string;
-  readonly source: LoadedModel;
-  readonly typed: TypedModel;
-  readonly plan: ExitPlan;
-  readonly heads: readonly Head[];
-  readonly recipe: string;
-  readonly policy: string;
+/** What a manifest says that no step finds out: it was given, or stands in the manifest of an earlier compile. */
+export interface Origin {
+  /** Base name of the original's file. */
+  readonly file: string;
+  readonly exitOutputs: readonly string[] | undefined;
   readonly seed: number;
-  readonly roles: Readonly<Record<Role, RoleData | undefined>>;
+  readonly recipe: string;
   readonly labels: readonly string[] | undefined;
   readonly preprocessing: Preprocessing;
+}
+
+export interface CompiledFacts {
+  readonly origin: Origin;
+  readonly inspection: Inspection;
+  readonly heads: readonly Head[];
+  readonly wishes: Wishes;
+  readonly policyFit: PolicyFit | undefined;
+  readonly data: Manifest['data'];
   readonly points: readonly { readonly name: string; readonly thresholds: readonly number[] }[];
   readonly defaultPoint: string;
-  readonly baked: boolean;
   readonly costs: CostModel;
   /** On the role that is reported. */
   readonly view: View;
@@ -50,22 +54,28 @@ export interface CompiledFacts {
 }
 
 export function describeCompiled(facts: CompiledFacts): Manifest {
-  const { source, typed, plan, heads, roles, view, latency, labels } = facts;
+  const { origin, inspection, heads, wishes, policyFit, data, view, latency } = facts;
+  const { source, typed, plan } = inspection;
   const { model } = source;
+  const { exitOutputs, labels } = origin;
+  const { policy, target, budgets, maxAccuracyDrops, confidence } = wishes;
   const options = toOrtOptions(facts.session);
   let headsSoFar = 0;
   return {
     schemaVersion: 1,
     version: VERSION,
     source: {
-      file: basename(facts.modelFile),
+      file: origin.file,
       sha256: source.sha256,
       opset: opsetOf(model),
       producer: `${model.producerName} ${model.producerVersion}`.trim(),
+      ...(exitOutputs && { exitOutputs }),
     },
-    seed: facts.seed,
-    recipe: facts.recipe,
-    policy: facts.policy,
+    seed: origin.seed,
+    recipe: origin.recipe,
+    policy,
+    ...(policyFit && { policyFit }),
+    calibration: { target, budgets, maxAccuracyDrops, ...(confidence !== undefined && { confidence }) },
     classes: typed.classes,
     ...(labels?.length === typed.classes && { labels }),
     inputs: typed.sampleInputs.map((name) => {
@@ -77,11 +87,11 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       ...(typed.facts.get(typed.output)!.dataType === 'float16' && { dataType: 'float16' as const }),
       exitIndex: EXIT_INDEX,
       exitConfidence: EXIT_CONFIDENCE,
-      thresholds: facts.baked ? null : THRESHOLDS,
+      thresholds: wishes.thresholds === 'baked' ? null : THRESHOLDS,
     },
     activation: typed.activation,
     batch: typed.batch,
-    preprocessing: facts.preprocessing,
+    preprocessing: origin.preprocessing,
     exits: heads.map(({ exit, kind, macs }) => {
       headsSoFar += macs;
       const costMacs = exit.prefixMacs + headsSoFar;
@@ -102,14 +112,14 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     },
     operatingPoints: facts.points.map(({ name, thresholds }) => ({
       name,
-      policy: facts.policy,
+      policy,
       thresholds,
       ...measure(view(thresholds), facts.costs, thresholds),
       latencyMsP50: rounded(latency.get(name)?.p50),
       ...promiseOf(facts.promises?.get(name)),
     })),
     defaultPoint: facts.defaultPoint,
-    measuredOn: roles.test ? 'test' : 'calibration',
+    measuredOn: data.test ? 'test' : 'calibration',
     latency: {
       batch: RACE.batch,
       threads: options.intraOpNumThreads!,
@@ -118,14 +128,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       provider: facts.session.provider ?? 'cpu',
       p95s: Object.fromEntries([...latency].map(([name, { p95 }]) => [name, rounded(p95)!])),
     },
-    data: Object.fromEntries(
-      ROLES.flatMap((role) => {
-        const data = roles[role];
-        if (!data) return [];
-        const { dataset, from } = data;
-        return [[role, { samples: dataset.size, hash: dataset.hash, ...(from && { from }) }]];
-      }),
-    ),
+    data,
     sessionOptions: {
       provider: facts.session.provider ?? 'cpu',
       threads: facts.session.threads ?? null,

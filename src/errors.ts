@@ -493,11 +493,32 @@ export const tooFewForGuarantee = (samples: number, limit: number, confidence: n
     `Give ${needed} calibration samples or more, or ask for a larger loss or a smaller confidence.`,
   );
 
+export const classWithoutSamples = (missing: number, samples: number) =>
+  new OfframpError(
+    'class-without-samples',
+    `none of the ${samples} validation samples is of class ${missing}, and the policy needs the precision on every class`,
+    'Give --validation with samples of every class (without it, a part of --calibration or --train serves), or choose another --policy.',
+  );
+
 export const wrongThresholdCount = (got: number, exits: number) =>
   new OfframpError(
     'wrong-threshold-count',
     `${got} thresholds for ${exits} exits`,
     'Give one threshold per exit; 1 closes an exit.',
+  );
+
+export const accuracyUnreachable = (floor: number, best: number, target: 'accuracy' | 'agreement') =>
+  new OfframpError(
+    'accuracy-unreachable',
+    `no operating point has an ${target} of ${floor} on the calibration data; the best has ${best.toFixed(4)}`,
+    'Ask for less: early exits cannot make a model better than it is.',
+  );
+
+export const timeBudgetUnreachable = (milliseconds: number, cheapest: number) =>
+  new OfframpError(
+    'budget-unreachable',
+    `no operating point takes ${milliseconds} ms or less on average on this machine; the fastest takes ${cheapest.toFixed(2)} ms`,
+    'Ask for a larger budget, or add an earlier exit or cheaper heads.',
   );
 
 export const budgetUnreachable = (budget: number, cheapest: number) =>
@@ -552,6 +573,27 @@ export const notAPackage = (folder: string) =>
     'not-a-package',
     `${folder} holds no manifest.json`,
     'Give the folder that `offramp compile --out` wrote.',
+  );
+
+export const unusableHeads = (file: string, problem: string) =>
+  new OfframpError(
+    'unusable-heads',
+    `${file} ${problem}`,
+    'Compile the model again: calibrate needs the heads as they were trained.',
+  );
+
+export const otherModel = (path: string, folder: string, sha256: string) =>
+  new OfframpError(
+    'other-model',
+    `${path} is not the model that ${folder} was compiled from`,
+    `Give the original, unchanged, with its external data beside it: its sha256 is ${sha256}.`,
+  );
+
+export const calibrationDataMissing = () =>
+  new OfframpError(
+    'calibration-data-missing',
+    'no calibration data was given',
+    'Give --calibration; or --train, when compile cut the calibration data off it.',
   );
 
 export const badLabelsFile = (path: string, problem: string, classes: number) =>

@@ -1,14 +1,13 @@
 /** Runs a compiled model as an app would, on labelled samples, and compares with what its manifest promises. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { defaultCache } from './cache.ts';
 import { openDataset, type Preprocessing } from './data/index.ts';
-import { type Manifest, type OperatingPoint, readManifest } from './emit/manifest.ts';
-import { notAPackage } from './errors.ts';
-import type { Events } from './events.ts';
+import type { Manifest, OperatingPoint } from './emit/manifest.ts';
+import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
 import { type SessionOptions, withSession } from './ort.ts';
 import { argMaxRows } from './policies/rows.ts';
+import { readPackage } from './read-package.ts';
 import { runEmitted } from './run-emitted.ts';
 
 export interface EvaluateOptions {
@@ -39,18 +38,13 @@ export interface Evaluation {
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
   const { folder, batch = 32, cache = defaultCache() } = options;
   const { signal } = events;
-  const promised = readManifest(
-    await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => {
-      throw notAPackage(folder);
-    }),
-  );
+  const promised = await readPackage(folder);
   const modelFile = join(folder, 'model.onnx');
   const session: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
   const [input] = promised.inputs;
   const { name, dataType } = input!;
   const dims = input!.dims.slice(1) as number[];
-  const progress = (phase: string) => (done: number, total: number) =>
-    events.onProgress?.({ phase, done, total, unit: 'samples' });
+  const progress = progressOf(events);
   const dataset = await openDataset(options.test, {
     input: { name, dataType, dims },
     preprocessing: promised.preprocessing as Preprocessing,

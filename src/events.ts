@@ -6,6 +6,13 @@ export interface Events {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** `events.onProgress` for one phase after another. */
+export const progressOf =
+  ({ onProgress }: Events) =>
+  (phase: string, unit = 'samples') =>
+  (done: number, total: number): void =>
+    onProgress?.({ phase, done, total, unit });
+
 export interface ProgressEvent {
   /** What is being done, e.g. `training`. */
   readonly phase: string;

@@ -1,5 +1,6 @@
 /** What `import 'onnx-offramp'` gives: the compiler, and what its results are made of. */
-export { type Compiled, type CompileOptions, compile } from './compile.ts';
+export { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
+export { type CompileOptions, compile } from './compile.ts';
 export {
   type Manifest,
   type ManifestExit,
@@ -10,5 +11,7 @@ export {
 export { OfframpError } from './errors.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate.ts';
 export type { Events, ProgressEvent } from './events.ts';
+export type { Compiled } from './finish.ts';
 export { type Inspection, type InspectOptions, inspect } from './inspect.ts';
 export { loadModel, parseModel, serializeModel } from './parser/index.ts';
+export type { ThresholdOptions } from './wishes.ts';

@@ -22,7 +22,14 @@ export interface Inspection {
 
 /** Loads the model, observes its facts, and plans exits as `compile` would. */
 export async function inspect(options: InspectOptions): Promise<Inspection> {
-  const source = await loadModel(options.model);
+  return await inspectLoaded(await loadModel(options.model), options);
+}
+
+/** `inspect` for a model that is loaded already. */
+export async function inspectLoaded(
+  source: LoadedModel,
+  options: Omit<InspectOptions, 'model'>,
+): Promise<Inspection> {
   const session = { ...options.session, externalDataFolder: source.folder };
   const output = options.exitOutputs?.at(-1) ?? options.output;
   const typed = await observeFacts(source.model, { ...options, output, session });

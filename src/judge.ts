@@ -12,9 +12,14 @@ import { sampleFeeds } from './run-emitted.ts';
 import { openFeatures } from './train/features.ts';
 import { type HeadOutputs, runHeads } from './train/outputs.ts';
 
-export interface Judged extends HeadOutputs {
+/** What the exits and the original say about n samples; `HeadOutputs` tells the shapes. */
+export interface Judged extends Omit<HeadOutputs, 'pooled'> {
+  /** [n] */
   readonly labels: Int32Array;
 }
+
+/** And the vectors that confidence layers are fitted on. */
+export interface JudgedHeads extends HeadOutputs, Judged {}
 
 export interface JudgeOptions {
   readonly typed: TypedModel;
@@ -29,7 +34,7 @@ export async function judge(
   heads: readonly Head[],
   dataset: Dataset,
   options: JudgeOptions,
-): Promise<Judged> {
+): Promise<JudgedHeads> {
   const source = await openFeatures({ ...options, heads, dataset, half: false, onProgress: undefined });
   try {
     return { ...(await runHeads(heads, source, undefined, options)), labels: dataset.labels };
@@ -71,9 +76,26 @@ export async function judgeGiven(
   return {
     logits: exits,
     confidence: exits.map(() => new Float32Array(dataset.size)),
-    pooled: exits.map(() => new Float32Array()),
     original: all.at(-1)!,
     labels: dataset.labels,
+  };
+}
+
+/** What `judged` says of `samples`, in their order. */
+export function rowsOf(judged: Judged, samples: Int32Array): Judged {
+  const count = judged.labels.length;
+  const pick = (all: Float32Array) => {
+    const width = all.length / count;
+    const picked = new Float32Array(samples.length * width);
+    for (const [i, sample] of samples.entries())
+      picked.set(all.subarray(sample * width, (sample + 1) * width), i * width);
+    return picked;
+  };
+  return {
+    logits: judged.logits.map(pick),
+    confidence: judged.confidence.map(pick),
+    original: pick(judged.original),
+    labels: samples.map((sample) => judged.labels[sample]!),
   };
 }
 
@@ -83,12 +105,34 @@ export interface Decider {
   readonly parameters: PolicyParameters;
 }
 
-/** `policy` with its parameters fitted on `validation`. */
-export function fitPolicy(policy: PolicyName, validation: Judged): Decider {
+/** `policy` with its parameters fitted on `validation`, for an average cost of `budget` if it is fitted for one. */
+export function fitPolicy(
+  policy: PolicyName,
+  validation: Judged,
+  cost: CostModel,
+  budget?: number | undefined,
+): Decider {
   const { labels, original } = validation;
   const exits = exitsOf(validation);
   const classes = original.length / labels.length;
-  return { policy, parameters: policyOf(policy).fit?.({ exits, original, labels, classes }) ?? {} };
+  const data = { exits, original, labels, classes, costs: leavingCosts(cost), budget };
+  return { policy, parameters: policyOf(policy).fit?.(data) ?? {} };
+}
+
+/** [K + 1]: what a sample costs that leaves at each exit, or goes all the way, with all exits open. */
+function leavingCosts({ prefix, head }: CostModel): number[] {
+  let heads = 0;
+  const costs = prefix.map((way, k) => {
+    heads += head[k]!;
+    return way + heads;
+  });
+  return [...costs, 1 + heads];
+}
+
+/** The thresholds that the fit of a policy brings with it, on what `view` shows; none for most policies. */
+export function ownThresholds(view: View, { policy, parameters }: Decider): number[][] {
+  const own = policyOf(policy).thresholds?.(view().scores, parameters);
+  return own ? [own] : [];
 }
 
 const exitsOf = ({ logits, confidence }: Judged) =>

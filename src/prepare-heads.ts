@@ -1,50 +1,68 @@
-/** Two ways to heads that can be judged: train them on the frozen backbone, or take those that came with the model. */
-import { splitRoles } from './data/index.ts';
+/** Three ways to heads that can be judged: train them on the frozen backbone, take those that came with the model, or those kept. */
+import { createHash } from 'node:crypto';
+import { type Dataset, samplesWithin } from './data/index.ts';
+import type { DataSummary } from './emit/manifest.ts';
 import { noConfidenceHeads, trainingDataMissing } from './errors.ts';
-import type { Events } from './events.ts';
-import { fitGates, SHARE, settleValidation } from './fit-gates.ts';
+import type { Events, progressOf } from './events.ts';
+import { findValidation, fitGates, settleValidation } from './fit-gates.ts';
+import { makeModel } from './graph/builder.ts';
 import type { Inspection } from './inspect.ts';
-import { type Decider, fitPolicy, type Judged, type JudgeOptions, judge, judgeGiven } from './judge.ts';
+import { type Judged, type JudgeOptions, judge, judgeGiven, rowsOf } from './judge.ts';
+import { keptJudged } from './keep-judged.ts';
+import { serializeModel } from './parser/index.ts';
+import { bundleHeads } from './passes/bundle-heads.ts';
 import type { Head } from './passes/exits.ts';
 import { type PolicyName, policyOf } from './policies/index.ts';
-import type { RoleData, Roles } from './roles.ts';
+import { type RoleData, type Roles, summaryOf } from './roles.ts';
 import { openFeatures } from './train/features.ts';
 import { type TrainOptions, trainHeads } from './train/train.ts';
 import { trainingViews } from './train/views.ts';
 
 export interface Prepared {
   readonly heads: readonly Head[];
-  readonly decider: Decider;
-  readonly train: RoleData | undefined;
+  /** The heads as an ONNX file; undefined when they came with the model. */
+  readonly kept: Uint8Array | undefined;
+  readonly fittedOn: FittedOn;
+  /** For what the policy learns; undefined when it learns nothing. */
   readonly validation: RoleData | undefined;
   /** Samples that nothing the policy looks at was fitted on. */
   readonly calibration: RoleData;
-  judge(dataset: RoleData['dataset'], phase: string): Promise<Judged>;
+  /** What the heads say of a role or a part of it; found in the cache where it was said before. */
+  judge(dataset: Dataset, phase: string): Promise<Judged>;
+}
+
+/** What heads were trained and their confidence layers fitted on; neither when they came with the model. */
+export interface FittedOn {
+  readonly train?: DataSummary | undefined;
+  readonly validation?: DataSummary | undefined;
 }
 
 export interface Setting {
   readonly inspection: Inspection;
-  /** Untrained, or those that came with the model. */
-  readonly heads: readonly Head[];
   readonly roles: Roles;
   readonly policy: PolicyName;
+  /** Whether a drop is promised: calibration samples are then kept from temperatures too. */
+  readonly promises: boolean;
   readonly seed: number;
   readonly cache: string;
   readonly judging: JudgeOptions;
   readonly events: Events;
-  readonly progress: (phase: string, unit?: string) => (done: number, total: number) => void;
+  readonly progress: ReturnType<typeof progressOf>;
 }
 
 export interface TrainSetting extends Setting {
+  /** Untrained. */
+  readonly heads: readonly Head[];
   readonly training: Omit<TrainOptions, 'seed'>;
   readonly cacheLimitBytes: number | undefined;
 }
 
-/** Trains heads, fits their confidence layers and the policy on the validation role. */
+/** Trains heads and fits their confidence layers and temperatures on the validation role. */
 export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
-  const { heads, roles, policy, seed, cache, judging, events, progress } = setting;
+  const { heads, roles, seed, cache, judging, events, progress } = setting;
   if (!roles.train) throw trainingDataMissing();
   const gates = await settleValidation({ ...roles, train: roles.train }, seed, judging, events);
+  const parts = rolesFor(setting, gates, setting.promises);
   const features = await openFeatures({
     ...judging,
     heads,
@@ -69,38 +87,95 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
       }),
   }).finally(() => features.close());
 
-  const judgeBy = (by: readonly Head[]) => (dataset: RoleData['dataset'], phase: string) =>
-    judge(by, dataset, { ...judging, onProgress: progress(phase) });
-  const validated = await judgeBy(trained)(gates.validation.dataset, 'judging validation');
+  const onProgress = progress('fitting confidence');
+  const validated = await judge(trained, gates.validation.dataset, { ...judging, onProgress });
   const gated = fitGates(trained, validated);
-  // Nothing that a policy such as max-prob looks at was fitted on calibration samples, so it may use them all.
-  const { readsConfidence, fit } = policyOf(policy);
   return {
-    heads: gated,
-    decider: fitPolicy(policy, validated),
-    train: gates.train,
-    validation: gates.validation,
-    calibration: readsConfidence || fit ? gates.unseen : roles.calibration,
-    judge: judgeBy(gated),
+    ...judgedByOwn(gated, setting),
+    fittedOn: { train: summaryOf(gates.train), validation: summaryOf(gates.validation) },
+    ...parts,
   };
 }
 
-/** Trains nothing: the model's own exits, with the policy fitted on the validation role or a part of the calibration role. */
+/** Trains nothing and fits no temperature: the model's own exits, whose logits stay as they are. */
 export async function takeGivenHeads(setting: Setting): Promise<Prepared> {
-  const { inspection, heads, roles, policy, seed, judging, progress } = setting;
-  const { whole, answers } = inspection.given!;
+  const { inspection, roles, policy, seed } = setting;
+  const { whole, answers, heads } = inspection.given!;
   if (policyOf(policy).readsConfidence) throw noConfidenceHeads();
-  const judgeRole = (dataset: RoleData['dataset'], phase: string) =>
-    judgeGiven(whole.model, answers, dataset, { ...judging, onProgress: progress(phase) });
-  let { validation, calibration } = roles;
-  if (policyOf(policy).fit && !validation) {
-    const shares = { validation: SHARE.calibration, unseen: 1 - SHARE.calibration };
-    const parts = splitRoles(calibration.dataset, shares, seed);
-    validation = { dataset: parts.validation, from: 'split of calibration' };
-    calibration = { dataset: parts.unseen, from: 'rest of calibration' };
-  }
-  const decider: Decider = policyOf(policy).fit
-    ? fitPolicy(policy, await judgeRole(validation!.dataset, 'judging validation'))
-    : { policy, parameters: {} };
-  return { heads, decider, train: undefined, validation, calibration, judge: judgeRole };
+  return {
+    heads,
+    kept: undefined,
+    fittedOn: {},
+    ...rolesFor(setting, findValidation(roles, seed), false),
+    judge: judgeThrough(setting, answers, (dataset, options) =>
+      judgeGiven(whole.model, answers, dataset, options),
+    ),
+  };
+}
+
+export interface KeptSetting extends Setting {
+  /** With their confidence layers. */
+  readonly heads: readonly Head[];
+  readonly fittedOn: FittedOn;
+}
+
+/** Trains nothing: heads of an earlier compile. */
+export async function takeKeptHeads(setting: KeptSetting): Promise<Prepared> {
+  const { heads, fittedOn, roles, seed } = setting;
+  const found = findValidation(roles, seed, fittedOn.validation?.hash);
+  return {
+    ...judgedByOwn(heads, setting),
+    fittedOn,
+    ...rolesFor(setting, found, setting.promises),
+  };
+}
+
+function judgedByOwn(heads: readonly Head[], setting: Setting): Pick<Prepared, 'heads' | 'kept' | 'judge'> {
+  const kept = serializeModel(makeModel(bundleHeads(heads)));
+  const identity = createHash('sha256').update(kept).digest('hex');
+  const judgeRole = judgeThrough(setting, identity, (dataset, options) => judge(heads, dataset, options));
+  return { heads, kept, judge: judgeRole };
+}
+
+/**
+ * All that a policy such as max-prob looks at that was fitted on calibration samples is one temperature an exit, so it may use them all,
+ * unless something `exact` is said of them.
+ */
+function rolesFor(
+  { policy, roles, judging }: Setting,
+  { validation, unseen }: { readonly validation: RoleData; readonly unseen: RoleData },
+  exact: boolean,
+): Pick<Prepared, 'validation' | 'calibration'> {
+  const { readsConfidence, fit, refuse } = policyOf(policy);
+  refuse?.(validation.dataset.labels, judging.typed.classes);
+  return {
+    validation: fit && validation,
+    calibration: readsConfidence || fit || exact ? unseen : roles.calibration,
+  };
+}
+
+/** Judges through the cache. Parts of the calibration role are taken out of the whole, so that another policy's parts are there too. */
+function judgeThrough(
+  { roles, cache, judging, inspection, progress }: Setting,
+  heads: unknown,
+  run: (dataset: Dataset, options: JudgeOptions) => Promise<Judged>,
+): Prepared['judge'] {
+  const { typed, modelHash, signal } = judging;
+  const calibration = roles.calibration.dataset;
+  const key = {
+    cache,
+    modelHash,
+    heads: [typed.logits, typed.batch, heads],
+    exits: inspection.plan.exits.length,
+    classes: typed.classes,
+    signal,
+  };
+  return async (dataset, phase) => {
+    const part = samplesWithin(dataset, calibration);
+    const whole = part ? calibration : dataset;
+    const judged = await keptJudged({ ...key, dataset: whole }, () =>
+      run(whole, { ...judging, onProgress: progress(phase) }),
+    );
+    return part && whole !== dataset ? rowsOf(judged, part) : judged;
+  };
 }

@@ -1,5 +1,6 @@
 /** The four data roles: train, validation, calibration, test. Opened from what the user gave, split from it where needed. */
 import { type Dataset, type InputSpec, type OpenOptions, openDataset, splitRoles } from './data/index.ts';
+import type { DataSummary } from './emit/manifest.ts';
 import { severalInputs, trainingDataMissing } from './errors.ts';
 import type { TypedModel } from './passes/exits.ts';
 
@@ -30,6 +31,13 @@ export interface Roles {
   readonly test: RoleData | undefined;
   close(): Promise<void>;
 }
+
+/** A role as the manifest tells it. */
+export const summaryOf = ({ dataset, from }: RoleData): DataSummary => ({
+  samples: dataset.size,
+  hash: dataset.hash,
+  ...(from && { from }),
+});
 
 /** The one input that data files fill. Throws `several-inputs`. */
 export function inputOf(typed: TypedModel): InputSpec {

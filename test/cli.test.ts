@@ -62,6 +62,9 @@ test('bad usage and bad input end with 2, the code, and a remedy', () => {
     [['compile', model, '--train', samples, '--out', 'o', '--budget', 'cheap'], /\[bad-option\]/],
     [['compile', model, '--train', 'absent', '--out', 'o'], /absent/],
     [['evaluate', folder, '--test', samples], /\[not-a-package\]/],
+    [['calibrate', folder, '--calibration', samples], /Missing required argument: model/],
+    [['calibrate', folder, '--model', model, '--calibration', samples], /\[not-a-package\]/],
+    [['calibrate', folder, '--model', model, '--epochs', '3'], /[Uu]nknown argument/],
   ];
   for (const [words, message] of cases) {
     const { status, stdout, stderr } = offramp(...words);
@@ -71,6 +74,24 @@ test('bad usage and bad input end with 2, the code, and a remedy', () => {
     assert.is(stdout, '');
   }
   assert.not.ok(existsSync(join(folder, 'o')));
+});
+
+test('compile, then calibrate in place and into a new folder', () => {
+  const common = ['--cache', 'cache', '--quiet'];
+  const words = ['--calibration', samples, '--test', samples, '--preset', 'unit', '--epochs', '1'];
+  const compiled = offramp('compile', model, '--train', samples, ...words, '--out', 'c', ...common);
+  assert.is(compiled.status, 0, compiled.stderr);
+  const given = ['calibrate', 'c', '--model', model, '--calibration', samples, ...common];
+  const table = offramp(...given, '--budget', '0.7', '--at', 'budget-0.7');
+  assert.is(table.status, 0, table.stderr);
+  assert.match(table.stdout, /budget-0\.7 .*\n(.*\n)*Measured on calibration .* Written to c\n/);
+  const json = offramp(...given, '--policy', 'entropy', '--thresholds', 'baked', '--out', 'd', '--json');
+  assert.is(json.status, 0, json.stderr);
+  const { policy, defaultPoint, outputs } = JSON.parse(json.stdout);
+  assert.equal([policy, defaultPoint, outputs.thresholds], ['entropy', 'budget-0.7', null]);
+  const refused = offramp(...given, '--out', 'd');
+  assert.is(refused.status, 2);
+  assert.match(refused.stderr, /\[output-not-empty\]/);
 });
 
 test('Ctrl-C ends with 130, writes nothing, and says that the cache stays', async () => {

@@ -1,55 +1,19 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { zipSync } from 'fflate';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CompileOptions, compile } from '../src/compile.ts';
 import { type Manifest, readManifest } from '../src/emit/manifest.ts';
 import { evaluate } from '../src/evaluate.ts';
-import { Tensor, withSession } from '../src/ort.ts';
 import { parseModel, serializeModel } from '../src/parser/index.ts';
-import { npy } from './data/fixtures.ts';
 import { rejectsWith } from './expect.ts';
-import { branchyNet, noise, tinyResidual } from './models.ts';
+import { branchyNet, tinyResidual } from './models.ts';
+import { writeTinySamples } from './tiny-samples.ts';
 
 const test = suite('compile');
-const SIDE = 8;
-const CLASSES = 5;
 let folder = '';
 let model = '';
-
-/** Pictures [n, 8, 8, 3] whose contrast varies, labelled by the original, every twelfth label wrong. */
-async function writeSamples(name: string, count: number, seed: number): Promise<string> {
-  const size = SIDE * SIDE * 3;
-  const pixels = Uint8Array.from(noise(count * size, seed), (v, i) => {
-    const contrast = 0.1 + (0.9 * (Math.floor(i / size) % 10)) / 9;
-    const tint = (Math.floor(i / size) % 7) * 25;
-    return Math.min(
-      255,
-      Math.max(0, Math.round(128 + 127 * v * contrast + (i % 3 === 0 ? tint : -tint) / 2)),
-    );
-  });
-  const labels = await withSession(model, {}, async (session) => {
-    const planar = new Float32Array(pixels.length);
-    for (let n = 0; n < count; n++)
-      for (let p = 0; p < SIDE * SIDE; p++)
-        for (let c = 0; c < 3; c++)
-          planar[n * size + c * SIDE * SIDE + p] = pixels[n * size + p * 3 + c]! / 255;
-    const { scores } = await session.run({ image: new Tensor('float32', planar, [count, 3, SIDE, SIDE]) });
-    return Int32Array.from({ length: count }, (_, n) => {
-      const row = (scores!.data as Float32Array).subarray(n * CLASSES, (n + 1) * CLASSES);
-      return (row.indexOf(Math.max(...row)) + (n % 12 === 0 ? 1 : 0)) % CLASSES;
-    });
-  });
-  const arrays = {
-    'x.npy': npy('|u1', [count, SIDE, SIDE, 3], pixels),
-    'y.npy': npy('<i4', [count], new Uint8Array(labels.buffer)),
-  };
-  const path = join(folder, `${name}.npz`);
-  writeFileSync(path, zipSync(arrays));
-  return path;
-}
 
 test.before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'offramp-compile-'));
@@ -60,7 +24,7 @@ test.before(async () => {
     ['calibration', 300],
     ['test', 300],
   ] as const)
-    await writeSamples(name, count, count + name.length);
+    await writeTinySamples(model, join(folder, `${name}.npz`), count, count + name.length);
 });
 
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -91,6 +55,7 @@ test('a model, its manifest and its package come out, and evaluate agrees', asyn
   const files = readdirSync(join(folder, 'out')).sort();
   assert.equal(files, [
     'README.md',
+    'heads.onnx',
     'index.d.ts',
     'index.js',
     'index.ts',
@@ -267,6 +232,8 @@ test('external data stay external and travel along', async () => {
   writeFileSync(path, serializeModel({ ...source, graph: { ...source.graph, initializers } }));
   const { manifest } = await compile(options('external', { model: path }));
   assert.ok(readdirSync(join(folder, 'external')).includes('weights.bin'));
+  const { files } = JSON.parse(readFileSync(join(folder, 'external/package.json'), 'utf8'));
+  assert.ok(files.includes('weights.bin') && !files.includes('heads.onnx'));
   const result = await evaluate({
     folder: join(folder, 'external'),
     test: join(folder, 'test.npz'),
@@ -283,6 +250,7 @@ test('bad input is refused with a code and leaves nothing behind', async () => {
     ['unknown-tap', { taps: ['nowhere'] }],
     ['bad-labels', { labels: join(folder, 'absent.txt') }],
     ['not-an-onnx-file', { model: join(folder, 'train.npz') }],
+    ['class-without-samples', { policy: 'class-margin' }],
   ];
   for (const [code, more] of cases) {
     await rejectsWith(code, () => compile(options('refused', more)));

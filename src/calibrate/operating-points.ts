@@ -1,9 +1,9 @@
 /** Named operating points, chosen from what the search found. */
-import { budgetUnreachable } from '../errors.ts';
+import { accuracyUnreachable, budgetUnreachable } from '../errors.ts';
 import type { Candidate, Measured } from './types.ts';
 
 export interface NamedPoint extends Candidate {
-  /** `fast`, `balanced`, `accurate`, `exact`, `budget-0.6`, `drop-0.005` or `cost-0.53`. */
+  /** `fast`, `balanced`, `accurate`, `exact`, `budget-0.6`, `budget-3ms`, `accuracy-0.92`, `drop-0.005` or `cost-0.53`. */
   readonly name: string;
 }
 
@@ -14,8 +14,10 @@ export interface PointOptions {
   readonly budgets?: readonly number[];
   /** Largest losses of the target wanted, as fractions. */
   readonly maxDrops?: readonly number[];
-  /** What stands behind a name of `dropName` instead of the cheapest point that keeps to it on the calibration data. */
-  readonly promised?: ReadonlyMap<string, Candidate> | undefined;
+  /** Least values of the target wanted, as fractions. */
+  readonly floors?: readonly number[];
+  /** Points found elsewhere, by name: budgets of time; and promises, which stand in for what the calibration data alone says of a drop. */
+  readonly found?: ReadonlyMap<string, Candidate>;
 }
 
 const MOST_POINTS = 24;
@@ -27,6 +29,10 @@ const NAMED_DROPS = { fast: 0.03, balanced: 0.01, accurate: 0.002 };
 export const STANDING_NAMES: readonly string[] = [...Object.keys(NAMED_DROPS), 'exact'];
 /** Name of the point for an asked budget. */
 export const budgetName = (budget: number): string => `budget-${budget}`;
+/** Name of the point for an asked mean latency. */
+export const timeBudgetName = (milliseconds: number): string => `budget-${milliseconds}ms`;
+/** Name of the point for an asked least value of the target. */
+export const floorName = (floor: number): string => `accuracy-${floor}`;
 /** Name of the point for an asked loss. */
 export const dropName = (drop: number): string => `drop-${drop}`;
 
@@ -48,19 +54,30 @@ export function pickAccuracyDrop(
   return hull.find((candidate) => candidate[target] >= least) ?? hull.at(-1)!;
 }
 
+/** The cheapest candidate whose target is at least `floor` (a fraction) on the calibration data. */
+export function pickFloor(
+  hull: readonly Candidate[],
+  floor: number,
+  target: 'accuracy' | 'agreement' = 'accuracy',
+): Candidate {
+  const point = hull.find((candidate) => candidate[target] >= floor - Number.EPSILON);
+  if (!point)
+    throw accuracyUnreachable(floor, Math.max(...hull.map((candidate) => candidate[target])), target);
+  return point;
+}
+
 /**
  * About 24 points of `hull`, evenly in cost, cheapest first, together with the standing names and those asked for. Every name is
  * there once, even when two stand for the same thresholds.
  */
 export function operatingPoints(hull: readonly Candidate[], options: PointOptions): NamedPoint[] {
-  const { target = 'accuracy', budgets = [], maxDrops = [], promised } = options;
+  const { target = 'accuracy', budgets = [], floors = [], maxDrops = [], found = new Map() } = options;
   const exact = hull.at(-1)!;
   const named = new Map<string, Candidate>();
-  for (const drop of maxDrops) {
-    const name = dropName(drop);
-    named.set(name, promised?.get(name) ?? pickAccuracyDrop(hull, exact, drop, target));
-  }
+  for (const drop of maxDrops) named.set(dropName(drop), pickAccuracyDrop(hull, exact, drop, target));
+  for (const floor of floors) named.set(floorName(floor), pickFloor(hull, floor, target));
   for (const budget of budgets) named.set(budgetName(budget), pickBudget(hull, budget));
+  for (const [name, point] of found) named.set(name, point);
   for (const [name, drop] of Object.entries(NAMED_DROPS))
     named.set(name, pickAccuracyDrop(hull, exact, drop, target));
   named.set('exact', exact);

@@ -11,6 +11,8 @@ export interface SearchOptions {
    * original wrong on a few calibration samples, much of it is luck: on simulated data a little agreement loses less on fresh samples.
    */
   readonly caution?: number;
+  /** Threshold vectors to consider beside those found; only `searchPolicy` looks at them. */
+  readonly also?: readonly (readonly number[])[];
 }
 
 const CHEAPEST_PRICE = 1e4;
@@ -227,9 +229,14 @@ export function searchPolicy(outlook: Outlook, cost: CostModel, options: SearchO
     all.scores.map((_, k) => (((set + 1) >> k) & 1) === 1),
   );
   const outcomesOf = (open: readonly boolean[]) => outlook(open.map((is) => (is ? NOBODY : CLOSED)));
-  if (sets.every((open) => outcomesOf(open) === all)) return hullOf(all, cost, options);
-  const found = sets.flatMap((open) => hullOf(outcomesOf(open), cost, options, open));
-  const points = found.map((point): Point => ({ ...point, worth: worthOf(point, options) }));
+  const { also = [] } = options;
+  const forgetful = sets.every((open) => outcomesOf(open) === all);
+  if (forgetful && also.length === 0) return hullOf(all, cost, options);
+  const found = forgetful
+    ? hullOf(all, cost, options)
+    : sets.flatMap((open) => hullOf(outcomesOf(open), cost, options, open));
+  const given = also.map((thresholds) => ({ thresholds, ...measure(outlook(thresholds), cost, thresholds) }));
+  const points = [...found, ...given].map((point): Point => ({ ...point, worth: worthOf(point, options) }));
   const exact = points.find(({ thresholds }) => thresholds.every((t) => t >= CLOSED))!;
   return [...rising(points, exact), exact].map(({ worth: _, ...point }) => point);
 }

@@ -11,5 +11,5 @@ export {
   resolvePreprocessing,
 } from './preprocessing.ts';
 export { Random, shuffled } from './random.ts';
-export { splitRoles, subset } from './split.ts';
+export { samplesWithin, splitRoles, subset } from './split.ts';
 export type { Dataset, InputSpec, Layout, Preprocessing, Progress, Resize, Skipped, View } from './types.ts';

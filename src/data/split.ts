@@ -21,6 +21,7 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
     isImage,
     recordDims,
     recordType,
+    partOf: { whole: dataset, samples: chosen },
     size: chosen.length,
     labels: chosen.map((i) => dataset.labels[i]!),
     hash: createHash('sha256').update(dataset.hash).update(chosen).digest('hex'),
@@ -28,6 +29,13 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
     read: (some, views, out) => dataset.read(inParent(some), views, out),
     close: async () => {},
   };
+}
+
+/** Which samples of `whole` those of `part` are, in its order; undefined when it was not cut from it. */
+export function samplesWithin(part: Dataset, whole: Dataset): Int32Array | undefined {
+  if (part === whole) return Int32Array.from({ length: whole.size }, (_, i) => i);
+  const outer = part.partOf && samplesWithin(part.partOf.whole, whole);
+  return outer && part.partOf!.samples.map((i) => outer[i]!);
 }
 
 /**

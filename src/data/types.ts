@@ -59,6 +59,8 @@ export interface Dataset {
   readonly skipped: readonly Skipped[];
   readonly input: InputSpec;
   readonly preprocessing: Preprocessing;
+  /** Of a subset: the samples of `whole` that it is made of, in its order. */
+  readonly partOf?: { readonly whole: Dataset; readonly samples: Int32Array };
   /** Records have height and width, so views other than the plain one mean something. */
   readonly isImage: boolean;
   /** Dims of one record; `[H, W, C]`, rgb or gray, when it came from a picture file. */

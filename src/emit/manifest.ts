@@ -19,6 +19,9 @@ export interface Manifest {
   readonly recipe: string;
   /** Exit policy, e.g. `confidence` or `max-prob`. */
   readonly policy: string;
+  /** Set when the policy learns something. */
+  readonly policyFit?: PolicyFit;
+  readonly calibration: CalibrationGoals;
   /** Number of classes, C. */
   readonly classes: number;
   /** [C]: class names, when known. */
@@ -42,6 +45,7 @@ export interface Manifest {
   readonly measuredOn: 'test' | 'calibration';
   /** How latencies were measured; null when they were not. */
   readonly latency: LatencyProtocol | null;
+  /** Heads were trained on `train`, their confidence layers fitted on `validation`, thresholds chosen on `calibration`. */
   readonly data: Readonly<Partial<Record<DataRole, DataSummary>>>;
   readonly sessionOptions: ManifestSessionOptions;
   readonly environment: Environment;
@@ -57,6 +61,27 @@ export interface Source {
   readonly opset: number;
   /** Producer's name and version; may be empty. */
   readonly producer: string;
+  /** Set when it had exits already: their outputs, earliest first, its own last. */
+  readonly exitOutputs?: readonly string[];
+}
+
+/** What the policy learned, and from which samples. */
+export interface PolicyFit {
+  /** Named vectors, as the policy defines them. */
+  readonly parameters: Readonly<Record<string, readonly number[]>>;
+  readonly data: DataSummary;
+}
+
+/** What thresholds were asked to do. */
+export interface CalibrationGoals {
+  /** What they preserve: accuracy against labels, or agreement with the original. */
+  readonly target: 'accuracy' | 'agreement';
+  /** Average costs relative to the original that points were asked for. */
+  readonly budgets: readonly number[];
+  /** Losses of the target that points were asked for, as fractions. */
+  readonly maxAccuracyDrops: readonly number[];
+  /** Set when those were to be promised: the probability of keeping all of them. */
+  readonly confidence?: number;
 }
 
 export interface ManifestInput {

@@ -3,7 +3,12 @@ import type { Manifest } from './manifest.ts';
 import { commentText, propertyName, quoted } from './names.ts';
 import { arrayType } from './tensor-types.ts';
 
-export function printPackageJson({ source, exits, environment }: Manifest, name: string): string {
+/** `dataFiles`: external data of model.onnx, which are packed with it. heads.onnx is for Offramp alone and is not. */
+export function printPackageJson(
+  { source, exits, environment }: Manifest,
+  name: string,
+  dataFiles: readonly string[],
+): string {
   const runtime = `^${environment.onnxruntime}`;
   const content = {
     name,
@@ -17,6 +22,7 @@ export function printPackageJson({ source, exits, environment }: Manifest, name:
       './manifest.json': './manifest.json',
       './package.json': './package.json',
     },
+    files: ['index.ts', 'index.js', 'index.d.ts', 'model.onnx', ...dataFiles, 'manifest.json'],
     peerDependencies: { 'onnxruntime-common': runtime, 'onnxruntime-node': runtime },
     peerDependenciesMeta: { 'onnxruntime-node': { optional: true } },
   };

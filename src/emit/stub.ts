@@ -10,6 +10,8 @@ export interface StubOptions {
   readonly name?: string;
   /** Name of the generated class; PascalCase of the source file's name by default. */
   readonly className?: string;
+  /** External data of model.onnx, relative to it; none by default. */
+  readonly dataFiles?: readonly string[];
 }
 
 /** The files of the package that lies beside model.onnx: index.ts, what it compiles to, package.json and README.md. */
@@ -19,7 +21,7 @@ export function emitPackage(manifest: Manifest, options: StubOptions = {}): Read
     options.className === undefined ? classNameOf(manifest.source.file) : checkClassName(options.className);
   return new Map([
     ...emitStub(manifest, className),
-    ['package.json', printPackageJson(manifest, name)],
+    ['package.json', printPackageJson(manifest, name, options.dataFiles ?? [])],
     ['README.md', printReadme(manifest, name, className)],
   ]);
 }

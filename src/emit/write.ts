@@ -14,7 +14,7 @@ export interface WriteOptions {
 
 /** What an earlier compile may have left. */
 const OWNED =
-  'model.onnx model.onnx.data manifest.json report.html index.ts index.js index.d.ts package.json README.md'.split(
+  'model.onnx model.onnx.data heads.onnx manifest.json report.html index.ts index.js index.d.ts package.json README.md'.split(
     ' ',
   );
 

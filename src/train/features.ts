@@ -1,10 +1,11 @@
 /** What heads learn from: the frozen backbone's features, cached on disk where they fit, else recomputed for each batch. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dataset, Progress, View } from '../data/index.ts';
 import type { SessionOptions } from '../ort.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
+import { evict, spaceFor } from './cache-space.ts';
 import { Extractor, type Slot, slotsOf } from './extractor.ts';
 import { CachedSource, type FeatureSource, RecomputedSource } from './feature-source.ts';
 import { exclusively } from './lock.ts';
@@ -94,32 +95,6 @@ function keyOf({ modelHash, dataset, typed }: FeatureOptions, slot: Slot, view: 
     ...input,
   ]);
   return createHash('sha256').update(key).digest('hex').slice(0, 40);
-}
-
-/** Bytes that `paths` may take: the limit, at most half of what is free (what they take already counts as free). */
-async function spaceFor(folder: string, paths: readonly string[], limit: number): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  const sizes = await Promise.all(
-    paths.map((path) =>
-      stat(path).then(
-        (s) => s.size,
-        () => 0,
-      ),
-    ),
-  );
-  return Math.min(limit, (bavail * bsize) / 2 + sizes.reduce((a, b) => a + b, 0));
-}
-
-/** Deletes other features, those not used for longest first, until they take at most `bytes`. */
-async function evict(folder: string, keep: ReadonlySet<string>, bytes: number): Promise<void> {
-  const names = (await readdir(folder)).filter((name) => !name.includes('.'));
-  const others = names.map((name) => join(folder, name)).filter((path) => !keep.has(path));
-  const known = await Promise.all(others.map(async (path) => ({ path, ...(await stat(path)) })));
-  let left = bytes;
-  for (const { path, size } of known.sort((a, b) => b.mtimeMs - a.mtimeMs)) {
-    left -= size;
-    if (left < 0) await Promise.all([rm(path, { force: true }), rm(`${path}.json`, { force: true })]);
-  }
 }
 
 async function openCached(

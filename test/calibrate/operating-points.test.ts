@@ -5,6 +5,7 @@ import {
   operatingPoints,
   pickAccuracyDrop,
   pickBudget,
+  pickFloor,
 } from '../../src/calibrate/operating-points.ts';
 import { searchThresholds } from '../../src/calibrate/search.ts';
 import type { Candidate } from '../../src/calibrate/types.ts';
@@ -41,6 +42,35 @@ test('a drop is the cheapest within it', () => {
   assert.is(pickAccuracyDrop(hull, exact, 0.005), hull[2]);
   assert.is(pickAccuracyDrop(hull, exact, 0.0449), hull[2]);
   assert.is(pickAccuracyDrop(hull, exact, 1, 'agreement'), hull[0]);
+});
+
+test('a floor is the cheapest above it, and says the best there is', () => {
+  assert.is(pickFloor(hull, 0.9), hull[1]);
+  assert.is(pickFloor(hull, 0.901), hull[2]);
+  assert.is(pickFloor(hull, 0.99, 'agreement'), hull[2]);
+  assert.throws(
+    () => pickFloor(hull, 0.95),
+    (error: { code: string; message: string }) =>
+      error.code === 'accuracy-unreachable' && error.message.includes('0.9450'),
+  );
+});
+
+test('points found elsewhere keep their names, a promise in place of what the data alone say', () => {
+  const asked = {
+    maxDrops: [0.05],
+    found: new Map([
+      ['drop-0.05', hull[2]!],
+      ['budget-3ms', hull[0]!],
+    ]),
+  };
+  const points = new Map(operatingPoints(hull, asked).map((p) => [p.name, p.relativeCost]));
+  assert.is(
+    new Map(operatingPoints(hull, { maxDrops: [0.05] }).map((p) => [p.name, p.relativeCost])).get(
+      'drop-0.05',
+    ),
+    0.5,
+  );
+  assert.equal([points.get('drop-0.05'), points.get('budget-3ms')], [0.7, 0.3]);
 });
 
 test('names every standing and asked point once, cheapest first', () => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Random, shuffled, splitRoles, subset } from '../../src/data/index.ts';
+import { Random, samplesWithin, shuffled, splitRoles, subset } from '../../src/data/index.ts';
 import { fails, freshFolder, input, npy, openAt, put } from './fixtures.ts';
 
 const test = suite('data: split and random');
@@ -95,6 +95,21 @@ test('random streams', () => {
   const uniforms = Array.from({ length: 20000 }, () => random.uniform());
   assert.ok(uniforms.every((u) => u >= 0 && u < 1));
   assert.ok(Math.abs(uniforms.reduce((a, b) => a + b) / 20000 - 0.5) < 0.01);
+});
+
+test('a part knows which samples of the whole it is', async () => {
+  const data = await numbered();
+  const { calibration, test: other } = splitRoles(data, FRACTIONS, 7);
+  const { half } = splitRoles(calibration, { half: 0.5 }, 1);
+  const picks = samplesWithin(half, data)!;
+  assert.equal(
+    [...(await half.read(Int32Array.from({ length: half.size }, (_, i) => i)))],
+    [...(await data.read(picks))],
+  );
+  assert.equal([...samplesWithin(half, calibration)!].length, half.size);
+  assert.equal([...samplesWithin(data, data)!].slice(0, 3), [0, 1, 2]);
+  assert.is(samplesWithin(half, other), undefined);
+  await data.close();
 });
 
 test.run();

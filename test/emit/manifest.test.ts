@@ -34,6 +34,12 @@ const VALID: Record<string, unknown> = {
   'flat input': changed('preprocessing.layout', 'flat'),
   'not measured': { ...SAMPLE, latency: null },
   baked: changed('outputs.thresholds', null),
+  'nothing promised': changed('calibration.confidence', undefined),
+  'exits of its own': changed('source.exitOutputs', ['early', 'logits']),
+  'a policy that learns': {
+    ...SAMPLE,
+    policyFit: { parameters: { weight: [0.25, -1.5], bias: [] }, data: { samples: 40, hash: 'dd44' } },
+  },
   'float16 scores': changed('outputs.dataType', 'float16'),
   'one exit': {
     ...SAMPLE,
@@ -50,7 +56,15 @@ const BROKEN: readonly (readonly [where: string, value: unknown])[] = [
   ['source', changed('source', undefined)],
   ['source.file', changed('source.file', '/home/me/pets.onnx')],
   ['source.sha256', changed('source.sha256', 'ABCD')],
+  ['source.exitOutputs', changed('source.exitOutputs', ['logits'])],
   ['seed', changed('seed', 1.5)],
+  ['policyFit.data', changed('policyFit', { parameters: {} })],
+  [
+    'policyFit.parameters.weight',
+    changed('policyFit', { parameters: { weight: 1 }, data: SAMPLE.data.train }),
+  ],
+  ['calibration.target', changed('calibration.target', 'speed')],
+  ['calibration.budgets[0]', changed('calibration.budgets.0', '0.6')],
   ['classes', changed('classes', 0)],
   ['labels[1]', changed('labels', ['cat', 2, 'dog'])],
   ['inputs', changed('inputs', [])],

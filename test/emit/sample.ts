@@ -40,6 +40,7 @@ export const SAMPLE: Manifest = {
   seed: 1,
   recipe: 'distill',
   policy: 'confidence',
+  calibration: { target: 'accuracy', budgets: [0.7], maxAccuracyDrops: [0.005], confidence: 0.95 },
   classes: 3,
   labels: ['cat', 'dog', "cow's calf"],
   inputs: [{ name: 'pixels', dataType: 'float', dims: ['N', 3, 2, 2] }],

@@ -65,7 +65,7 @@ test('npx offramp runs', () => {
   if (offline) return;
   assert.is(must(run(folder, 'npx', ['--offline', 'offramp', '--version'])).trim(), version);
   const help = must(run(folder, 'npx', ['--offline', 'offramp', '--help']));
-  for (const command of ['inspect', 'compile', 'evaluate']) assert.match(help, command);
+  for (const command of ['inspect', 'compile', 'evaluate', 'calibrate']) assert.match(help, command);
 });
 
 test('inspects a model', () => {

@@ -1,0 +1,194 @@
+/** From heads that can be judged to the finished folder: thresholds, the lowered model, its proof, its figures. */
+import { join } from 'node:path';
+import {
+  type Candidate,
+  type CostModel,
+  dropName,
+  guarantee,
+  type NamedPoint,
+  operatingPoints,
+  searchPolicy,
+} from './calibrate/index.ts';
+import { splitRoles } from './data/index.ts';
+import { describeCompiled, type Origin, provenance } from './describe-compiled.ts';
+import { type Manifest, type OperatingPoint, printManifest } from './emit/manifest.ts';
+import { emitPackage } from './emit/stub.ts';
+import { type Content, writeOutput } from './emit/write.ts';
+import { unknownPoint } from './errors.ts';
+import type { Events, progressOf } from './events.ts';
+import type { Inspection } from './inspect.ts';
+import { fitPolicy, ownThresholds, type View, viewOf } from './judge.ts';
+import { raceOriginal } from './measure-latency.ts';
+import type { SessionOptions } from './ort.ts';
+import { serializeModel } from './parser/index.ts';
+import { lowerExits } from './passes/lower-exits.ts';
+import type { Prepared } from './prepare-heads.ts';
+import { type ProofEffort, proveEqual } from './prove-equal.ts';
+import { type RoleData, summaryOf } from './roles.ts';
+import { confidenceOfEach, HALVES, type Wishes } from './wishes.ts';
+
+export const HEADS_FILE = 'heads.onnx';
+
+export interface Compiled {
+  readonly manifest: Manifest;
+  /** The points worth a row: those with a name of their own and those asked for. */
+  readonly shown: readonly OperatingPoint[];
+}
+
+export interface FinishSetting {
+  readonly inspection: Inspection;
+  readonly prepared: Prepared;
+  /** Undefined when nothing is left to report on. */
+  readonly test: RoleData | undefined;
+  readonly costs: CostModel;
+  readonly wishes: Wishes;
+  /** What the manifest says that was known before. */
+  readonly origin: Origin;
+  /** Drop outputs of the original that an early exit does not compute. */
+  readonly dropOutputs: boolean;
+  /** How many of the reported samples the emitted model is checked on before it is written. */
+  readonly prove: ProofEffort | undefined;
+  /** What the manifest records and generated code repeats. */
+  readonly threads: SessionOptions;
+  readonly out: string;
+  readonly force: boolean;
+  readonly events: Events;
+  readonly progress: ReturnType<typeof progressOf>;
+}
+
+/**
+ * Fits the policy, finds thresholds, lowers, proves, times and writes. Nothing is written unless the emitted model proved equal.
+ * Deterministic but for latencies.
+ */
+export async function finish(setting: FinishSetting): Promise<Compiled> {
+  const { inspection, prepared, costs, wishes, origin, dropOutputs, threads, events, progress } = setting;
+  const { source, typed } = inspection;
+  const { heads, calibration } = prepared;
+  const { policy, target, budgets, maxAccuracyDrops } = wishes;
+  const { signal } = events;
+  const session = { ...threads, externalDataFolder: source.folder };
+
+  const validated =
+    prepared.validation && (await prepared.judge(prepared.validation.dataset, 'judging validation'));
+  const decider = validated ? fitPolicy(policy, validated, costs, budgets[0]) : { policy, parameters: {} };
+
+  const halves =
+    wishes.confidence === undefined ? undefined : splitRoles(calibration.dataset, HALVES, origin.seed);
+  const searched = halves?.search ?? calibration.dataset;
+  const judged = await prepared.judge(searched, 'judging calibration');
+  const calibrated = viewOf(judged, decider);
+  const hull = searchPolicy(calibrated, costs, { target, also: ownThresholds(calibrated, decider) });
+  const promises =
+    halves &&
+    promisesOf(
+      hull,
+      viewOf(await prepared.judge(halves.promise, 'judging promises'), decider),
+      costs,
+      wishes,
+    );
+  const points = operatingPoints(hull, {
+    target,
+    budgets,
+    maxDrops: maxAccuracyDrops,
+    ...(promises && { found: promises.candidates }),
+  });
+  const chosen = pointNamed(points, wishes.at);
+
+  const reported = setting.test?.dataset ?? searched;
+  const seenJudged = setting.test ? await prepared.judge(reported, 'judging test') : judged;
+  const view = setting.test ? viewOf(seenJudged, decider) : calibrated;
+  const baked = wishes.thresholds === 'baked' ? chosen.thresholds : undefined;
+  const model = serializeModel(
+    lowerExits(typed, heads, { ...decider, baked, dropOutputs, metadata: provenance(source.sha256) }),
+  );
+  const proved = await proveEqual({
+    model,
+    typed,
+    dataset: reported,
+    view,
+    judged: seenJudged,
+    thresholds: baked ? [baked] : points.map((point) => point.thresholds),
+    baked: baked !== undefined,
+    session,
+    effort: setting.prove ?? 'some',
+    signal,
+    onProgress: progress('proving', 'answers'),
+  });
+  events.onNote?.(
+    `The emitted model gave ${proved.compared} answers as heads and policy do by hand; with all exits closed it is within ${proved.deviation.toExponential(1)} of the original.`,
+  );
+  const latency = await raceOriginal({
+    model,
+    original: typed.model,
+    dataset: reported,
+    points,
+    baked: baked !== undefined,
+    session,
+    signal,
+    onProgress: progress('timing', 'runs'),
+  });
+
+  const { train, validation } = prepared.fittedOn;
+  const manifest = describeCompiled({
+    origin,
+    inspection,
+    heads,
+    wishes,
+    policyFit: prepared.validation && {
+      parameters: decider.parameters,
+      data: summaryOf(prepared.validation),
+    },
+    data: {
+      ...(train && { train }),
+      ...(validation && { validation }),
+      calibration: summaryOf(calibration),
+      ...(setting.test && { test: summaryOf(setting.test) }),
+    },
+    points,
+    defaultPoint: chosen.name,
+    promises: promises?.kept,
+    costs,
+    view,
+    latency,
+    session: threads,
+  });
+  await writeOutput(
+    setting.out,
+    new Map<string, Content>([
+      ['model.onnx', model],
+      ...source.externalFiles.map((name) => [name, { copyOf: join(source.folder, name) }] as const),
+      ...(prepared.kept ? [[HEADS_FILE, prepared.kept] as const] : []),
+      ['manifest.json', printManifest(manifest)],
+      ...emitPackage(manifest, { dataFiles: source.externalFiles }),
+    ]),
+    { force: setting.force },
+  );
+  const wanted = new Set(points.map((p) => p.name).filter((name) => !name.startsWith('cost-')));
+  return { manifest, shown: manifest.operatingPoints.filter((p) => wanted.has(p.name)) };
+}
+
+/** The cheapest point of `hull` that keeps each of the asked drops with the asked confidence, all of them together (Bonferroni). */
+function promisesOf(hull: readonly Candidate[], unseen: View, costs: CostModel, wishes: Wishes) {
+  const confidence = confidenceOfEach(wishes);
+  const risk = wishes.target === 'agreement' ? 'disagreement' : 'drop';
+  const kept = new Map(
+    wishes.maxAccuracyDrops.map((limit) => [
+      dropName(limit),
+      guarantee(hull, unseen, costs, { risk, limit, confidence }),
+    ]),
+  );
+  const candidates = new Map(
+    [...kept].map(([name, { thresholds }]) => [name, hull.find((point) => point.thresholds === thresholds)!]),
+  );
+  return { kept, candidates };
+}
+
+function pointNamed(points: readonly NamedPoint[], name: string): NamedPoint {
+  const point = points.find((p) => p.name === name);
+  if (!point)
+    throw unknownPoint(
+      name,
+      points.map((p) => p.name),
+    );
+  return point;
+}

@@ -1,0 +1,86 @@
+/** What is asked of the thresholds, and what can be refused before any work is done. */
+import { budgetName, type CostModel, dropName, refuseTooFew, STANDING_NAMES } from './calibrate/index.ts';
+import { badOption, budgetUnreachable, unknownPoint } from './errors.ts';
+import type { PolicyName } from './policies/index.ts';
+
+/** What a user may ask of the thresholds. */
+export interface ThresholdOptions {
+  readonly policy?: PolicyName;
+  /** What thresholds preserve: accuracy against labels, or agreement with the original. */
+  readonly target?: 'accuracy' | 'agreement';
+  /** Average costs relative to the original that operating points are wanted for. */
+  readonly budgets?: readonly number[];
+  /** Losses of the target that operating points are wanted for. */
+  readonly maxAccuracyDrops?: readonly number[];
+  /**
+   * With this probability over the draw of the calibration samples, every one of `maxAccuracyDrops` is kept on the population: half
+   * of the calibration role is then held back from the search and tests what it found (see `guarantee`).
+   */
+  readonly confidence?: number;
+  /** `baked` builds the thresholds of the default point into the model. */
+  readonly thresholds?: 'input' | 'baked';
+  /** Name of the default operating point. */
+  readonly at?: string;
+}
+
+/** `ThresholdOptions` with everything settled. */
+export type Wishes = Required<Omit<ThresholdOptions, 'confidence'>> & Pick<ThresholdOptions, 'confidence'>;
+
+export const DEFAULT_WISHES: Wishes = {
+  policy: 'max-prob',
+  target: 'accuracy',
+  budgets: [],
+  maxAccuracyDrops: [],
+  thresholds: 'input',
+  at: 'balanced',
+};
+
+/** What is asked for in `options`, and in `before` where they say nothing. */
+export function settleWishes(options: ThresholdOptions, before: Wishes = DEFAULT_WISHES): Wishes {
+  const names = [
+    'policy',
+    'target',
+    'budgets',
+    'maxAccuracyDrops',
+    'confidence',
+    'thresholds',
+    'at',
+  ] as const;
+  const given = names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]]));
+  return { ...before, ...Object.fromEntries(given) };
+}
+
+/** Shares of the calibration role when something is to be promised. */
+export const HALVES = { search: 0.5, promise: 0.5 };
+
+/** The confidence of each promise, so that all of them hold with the one asked for. */
+export const confidenceOfEach = ({ confidence, maxAccuracyDrops }: Wishes): number =>
+  1 - (1 - confidence!) / maxAccuracyDrops.length;
+
+/** A promise needs a drop to promise, and both as shares. Throws `bad-option`. */
+export function refusePromise({ confidence, maxAccuracyDrops }: Wishes): void {
+  if (confidence === undefined) return;
+  const isShare = (value: number) => value > 0 && value < 1;
+  if (!isShare(confidence))
+    throw badOption('--confidence', `${confidence}`, 'a number between 0 and 1, 0.95 say');
+  if (maxAccuracyDrops.length === 0)
+    throw badOption('--confidence', `${confidence}`, '--max-accuracy-drop with it: what is to be promised');
+  const odd = maxAccuracyDrops.find((drop) => !isShare(drop));
+  if (odd !== undefined)
+    throw badOption('--max-accuracy-drop', `${odd}`, 'a number between 0 and 1 with --confidence');
+}
+
+/**
+ * What can be seen before any work is done: a budget below the cheapest exit, a default point that will not exist, too few of the
+ * `samples` calibration samples for a promise. Throws `budget-unreachable`, `unknown-operating-point` or `too-few-for-guarantee`.
+ */
+export function refuseUnreachable(costs: CostModel, samples: number, wishes: Wishes): void {
+  const { budgets, maxAccuracyDrops, at } = wishes;
+  const cheapest = Math.min(...costs.prefix.map((prefix, k) => prefix + costs.head[k]!));
+  for (const budget of budgets) if (budget < cheapest) throw budgetUnreachable(budget, cheapest);
+  const names = [...STANDING_NAMES, ...budgets.map(budgetName), ...maxAccuracyDrops.map(dropName)];
+  if (!at.startsWith('cost-') && !names.includes(at)) throw unknownPoint(at, names);
+  if (wishes.confidence === undefined) return;
+  for (const drop of maxAccuracyDrops)
+    refuseTooFew(Math.ceil(HALVES.promise * samples), drop, confidenceOfEach(wishes));
+}
