@@ -5,13 +5,12 @@
  */
 import { writeFileSync } from 'node:fs';
 import { CLOSED } from '../src/calibrate/types.ts';
+import { choosePolicy } from '../src/choose-policy.ts';
 import { table } from '../src/cli/tables.ts';
-import { floatTensor, toFloat32Array } from '../src/graph/tensor.ts';
-import type { JudgedHeads } from '../src/judge.ts';
-import type { Head } from '../src/passes/exits.ts';
+import { type Judged, type JudgedHeads, rowsOf } from '../src/judge.ts';
 import { POLICY_NAMES, type PolicyName, policyOf } from '../src/policies/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
-import { fitConfidence } from '../src/train/gates.ts';
+import { fitGate } from '../src/train/gates.ts';
 import {
   type AtBudget,
   deviation,
@@ -47,58 +46,37 @@ const geometric: Finder = (view) => {
   return [...found, scores.map(() => CLOSED)].map((thresholds) => ({ thresholds }));
 };
 
-/** Confidence heads are not kept by cifar10.ts: they are fitted here, as compile does, on every third sample of the part that calibrates. */
-function gated(fit: JudgedHeads, report: JudgedHeads): [fit: JudgedHeads, report: JudgedHeads] {
+/**
+ * Confidence heads are not kept by cifar10.ts: they are fitted here, as compile does, on every third sample of the part that calibrates,
+ * which is then the validation role.
+ */
+function gated(fit: JudgedHeads, report: JudgedHeads) {
   const all = [...fit.labels.keys()];
-  const third = some(
-    fit,
-    all.filter((i) => i % 3 === 0),
-  );
-  const rest = some(
-    fit,
-    all.filter((i) => i % 3 !== 0),
-  );
-  const layers = third.pooled.map((pooled, k) => {
-    const width = pooled.length / third.labels.length;
-    const answers = argMaxRows(third.logits[k]!, third.labels.length);
-    const initializers = [
-      floatTensor('confidence/weight', [1, width], new Float32Array(width)),
-      floatTensor('confidence/bias', [1], [0]),
-    ];
-    const head = { graph: { initializers } } as unknown as Head;
-    const correct = Uint8Array.from(answers, (a, i) => Number(a === third.labels[i]));
-    return fitConfidence(head, pooled, correct).graph.initializers.map(toFloat32Array);
+  const third = Int32Array.from(all.filter((i) => i % 3 === 0));
+  const gates = fit.pooled.map((pooled, k) => {
+    const width = pooled.length / all.length;
+    const answers = argMaxRows(fit.logits[k]!, all.length);
+    const rows = Float32Array.from({ length: third.length * width }, (_, at) => {
+      return pooled[third[Math.floor(at / width)]! * width + (at % width)]!;
+    });
+    return fitGate(
+      rows,
+      third.map((i) => Number(answers[i] === fit.labels[i])),
+    );
   });
-  const confident = (judged: JudgedHeads): JudgedHeads => ({
+  const confident = (judged: JudgedHeads): Judged => ({
     ...judged,
     confidence: judged.pooled.map((pooled, k) => {
-      const [weight, bias] = layers[k]!;
+      const { weights, bias } = gates[k]!;
       return Float32Array.from(judged.labels, (_, i) => {
-        const z = weight!.reduce((sum, w, f) => sum + w * pooled[i * weight!.length + f]!, bias![0]!);
+        const z = weights.reduce((sum, w, f) => sum + w * pooled[i * weights.length + f]!, bias);
         return 1 / (1 + Math.exp(-z));
       });
     }),
   });
-  return [confident(rest), confident(report)];
-}
-
-/** Samples `picks` of `judged`. */
-function some(judged: JudgedHeads, picks: readonly number[]): JudgedHeads {
-  const n = judged.labels.length;
-  const rows = (values: Float32Array) => {
-    const width = values.length / n;
-    const picked = new Float32Array(picks.length * width);
-    for (const [at, i] of picks.entries())
-      picked.set(values.subarray(i * width, (i + 1) * width), at * width);
-    return picked;
-  };
-  return {
-    logits: judged.logits.map(rows),
-    confidence: judged.confidence.map(rows),
-    pooled: judged.pooled.map(rows),
-    original: rows(judged.original),
-    labels: Int32Array.from(picks, (i) => judged.labels[i]!),
-  };
+  const rest = Int32Array.from(all.filter((i) => i % 3 !== 0));
+  const whole = confident(fit);
+  return { validation: rowsOf(whole, third), fit: rowsOf(whole, rest), report: confident(report) };
 }
 
 /** Both directions of every seed: fitted and calibrated on one part, reported on the other. */
@@ -110,10 +88,26 @@ const directions = (kept: readonly Kept[]) =>
 
 function contest(kept: readonly Kept[], policy: PolicyName, find?: Finder): string[] {
   const runs = directions(kept).map(({ costs, fit, report }) => {
-    const parts = policy === 'confidence' ? gated(fit, report) : ([fit, report] as const);
-    return judgeBudgets(policy, ...parts, costs, BUDGETS, find);
+    if (policy !== 'confidence') return judgeBudgets(policy, fit, report, costs, BUDGETS, find);
+    const parts = gated(fit, report);
+    return judgeBudgets(policy, parts.fit, parts.report, costs, BUDGETS, find);
   });
   return BUDGETS.map((budget) => cell(runs.map((run) => run.get(budget)!)));
+}
+
+/** The policy that `--policy auto` takes at these budgets, on the part that calibrates alone. */
+function contestAuto(kept: readonly Kept[]): { row: string[]; taken: string } {
+  const runs = directions(kept).map(({ costs, fit, report }) => {
+    const parts = gated(fit, report);
+    const choice = { target: 'accuracy', budgets: BUDGETS, haveConfidence: true, seed: 1 } as const;
+    const { policy } = choosePolicy(parts.validation, parts.fit, costs, choice).decider;
+    const [own, other] = policy === 'confidence' ? [parts.fit, parts.report] : [fit, report];
+    return { policy, at: judgeBudgets(policy, own, other, costs, BUDGETS) };
+  });
+  return {
+    row: BUDGETS.map((budget) => cell(runs.map(({ at }) => at.get(budget)!))),
+    taken: runs.map(({ policy }) => policy).join(', '),
+  };
 }
 
 /** And the realised cost relative to the budget: the mean, and the one furthest off. */
@@ -146,7 +140,9 @@ const PUBLISHED = [
 
 const sections = models.split(',').map((model) => {
   const kept = readKept(folder, model);
+  const auto = contestAuto(kept);
   const rows = [
+    ['`auto`', ...auto.row],
     ['max-prob, geometric thresholds', ...contest(kept, 'max-prob', geometric)],
     ...POLICY_NAMES.flatMap((name) => [
       [name, ...contest(kept, name)],
@@ -155,7 +151,7 @@ const sections = models.split(',').map((model) => {
   ];
   console.log(`${model}, ${kept.length} seeds\n${table([header, ...rows])}`);
   const others = model === 'resnet56' ? PUBLISHED : [];
-  return `## ${model}, ${kept.length} seeds\n\n${markdown([...rows, ...others])}\n`;
+  return `## ${model}, ${kept.length} seeds\n\n${markdown([...rows, ...others])}\n\n\`auto\` took, run by run: ${auto.taken}.\n`;
 });
 writeFileSync(
   out,

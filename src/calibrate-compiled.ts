@@ -22,7 +22,8 @@ import type { ProofEffort } from './prove-equal.ts';
 import { readPackage } from './read-package.ts';
 import { inputOf, openRoles, type RolePaths } from './roles.ts';
 import {
-  refusePromise,
+  DEFAULT_WISHES,
+  refuseOdd,
   refuseUnreachable,
   settleWishes,
   type ThresholdOptions,
@@ -56,7 +57,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const before = await readPackage(folder);
   await checkOutput(out, { force });
   const wishes = settleWishes(options, wishesIn(before));
-  refusePromise(wishes);
+  refuseOdd(wishes);
   if (options.calibration === undefined && options.train === undefined) throw calibrationDataMissing();
   const { seed, recipe, labels } = before;
   const { file, sha256, exitOutputs } = before.source;
@@ -123,6 +124,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
 
 /** What compile was asked for. */
 const wishesIn = ({ policy, calibration, outputs, defaultPoint }: Manifest): Wishes => ({
+  ...DEFAULT_WISHES,
   ...calibration,
   policy: policy as PolicyName,
   thresholds: outputs.thresholds === null ? 'baked' : 'input',

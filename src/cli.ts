@@ -49,6 +49,15 @@ const words = (value: unknown) =>
     .flat()
     .flatMap((v) => String(v).split(','))
     .map((v) => v.trim());
+/** `0.6,3ms`: costs relative to the original, and milliseconds. */
+const budgets = (value: unknown) => {
+  const all = words(value);
+  const isTime = (word: string) => word.endsWith('ms');
+  return {
+    budgets: numbers('budget')(all.filter((word) => !isTime(word))),
+    budgetsMs: numbers('budget')(all.filter(isTime).map((word) => word.slice(0, -'ms'.length))),
+  };
+};
 /** `8GB`, `500MB` or bytes. */
 const size = (name: string) => (value: unknown) => {
   const match = /^([\d.]+)\s*([KMGT]?)B?$/i.exec(String(value));
@@ -122,11 +131,18 @@ const runOptions = <T>(y: Argv<T>) =>
 /** Without defaults of their own: `calibrate` leaves what is not said as it was. */
 const thresholdOptions = <T>(y: Argv<T>) =>
   y
-    .option('policy', { choices: POLICY_NAMES, describe: 'what makes a sample leave' })
+    .option('policy', {
+      choices: [...POLICY_NAMES, 'auto'] as const,
+      describe: 'what makes a sample leave; auto compares all of them',
+    })
     .option('target', { choices: ['accuracy', 'agreement'] as const, describe: 'what thresholds preserve' })
     .option('budget', {
-      coerce: numbers('budget'),
-      describe: 'average cost relative to the original, e.g. 0.6',
+      coerce: budgets,
+      describe: 'average cost relative to the original, e.g. 0.6, or average time on this machine, e.g. 3ms',
+    })
+    .option('min-accuracy', {
+      coerce: numbers('min-accuracy'),
+      describe: 'least accuracy on the calibration data, e.g. 0.92',
     })
     .option('max-accuracy-drop', {
       coerce: numbers('max-accuracy-drop'),
@@ -243,8 +259,9 @@ const cli = yargs(hideBin(process.argv))
         ),
     async (args) => {
       const progress = printer(args);
-      const { dim, budget, maxAccuracyDrop, ...rest } = args;
-      const options = given({ ...rest, dims: dim, budgets: budget, maxAccuracyDrops: maxAccuracyDrop });
+      const { dim, budget, minAccuracy, maxAccuracyDrop, ...rest } = args;
+      const asked = { ...budget, minAccuracies: minAccuracy, maxAccuracyDrops: maxAccuracyDrop };
+      const options = given({ ...rest, ...asked, dims: dim });
       const compiled = compile(options as CompileOptions, eventsOf(progress));
       printCompiled(await compiled.finally(() => progress.stop()), args, args.out);
     },
@@ -280,8 +297,9 @@ const cli = yargs(hideBin(process.argv))
         ),
     async (args) => {
       const progress = printer(args);
-      const { package: folder, budget, maxAccuracyDrop, ...rest } = args;
-      const options = given({ ...rest, folder, budgets: budget, maxAccuracyDrops: maxAccuracyDrop });
+      const { package: folder, budget, minAccuracy, maxAccuracyDrop, ...rest } = args;
+      const asked = { ...budget, minAccuracies: minAccuracy, maxAccuracyDrops: maxAccuracyDrop };
+      const options = given({ ...rest, ...asked, folder });
       const calibrated = calibrate(options as CalibrateOptions, eventsOf(progress));
       printCompiled(await calibrated.finally(() => progress.stop()), args, args.out ?? folder);
     },

@@ -17,7 +17,7 @@ import type { ProofEffort } from './prove-equal.ts';
 import { readLabels } from './read-labels.ts';
 import { inputOf, openRoles, type RolePaths } from './roles.ts';
 import { type RecipeName, SURVIVORS } from './train/recipes.ts';
-import { refusePromise, refuseUnreachable, settleWishes, type ThresholdOptions } from './wishes.ts';
+import { refuseOdd, refuseUnreachable, settleWishes, type ThresholdOptions } from './wishes.ts';
 
 export interface CompileOptions extends InspectOptions, RolePaths, PreprocessingOptions, ThresholdOptions {
   /** Folder to write; must be empty or absent unless `force`. */
@@ -50,7 +50,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   const { signal } = events;
   const wishes = settleWishes(options);
   await checkOutput(options.out, { force: options.force ?? false });
-  refusePromise(wishes);
+  refuseOdd(wishes);
   if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
 
   const threads: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };

@@ -4,7 +4,13 @@ import type { Guarantee } from './calibrate/guarantee.ts';
 import { measure } from './calibrate/measure.ts';
 import type { CostModel } from './calibrate/types.ts';
 import type { Preprocessing } from './data/index.ts';
-import type { Manifest, OperatingPoint, PolicyFit } from './emit/manifest.ts';
+import type {
+  CalibrationGoals,
+  Manifest,
+  OperatingPoint,
+  PolicyComparison,
+  PolicyFit,
+} from './emit/manifest.ts';
 import { opsetOf } from './graph/types.ts';
 import type { Inspection } from './inspect.ts';
 import { accuracyOf, type View } from './judge.ts';
@@ -40,7 +46,10 @@ export interface CompiledFacts {
   readonly inspection: Inspection;
   readonly heads: readonly Head[];
   readonly wishes: Wishes;
+  /** The one asked for, or chosen. */
+  readonly policy: string;
   readonly policyFit: PolicyFit | undefined;
+  readonly comparison: PolicyComparison | undefined;
   readonly data: Manifest['data'];
   readonly points: readonly { readonly name: string; readonly thresholds: readonly number[] }[];
   readonly defaultPoint: string;
@@ -54,11 +63,10 @@ export interface CompiledFacts {
 }
 
 export function describeCompiled(facts: CompiledFacts): Manifest {
-  const { origin, inspection, heads, wishes, policyFit, data, view, latency } = facts;
+  const { origin, inspection, heads, wishes, policy, policyFit, comparison, data, view, latency } = facts;
   const { source, typed, plan } = inspection;
   const { model } = source;
   const { exitOutputs, labels } = origin;
-  const { policy, target, budgets, maxAccuracyDrops, confidence } = wishes;
   const options = toOrtOptions(facts.session);
   let headsSoFar = 0;
   return {
@@ -75,7 +83,8 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     recipe: origin.recipe,
     policy,
     ...(policyFit && { policyFit }),
-    calibration: { target, budgets, maxAccuracyDrops, ...(confidence !== undefined && { confidence }) },
+    ...(comparison && { policyComparison: comparison }),
+    calibration: goalsOf(wishes),
     classes: typed.classes,
     ...(labels?.length === typed.classes && { labels }),
     inputs: typed.sampleInputs.map((name) => {
@@ -109,6 +118,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       accuracy: accuracyOf(view().original, view().labels),
       macs: plan.totalMacs,
       latencyMsP50: rounded(latency.get(BASELINE)?.p50),
+      latencyMsMean: rounded(latency.get(BASELINE)?.mean),
     },
     operatingPoints: facts.points.map(({ name, thresholds }) => ({
       name,
@@ -116,6 +126,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       thresholds,
       ...measure(view(thresholds), facts.costs, thresholds),
       latencyMsP50: rounded(latency.get(name)?.p50),
+      latencyMsMean: rounded(latency.get(name)?.mean),
       ...promiseOf(facts.promises?.get(name)),
     })),
     defaultPoint: facts.defaultPoint,
@@ -140,6 +151,19 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       onnxruntime: ONNXRUNTIME_VERSION,
       platform: `${process.platform}-${process.arch}`,
     },
+  };
+}
+
+/** What nobody asked for is left out. */
+function goalsOf(wishes: Wishes): CalibrationGoals {
+  const { target, budgets, budgetsMs, minAccuracies, maxAccuracyDrops, confidence } = wishes;
+  return {
+    target,
+    budgets,
+    ...(budgetsMs.length > 0 && { budgetsMs }),
+    ...(minAccuracies.length > 0 && { minAccuracies }),
+    maxAccuracyDrops,
+    ...(confidence !== undefined && { confidence }),
   };
 }
 

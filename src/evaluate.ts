@@ -83,12 +83,14 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
           relativeCost: meanCost(promised, point.thresholds, answers.exits),
           exitShares: [...shares, share(answers.exits, promised.exits.length)],
           latencyMsP50: null,
+          latencyMsMean: null,
         });
       }
       const baseline = {
         ...promised.baseline,
         accuracy: original ? accuracyOf(original, dataset.labels) : promised.baseline.accuracy,
         latencyMsP50: null,
+        latencyMsMean: null,
       };
       return { ...promised, operatingPoints: points, baseline };
     });

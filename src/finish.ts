@@ -5,26 +5,31 @@ import {
   type CostModel,
   dropName,
   guarantee,
+  measure,
   type NamedPoint,
   operatingPoints,
   searchPolicy,
+  timeBudgetName,
 } from './calibrate/index.ts';
+import { choosePolicy } from './choose-policy.ts';
 import { splitRoles } from './data/index.ts';
 import { describeCompiled, type Origin, provenance } from './describe-compiled.ts';
-import { type Manifest, type OperatingPoint, printManifest } from './emit/manifest.ts';
+import { type Manifest, type OperatingPoint, type PolicyComparison, printManifest } from './emit/manifest.ts';
 import { emitPackage } from './emit/stub.ts';
 import { type Content, writeOutput } from './emit/write.ts';
-import { unknownPoint } from './errors.ts';
+import { timeBudgetUnreachable, unknownPoint } from './errors.ts';
 import type { Events, progressOf } from './events.ts';
 import type { Inspection } from './inspect.ts';
-import { fitPolicy, ownThresholds, type View, viewOf } from './judge.ts';
+import { type Decider, fitPolicy, type Judged, ownThresholds, type View, viewOf } from './judge.ts';
 import { raceOriginal } from './measure-latency.ts';
 import type { SessionOptions } from './ort.ts';
 import { serializeModel } from './parser/index.ts';
 import { lowerExits } from './passes/lower-exits.ts';
+import { policyOf } from './policies/index.ts';
 import type { Prepared } from './prepare-heads.ts';
 import { type ProofEffort, proveEqual } from './prove-equal.ts';
 import { type RoleData, summaryOf } from './roles.ts';
+import { type TimeCosts, timeCosts } from './time-costs.ts';
 import { confidenceOfEach, HALVES, type Wishes } from './wishes.ts';
 
 export const HEADS_FILE = 'heads.onnx';
@@ -64,20 +69,20 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   const { inspection, prepared, costs, wishes, origin, dropOutputs, threads, events, progress } = setting;
   const { source, typed } = inspection;
   const { heads, calibration } = prepared;
-  const { policy, target, budgets, maxAccuracyDrops } = wishes;
+  const { target } = wishes;
   const { signal } = events;
   const session = { ...threads, externalDataFolder: source.folder };
-
-  const validated =
-    prepared.validation && (await prepared.judge(prepared.validation.dataset, 'judging validation'));
-  const decider = validated ? fitPolicy(policy, validated, costs, budgets[0]) : { policy, parameters: {} };
 
   const halves =
     wishes.confidence === undefined ? undefined : splitRoles(calibration.dataset, HALVES, origin.seed);
   const searched = halves?.search ?? calibration.dataset;
   const judged = await prepared.judge(searched, 'judging calibration');
+  const validated =
+    prepared.validation && (await prepared.judge(prepared.validation.dataset, 'judging validation'));
+  const { decider, comparison } = decide(validated, judged, setting);
   const calibrated = viewOf(judged, decider);
-  const hull = searchPolicy(calibrated, costs, { target, also: ownThresholds(calibrated, decider) });
+  const search = { target, also: ownThresholds(calibrated, decider) };
+  const hull = searchPolicy(calibrated, costs, search);
   const promises =
     halves &&
     promisesOf(
@@ -86,11 +91,36 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
       costs,
       wishes,
     );
+  const lowered = (baked?: readonly number[]) =>
+    serializeModel(
+      lowerExits(typed, heads, { ...decider, baked, dropOutputs, metadata: provenance(source.sha256) }),
+    );
+  const timed =
+    wishes.budgetsMs.length > 0
+      ? await timeCosts({
+          model: lowered(),
+          exits: heads.length,
+          dataset: searched,
+          session,
+          signal,
+          onProgress: progress('timing segments', 'runs'),
+        })
+      : undefined;
   const points = operatingPoints(hull, {
     target,
-    budgets,
-    maxDrops: maxAccuracyDrops,
-    ...(promises && { found: promises.candidates }),
+    budgets: wishes.budgets,
+    floors: wishes.minAccuracies,
+    maxDrops: wishes.maxAccuracyDrops,
+    found: new Map([
+      ...(promises?.candidates ?? []),
+      ...wishes.budgetsMs.map((budget): [string, Candidate] => {
+        const { thresholds } = pickTime(searchPolicy(calibrated, timed!.costs, search), timed!, budget);
+        return [
+          timeBudgetName(budget),
+          { thresholds, ...measure(calibrated(thresholds), costs, thresholds) },
+        ];
+      }),
+    ]),
   });
   const chosen = pointNamed(points, wishes.at);
 
@@ -98,9 +128,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   const seenJudged = setting.test ? await prepared.judge(reported, 'judging test') : judged;
   const view = setting.test ? viewOf(seenJudged, decider) : calibrated;
   const baked = wishes.thresholds === 'baked' ? chosen.thresholds : undefined;
-  const model = serializeModel(
-    lowerExits(typed, heads, { ...decider, baked, dropOutputs, metadata: provenance(source.sha256) }),
-  );
+  const model = lowered(baked);
   const proved = await proveEqual({
     model,
     typed,
@@ -134,10 +162,13 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     inspection,
     heads,
     wishes,
-    policyFit: prepared.validation && {
-      parameters: decider.parameters,
-      data: summaryOf(prepared.validation),
-    },
+    policy: decider.policy,
+    policyFit: prepared.validation &&
+      policyOf(decider.policy).fit && {
+        parameters: decider.parameters,
+        data: summaryOf(prepared.validation),
+      },
+    comparison,
     data: {
       ...(train && { train }),
       ...(validation && { validation }),
@@ -165,6 +196,37 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   );
   const wanted = new Set(points.map((p) => p.name).filter((name) => !name.startsWith('cost-')));
   return { manifest, shown: manifest.operatingPoints.filter((p) => wanted.has(p.name)) };
+}
+
+/** The policy asked for, fitted; or the best of all of them. */
+function decide(
+  validated: Judged | undefined,
+  judged: Judged,
+  { inspection, wishes, costs, origin, events, progress }: FinishSetting,
+): { readonly decider: Decider; readonly comparison?: PolicyComparison } {
+  const { policy, target, budgets } = wishes;
+  if (policy !== 'auto')
+    return {
+      decider: validated ? fitPolicy(policy, validated, costs, budgets[0]) : { policy, parameters: {} },
+    };
+  const { decider, range, compared } = choosePolicy(validated!, judged, costs, {
+    target,
+    budgets,
+    haveConfidence: inspection.given === undefined,
+    seed: origin.seed,
+    onProgress: progress('comparing', 'policies'),
+  });
+  const [from, to] = range.map((cost) => cost.toFixed(2));
+  const means = compared.map((c) => `${c.policy} ${(100 * c.mean).toFixed(2)} %`).join(', ');
+  events.onNote?.(`Mean ${target} at costs of ${from} to ${to}: ${means}. The policy is ${decider.policy}.`);
+  return { decider, comparison: { costs: range, means: compared } };
+}
+
+/** The best of `hull`, whose costs are times, that takes at most `budget` ms on average. */
+function pickTime(hull: readonly Candidate[], { exactMs }: TimeCosts, budget: number): Candidate {
+  const point = hull.findLast((candidate) => candidate.relativeCost * exactMs <= budget);
+  if (!point) throw timeBudgetUnreachable(budget, hull[0]!.relativeCost * exactMs);
+  return point;
 }
 
 /** The cheapest point of `hull` that keeps each of the asked drops with the asked confidence, all of them together (Bonferroni). */

@@ -12,11 +12,12 @@ import { keptJudged } from './keep-judged.ts';
 import { serializeModel } from './parser/index.ts';
 import { bundleHeads } from './passes/bundle-heads.ts';
 import type { Head } from './passes/exits.ts';
-import { type PolicyName, policyOf } from './policies/index.ts';
+import { policyOf } from './policies/index.ts';
 import { type RoleData, type Roles, summaryOf } from './roles.ts';
 import { openFeatures } from './train/features.ts';
 import { type TrainOptions, trainHeads } from './train/train.ts';
 import { trainingViews } from './train/views.ts';
+import type { Wishes } from './wishes.ts';
 
 export interface Prepared {
   readonly heads: readonly Head[];
@@ -40,7 +41,7 @@ export interface FittedOn {
 export interface Setting {
   readonly inspection: Inspection;
   readonly roles: Roles;
-  readonly policy: PolicyName;
+  readonly policy: Wishes['policy'];
   /** Whether a drop is promised: calibration samples are then kept from temperatures too. */
   readonly promises: boolean;
   readonly seed: number;
@@ -101,7 +102,7 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
 export async function takeGivenHeads(setting: Setting): Promise<Prepared> {
   const { inspection, roles, policy, seed } = setting;
   const { whole, answers, heads } = inspection.given!;
-  if (policyOf(policy).readsConfidence) throw noConfidenceHeads();
+  if (policy !== 'auto' && policyOf(policy).readsConfidence) throw noConfidenceHeads();
   return {
     heads,
     kept: undefined,
@@ -146,6 +147,7 @@ function rolesFor(
   { validation, unseen }: { readonly validation: RoleData; readonly unseen: RoleData },
   exact: boolean,
 ): Pick<Prepared, 'validation' | 'calibration'> {
+  if (policy === 'auto') return { validation, calibration: unseen };
   const { readsConfidence, fit, refuse } = policyOf(policy);
   refuse?.(validation.dataset.labels, judging.typed.classes);
   return {

@@ -1,15 +1,28 @@
 /** What is asked of the thresholds, and what can be refused before any work is done. */
-import { budgetName, type CostModel, dropName, refuseTooFew, STANDING_NAMES } from './calibrate/index.ts';
+import {
+  budgetName,
+  type CostModel,
+  dropName,
+  floorName,
+  refuseTooFew,
+  STANDING_NAMES,
+  timeBudgetName,
+} from './calibrate/index.ts';
 import { badOption, budgetUnreachable, unknownPoint } from './errors.ts';
 import type { PolicyName } from './policies/index.ts';
 
 /** What a user may ask of the thresholds. */
 export interface ThresholdOptions {
-  readonly policy?: PolicyName;
+  /** `auto`: the one that measures best at the costs asked for (see `choosePolicy`). */
+  readonly policy?: PolicyName | 'auto';
   /** What thresholds preserve: accuracy against labels, or agreement with the original. */
   readonly target?: 'accuracy' | 'agreement';
   /** Average costs relative to the original that operating points are wanted for. */
   readonly budgets?: readonly number[];
+  /** Average milliseconds a sample, alone, on this machine, that operating points are wanted for. */
+  readonly budgetsMs?: readonly number[];
+  /** Least values of the target, on the calibration data, that operating points are wanted for. */
+  readonly minAccuracies?: readonly number[];
   /** Losses of the target that operating points are wanted for. */
   readonly maxAccuracyDrops?: readonly number[];
   /**
@@ -30,6 +43,8 @@ export const DEFAULT_WISHES: Wishes = {
   policy: 'max-prob',
   target: 'accuracy',
   budgets: [],
+  budgetsMs: [],
+  minAccuracies: [],
   maxAccuracyDrops: [],
   thresholds: 'input',
   at: 'balanced',
@@ -41,6 +56,8 @@ export function settleWishes(options: ThresholdOptions, before: Wishes = DEFAULT
     'policy',
     'target',
     'budgets',
+    'budgetsMs',
+    'minAccuracies',
     'maxAccuracyDrops',
     'confidence',
     'thresholds',
@@ -57,10 +74,15 @@ export const HALVES = { search: 0.5, promise: 0.5 };
 export const confidenceOfEach = ({ confidence, maxAccuracyDrops }: Wishes): number =>
   1 - (1 - confidence!) / maxAccuracyDrops.length;
 
-/** A promise needs a drop to promise, and both as shares. Throws `bad-option`. */
-export function refusePromise({ confidence, maxAccuracyDrops }: Wishes): void {
+const isShare = (value: number) => value > 0 && value < 1;
+
+/** Shares are shares, milliseconds above 0, and a promise needs a drop to promise. Throws `bad-option`. */
+export function refuseOdd({ confidence, maxAccuracyDrops, budgetsMs, minAccuracies }: Wishes): void {
+  for (const floor of minAccuracies)
+    if (!isShare(floor)) throw badOption('--min-accuracy', `${floor}`, 'a number between 0 and 1');
+  for (const budget of budgetsMs)
+    if (!(budget > 0)) throw badOption('--budget', `${budget}ms`, 'milliseconds above 0');
   if (confidence === undefined) return;
-  const isShare = (value: number) => value > 0 && value < 1;
   if (!isShare(confidence))
     throw badOption('--confidence', `${confidence}`, 'a number between 0 and 1, 0.95 say');
   if (maxAccuracyDrops.length === 0)
@@ -75,10 +97,16 @@ export function refusePromise({ confidence, maxAccuracyDrops }: Wishes): void {
  * `samples` calibration samples for a promise. Throws `budget-unreachable`, `unknown-operating-point` or `too-few-for-guarantee`.
  */
 export function refuseUnreachable(costs: CostModel, samples: number, wishes: Wishes): void {
-  const { budgets, maxAccuracyDrops, at } = wishes;
+  const { budgets, budgetsMs, minAccuracies, maxAccuracyDrops, at } = wishes;
   const cheapest = Math.min(...costs.prefix.map((prefix, k) => prefix + costs.head[k]!));
   for (const budget of budgets) if (budget < cheapest) throw budgetUnreachable(budget, cheapest);
-  const names = [...STANDING_NAMES, ...budgets.map(budgetName), ...maxAccuracyDrops.map(dropName)];
+  const names = [
+    ...STANDING_NAMES,
+    ...budgets.map(budgetName),
+    ...budgetsMs.map(timeBudgetName),
+    ...minAccuracies.map(floorName),
+    ...maxAccuracyDrops.map(dropName),
+  ];
   if (!at.startsWith('cost-') && !names.includes(at)) throw unknownPoint(at, names);
   if (wishes.confidence === undefined) return;
   for (const drop of maxAccuracyDrops)

@@ -72,8 +72,8 @@ function contents(name: string): Record<string, unknown> {
 }
 
 function timeless(manifest: Manifest) {
-  const points = manifest.operatingPoints.map(({ latencyMsP50: _, ...point }) => point);
-  const { latencyMsP50: _, ...baseline } = manifest.baseline;
+  const points = manifest.operatingPoints.map(({ latencyMsP50: _, latencyMsMean: __, ...point }) => point);
+  const { latencyMsP50: _, latencyMsMean: __, ...baseline } = manifest.baseline;
   return { ...manifest, operatingPoints: points, baseline, latency: null };
 }
 

@@ -7,6 +7,7 @@ import { type CompileOptions, compile } from '../src/compile.ts';
 import { type Manifest, readManifest } from '../src/emit/manifest.ts';
 import { evaluate } from '../src/evaluate.ts';
 import { parseModel, serializeModel } from '../src/parser/index.ts';
+import { POLICY_NAMES } from '../src/policies/index.ts';
 import { rejectsWith } from './expect.ts';
 import { branchyNet, tinyResidual } from './models.ts';
 import { writeTinySamples } from './tiny-samples.ts';
@@ -45,8 +46,8 @@ const options = (out: string, more: Partial<CompileOptions> = {}): CompileOption
 
 /** Everything about a manifest that is not a clock's. */
 function timeless(manifest: Manifest) {
-  const points = manifest.operatingPoints.map(({ latencyMsP50: _, ...point }) => point);
-  const { latencyMsP50: _, ...baseline } = manifest.baseline;
+  const points = manifest.operatingPoints.map(({ latencyMsP50: _, latencyMsMean: __, ...point }) => point);
+  const { latencyMsP50: _, latencyMsMean: __, ...baseline } = manifest.baseline;
   return { ...manifest, operatingPoints: points, baseline, latency: null };
 }
 
@@ -150,6 +151,22 @@ test('baked thresholds, the confidence policy, and a seed recipe', async () => {
     result.measured.operatingPoints.map((p) => p.name),
     ['fast'],
   );
+});
+
+test('auto compares policies and says how they did; budgets of time and floors get their points', async () => {
+  const asked = { policy: 'auto', budgetsMs: [1000], minAccuracies: [0.3], at: 'budget-1000ms' } as const;
+  const { manifest } = await compile(options('auto', asked));
+  const { costs, means } = manifest.policyComparison!;
+  assert.ok(costs[0] < costs[1] && costs[1] === 1);
+  assert.is(manifest.policy, means[0]!.policy);
+  assert.ok(means.length >= POLICY_NAMES.length - 1, 'all but class-margin, which lacks samples of class 0');
+  assert.equal([manifest.calibration.budgetsMs, manifest.calibration.minAccuracies], [[1000], [0.3]]);
+  const at = (name: string) => manifest.operatingPoints.find((p) => p.name === name)!;
+  assert.ok(at('budget-1000ms').relativeCost >= at('accuracy-0.3').relativeCost);
+  assert.ok(at('exact').latencyMsMean! > 0 && manifest.baseline.latencyMsMean! > 0);
+  await rejectsWith('budget-unreachable', () => compile(options('slow', { budgetsMs: [1e-6] })));
+  await rejectsWith('accuracy-unreachable', () => compile(options('slow', { minAccuracies: [0.9999] })));
+  await rejectsWith('bad-option', () => compile(options('slow', { minAccuracies: [92] })));
 });
 
 test('with training data alone the other roles are split off it', async () => {

@@ -25,7 +25,7 @@ export function table(rows: readonly (readonly string[])[]): string {
   return [line(head!), widths.map((w) => '─'.repeat(w)).join('  '), ...body.map(line)].join('\n');
 }
 
-/** The original and every operating point: accuracy, agreement, cost, latency, and where samples leave. */
+/** The original and every operating point: accuracy, agreement, cost, mean latency (the median where it is all there is), and where samples leave. */
 export function resultTable(
   manifest: Manifest,
   points: readonly OperatingPoint[] = manifest.operatingPoints,
@@ -37,14 +37,14 @@ export function resultTable(
     percent(baseline.accuracy),
     percent(1),
     macs(baseline.macs),
-    ms(baseline.latencyMsP50),
+    ms(baseline.latencyMsMean ?? baseline.latencyMsP50),
   ];
   const rows = points.map((point) => [
     point.name,
     percent(point.accuracy),
     percent(point.agreement),
     percent(point.relativeCost, 1),
-    ms(point.latencyMsP50),
+    ms(point.latencyMsMean ?? point.latencyMsP50),
     ...point.exitShares.map((share) => percent(share, 1)),
   ]);
   return table([header, [...original, ...exits.map(() => ''), ''], ...rows]);

@@ -21,6 +21,8 @@ export interface Manifest {
   readonly policy: string;
   /** Set when the policy learns something. */
   readonly policyFit?: PolicyFit;
+  /** Set when the policy was chosen among all of them. */
+  readonly policyComparison?: PolicyComparison;
   readonly calibration: CalibrationGoals;
   /** Number of classes, C. */
   readonly classes: number;
@@ -72,12 +74,24 @@ export interface PolicyFit {
   readonly data: DataSummary;
 }
 
+/** How policies did on calibration samples that they had not seen. */
+export interface PolicyComparison {
+  /** Average costs relative to the original, from and to. */
+  readonly costs: readonly [number, number];
+  /** Best first: the mean over those costs of what thresholds preserve. */
+  readonly means: readonly { readonly policy: string; readonly mean: number }[];
+}
+
 /** What thresholds were asked to do. */
 export interface CalibrationGoals {
   /** What they preserve: accuracy against labels, or agreement with the original. */
   readonly target: 'accuracy' | 'agreement';
   /** Average costs relative to the original that points were asked for. */
   readonly budgets: readonly number[];
+  /** Average milliseconds a sample, alone, that points were asked for. */
+  readonly budgetsMs?: readonly number[];
+  /** Least values of the target that points were asked for, as fractions. */
+  readonly minAccuracies?: readonly number[];
   /** Losses of the target that points were asked for, as fractions. */
   readonly maxAccuracyDrops: readonly number[];
   /** Set when those were to be promised: the probability of keeping all of them. */
@@ -133,6 +147,8 @@ export interface OperatingPoint {
   readonly relativeCost: number;
   /** Milliseconds a run; null when not measured. */
   readonly latencyMsP50: number | null;
+  /** Their mean over samples, which is what a budget of time is about. */
+  readonly latencyMsMean?: number | null;
   /** [K + 1]: share of samples leaving at each exit, the full path last. */
   readonly exitShares: readonly number[];
   /** Set when a promise comes with it. */
@@ -158,6 +174,7 @@ export interface Baseline {
   readonly accuracy: number;
   readonly macs: number;
   readonly latencyMsP50: number | null;
+  readonly latencyMsMean?: number | null;
 }
 
 export interface LatencyProtocol {

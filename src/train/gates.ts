@@ -8,12 +8,24 @@ import { logisticRegression } from '../policies/logistic.ts';
 const RIDGES = [3, 30, 300];
 const FOLDS = 3;
 
-/**
- * `head` with the confidence layer that predicts best, on the samples given, whether its answer is right. `pooled`
- * [n, F] and `correct` [n] (0 or 1) come from samples that neither branch nor backbone was fitted on. Features are
- * standardised for the fit and the layer rescaled in turn; the penalty is chosen by 3-fold cross-validation.
- */
+/** `head` with the confidence layer of `fitGate`. */
 export function fitConfidence<H extends Head>(head: H, pooled: Float32Array, correct: ArrayLike<number>): H {
+  const { weights, bias } = fitGate(pooled, correct);
+  return withConfidence(head, weights, bias);
+}
+
+/** sigmoid(pooled · weights + bias) */
+export interface Gate {
+  readonly weights: Float32Array;
+  readonly bias: number;
+}
+
+/**
+ * What predicts best, on the samples given, whether a head's answer is right. `pooled` [n, F] and `correct` [n] (0 or 1) come from
+ * samples that neither branch nor backbone was fitted on. Features are standardised for the fit and the layer rescaled in turn;
+ * the penalty is chosen by 3-fold cross-validation.
+ */
+export function fitGate(pooled: Float32Array, correct: ArrayLike<number>): Gate {
   const n = correct.length;
   const size = pooled.length / n;
   const { rows, mean, deviation } = standardise(pooled, n, size);
@@ -21,10 +33,8 @@ export function fitConfidence<H extends Head>(head: H, pooled: Float32Array, cor
   const scored = RIDGES.map((ridge) => ({ ridge, loss: crossValidate(rows, size, correct, all, ridge) }));
   const { ridge } = scored.reduce((best, one) => (one.loss < best.loss ? one : best));
   const { weights, bias } = logisticRegression(rows, size, correct, all, ridge);
-
-  const scaled = Float32Array.from(weights, (w, f) => w / deviation[f]!);
   const shift = weights.reduce((sum, w, f) => sum + (w * mean[f]!) / deviation[f]!, 0);
-  return withConfidence(head, scaled, bias - shift);
+  return { weights: Float32Array.from(weights, (w, f) => w / deviation[f]!), bias: bias - shift };
 }
 
 /** `head` with `confidence = sigmoid(pooled · weights + bias)`. */
