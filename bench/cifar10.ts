@@ -21,6 +21,7 @@ import { inputOf } from '../src/roles.ts';
 import { openFeatures } from '../src/train/features.ts';
 import { SURVIVORS } from '../src/train/recipes.ts';
 import { trainHeads } from '../src/train/train.ts';
+import { trainingViews } from '../src/train/views.ts';
 import type { Kept } from './budgets.ts';
 
 const { values } = parseArgs({
@@ -43,16 +44,6 @@ const { values } = parseArgs({
     limit: { type: 'string', default: '2e10' },
   },
 });
-
-/** The picture, its mirror image, and both shifted by a few pixels. */
-const VIEWS = [
-  { mirror: false, dx: 0, dy: 0 },
-  { mirror: true, dx: 0, dy: 0 },
-  { mirror: false, dx: 2, dy: -3 },
-  { mirror: true, dx: -3, dy: -2 },
-  { mirror: false, dx: -2, dy: 3 },
-  { mirror: true, dx: 3, dy: 2 },
-];
 
 mkdirSync(values.keep, { recursive: true });
 const { source, typed, plan } = await inspect({
@@ -80,10 +71,8 @@ for (const seed of values.seeds.split(',').map(Number)) {
   }
   const started = performance.now();
   const share = values.share ? { maxShare: Number(values.share) } : {};
-  const kinds = values.head.split(',');
-  const heads = plan.exits.map(
-    (_, i) => attachExits(plan, { kind: (kinds[i] ?? kinds[0]) as HeadKind, seed, ...share })[i]!,
-  );
+  const kind = values.head.split(',') as HeadKind[];
+  const heads = attachExits(plan, { kind, seed, ...share });
   for (const h of heads)
     console.log(
       `${h.exit.id} ${h.exit.tap.value} prefix ${(h.exit.prefixMacs / plan.totalMacs).toFixed(3)} head ${(h.macs / plan.totalMacs).toFixed(4)}`,
@@ -96,7 +85,7 @@ for (const seed of values.seeds.split(',').map(Number)) {
     dataset: train!,
     cacheFolder: defaultCache(),
     cacheLimitBytes: Number(values.limit),
-    views: VIEWS.slice(0, Number(values.views)),
+    ...trainingViews(train!, Number(values.views)),
     onProgress: every(20, (done, total) => console.log(`features ${done}/${total}`)),
   });
   console.log(

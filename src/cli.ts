@@ -11,7 +11,7 @@ import { evaluate } from './evaluate.ts';
 import type { Events } from './events.ts';
 import type { Compiled } from './finish.ts';
 import { inspect } from './inspect.ts';
-import { HEAD_KINDS } from './passes/exits.ts';
+import { HEAD_KINDS, type HeadKind } from './passes/exits.ts';
 import { PLACEMENTS } from './passes/plan-exits.ts';
 import { POLICY_NAMES } from './policies/index.ts';
 
@@ -49,6 +49,11 @@ const words = (value: unknown) =>
     .flat()
     .flatMap((v) => String(v).split(','))
     .map((v) => v.trim());
+const headKinds = (value: unknown) => {
+  const odd = words(value).find((word) => !(HEAD_KINDS as readonly string[]).includes(word));
+  if (odd !== undefined) throw refuse('--head', odd, HEAD_KINDS.join(', '));
+  return words(value) as HeadKind[];
+};
 /** `0.6,3ms`: costs relative to the original, and milliseconds. */
 const budgets = (value: unknown) => {
   const all = words(value);
@@ -85,9 +90,10 @@ const modelOptions = <T>(y: Argv<T>) =>
       describe: 'outputs of a model that has exits already, earliest first, its own last: trains nothing',
     })
     .option('head', {
-      choices: HEAD_KINDS,
-      default: 'strided' as const,
-      describe: 'branch family',
+      coerce: headKinds,
+      default: ['strided'],
+      defaultDescription: 'strided',
+      describe: `branch family, or one an exit: ${HEAD_KINDS.join(', ')}`,
     });
 
 const dataOptions = <T>(y: Argv<T>) =>
@@ -244,6 +250,11 @@ const cli = yargs(hideBin(process.argv))
           type: 'boolean',
           default: false,
           describe: 'heads learn most from samples that earlier ones do not take',
+        })
+        .option('views', {
+          type: 'number',
+          describe:
+            'cached views of each training picture: 1 plain, 2 mirrored too, up to 6 shifted too (default: 2)',
         })
         .option('epochs', { type: 'number' })
         .option('batch', { type: 'number', describe: 'training batch' })

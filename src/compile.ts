@@ -25,7 +25,10 @@ export interface CompileOptions extends InspectOptions, RolePaths, Preprocessing
   readonly force?: boolean;
   /** Text file with one class name a line; an image folder's own names otherwise. */
   readonly labels?: string;
-  readonly head?: HeadKind;
+  /** One for all exits, or one an exit. */
+  readonly head?: HeadKind | readonly HeadKind[];
+  /** Views of each training picture that features are cached of: plain, mirrored, then shifted ones; 2 by default. */
+  readonly views?: number;
   readonly recipe?: RecipeName;
   /** Cost weight of the `pteenet-*` recipes. */
   readonly lambda?: number;
@@ -95,6 +98,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
           heads,
           training: trainingOf(options),
           cacheLimitBytes: options.cacheLimit,
+          views: options.views,
         });
     return await finish({
       inspection,

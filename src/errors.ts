@@ -507,6 +507,13 @@ export const wrongThresholdCount = (got: number, exits: number) =>
     'Give one threshold per exit; 1 closes an exit.',
   );
 
+export const wrongHeadCount = (got: number, exits: number) =>
+  new OfframpError(
+    'wrong-head-count',
+    `${got} head families for ${exits} exits`,
+    'Give one family for all exits, or one an exit, earliest first.',
+  );
+
 export const accuracyUnreachable = (floor: number, best: number, target: 'accuracy' | 'agreement') =>
   new OfframpError(
     'accuracy-unreachable',

@@ -56,6 +56,7 @@ export interface TrainSetting extends Setting {
   readonly heads: readonly Head[];
   readonly training: Omit<TrainOptions, 'seed'>;
   readonly cacheLimitBytes: number | undefined;
+  readonly views: number | undefined;
 }
 
 /** Trains heads and fits their confidence layers and temperatures on the validation role. */
@@ -70,7 +71,7 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
     dataset: gates.train.dataset,
     cacheFolder: cache,
     cacheLimitBytes: setting.cacheLimitBytes,
-    ...trainingViews(gates.train.dataset),
+    ...trainingViews(gates.train.dataset, setting.views),
     onProgress: progress('extracting features'),
   });
   const trained = await trainHeads(heads, features, {

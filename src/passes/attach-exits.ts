@@ -1,9 +1,11 @@
 /** One untrained head for every planned exit. */
+import { wrongHeadCount } from '../errors.ts';
 import type { ExitPlan, Head, HeadKind, PlannedExit } from './exits.ts';
 import { buildHead, headMacs } from './heads.ts';
 
 export interface AttachOptions {
-  readonly kind: HeadKind;
+  /** One for all exits, or one an exit. */
+  readonly kind: HeadKind | readonly HeadKind[];
   readonly seed: number;
   readonly dropout?: number;
   /** A `strided` or `residual` head is narrowed until it costs at most this share of the model's MACs; 0.05 and 0.1 a block by default. */
@@ -18,17 +20,21 @@ const MOST: Partial<Record<HeadKind, number>> = {
   residual3: 0.3,
 };
 
-/** Heads in training form, in the order samples meet them. Deterministic: exit and seed decide every weight. */
+/** Heads in training form, in the order samples meet them. Deterministic: exit and seed decide every weight. Throws `wrong-head-count`. */
 export function attachExits(plan: ExitPlan, options: AttachOptions): readonly Head[] {
-  const most = MOST[options.kind];
-  const limit = (options.maxShare ?? most ?? 1) * plan.totalMacs;
+  const kinds = [options.kind].flat();
+  if (kinds.length !== 1 && kinds.length !== plan.exits.length)
+    throw wrongHeadCount(kinds.length, plan.exits.length);
   return plan.exits.map((exit, i) => {
-    const candidates = (most === undefined ? [1] : WIDTHS).map((width) => make(exit, i, width));
+    const kind = kinds[i] ?? kinds[0]!;
+    const most = MOST[kind];
+    const limit = (options.maxShare ?? most ?? 1) * plan.totalMacs;
+    const candidates = (most === undefined ? [1] : WIDTHS).map((width) => make(exit, i, kind, width));
     return candidates.find((head) => head.macs <= limit) ?? candidates.at(-1)!;
   });
 
-  function make(exit: PlannedExit, i: number, width: number): Head {
-    const { kind, seed, dropout } = options;
+  function make(exit: PlannedExit, i: number, kind: HeadKind, width: number): Head {
+    const { seed, dropout } = options;
     const sized = { seed: seed + 7919 * i, width, ...(dropout === undefined ? {} : { dropout }) };
     const graph = buildHead(kind, exit.tap.dims, plan.typed.classes, sized);
     return { exit, kind, graph, macs: headMacs(graph) };

@@ -1,18 +1,38 @@
 /** How training sees its samples. */
 import type { Dataset, View } from '../data/index.ts';
+import { badOption } from '../errors.ts';
 import { cropViews, MIRRORED, PLAIN } from './features.ts';
 
 /** Pixels a recomputed view may be shifted by, as the field does for 32×32 pictures (methods.md 1.3); more for larger. */
 const REACH = { pixels: 4, of: 32 };
 
+/** What cached views beyond the plain and the mirrored one look like, in turn. */
+const SHIFTED: readonly View[] = [
+  { mirror: false, dx: 2, dy: -3 },
+  { mirror: true, dx: -3, dy: -2 },
+  { mirror: false, dx: -2, dy: 3 },
+  { mirror: true, dx: 3, dy: 2 },
+];
+export const MOST_VIEWS = 2 + SHIFTED.length;
+
 /**
- * Colour pictures are also seen mirrored, and shifted when features are recomputed anyway. Gray ones (digits, spectra)
- * are not: a mirrored 2 is no 2.
+ * Colour pictures are also seen mirrored, and shifted: in any way when features are recomputed anyway, in a few when `count` cached views
+ * are more than 2. Gray ones (digits, spectra) are not: a mirrored 2 is no 2. Throws `bad-option`.
  */
-export function trainingViews(dataset: Dataset): { views: readonly View[]; freshViews: readonly View[] } {
+export function trainingViews(
+  dataset: Dataset,
+  count = 2,
+): { views: readonly View[]; freshViews: readonly View[] } {
+  if (!Number.isInteger(count) || count < 1 || count > MOST_VIEWS)
+    throw badOption('--views', `${count}`, `a whole number from 1 to ${MOST_VIEWS}`);
   const mirrors =
     dataset.isImage && dataset.preprocessing.channels !== 'gray' && dataset.preprocessing.channels !== 'any';
   if (!mirrors) return { views: [PLAIN], freshViews: [PLAIN] };
   const side = Math.min(...dataset.recordDims.slice(0, 2));
-  return { views: [PLAIN, MIRRORED], freshViews: cropViews(Math.round((REACH.pixels * side) / REACH.of)) };
+  const scaled = (pixels: number) => Math.round((pixels * side) / REACH.of);
+  const shifted = SHIFTED.map(({ mirror, dx, dy }) => ({ mirror, dx: scaled(dx), dy: scaled(dy) }));
+  return {
+    views: [PLAIN, MIRRORED, ...shifted].slice(0, count),
+    freshViews: cropViews(scaled(REACH.pixels)),
+  };
 }

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { attachExits } from '../../src/passes/attach-exits.ts';
+import type { HeadKind } from '../../src/passes/exits.ts';
 import { headMacs } from '../../src/passes/heads.ts';
 import { syntheticPlan } from '../train/synthetic.ts';
 
@@ -22,6 +23,23 @@ test('strided heads narrow until they fit their share, and stop at the narrowest
   assert.ok(wide[0]!.macs > 2 * narrow[0]!.macs, `${wide[0]!.macs} ${narrow[0]!.macs}`);
   const least = attachExits(syntheticPlan(10), { kind: 'strided', seed: 1 });
   assert.ok(least[0]!.macs > 0.5);
+});
+
+test('one family an exit, or one for all; another count is refused', () => {
+  const plan = syntheticPlan(1e9);
+  const kinds = plan.exits.map((_, i): HeadKind => (i === 0 ? 'residual' : 'pool'));
+  assert.equal(
+    attachExits(plan, { kind: kinds, seed: 1 }).map((head) => head.kind),
+    kinds,
+  );
+  const same = attachExits(plan, { kind: 'residual', seed: 1 });
+  assert.equal(attachExits(plan, { kind: kinds, seed: 1 })[0], same[0]);
+  try {
+    attachExits(plan, { kind: [...kinds, 'pool'], seed: 1 });
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as { code: string }).code, 'wrong-head-count');
+  }
 });
 
 test('heads of equal taps start from different weights, the same at every call', () => {
