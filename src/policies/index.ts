@@ -1,5 +1,6 @@
 import { classMargin } from './class-margin.ts';
 import { confidence } from './confidence.ts';
+import { correctness } from './correctness.ts';
 import { eenet } from './eenet.ts';
 import { ensemble } from './ensemble.ts';
 import { entropy } from './entropy.ts';
@@ -20,6 +21,7 @@ export const POLICIES = {
   patience,
   ensemble,
   gain,
+  correctness,
   eenet,
   'class-margin': classMargin,
 } as const satisfies Record<string, Policy>;

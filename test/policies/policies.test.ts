@@ -33,6 +33,24 @@ interface Verdict {
   readonly answer: readonly number[];
 }
 
+/** Margin, largest probability and 1 + Σ y log y / log C of every exit; of those before it, agreement and margin, signed by it. */
+function looks(exits: readonly Exit[], open: readonly boolean[]): number[][] {
+  const own = exits.map(({ z }) => {
+    const y = softmax(z);
+    const [first, second] = [...z].sort((a, b) => b - a);
+    const entropy = y.reduce((s, p) => s + p * Math.log(p), 0) / Math.log(y.length);
+    return [first! - second!, Math.max(...y), 1 + entropy];
+  });
+  return exits.map(({ z }, k) => {
+    const earlier = exits.slice(0, k).flatMap((e, j) => {
+      if (!open[j]) return [0, 0];
+      const same = argMax(e.z) === argMax(z);
+      return [same ? 1 : 0, same ? own[j]![0]! : -own[j]![0]!];
+    });
+    return [...own[k]!, ...earlier];
+  });
+}
+
 const softmax = (z: readonly number[]) => {
   const e = z.map((v) => Math.exp(v - Math.max(...z)));
   const sum = e.reduce((a, b) => a + b);
@@ -80,30 +98,27 @@ const REFERENCE: Record<PolicyName, Reference> = {
   },
   // P(right here, wrong in the end) − P(wrong here, right in the end), both σ(w·[looks] + b_answer).
   gain(exits, open, { weight, bias }) {
-    const size = 3 + 2 * exits.length;
-    const look = (z: readonly number[]) => {
-      const y = softmax(z);
-      const [first, second] = [...z].sort((a, b) => b - a);
-      return [
-        first! - second!,
-        Math.max(...y),
-        1 + y.reduce((s, p) => s + p * Math.log(p), 0) / Math.log(y.length),
-      ];
-    };
-    return exits.map(({ z }, k) => {
-      const earlier = exits.slice(0, k).flatMap((e, j) => {
-        if (!open[j]) return [0, 0];
-        const same = argMax(e.z) === argMax(z);
-        return [same ? 1 : 0, same ? look(e.z)[0]! : -look(e.z)[0]!];
-      });
+    return looks(exits, open).map((seen, k) => {
+      const { z } = exits[k]!;
       const chance = (which: number) => {
-        const odds = [...look(z), ...earlier].reduce(
-          (sum, x, f) => sum + x * weight![(k * size + f) * 2 + which]!,
+        const odds = seen.reduce(
+          (sum, x, f) => sum + x * weight![(k * (3 + 2 * exits.length) + f) * 2 + which]!,
           bias![(k * z.length + argMax(z)) * 2 + which]!,
         );
         return 1 / (1 + Math.exp(-odds));
       };
       return { score: chance(1) - chance(0), answer: z };
+    });
+  },
+  // z / (1 + |z|) of the log odds z = w·[looks] + b_answer of being right.
+  correctness(exits, open, { weight, bias }) {
+    return looks(exits, open).map((seen, k) => {
+      const { z } = exits[k]!;
+      const odds = seen.reduce(
+        (sum, x, f) => sum + x * weight![k * (3 + 2 * exits.length) + f]!,
+        bias![k * z.length + argMax(z)]!,
+      );
+      return { score: odds / (1 + Math.abs(odds)), answer: z };
     });
   },
   // q̂_k = w1·y + w2·[a_max, a_ent, a_vote, q̂_1 .. q̂_{k−1}] + b (Ilhan et al., section 3) on y of softer logits; the closed are not there.

@@ -1,0 +1,55 @@
+import { logisticRegression } from './logistic.ts';
+import { leftSize, look, lookNodes, looksSize, withAnswers } from './looks.ts';
+import type { FitData, Policy, PolicyParameters } from './policy.ts';
+
+const RIDGE = 1;
+
+/**
+ * How likely the exit's answer is right: a logistic regression, with a bias for each class answered, on what this exit and the open ones
+ * before it saw. The score is the log odds z as z / (1 + |z|), which leaves room where probabilities crowd against 1. Parameters:
+ * `weight` [exits, 3 + 2·exits] and `bias` [exits, classes].
+ */
+export const correctness: Policy = {
+  citation:
+    'after failure prediction (arXiv 2508.21495, methods.md 4.10), with the looks of JEI-DNN (Regol et al. 2024)',
+  readsConfidence: false,
+  memory: leftSize,
+  fit: fitCorrectness,
+  nodes(b, place, { weight, bias }) {
+    const { logits, exit, exits, classes } = place;
+    const { looks, count, answer, memory } = lookNodes(b, place);
+    const from = exit * looksSize(exits);
+    const product = b.op('MatMul', [looks, b.float(weight!.slice(from, from + count), [count, 1])]);
+    const byClass = b.op('Gather', [b.float(bias!.slice(exit * classes, (exit + 1) * classes)), answer]);
+    const odds = b.op('Add', [b.op('Reshape', [product, b.int64([-1])]), byClass]);
+    return { score: b.op('Softsign', [odds]), logits, memory };
+  },
+  decide(outputs, { weight, bias }) {
+    const { exit, exits, classes, logits } = outputs;
+    const size = looksSize(exits);
+    const { looks, answers } = look(outputs);
+    const score = Float32Array.from(answers, (answer, i) => {
+      let z = bias![exit * classes + answer]!;
+      for (let f = 0; f < size; f++) z += weight![exit * size + f]! * looks[i * size + f]!;
+      return z / (1 + Math.abs(z));
+    });
+    return { score, logits };
+  },
+};
+
+function fitCorrectness({ exits, labels, classes }: FitData): PolicyParameters {
+  const size = looksSize(exits.length);
+  const memory = new Float32Array(labels.length * leftSize(exits.length));
+  const everyone = Int32Array.from(labels.keys());
+  const fitted = exits.map(({ logits }, exit) => {
+    const { looks, answers } = look({ logits, classes, exit, exits: exits.length, memory });
+    const right = Uint8Array.from(answers, (answer, i) => Number(answer === labels[i]));
+    const rows = withAnswers(looks, answers, classes);
+    return logisticRegression(rows, size + classes, right, everyone, RIDGE);
+  });
+  const part = (from: number, to: number, constant: number) =>
+    fitted.flatMap(({ weights, bias }) =>
+      Array.from(weights.subarray(from, to), (w) => Math.fround(w + constant * bias)),
+    );
+  return { weight: part(0, size, 0), bias: part(size, size + classes, 1) };
+}
