@@ -33,63 +33,55 @@ export declare const exits: readonly [{
 }];
 /** MACs a sample of the original model. */
 export declare const fullMacs: number;
-/**
- * Operating points, cheapest first.
- * `thresholds` has one entry an exit: a sample leaves when its confidence is greater; 1 closes the exit.
- * Accuracy, agreement with the original, mean relative cost and the share of samples leaving at each exit (the full
- * path last) are fractions measured on the test data.
- */
-export declare const operatingPoints: {
-    readonly fast: {
-        readonly thresholds: readonly [0.3, 0.25];
-        readonly accuracy: 0.925;
-        readonly agreement: 0.97;
-        readonly relativeCost: 0.5;
-        readonly exitShares: readonly [0.3333333333333333, 0.3333333333333333, 0.3333333333333333];
-    };
-    readonly balanced: {
-        readonly thresholds: readonly [0.7, 0.65];
-        readonly accuracy: 0.925;
-        readonly agreement: 0.97;
-        readonly relativeCost: 0.7;
-        readonly exitShares: readonly [0.3333333333333333, 0.3333333333333333, 0.3333333333333333];
-    };
-    readonly exact: {
-        readonly thresholds: readonly [1, 1];
-        readonly accuracy: 0.93;
-        readonly agreement: 1;
-        readonly relativeCost: 1;
-        readonly exitShares: readonly [0, 0, 1];
-    };
-};
+/** Operating points, cheapest first. */
+export declare const operatingPoints: Readonly<Record<OperatingPointName, OperatingPoint>>;
+/** How pictures become the input, as when the model was compiled. */
+export declare const preprocessing: Preprocessing;
 /** Session options that measured best. */
 export declare const sessionOptions: Ort.InferenceSession.SessionOptions;
 /** A class name. */
 export type Label = (typeof labels)[number];
 /** Name of an operating point. */
-export type OperatingPointName = keyof typeof operatingPoints;
+export type OperatingPointName = 'fast' | 'balanced' | 'exact';
 /** Where a sample left; `full` is the whole model. */
 export type ExitId = 'exit_1' | 'exit_2' | 'full';
-/** The onnxruntime module: `import * as ort from 'onnxruntime-node'`. */
-export type Runtime = Pick<typeof Ort, 'InferenceSession' | 'Tensor'>;
-/** N samples: the elements of [N, 3, 2, 2] float32 in row-major order, or a tensor. */
-export type Input = Float32Array | Ort.Tensor;
-/** Where the model comes from: `model.onnx` beside this module unless given. */
-export interface ModelSource {
-    /** Path of the model file. */
-    readonly path?: string;
-    /** The model file itself. */
-    readonly bytes?: Uint8Array;
-    /** Laid over the `sessionOptions` of this module. */
-    readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
+/** One an exit: a sample leaves when its confidence is greater; 1 closes the exit. */
+export type Thresholds = readonly [exit_1: number, exit_2: number];
+/** Thresholds, and what they did on the test data. */
+export interface OperatingPoint {
+    /** One an exit. */
+    readonly thresholds: Thresholds;
+    /** Share of samples answered rightly. */
+    readonly accuracy: number;
+    /** Share of samples answered as the original model does. */
+    readonly agreement: number;
+    /** Mean MACs a sample as a share of the original model, every executed head counted. */
+    readonly relativeCost: number;
+    /** Share of samples that left at each exit, [3], the full path last. */
+    readonly exitShares: readonly number[];
+    /** Median milliseconds of a run of one sample, on the machine that compiled; null when not measured. */
+    readonly latencyMsP50: number | null;
+    /** Mean milliseconds of a run of one sample, on the machine that compiled; null when not measured. */
+    readonly latencyMsMean: number | null;
 }
-/** How eagerly samples leave: an operating point (`balanced` by default), or 2 thresholds, one an exit. */
+/** N samples: the elements of [N, 3, 2, 2] float32 in row-major order, a tensor, or pictures. */
+export type Input = Float32Array | Ort.Tensor | Picture | readonly Picture[];
+/**
+ * How eagerly samples leave: `at` an operating point (`balanced` by default), at the dearest one whose
+ * `relativeCost` is at most a `budget`, or by your own `thresholds`.
+ */
 export type ClassifyOptions = {
     readonly at?: OperatingPointName;
+    readonly budget?: never;
     readonly thresholds?: never;
 } | {
     readonly at?: never;
-    readonly thresholds: readonly number[];
+    readonly budget: number;
+    readonly thresholds?: never;
+} | {
+    readonly at?: never;
+    readonly budget?: never;
+    readonly thresholds: Thresholds;
 };
 /** What Pets says about one sample. */
 export interface Result {
@@ -110,22 +102,194 @@ export interface Result {
     /** Logits, [3]. */
     readonly scores: Float32Array;
 }
-/** pets.onnx with 2 early exits: a classifier of 3 classes. */
+/**
+ * pets.onnx with 2 early exits: a classifier of 3 classes.
+ * Calls may overlap; they run one after another, in the order they were made.
+ */
 export declare class Pets {
     #private;
     /** Same as the module's `operatingPoints`. */
     readonly operatingPoints: typeof operatingPoints;
+    /** Where the samples of all calls left, and whether that is still what was measured. */
+    readonly statistics: ExitStatistics<OperatingPointName>;
     private constructor();
     /** Opens the model with `ort`, onnxruntime's module. Rejects when the file is not this model. */
     static load(ort: Runtime, source?: ModelSource): Promise<Pets>;
-    /** One result a sample, in order. Throws a RangeError when the input is not a whole number of samples. */
-    classify(input: Input, options?: ClassifyOptions): Promise<Result[]>;
-    /** Frees the session; the model cannot be used afterwards. */
+    /**
+     * One result a sample, in order. A typed array or tensor must stay as it is until they are there; pictures are copied.
+     * Rejects with a TypeError when the input is of another kind, with a RangeError when it is not a whole number of samples,
+     * holds NaN or the options name no operating point, and with an Error after `release`.
+     */
+    classify(input: Input, options?: ClassifyOptions): Promise<[Result, ...Result[]]>;
+    /**
+     * Classifies at the operating point that keeps a moving average at a target: `targetRelativeCost` a sample, or
+     * `targetLatencyMs` a sample, waiting for earlier calls included. Throws a RangeError when the options make no sense.
+     */
+    governor(options: GovernorOptions<OperatingPointName>): Governor<OperatingPointName, Input, [Result, ...Result[]]>;
+    /** Frees the session when the calls made before are done. Later calls reject; releasing again is harmless. */
     release(): Promise<void>;
 }
 /**
- * Pictures as the model's input: (pixel / 255 - mean) / std per channel.
- * `pixels` are [N, 2, 2, channels], red first; a fourth channel is ignored, a single one stands for all three.
- * Returns the elements of [N, 3, 2, 2] float32. Throws a RangeError when `pixels` is not a whole number of pictures.
+ * Pictures as the model's input, which `classify` does by itself: the elements of [N, 3, 2, 2] float32.
+ * Throws a TypeError or RangeError when one is no picture, or not 2 x 2 pixels and `preprocessing.resize` is null.
  */
-export declare function preprocess(pixels: Uint8Array | Uint8ClampedArray, channels: 1 | 3 | 4): Float32Array;
+export declare function preprocess(pictures: Picture | readonly Picture[]): Float32Array;
+/** Whether the exits of the last samples are those of the calibrated operating points. */
+export interface Drift {
+    /** True when `pValue` is below the alarm level. */
+    readonly alarm: boolean;
+    /** Probability of deviating at least as much by chance. It is of one look: every window has a chance of its own. */
+    readonly pValue: number;
+    /** Pearson's chi-squared over `cells`, corrected for the shares being measured themselves. */
+    readonly statistic: number;
+    /**
+     * Exits by ordinal (the full path last) that were looked at together, so that 5 samples or more are expected in each
+     * cell.
+     */
+    readonly cells: readonly (readonly number[])[];
+    /** Samples of the window that left at each exit (the full path last), and how many the operating points led to expect. */
+    readonly observed: readonly number[];
+    readonly expected: readonly number[];
+}
+export interface StatisticsOptions {
+    /** Samples that a judgement of drift looks back at; 1,000 by default. */
+    readonly window?: number;
+    /** Probability of an alarm where nothing has changed, a look; 0.001 by default. */
+    readonly alarmLevel?: number;
+}
+/** Counts exits. Nothing here throws once it is made. */
+export declare class ExitStatistics<Name extends string> {
+    #private;
+    /**
+     * `points` have the share of samples that left at each exit (the full path last), measured on `measuredSamples`
+     * samples. Throws a RangeError for a window below 1 sample or an alarm level outside 0 to 1.
+     */
+    constructor(points: Readonly<Record<Name, {
+        readonly exitShares: readonly number[];
+    }>>, measuredSamples: number, options?: StatisticsOptions);
+    /** Samples since the start. */
+    get samples(): number;
+    /** [K + 1]: samples since the start that left at each exit, the full path last. */
+    get counts(): readonly number[];
+    /** Mean cost of a sample since the start as a share of the original model's; NaN before the first. */
+    get meanRelativeCost(): number;
+    /**
+     * Undefined until the window is full. Samples of several operating points may be in it: what is expected is the sum
+     * over samples of their own point's shares. Pearson's statistic of such a mixture is smaller by chance than
+     * chi-squared (a sum of unlike trials varies less than one of like trials: W. Hoeffding, Ann. Math. Statist. 27,
+     * 1956), so alarms are at most as frequent as the level says.
+     */
+    get drift(): Drift | undefined;
+    /**
+     * Counts samples that were classified at the operating point `at`; those of other thresholds (no `at`) are not judged
+     * for drift.
+     */
+    record(results: readonly {
+        readonly exit: number;
+        readonly relativeCost: number;
+    }[], at?: Name): void;
+    /** Starts again from nothing. */
+    reset(): void;
+}
+/** Exactly one target: the mean relative cost of a sample, or the mean milliseconds a sample takes. */
+export type GovernorTarget = {
+    readonly targetRelativeCost: number;
+    readonly targetLatencyMs?: never;
+} | {
+    readonly targetLatencyMs: number;
+    readonly targetRelativeCost?: never;
+};
+export type GovernorOptions<Name extends string> = GovernorTarget & {
+    /** The floor: the cheapest operating point it may go to; the cheapest of all by default. */
+    readonly fastest?: Name;
+    /** The dearest operating point it may go to; the dearest of all by default. */
+    readonly slowest?: Name;
+    /** Samples that the moving average reaches back, about; 1,000 by default. */
+    readonly window?: number;
+};
+/**
+ * Classifies at the operating point that keeps a moving average at its target, under changing load and changing
+ * difficulty.
+ *
+ * A relay with hysteresis: when the average leaves the target by more than 3 % and the point in force is not bringing
+ * it back by itself, the governor moves one point, and then stays for at least an eighth of the window. Between two
+ * points that straddle the target it goes to and fro, so that the average meets it; where the target is out of reach it
+ * stays at its bound. What it remembers of a deviation is bounded by 25 %, so it does not pay back for long what it
+ * could not help. A call counts as an eighth of the window at most, however large its batch.
+ */
+export declare class Governor<Name extends string, Input, Results extends readonly {
+    readonly relativeCost: number;
+}[]> {
+    #private;
+    /**
+     * `classify` takes the samples of one call; `points` say what a sample costs on average at each; `clock` counts
+     * milliseconds. Throws a RangeError when the target is no positive number, or the bounds are no points in their
+     * order.
+     */
+    constructor(classify: (input: Input, options: {
+        readonly at: Name;
+    }) => Promise<Results>, points: Readonly<Record<Name, {
+        readonly relativeCost: number;
+    }>>, options: GovernorOptions<Name>, clock?: () => number);
+    /** The operating point in force. */
+    get at(): Name;
+    /**
+     * The moving average that is kept at the target: relative cost, or milliseconds, a sample. NaN before the first call.
+     * Lone calls of more than four times the usual time are not in it.
+     */
+    get average(): number;
+    /** Classifies at the point in force. Calls may overlap; milliseconds are then those of each call by itself. */
+    classify(input: Input): Promise<Results>;
+}
+/**
+ * 8-bit pixels, row by row: RGBA, RGB or gray, as the length of `data` says. An `ImageData` is one. Alpha is dropped.
+ */
+export interface Picture {
+    readonly data: Uint8Array | Uint8ClampedArray;
+    /** Pixels. */
+    readonly width: number;
+    /** Pixels. */
+    readonly height: number;
+}
+/** How a picture becomes the model's input: `(pixel / scale - mean[c]) / std[c]`. */
+export interface Preprocessing {
+    /** Pixels. */
+    readonly width: number;
+    /** Pixels. */
+    readonly height: number;
+    readonly channels: 'rgb' | 'bgr' | 'gray';
+    readonly layout: 'NCHW' | 'NHWC';
+    readonly scale: number;
+    /** In the order of `channels`. */
+    readonly mean: readonly number[];
+    /** In the order of `channels`. */
+    readonly std: readonly number[];
+    /** How pictures of another size are fitted; null refuses them. */
+    readonly resize: Resize | null;
+}
+/** `stretch` ignores the aspect ratio, `cover` crops the centre, `contain` adds black borders. */
+type Resize = 'stretch' | 'cover' | 'contain';
+/** Where the model comes from, `model.onnx` of this package unless given, and how its session is opened. */
+export type ModelSource = ({
+    readonly path?: never;
+    readonly url?: never;
+    readonly bytes?: never;
+} | {
+    readonly path: string;
+    readonly url?: never;
+    readonly bytes?: never;
+} | {
+    readonly path?: never;
+    readonly url: string | URL;
+    readonly bytes?: never;
+} | {
+    readonly path?: never;
+    readonly url?: never;
+    readonly bytes: Uint8Array | ArrayBuffer;
+}) & {
+    /** Laid over the `sessionOptions` of this module. */
+    readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
+};
+/** The onnxruntime module: `import * as ort from 'onnxruntime-node'`, or from 'onnxruntime-web'. */
+export type Runtime = Pick<typeof Ort, 'InferenceSession' | 'Tensor'>;
+export {};

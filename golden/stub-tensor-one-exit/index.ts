@@ -22,44 +22,53 @@ export const exits = [
 /** MACs a sample of the original model. */
 export const fullMacs: number = 1000;
 
-/**
- * Operating points, cheapest first.
- * `thresholds` has one entry an exit: a sample leaves when its confidence is greater; 1 closes the exit.
- * Accuracy, agreement with the original, mean relative cost and the share of samples leaving at each exit (the full
- * path last) are fractions measured on the calibration data.
- */
-export const operatingPoints = {
-  'budget 0.6': { thresholds: [0.12345679], accuracy: 0.925, agreement: 0.97, relativeCost: 0.6, exitShares: [0.5, 0.5] },
-  exact: { thresholds: [1], accuracy: 0.93, agreement: 1, relativeCost: 1, exitShares: [0, 1] },
-} as const;
+/** Operating points, cheapest first. */
+export const operatingPoints: Readonly<Record<OperatingPointName, OperatingPoint>> = {
+  'budget 0.6': { thresholds: [0.12345679], accuracy: 0.925, agreement: 0.97, relativeCost: 0.6, exitShares: [0.5, 0.5], latencyMsP50: null, latencyMsMean: null },
+  exact: { thresholds: [1], accuracy: 0.93, agreement: 1, relativeCost: 1, exitShares: [0, 1], latencyMsP50: null, latencyMsMean: null },
+};
 
 /** Session options that measured best. */
 export const sessionOptions: Ort.InferenceSession.SessionOptions = { executionProviders: ['cpu'], intraOpNumThreads: 1, graphOptimizationLevel: 'extended', logSeverityLevel: 3, extra: { session: { intra_op: { allow_spinning: '1' } } } };
 
 /** Name of an operating point. */
-export type OperatingPointName = keyof typeof operatingPoints;
+export type OperatingPointName = 'budget 0.6' | 'exact';
 
 /** Where a sample left; `full` is the whole model. */
 export type ExitId = 'exit_1' | 'full';
 
-/** The onnxruntime module: `import * as ort from 'onnxruntime-node'`. */
-export type Runtime = Pick<typeof Ort, 'InferenceSession' | 'Tensor'>;
+/** One an exit: a sample leaves when its confidence is greater; 1 closes the exit. */
+export type Thresholds = readonly [exit_1: number];
 
-/** N samples: the elements of [N, 1960] float64 in row-major order, or a tensor. */
-export type Input = Float64Array | Ort.Tensor;
-
-/** Where the model comes from: `model.onnx` beside this module unless given. */
-export interface ModelSource {
-  /** Path of the model file. */
-  readonly path?: string;
-  /** The model file itself. */
-  readonly bytes?: Uint8Array;
-  /** Laid over the `sessionOptions` of this module. */
-  readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
+/** Thresholds, and what they did on the calibration data. */
+export interface OperatingPoint {
+  /** One an exit. */
+  readonly thresholds: Thresholds;
+  /** Share of samples answered rightly. */
+  readonly accuracy: number;
+  /** Share of samples answered as the original model does. */
+  readonly agreement: number;
+  /** Mean MACs a sample as a share of the original model, every executed head counted. */
+  readonly relativeCost: number;
+  /** Share of samples that left at each exit, [2], the full path last. */
+  readonly exitShares: readonly number[];
+  /** Median milliseconds of a run of one sample, on the machine that compiled; null when not measured. */
+  readonly latencyMsP50: number | null;
+  /** Mean milliseconds of a run of one sample, on the machine that compiled; null when not measured. */
+  readonly latencyMsMean: number | null;
 }
 
-/** How eagerly samples leave: an operating point (`budget 0.6` by default), or 1 threshold. */
-export type ClassifyOptions = { readonly at?: OperatingPointName; readonly thresholds?: never } | { readonly at?: never; readonly thresholds: readonly number[] };
+/** N samples: the elements of [N, 1960] float64 in row-major order, a tensor. */
+export type Input = Float64Array | Ort.Tensor;
+
+/**
+ * How eagerly samples leave: `at` an operating point (`budget 0.6` by default), at the dearest one whose
+ * `relativeCost` is at most a `budget`, or by your own `thresholds`.
+ */
+export type ClassifyOptions =
+  | { readonly at?: OperatingPointName; readonly budget?: never; readonly thresholds?: never }
+  | { readonly at?: never; readonly budget: number; readonly thresholds?: never }
+  | { readonly at?: never; readonly budget?: never; readonly thresholds: Thresholds };
 
 /** What Model2ndTryKwsV3 says about one sample. */
 export interface Result {
@@ -79,107 +88,703 @@ export interface Result {
   readonly scores: Float32Array;
 }
 
-/** 2nd-try_kws.v3.onnx with an early exit: a classifier of 12 classes. */
+/**
+ * 2nd-try_kws.v3.onnx with an early exit: a classifier of 12 classes.
+ * Calls may overlap; they run one after another, in the order they were made.
+ */
 export class Model2ndTryKwsV3 {
   /** Same as the module's `operatingPoints`. */
   readonly operatingPoints: typeof operatingPoints = operatingPoints;
+  /** Where the samples of all calls left, and whether that is still what was measured. */
+  readonly statistics: ExitStatistics<OperatingPointName> = new ExitStatistics(operatingPoints, 100);
   readonly #ort: Runtime;
-  #session: Ort.InferenceSession | undefined;
+  readonly #turns: Turns;
 
-  private constructor(ort: Runtime, session: Ort.InferenceSession) {
+  private constructor(ort: Runtime, turns: Turns) {
     this.#ort = ort;
-    this.#session = session;
+    this.#turns = turns;
   }
 
   /** Opens the model with `ort`, onnxruntime's module. Rejects when the file is not this model. */
   static async load(ort: Runtime, source: ModelSource = {}): Promise<Model2ndTryKwsV3> {
-    const options = { ...sessionOptions, ...source.sessionOptions };
-    const session = source.bytes
-      ? await ort.InferenceSession.create(source.bytes, options)
-      : await ort.InferenceSession.create(source.path ?? (await modelFile()), options);
-    const missing = [
-      ...['input.1', 'thresholds'].filter((name) => !session.inputNames.includes(name)),
-      ...['labels_softmax', 'exit_index', 'exit_confidence'].filter((name) => !session.outputNames.includes(name)),
-    ];
-    if (missing.length > 0) {
-      await session.release();
-      throw new Error(`this is not the model of Model2ndTryKwsV3: it has no ${missing.join(', ')}`);
-    }
-    return new Model2ndTryKwsV3(ort, session);
+    const session = await openSession(ort, source, {
+      owner: 'Model2ndTryKwsV3',
+      sessionOptions,
+      inputs: ['input.1', 'thresholds'],
+      outputs: ['labels_softmax', 'exit_index', 'exit_confidence'],
+      file: () => new URL('./model.onnx', import.meta.url),
+    });
+    return new Model2ndTryKwsV3(ort, new Turns(session, 'Model2ndTryKwsV3'));
   }
 
-  /** One result a sample, in order. Throws a RangeError when the input is not a whole number of samples. */
-  async classify(input: Input, options: ClassifyOptions = {}): Promise<Result[]> {
-    if (!this.#session) throw new Error('this Model2ndTryKwsV3 has been released');
-    const thresholds = thresholdsOf(options);
+  /**
+   * One result a sample, in order. A typed array or tensor must stay as it is until they are there; pictures are copied.
+   * Rejects with a TypeError when the input is of another kind, with a RangeError when it is not a whole number of samples,
+   * holds NaN or the options name no operating point, and with an Error after `release`.
+   */
+  async classify(input: Input, options: ClassifyOptions = {}): Promise<[Result, ...Result[]]> {
+    this.#turns.check();
+    const thresholds = thresholdsOf(operatingPoints, 'budget 0.6', options);
     const feeds = {
-      'input.1': toTensor(this.#ort, 'input.1', input),
+      'input.1': toTensor(this.#ort, 'input.1', inputs['input.1'], input),
       thresholds: new this.#ort.Tensor('float32', thresholds, [thresholds.length]),
     };
-    const outputs = await this.#session.run(feeds, ['labels_softmax', 'exit_index', 'exit_confidence']);
+    const outputs = await this.#turns.run(feeds, ['labels_softmax', 'exit_index', 'exit_confidence']);
     const scores = dataOf(outputs, 'labels_softmax', 'float32');
     const exitIndex = dataOf(outputs, 'exit_index', 'int64');
     const confidence = dataOf(outputs, 'exit_confidence', 'float32');
-    const costs = relativeCosts(thresholds);
-    return Array.from(exitIndex, (taken, n) => {
+    const costs = relativeCosts(exits, fullMacs, thresholds);
+    const results = Array.from(exitIndex, (taken, n) => {
       const exit = Number(taken);
       const own = scores.slice(n * 12, (n + 1) * 12);
       const index = indexOfLargest(own);
       return {
         index,
-        probability: probabilityOf(own, index),
+        probability: own[index]!,
         exit,
         exitId: exits[exit]?.id ?? 'full',
         confidence: confidence[n]!,
         relativeCost: costs[exit]!,
         scores: own,
       };
-    });
+    }) as [Result, ...Result[]];
+    this.statistics.record(results, pointOf(operatingPoints, 'budget 0.6', options));
+    return results;
   }
 
-  /** Frees the session; the model cannot be used afterwards. */
-  async release(): Promise<void> {
-    const session = this.#session;
-    this.#session = undefined;
-    await session?.release();
+  /**
+   * Classifies at the operating point that keeps a moving average at a target: `targetRelativeCost` a sample, or
+   * `targetLatencyMs` a sample, waiting for earlier calls included. Throws a RangeError when the options make no sense.
+   */
+  governor(options: GovernorOptions<OperatingPointName>): Governor<OperatingPointName, Input, [Result, ...Result[]]> {
+    return new Governor((input, choice) => this.classify(input, choice), operatingPoints, options);
+  }
+
+  /** Frees the session when the calls made before are done. Later calls reject; releasing again is harmless. */
+  release(): Promise<void> {
+    return this.#turns.release();
   }
 }
 
-/** model.onnx beside this module: a path in Node, a URL elsewhere. */
-async function modelFile(): Promise<string> {
-  const url = new URL('./model.onnx', import.meta.url);
-  return url.protocol === 'file:' ? (await import('node:url')).fileURLToPath(url) : url.href;
+/** Whether the exits of the last samples are those of the calibrated operating points. */
+export interface Drift {
+  /** True when `pValue` is below the alarm level. */
+  readonly alarm: boolean;
+  /** Probability of deviating at least as much by chance. It is of one look: every window has a chance of its own. */
+  readonly pValue: number;
+  /** Pearson's chi-squared over `cells`, corrected for the shares being measured themselves. */
+  readonly statistic: number;
+  /**
+   * Exits by ordinal (the full path last) that were looked at together, so that 5 samples or more are expected in each
+   * cell.
+   */
+  readonly cells: readonly (readonly number[])[];
+  /** Samples of the window that left at each exit (the full path last), and how many the operating points led to expect. */
+  readonly observed: readonly number[];
+  readonly expected: readonly number[];
 }
 
-/** `value` as a tensor for the input `name`, its size checked. */
-function toTensor(ort: Runtime, name: keyof typeof inputs, value: Ort.Tensor.DataType | Ort.Tensor): Ort.Tensor {
-  const { type, dims }: { readonly type: Ort.Tensor.Type; readonly dims: readonly (number | 'N')[] } = inputs[name];
-  const wanted = `input "${name}": ${type} [${dims.join(', ')}]`;
-  if (!('length' in value)) {
-    const fits = value.dims.length === dims.length && value.dims.every((d, i) => d === dims[i] || dims[i] === 'N');
-    if (value.type === type && fits) return value;
-    throw new RangeError(`${wanted} expected, got a ${value.type} tensor of [${value.dims.join(', ')}]`);
+export interface StatisticsOptions {
+  /** Samples that a judgement of drift looks back at; 1,000 by default. */
+  readonly window?: number;
+  /** Probability of an alarm where nothing has changed, a look; 0.001 by default. */
+  readonly alarmLevel?: number;
+}
+
+/** Cells with fewer expected samples than this are pooled with their neighbours (Cochran's rule). */
+const LEAST_EXPECTED = 5;
+
+/** Counts exits. Nothing here throws once it is made. */
+export class ExitStatistics<Name extends string> {
+  readonly #names: readonly Name[];
+  /** [points, K + 1] */
+  readonly #shares: readonly (readonly number[])[];
+  readonly #measuredSamples: number;
+  readonly #alarmLevel: number;
+  readonly #counts: number[];
+  #cost = 0;
+  /** The window as a ring: exit and operating point of each of its samples. */
+  readonly #exits: Int32Array;
+  readonly #points: Int32Array;
+  /** Samples that were judged since the start; the ring's place is the remainder. */
+  #judged = 0;
+
+  /**
+   * `points` have the share of samples that left at each exit (the full path last), measured on `measuredSamples`
+   * samples. Throws a RangeError for a window below 1 sample or an alarm level outside 0 to 1.
+   */
+  constructor(
+    points: Readonly<Record<Name, { readonly exitShares: readonly number[] }>>,
+    measuredSamples: number,
+    options: StatisticsOptions = {},
+  ) {
+    const { window = 1000, alarmLevel = 0.001 } = options;
+    if (!Number.isInteger(window) || window < 1)
+      throw new RangeError(`the window is a whole number of samples, not ${window}`);
+    if (!(alarmLevel > 0 && alarmLevel < 1))
+      throw new RangeError(`the alarm level is between 0 and 1, not ${alarmLevel}`);
+    this.#names = Object.keys(points) as Name[];
+    this.#shares = this.#names.map((name) => points[name].exitShares);
+    this.#measuredSamples = measuredSamples;
+    this.#alarmLevel = alarmLevel;
+    this.#counts = this.#shares[0]!.map(() => 0);
+    this.#exits = new Int32Array(window);
+    this.#points = new Int32Array(window);
+  }
+
+  /** Samples since the start. */
+  get samples(): number {
+    return this.#counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** [K + 1]: samples since the start that left at each exit, the full path last. */
+  get counts(): readonly number[] {
+    return [...this.#counts];
+  }
+
+  /** Mean cost of a sample since the start as a share of the original model's; NaN before the first. */
+  get meanRelativeCost(): number {
+    return this.#cost / this.samples;
+  }
+
+  /**
+   * Undefined until the window is full. Samples of several operating points may be in it: what is expected is the sum
+   * over samples of their own point's shares. Pearson's statistic of such a mixture is smaller by chance than
+   * chi-squared (a sum of unlike trials varies less than one of like trials: W. Hoeffding, Ann. Math. Statist. 27,
+   * 1956), so alarms are at most as frequent as the level says.
+   */
+  get drift(): Drift | undefined {
+    const window = this.#exits.length;
+    if (this.#judged < window) return undefined;
+    const observed = this.#counts.map(() => 0);
+    const expected = this.#counts.map(() => 0);
+    for (const exit of this.#exits) observed[exit]!++;
+    const uses = this.#names.map(() => 0);
+    for (const point of this.#points) uses[point]!++;
+    for (const [point, shares] of this.#shares.entries())
+      for (const [exit, share] of shares.entries()) expected[exit]! += uses[point]! * share;
+
+    const cells = pooled(expected);
+    const sum = (counts: readonly number[], cell: readonly number[]) =>
+      cell.reduce((total, exit) => total + counts[exit]!, 0);
+    // Shares measured on m samples vary themselves: the difference has the variance of the window's times 1 + window / m.
+    const statistic =
+      cells.reduce((total, cell) => {
+        const wanted = sum(expected, cell);
+        return total + (sum(observed, cell) - wanted) ** 2 / wanted;
+      }, 0) /
+      (1 + window / this.#measuredSamples);
+    const pValue =
+      cells.length > 1 ? chiSquaredTail(statistic, cells.length - 1) : this.#rare(observed, expected);
+    return { alarm: pValue < this.#alarmLevel, pValue, statistic, cells, observed, expected };
+  }
+
+  /**
+   * Counts samples that were classified at the operating point `at`; those of other thresholds (no `at`) are not judged
+   * for drift.
+   */
+  record(results: readonly { readonly exit: number; readonly relativeCost: number }[], at?: Name): void {
+    const point = at === undefined ? -1 : this.#names.indexOf(at);
+    for (const { exit, relativeCost } of results) {
+      this.#counts[exit]!++;
+      this.#cost += relativeCost;
+      if (point < 0) continue;
+      const place = this.#judged++ % this.#exits.length;
+      this.#exits[place] = exit;
+      this.#points[place] = point;
+    }
+  }
+
+  /** Starts again from nothing. */
+  reset(): void {
+    this.#counts.fill(0);
+    this.#cost = 0;
+    this.#judged = 0;
+  }
+
+  /**
+   * All samples are expected at one exit but for a few: the probability that so many are elsewhere, as a Poisson
+   * variable. Its mean is what was measured and one sample more, for what `measuredSamples` could have missed.
+   */
+  #rare(observed: readonly number[], expected: readonly number[]): number {
+    const usual = expected.indexOf(Math.max(...expected));
+    const others = (counts: readonly number[]) =>
+      counts.reduce((total, count, exit) => (exit === usual ? total : total + count), 0);
+    const missed = this.#exits.length / this.#measuredSamples;
+    return others(observed) === 0 ? 1 : 1 - gammaTail(others(observed), others(expected) + missed);
+  }
+}
+
+/** Neighbouring exits together, so that each cell expects enough samples. */
+function pooled(expected: readonly number[]): number[][] {
+  const cells: number[][] = [];
+  let cell: number[] = [];
+  let total = 0;
+  for (const [exit, count] of expected.entries()) {
+    cell.push(exit);
+    total += count;
+    if (total < LEAST_EXPECTED) continue;
+    cells.push(cell);
+    cell = [];
+    total = 0;
+  }
+  if (cells.length === 0) return [cell];
+  cells.at(-1)!.push(...cell);
+  return cells;
+}
+
+/** Probability that chi-squared with `degrees` of freedom is `statistic` or more. */
+function chiSquaredTail(statistic: number, degrees: number): number {
+  return gammaTail(degrees / 2, statistic / 2);
+}
+
+/**
+ * The regularised upper incomplete gamma function Q(a, x), for 2a whole: by the series of the lower one (DLMF 8.11.4)
+ * below a + 1, by its continued fraction (DLMF 8.9.2, evaluated as W. J. Lentz does) above.
+ */
+function gammaTail(a: number, x: number): number {
+  if (x <= 0) return 1;
+  const scale = Math.exp(a * Math.log(x) - x - logGamma(a));
+  if (x < a + 1) {
+    let term = 1 / a;
+    let sum = term;
+    for (let n = 1; term > sum * Number.EPSILON; n++) {
+      term *= x / (a + n);
+      sum += term;
+    }
+    return Math.max(0, 1 - scale * sum);
+  }
+  let upper = Number.MAX_VALUE;
+  let lower = 1 / (x + 1 - a);
+  let fraction = lower;
+  for (let n = 1; n < 1000; n++) {
+    const numerator = n * (a - n);
+    const denominator = x + 2 * n + 1 - a;
+    lower = 1 / (numerator * lower + denominator);
+    upper = denominator + numerator / upper;
+    const step = lower * upper;
+    fraction *= step;
+    if (Math.abs(step - 1) < Number.EPSILON) break;
+  }
+  return scale * fraction;
+}
+
+/** ln Γ(a) for 2a whole, by Γ(a + 1) = a Γ(a) from Γ(1) = 1 or Γ(½) = √π. */
+function logGamma(a: number): number {
+  let log = Number.isInteger(a) ? 0 : Math.log(Math.PI) / 2;
+  for (let factor = Number.isInteger(a) ? 1 : 0.5; factor < a; factor++) log += Math.log(factor);
+  return log;
+}
+
+/** Exactly one target: the mean relative cost of a sample, or the mean milliseconds a sample takes. */
+export type GovernorTarget =
+  | { readonly targetRelativeCost: number; readonly targetLatencyMs?: never }
+  | { readonly targetLatencyMs: number; readonly targetRelativeCost?: never };
+
+export type GovernorOptions<Name extends string> = GovernorTarget & {
+  /** The floor: the cheapest operating point it may go to; the cheapest of all by default. */
+  readonly fastest?: Name;
+  /** The dearest operating point it may go to; the dearest of all by default. */
+  readonly slowest?: Name;
+  /** Samples that the moving average reaches back, about; 1,000 by default. */
+  readonly window?: number;
+};
+
+/** Deviation from the target, as a share of it, at which nothing is done. */
+const DEADBAND = 0.03;
+
+/**
+ * Deviation, as a share of the target, beyond which nothing has to be made good: time at a bound is not paid back for
+ * ever.
+ */
+const MEMORY = 0.25;
+
+/** Parts of the window that a point is kept for at least. */
+const STEPS_A_WINDOW = 8;
+
+/** A call that takes this many times what its work takes on average is an outlier, and left out … */
+const OUTLIER = 4;
+
+/** … unless there was one among this many calls before it. */
+const OUTLIER_CALLS = 8;
+
+/** Calls that the pace is averaged over. */
+const PACE_CALLS = 16;
+
+/** An exponential moving average that is right from the first value on: what came before counts nothing, not zero. */
+class MovingAverage {
+  /** NaN before the first value. */
+  value = Number.NaN;
+  #weight = 0;
+  readonly #window: number;
+  readonly #least: number;
+  readonly #most: number;
+
+  /** Over about `window` counts; the average is kept within `least` and `most`. */
+  constructor(window: number, least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY) {
+    this.#window = window;
+    this.#least = least;
+    this.#most = most;
+  }
+
+  /** `value` stands for `count` of them. */
+  add(value: number, count: number): void {
+    const kept = (1 - 1 / this.#window) ** count;
+    this.#weight = this.#weight * kept + 1 - kept;
+    const before = Number.isNaN(this.value) ? value : this.value;
+    const moved = before + ((1 - kept) / this.#weight) * (value - before);
+    this.value = Math.min(Math.max(moved, this.#least), this.#most);
+  }
+}
+
+/**
+ * Classifies at the operating point that keeps a moving average at its target, under changing load and changing
+ * difficulty.
+ *
+ * A relay with hysteresis: when the average leaves the target by more than 3 % and the point in force is not bringing
+ * it back by itself, the governor moves one point, and then stays for at least an eighth of the window. Between two
+ * points that straddle the target it goes to and fro, so that the average meets it; where the target is out of reach it
+ * stays at its bound. What it remembers of a deviation is bounded by 25 %, so it does not pay back for long what it
+ * could not help. A call counts as an eighth of the window at most, however large its batch.
+ */
+export class Governor<
+  Name extends string,
+  Input,
+  Results extends readonly { readonly relativeCost: number }[],
+> {
+  readonly #classify: (input: Input, options: { readonly at: Name }) => Promise<Results>;
+  readonly #clock: () => number;
+  /** Within the bounds, cheapest first. */
+  readonly #names: readonly Name[];
+  readonly #target: number;
+  readonly #timed: boolean;
+  /** Samples that a point is kept for at least. */
+  readonly #stay: number;
+  #at: number;
+  #stayed = 0;
+  readonly #average: MovingAverage;
+  /** The average that is steered: bounded. */
+  readonly #balance: MovingAverage;
+  /** Of the point in force alone. */
+  #present: MovingAverage;
+  /** Milliseconds that a relative cost of 1 takes. */
+  readonly #pace = new MovingAverage(PACE_CALLS);
+  #callsSinceOutlier = Number.POSITIVE_INFINITY;
+
+  /**
+   * `classify` takes the samples of one call; `points` say what a sample costs on average at each; `clock` counts
+   * milliseconds. Throws a RangeError when the target is no positive number, or the bounds are no points in their
+   * order.
+   */
+  constructor(
+    classify: (input: Input, options: { readonly at: Name }) => Promise<Results>,
+    points: Readonly<Record<Name, { readonly relativeCost: number }>>,
+    options: GovernorOptions<Name>,
+    clock: () => number = () => performance.now(),
+  ) {
+    const { targetRelativeCost, targetLatencyMs, window = 1000 } = options;
+    if ((targetRelativeCost === undefined) === (targetLatencyMs === undefined))
+      throw new RangeError('a governor takes one target: targetRelativeCost or targetLatencyMs');
+    const target = targetRelativeCost ?? targetLatencyMs!;
+    if (!(target > 0) || target === Number.POSITIVE_INFINITY)
+      throw new RangeError(`a governor's target is a positive number, not ${target}`);
+    if (!(window >= STEPS_A_WINDOW) || window === Number.POSITIVE_INFINITY)
+      throw new RangeError(`a governor's window is ${STEPS_A_WINDOW} samples or more, not ${window}`);
+    const all = (Object.keys(points) as Name[]).sort(
+      (a, b) => points[a].relativeCost - points[b].relativeCost,
+    );
+    const placeOf = (name: Name) => {
+      if (all.includes(name)) return all.indexOf(name);
+      throw new RangeError(`no operating point "${name}"; there are ${all.join(', ')}`);
+    };
+    const { fastest = all[0]!, slowest = all.at(-1)! } = options;
+    const [from, to] = [placeOf(fastest), placeOf(slowest)];
+    if (from > to) throw new RangeError(`"${fastest}" is dearer than "${slowest}"`);
+    this.#classify = classify;
+    this.#clock = clock;
+    this.#names = all.slice(from, to + 1);
+    this.#target = target;
+    this.#timed = targetLatencyMs !== undefined;
+    this.#stay = window / STEPS_A_WINDOW;
+    // Costs are known beforehand; times are not, so with them it begins where they are shortest.
+    const affordable = this.#names.filter((name) => points[name].relativeCost <= target).length;
+    this.#at = this.#timed ? 0 : Math.max(affordable - 1, 0);
+    this.#average = new MovingAverage(window);
+    this.#balance = new MovingAverage(window, target * (1 - MEMORY), target * (1 + MEMORY));
+    this.#present = new MovingAverage(this.#stay);
+  }
+
+  /** The operating point in force. */
+  get at(): Name {
+    return this.#names[this.#at]!;
+  }
+
+  /**
+   * The moving average that is kept at the target: relative cost, or milliseconds, a sample. NaN before the first call.
+   * Lone calls of more than four times the usual time are not in it.
+   */
+  get average(): number {
+    return this.#average.value;
+  }
+
+  /** Classifies at the point in force. Calls may overlap; milliseconds are then those of each call by itself. */
+  async classify(input: Input): Promise<Results> {
+    const point = this.#at;
+    const began = this.#clock();
+    const results = await this.#classify(input, { at: this.at });
+    const milliseconds = this.#clock() - began;
+    const cost = results.reduce((sum, { relativeCost }) => sum + relativeCost, 0);
+    if (results.length === 0 || (this.#timed && this.#isOutlier(milliseconds / cost))) return results;
+    this.#learn(point, (this.#timed ? milliseconds : cost) / results.length, results.length);
+    return results;
+  }
+
+  /** Whether a call of this pace stands alone. A lasting change of load is believed from its second call on. */
+  #isOutlier(pace: number): boolean {
+    this.#callsSinceOutlier++;
+    const lone = this.#callsSinceOutlier > OUTLIER_CALLS;
+    const odd = pace > OUTLIER * this.#pace.value;
+    if (odd) this.#callsSinceOutlier = 0;
+    if (!(odd && lone)) this.#pace.add(pace, 1);
+    return odd && lone;
+  }
+
+  /** `spent` a sample on average by `samples` that were classified at `point`. */
+  #learn(point: number, spent: number, samples: number): void {
+    const count = Math.min(samples, this.#stay);
+    this.#average.add(spent, count);
+    this.#balance.add(spent, count);
+    if (point !== this.#at) return;
+    this.#present.add(spent, count);
+    this.#stayed += count;
+    if (this.#stayed < this.#stay) return;
+    const [balance, present] = [this.#balance.value / this.#target, this.#present.value / this.#target];
+    if (balance > 1 + DEADBAND && present > 1) this.#move(-1);
+    else if (balance < 1 - DEADBAND && present < 1) this.#move(1);
+  }
+
+  #move(by: 1 | -1): void {
+    const to = this.#at + by;
+    if (to < 0 || to >= this.#names.length) return;
+    this.#at = to;
+    this.#stayed = 0;
+    this.#present = new MovingAverage(this.#stay);
+  }
+}
+
+/** The first of equals. */
+function indexOfLargest(scores: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < scores.length; i++) if (scores[i]! > scores[best]!) best = i;
+  return best;
+}
+
+/** Where the model comes from, `model.onnx` of this package unless given, and how its session is opened. */
+export type ModelSource = (
+  | { readonly path?: never; readonly url?: never; readonly bytes?: never }
+  | { readonly path: string; readonly url?: never; readonly bytes?: never }
+  | { readonly path?: never; readonly url: string | URL; readonly bytes?: never }
+  | { readonly path?: never; readonly url?: never; readonly bytes: Uint8Array | ArrayBuffer }
+) & {
+  /** Laid over the `sessionOptions` of this module. */
+  readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
+};
+
+/** What a session is opened with, and how one knows that it is the right one. */
+interface ModelFacts {
+  /** Name of the class, for errors. */
+  readonly owner: string;
+  readonly sessionOptions: Ort.InferenceSession.SessionOptions;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** The package's own model file. */
+  readonly file: () => URL;
+  /** Its external data: what the model calls a file, and where it is. */
+  readonly data?: () => Readonly<Record<string, URL>>;
+}
+
+/** Throws an Error when the model lacks inputs or outputs that it should have. */
+async function openSession(
+  ort: Runtime,
+  source: ModelSource,
+  { owner, sessionOptions, inputs, outputs, file, data }: ModelFacts,
+): Promise<Ort.InferenceSession> {
+  const given =
+    source.bytes ?? source.path ?? (source.url === undefined ? undefined : await fetched(source.url));
+  const model = given ?? pathOrUrl(file());
+  const isRemote = given === undefined && file().protocol !== 'file:';
+  const options = {
+    ...sessionOptions,
+    ...(isRemote && data && { externalData: externalData(data()) }),
+    ...source.sessionOptions,
+  };
+  const session =
+    typeof model === 'string'
+      ? await ort.InferenceSession.create(model, options)
+      : await ort.InferenceSession.create(
+        model instanceof ArrayBuffer ? new Uint8Array(model) : model,
+        options,
+      );
+  const missing = [
+    ...inputs.filter((name) => !session.inputNames.includes(name)),
+    ...outputs.filter((name) => !session.outputNames.includes(name)),
+  ];
+  if (missing.length === 0) return session;
+  await session.release();
+  throw new Error(`this is not the model of ${owner}: it has no ${missing.join(', ')}`);
+}
+
+/** Only onnxruntime-node finds external data by itself. */
+function externalData(files: Readonly<Record<string, URL>>): { path: string; data: string }[] {
+  return Object.entries(files).map(([path, url]) => ({ path, data: url.href }));
+}
+
+/** What onnxruntime takes: the path of a file, where there are files, or a URL. */
+function pathOrUrl(url: URL): string {
+  if (url.protocol !== 'file:') return url.href;
+  // Not node:url's fileURLToPath: bundlers for the browser stop at an import of node:url.
+  const path = decodeURIComponent(url.pathname);
+  if (url.hostname) return `//${url.hostname}${path}`;
+  return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
+}
+
+async function fetched(url: string | URL): Promise<ArrayBuffer | string> {
+  if (String(url).startsWith('file:')) return pathOrUrl(new URL(url));
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`could not fetch ${url}: ${response.status} ${response.statusText}`);
+  return response.arrayBuffer();
+}
+
+/** A session whose runs follow one another, in the order they were asked for: not every backend allows two at a time. */
+class Turns {
+  readonly #session: Ort.InferenceSession;
+  readonly #owner: string;
+  /** Lets the next go ahead, one of each that waits. */
+  readonly #waiting: (() => void)[] = [];
+  #isBusy = false;
+  #released: Promise<void> | undefined;
+
+  /** `owner` is who an error says has been released. */
+  constructor(session: Ort.InferenceSession, owner: string) {
+    this.#session = session;
+    this.#owner = owner;
+  }
+
+  /** Throws an Error once released. */
+  check(): void {
+    if (this.#released) throw new Error(`this ${this.#owner} has been released`);
+  }
+
+  run(
+    feeds: Ort.InferenceSession.FeedsType,
+    fetches: readonly string[],
+  ): Promise<Ort.InferenceSession.ReturnType> {
+    return this.#inTurn(() => this.#session.run(feeds, fetches));
+  }
+
+  /** Frees the session when the runs asked for before are done. */
+  release(): Promise<void> {
+    this.#released ??= this.#inTurn(() => this.#session.release());
+    return this.#released;
+  }
+
+  async #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    if (this.#isBusy) await new Promise<void>((go) => this.#waiting.push(go));
+    this.#isBusy = true;
+    try {
+      return await act();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#isBusy = false;
+    }
+  }
+}
+
+/** What the model wants of one input; `N` is the batch axis. */
+interface TensorSpec {
+  readonly type: Ort.Tensor.Type;
+  readonly dims: readonly (number | 'N')[];
+}
+
+/** The onnxruntime module: `import * as ort from 'onnxruntime-node'`, or from 'onnxruntime-web'. */
+export type Runtime = Pick<typeof Ort, 'InferenceSession' | 'Tensor'>;
+
+/**
+ * `value` as a tensor for the input `name`. Throws a TypeError when its elements are of another type, a RangeError when
+ * it is not a whole number of samples or holds NaN.
+ */
+function toTensor(
+  ort: Runtime,
+  name: string,
+  spec: TensorSpec,
+  value: Ort.Tensor.DataType | Ort.Tensor,
+): Ort.Tensor {
+  const { type, dims } = spec;
+  if (typeof value === 'object' && value !== null && 'dims' in value) {
+    if (value.type !== type || !fitsDims(value.dims, dims)) {
+      const got = `a ${value.type} tensor of [${value.dims.join(', ')}]`;
+      throw new RangeError(`${shown(name, spec)} expected, got ${got}`);
+    }
+    if (value.location === 'cpu') refuseNaN(name, value.data);
+    return value;
+  }
+  if (!fitsType(value, type)) {
+    const got = Object.prototype.toString.call(value).slice(8, -1);
+    throw new TypeError(`${shown(name, spec)} expected, got ${got}`);
   }
   const sampleSize = dims.reduce<number>((size, d) => (d === 'N' ? size : size * d), 1);
   const batch = value.length / sampleSize;
   const whole = dims.includes('N') ? Number.isInteger(batch) && batch > 0 : batch === 1;
   if (!whole) {
     const lengths = dims.includes('N') ? `a multiple of ${sampleSize}` : String(sampleSize);
-    throw new RangeError(`${wanted} takes ${lengths} elements, got ${value.length}`);
+    throw new RangeError(`${shown(name, spec)} takes ${lengths} elements, got ${value.length}`);
   }
-  return new ort.Tensor(type, value, dims.map((d) => (d === 'N' ? batch : d)));
+  refuseNaN(name, value);
+  return new ort.Tensor(
+    type,
+    value,
+    dims.map((d) => (d === 'N' ? batch : d)),
+  );
 }
 
-/** The thresholds that `options` ask for, checked. */
-function thresholdsOf({ at = 'budget 0.6', thresholds }: ClassifyOptions): Float32Array {
-  if (thresholds === undefined) {
-    if (Object.hasOwn(operatingPoints, at)) return Float32Array.from(operatingPoints[at].thresholds);
-    throw new RangeError(`no operating point "${at}"; there are ${Object.keys(operatingPoints).join(', ')}`);
+function shown(name: string, { type, dims }: TensorSpec): string {
+  return `input "${name}": ${type} [${dims.join(', ')}]`;
+}
+
+function fitsDims(given: readonly number[], wanted: TensorSpec['dims']): boolean {
+  return (
+    given.length === wanted.length && given.every((d, i) => d > 0 && (d === wanted[i] || wanted[i] === 'N'))
+  );
+}
+
+/** By tag, which arrays of another realm have too. float16 may be its bits; a bool is a byte. */
+function fitsType(value: Ort.Tensor.DataType, type: Ort.Tensor.Type): boolean {
+  const tag = Object.prototype.toString.call(value).slice(8, -1).toLowerCase();
+  if (type === 'string') return tag === 'array';
+  if (type === 'bool') return tag === 'uint8array';
+  if (type === 'int64' || type === 'uint64') return tag === `big${type}array`;
+  return tag === `${type}array` || (type === 'float16' && tag === 'uint16array');
+}
+
+/** Sums first, in four lanes: a third of the time that asking each element takes, and only then looks where it is. */
+function refuseNaN(name: string, data: Ort.Tensor.DataType): void {
+  if (!(data instanceof Float32Array || data instanceof Float64Array)) return;
+  const end = data.length - (data.length % 4);
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  for (let i = 0; i < end; i += 4) {
+    a += data[i]!;
+    b += data[i + 1]!;
+    c += data[i + 2]!;
+    d += data[i + 3]!;
   }
-  if (thresholds.length !== 1 || thresholds.some(Number.isNaN)) {
-    throw new RangeError(`thresholds: 1 number expected, got [${thresholds.join(', ')}]`);
-  }
-  return Float32Array.from(thresholds);
+  for (let i = end; i < data.length; i++) a += data[i]!;
+  if (!Number.isNaN(a + b + c + d)) return;
+  const at = data.findIndex(Number.isNaN);
+  if (at >= 0) throw new RangeError(`input "${name}": element ${at} is NaN`);
 }
 
 /** The data of the output `name`. */
@@ -189,24 +794,88 @@ function dataOf<T extends Ort.Tensor.Type>(
   type: T,
 ): Ort.Tensor.DataTypeMap[T] {
   const output = outputs[name];
-  if (output?.type !== type) throw new TypeError(`output "${name}": ${type} expected, got ${output?.type}`);
+  if (output?.type !== type)
+    throw new TypeError(`output "${name}": ${type} expected, got ${output?.type ?? 'nothing'}`);
   return output.data as Ort.Tensor.DataTypeMap[T];
 }
 
-/** What a sample that leaves at each exit (the full path last) has cost under `thresholds`; a closed exit costs nothing. */
-function relativeCosts(thresholds: ArrayLike<number>): number[] {
+/** Which thresholds a call asks for, and what they make samples cost. */
+interface Point {
+  readonly thresholds: readonly number[];
+  readonly relativeCost: number;
+}
+
+interface Choice<Name extends string = string> {
+  readonly at?: Name | undefined;
+  readonly budget?: number | undefined;
+  readonly thresholds?: readonly number[] | undefined;
+}
+
+/** The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. Throws a TypeError or RangeError. */
+function thresholdsOf(
+  points: Readonly<Record<string, Point>>,
+  fallback: string,
+  { at, budget, thresholds }: Choice,
+): Float32Array {
+  if (Number(at !== undefined) + Number(budget !== undefined) + Number(thresholds !== undefined) > 1) {
+    throw new TypeError('at, budget and thresholds exclude each other');
+  }
+  if (thresholds !== undefined) {
+    const exits = points[fallback]!.thresholds.length;
+    if (thresholds.length !== exits || !thresholds.every((t) => typeof t === 'number' && !Number.isNaN(t))) {
+      const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
+      throw new RangeError(`thresholds: ${wanted} expected, got [${Array.from(thresholds).join(', ')}]`);
+    }
+    return Float32Array.from(thresholds);
+  }
+  const name = pointOf(points, fallback, { at, budget })!;
+  if (!Object.hasOwn(points, name)) {
+    throw new RangeError(`no operating point "${name}"; there are ${Object.keys(points).join(', ')}`);
+  }
+  return new Float32Array(points[name]!.thresholds);
+}
+
+/** Name of the operating point that `choice` means; undefined when it has thresholds of its own. */
+function pointOf<Name extends string>(
+  points: Readonly<Record<Name, Point>>,
+  fallback: Name,
+  { at, budget, thresholds }: Choice<Name>,
+): Name | undefined {
+  if (thresholds !== undefined) return undefined;
+  return budget === undefined ? (at ?? fallback) : dearestWithin(points, budget);
+}
+
+/** Name of the dearest of `points` whose relative cost is at most `budget`. Throws a RangeError that names the cheapest. */
+function dearestWithin<Name extends string>(
+  points: Readonly<Record<Name, Point>>,
+  budget: number,
+): Name {
+  const byCost = (Object.entries(points) as [Name, Point][]).sort(
+    ([, a], [, b]) => a.relativeCost - b.relativeCost,
+  );
+  const found = byCost.filter(([, { relativeCost }]) => relativeCost <= budget).at(-1);
+  if (found) return found[0];
+  const [name, { relativeCost }] = byCost[0]!;
+  throw new RangeError(
+    `budget ${budget}: no operating point costs as little; the cheapest is "${name}", ${relativeCost}`,
+  );
+}
+
+/**
+ * What a sample that leaves at each exit (the full path last) has cost under `thresholds`, [K + 1], relative to the
+ * original model; a closed exit costs nothing.
+ */
+function relativeCosts(
+  exits: readonly { readonly prefixMacs: number; readonly headMacs: number }[],
+  fullMacs: number,
+  thresholds: ArrayLike<number>,
+): number[] {
+  const costs: number[] = [];
   let heads = 0;
-  const early = exits.map(({ prefixMacs, headMacs }, k) => {
+  for (const [k, { prefixMacs, headMacs }] of exits.entries()) {
     if (thresholds[k]! < 1) heads += headMacs;
-    return (prefixMacs + heads) / fullMacs;
-  });
-  return [...early, (fullMacs + heads) / fullMacs];
-}
-
-function indexOfLargest(scores: Float32Array): number {
-  return scores.reduce((best, score, i) => (score > scores[best]! ? i : best), 0);
-}
-
-function probabilityOf(scores: Float32Array, index: number): number {
-  return scores[index]!;
+    costs.push((prefixMacs + heads) / fullMacs);
+  }
+  costs.push((fullMacs + heads) / fullMacs);
+  return costs;
 }
