@@ -1,0 +1,72 @@
+/** What a compiled package was made from, found again: the original and its exits' heads. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Manifest, ManifestInput } from './emit/manifest.ts';
+import { messageOf, otherModel, unusableHeads } from './errors.ts';
+import { HEADS_FILE } from './finish.ts';
+import type { Model } from './graph/types.ts';
+import { indexGraph } from './graph/walk.ts';
+import { type Inspection, inspectLoaded } from './inspect.ts';
+import type { SessionOptions } from './ort.ts';
+import { loadModel, parseModel } from './parser/index.ts';
+import { unbundleHeads } from './passes/bundle-heads.ts';
+import type { ExitPlan, Head, HeadKind } from './passes/exits.ts';
+
+export interface Reopened {
+  readonly inspection: Inspection;
+  readonly heads: readonly Head[];
+}
+
+/**
+ * Inspects `model` as the compile of `folder` did. Throws `other-model` and `unusable-heads`, and what reading a model
+ * throws.
+ */
+export async function reopen(
+  folder: string,
+  manifest: Manifest,
+  model: string,
+  session: SessionOptions,
+): Promise<Reopened> {
+  const { sha256, exitOutputs } = manifest.source;
+  const source = await loadModel(model);
+  if (source.sha256 !== sha256) throw otherModel(model, folder, sha256);
+  const inspection = await inspectLoaded(source, {
+    output: manifest.outputs.scores,
+    dims: sizesOf(source.model, manifest.inputs),
+    taps: manifest.exits.map((exit) => exit.tap),
+    exitOutputs,
+    session,
+  });
+  const heads = inspection.given?.heads ?? (await readHeads(folder, inspection.plan, manifest));
+  return { inspection, heads };
+}
+
+/** Sizes of the symbolic dimensions of `model`, as `observeFacts` takes them, from the shapes they turned into. */
+function sizesOf({ graph }: Model, inputs: readonly ManifestInput[]): Record<string, number> {
+  const { realInputs } = indexGraph(graph);
+  const entries = inputs.flatMap(({ name, dims }) => {
+    const declared = graph.inputs.find((value) => value.name === name && realInputs.has(name))?.type?.dims;
+    return dims.flatMap((size, axis) => {
+      const dim = declared?.[axis];
+      return size === 'N' ? [] : [[typeof dim === 'string' ? dim : `${name}.${axis}`, size] as const];
+    });
+  });
+  return Object.fromEntries(entries);
+}
+
+/** The heads that compile kept in `folder`. */
+async function readHeads(folder: string, plan: ExitPlan, { exits }: Manifest): Promise<readonly Head[]> {
+  const file = join(folder, HEADS_FILE);
+  const bytes = await readFile(file).catch((error) => {
+    throw unusableHeads(file, `cannot be read: ${messageOf(error)}`);
+  });
+  const planned = plan.exits.map((exit, k) => ({ exit, kind: exits[k]!.head as HeadKind }));
+  let heads: readonly Head[] | undefined;
+  try {
+    heads = unbundleHeads(parseModel(bytes).graph, planned);
+  } catch (error) {
+    throw unusableHeads(file, `is damaged: ${messageOf(error)}`);
+  }
+  if (!heads) throw unusableHeads(file, 'is not of the exits in manifest.json');
+  return heads;
+}
