@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { deserialize } from 'node:v8';
 import { measure, searchPolicy } from '../src/calibrate/index.ts';
 import type { Candidate, CostModel, Outcomes } from '../src/calibrate/types.ts';
-import { fitPolicy, type Judged, type JudgedHeads, ownThresholds, type View, viewOf } from '../src/judge.ts';
+import {
+  type Decider,
+  fitPolicy,
+  type Judged,
+  type JudgedHeads,
+  ownThresholds,
+  type View,
+  viewOf,
+} from '../src/judge.ts';
 import { type PolicyName, policyOf } from '../src/policies/index.ts';
 
 export interface Kept {
@@ -31,6 +39,18 @@ export type Finder = (view: View, costs: CostModel) => readonly Pick<Candidate, 
 
 const searched: Finder = (view, costs) => searchPolicy(view, costs, { target: 'accuracy' });
 
+const fitted = new WeakMap<Judged, Map<string, Decider>>();
+
+/** `fitPolicy`, remembered: a fit under a budget takes seconds. */
+function fittedOnce(policy: PolicyName, fit: Judged, costs: CostModel, budget: number | undefined): Decider {
+  const known = fitted.get(fit) ?? new Map<string, Decider>();
+  fitted.set(fit, known);
+  const key = policyOf(policy).thresholds ? `${policy} ${budget}` : policy;
+  const decider = known.get(key) ?? fitPolicy(policy, fit, costs, budget);
+  known.set(key, decider);
+  return decider;
+}
+
 /**
  * `policy` fitted and calibrated on `fit` and reported on `report`: every point's realised cost there, blended linearly at every budget. A
  * policy that brings thresholds for a budget is fitted for each.
@@ -45,7 +65,7 @@ export function judgeBudgets(
 ): Map<number, AtBudget> {
   if (policyOf(policy).thresholds && budgets.length > 1)
     return new Map(budgets.flatMap((b) => [...judgeBudgets(policy, fit, report, costs, [b], find)]));
-  const decider = fitPolicy(policy, fit, costs, budgets[0]);
+  const decider = fittedOnce(policy, fit, costs, budgets[0]);
   const view = viewOf(report, decider);
   const hull = find(viewOf(fit, decider), costs)
     .map(({ thresholds }) => ({
@@ -74,7 +94,7 @@ export function judgeOwnThresholds(
   costs: CostModel,
   budget: number,
 ): AtBudget & { readonly cost: number } {
-  const decider = fitPolicy(policy, fit, costs, budget);
+  const decider = fittedOnce(policy, fit, costs, budget);
   const [thresholds] = ownThresholds(viewOf(fit, decider), decider);
   const view = viewOf(report, decider);
   const cost = measure(view(thresholds), costs, thresholds!).relativeCost;

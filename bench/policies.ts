@@ -1,9 +1,10 @@
 /**
  * All exit policies on the same trained heads, the same samples and the same cost model; writes bench/policies.md.
  *
- *   npx tsx bench/policies.ts [FOLDER of cifar10.ts] [MODELS] [OUT]
+ *   npx tsx bench/policies.ts OUT FOLDER/MODEL …      FOLDER: where cifar10.ts kept its runs of MODEL
  */
 import { writeFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { CLOSED } from '../src/calibrate/types.ts';
 import { choosePolicy } from '../src/choose-policy.ts';
 import { table } from '../src/cli/tables.ts';
@@ -24,8 +25,7 @@ import {
 } from './budgets.ts';
 
 const BUDGETS = [0.745, 0.638, 0.532, 0.4];
-const [folder = '/tmp/cifar10-outcomes', models = 'resnet56', out = 'bench/policies.md'] =
-  process.argv.slice(2);
+const [out, ...places] = process.argv.slice(2) as [string, ...string[]];
 
 /** MSDNet's geometric exit distribution, p_k ∝ q^k: thresholds are quantiles of the samples still in play (methods.md 4.2). */
 const geometric: Finder = (view) => {
@@ -138,8 +138,11 @@ const PUBLISHED = [
   ['EENet, as published', '0.06', '1.00', '5.00', ''],
 ];
 
-const sections = models.split(',').map((model) => {
-  const kept = readKept(folder, model);
+const shares = (values: readonly number[]) => values.map((v) => (100 * v).toFixed(1)).join(', ');
+
+const sections = places.map((place) => {
+  const model = basename(place);
+  const kept = readKept(dirname(place), model);
   const auto = contestAuto(kept);
   const rows = [
     ['`auto`', ...auto.row],
@@ -149,20 +152,23 @@ const sections = models.split(',').map((model) => {
       ...(policyOf(name).thresholds ? [[`${name}, its own thresholds`, ...contestOwn(kept, name)]] : []),
     ]),
   ];
-  console.log(`${model}, ${kept.length} seeds\n${table([header, ...rows])}`);
+  const { prefix, head } = kept[0]!.costs;
+  const title = `${model}, ${kept.length} seeds, exits at ${shares(prefix)} % with heads of ${shares(head)} % of the MACs`;
+  console.log(`${title}\n${table([header, ...rows])}`);
   const others = model === 'resnet56' ? PUBLISHED : [];
-  return `## ${model}, ${kept.length} seeds\n\n${markdown([...rows, ...others])}\n\n\`auto\` took, run by run: ${auto.taken}.\n`;
+  return `## ${title}\n\n${markdown([...rows, ...others])}\n\n\`auto\` took, run by run: ${auto.taken}.\n`;
 });
 writeFileSync(
   out,
   `# Exit policies compared
 
-Made by \`npx tsx bench/policies.ts\` from what \`bench/cifar10.ts\` kept. Same trained heads, samples and costs for all of them. Each
-cell: points of accuracy lost against the original at that honest average cost, mean ± standard deviation over the seeds and
-both directions (calibrated on one part of 3,000 pictures, reported on the other, then swapped), and in brackets the agreement with the
-original in per cent. Thresholds are searched by Offramp except in the first row, and where a policy has its own: there the drop is the one at the
-cost that those realise, given at the end relative to the budget, mean and the run furthest off. What a policy fits, it fits on the part that calibrates:
-\`ensemble\`, \`gain\`, \`class-margin\` and, for each budget, \`eenet\` on all of it, confidence heads on every third sample, which the search then does without.
+Made by \`bench/policies.ts\` from what \`bench/cifar10.ts\` kept. Within a table: the same trained heads, samples and costs for all policies.
+Each cell: points of accuracy lost against the original at that honest average cost, mean ± standard deviation over the seeds and both
+directions (calibrated on one part of 3,000 pictures, reported on the other, then swapped), and in brackets the agreement with the original
+in per cent. Thresholds are searched by Offramp except in the row of geometric ones, and where a policy brings its own: there the drop is the
+one at the cost that those realise, given at the end relative to the budget, mean and the run furthest off. What a policy fits, it fits on the
+part that calibrates, on all of it; confidence heads on every third sample, which the search then does without. \`auto\` chooses as compile does:
+policies fitted on every third sample, compared on the rest at the four budgets together; the one it takes is then fitted as in its row.
 
 Rows of other authors are for a backbone trained jointly with its exits, on other heads, and count latency (methods.md 3.4).
 

@@ -1,7 +1,11 @@
-/** Makes dist/: src/index.ts, src/cli.ts and the training worker bundled by esbuild, and the type declarations that index.ts reaches. */
+/**
+ * Makes dist/: src/index.ts, src/cli.ts and the training worker bundled by esbuild, the modules that generated packages are
+ * made of, and the type declarations that index.ts reaches.
+ */
 import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   readdirSync,
   readFileSync,
@@ -54,6 +58,8 @@ async function bundle(): Promise<void> {
   );
   const uninvited = [...new Set(bundled)].filter((name) => name !== 'onnx-proto');
   if (uninvited.length) fail(`${uninvited.join(', ')} got bundled; add to dependencies or do not import it`);
+  // src/emit/runtime-source.ts reads them as text.
+  cpSync(join(ROOT, 'src/emit/runtime'), join(DIST, 'runtime'), { recursive: true });
   copyFileSync(join(ROOT, 'node_modules/onnx-proto/LICENSE'), join(DIST, 'onnx-proto.LICENSE'));
   for (const [path, { bytes }] of Object.entries(result.metafile.outputs)) {
     console.log(`${path}  ${(bytes / 1024).toFixed(0)} KiB`);

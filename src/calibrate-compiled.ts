@@ -1,25 +1,18 @@
 /** A compiled model again, with other thresholds: for another budget, another policy, other data. Nothing is trained. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { defaultCache } from './cache.ts';
 import type { Preprocessing } from './data/index.ts';
-import type { Manifest, ManifestInput } from './emit/manifest.ts';
+import type { Manifest } from './emit/manifest.ts';
 import { checkOutput } from './emit/write.ts';
-import { calibrationDataMissing, messageOf, otherModel, unusableHeads } from './errors.ts';
+import { calibrationDataMissing } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
-import { type Compiled, finish, HEADS_FILE } from './finish.ts';
-import type { Model } from './graph/types.ts';
-import { indexGraph } from './graph/walk.ts';
-import { inspectLoaded } from './inspect.ts';
+import { type Compiled, finish } from './finish.ts';
 import { costsOf } from './judge.ts';
 import type { SessionOptions } from './ort.ts';
-import { loadModel, parseModel } from './parser/index.ts';
-import { unbundleHeads } from './passes/bundle-heads.ts';
-import type { ExitPlan, Head, HeadKind } from './passes/exits.ts';
 import type { PolicyName } from './policies/index.ts';
 import { takeGivenHeads, takeKeptHeads } from './prepare-heads.ts';
 import type { ProofEffort } from './prove-equal.ts';
 import { readPackage } from './read-package.ts';
+import { reopen } from './reopen.ts';
 import { inputOf, openRoles, type RolePaths } from './roles.ts';
 import {
   DEFAULT_WISHES,
@@ -62,19 +55,10 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const { seed, recipe, labels } = before;
   const { file, sha256, exitOutputs } = before.source;
 
-  const source = await loadModel(model);
-  if (source.sha256 !== sha256) throw otherModel(model, folder, sha256);
   const count = options.threads ?? before.sessionOptions.threads;
   const threads: SessionOptions = count === null ? {} : { threads: count };
-  const inspection = await inspectLoaded(source, {
-    output: before.outputs.scores,
-    dims: sizesOf(source.model, before.inputs),
-    taps: before.exits.map((exit) => exit.tap),
-    exitOutputs,
-    session: threads,
-  });
-  const { typed, plan, given } = inspection;
-  const heads = given?.heads ?? (await readHeads(folder, plan, before));
+  const { inspection, heads } = await reopen(folder, before, model, threads);
+  const { source, typed, plan, given } = inspection;
   const preprocessing = before.preprocessing as Preprocessing;
   const progress = progressOf(events);
 
@@ -130,33 +114,3 @@ const wishesIn = ({ policy, calibration, outputs, defaultPoint }: Manifest): Wis
   thresholds: outputs.thresholds === null ? 'baked' : 'input',
   at: defaultPoint,
 });
-
-/** Sizes of the symbolic dimensions of `model`, as `observeFacts` takes them, from the shapes they turned into. */
-function sizesOf({ graph }: Model, inputs: readonly ManifestInput[]): Record<string, number> {
-  const { realInputs } = indexGraph(graph);
-  const entries = inputs.flatMap(({ name, dims }) => {
-    const declared = graph.inputs.find((value) => value.name === name && realInputs.has(name))?.type?.dims;
-    return dims.flatMap((size, axis) => {
-      const dim = declared?.[axis];
-      return size === 'N' ? [] : [[typeof dim === 'string' ? dim : `${name}.${axis}`, size] as const];
-    });
-  });
-  return Object.fromEntries(entries);
-}
-
-/** The heads that compile kept in `folder`. Throws `unusable-heads`. */
-async function readHeads(folder: string, plan: ExitPlan, { exits }: Manifest): Promise<readonly Head[]> {
-  const file = join(folder, HEADS_FILE);
-  const bytes = await readFile(file).catch((error) => {
-    throw unusableHeads(file, `cannot be read: ${messageOf(error)}`);
-  });
-  const planned = plan.exits.map((exit, k) => ({ exit, kind: exits[k]!.head as HeadKind }));
-  let heads: readonly Head[] | undefined;
-  try {
-    heads = unbundleHeads(parseModel(bytes).graph, planned);
-  } catch (error) {
-    throw unusableHeads(file, `is damaged: ${messageOf(error)}`);
-  }
-  if (!heads) throw unusableHeads(file, 'is not of the exits in manifest.json');
-  return heads;
-}

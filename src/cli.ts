@@ -6,9 +6,11 @@ import { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
 import { ProgressPrinter } from './cli/progress.ts';
 import { comparison, formatMacs, planTable, resultTable } from './cli/tables.ts';
 import { type CompileOptions, compile } from './compile.ts';
+import { type EmitOptions, emit } from './emit-package.ts';
 import { badOption, OfframpError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
 import type { Events } from './events.ts';
+import { exportTriton } from './export-triton.ts';
 import type { Compiled } from './finish.ts';
 import { inspect } from './inspect.ts';
 import { HEAD_KINDS, type HeadKind } from './passes/exits.ts';
@@ -22,6 +24,7 @@ const FAILURES = new Set([
   'emitted-model-differs',
   'disk-full',
   'nan-loss',
+  'package-differs',
 ]);
 const INTERRUPTED = 130;
 
@@ -53,6 +56,10 @@ const headKinds = (value: unknown) => {
   const odd = words(value).find((word) => !(HEAD_KINDS as readonly string[]).includes(word));
   if (odd !== undefined) throw refuse('--head', odd, HEAD_KINDS.join(', '));
   return words(value) as HeadKind[];
+};
+const file = (name: string) => (value: unknown) => {
+  if (typeof value !== 'string' || value === '') throw refuse(`--${name}`, String(value), 'a file');
+  return value;
 };
 /** `0.6,3ms`: costs relative to the original, and milliseconds. */
 const budgets = (value: unknown) => {
@@ -348,6 +355,83 @@ const cli = yargs(hideBin(process.argv))
       if (args.json) return print(JSON.stringify(result, null, 2));
       print(`\n${resultTable(result.measured)}\n`);
       print(comparison(result));
+    },
+  )
+  .command(
+    'emit <package>',
+    'Generate the TypeScript package of a compiled model again, from its manifest.json',
+    (y) =>
+      shared(
+        y.positional('package', {
+          type: 'string',
+          demandOption: true,
+          describe: 'folder that compile wrote',
+        }),
+      )
+        .option('check', {
+          type: 'boolean',
+          default: false,
+          describe: 'write nothing; end with 1 and name the files that differ',
+        })
+        .option('stub-only', {
+          coerce: file('stub-only'),
+          describe: 'write this one TypeScript file instead, which finds model.onnx in the package folder',
+        })
+        .example('$0 emit out/ --check', 'in CI: is what is committed what would be generated?'),
+    async (args) => {
+      const { package: folder, check, stubOnly } = args;
+      const files = await emit(given({ folder, check, stubOnly }) as EmitOptions);
+      if (args.json) return print(JSON.stringify({ files }, null, 2));
+      print(`${check ? 'As generated' : 'Written'}: ${files.join(', ')}`);
+    },
+  )
+  .command(
+    'export <target> <package> <repository>',
+    'Write a compiled model, thresholds built in, as a model repository of a serving engine',
+    (y) =>
+      shared(
+        y
+          .positional('target', {
+            choices: ['triton'] as const,
+            demandOption: true,
+            describe: 'serving engine',
+          })
+          .positional('package', {
+            type: 'string',
+            demandOption: true,
+            describe: 'folder that compile wrote',
+          })
+          .positional('repository', {
+            type: 'string',
+            demandOption: true,
+            describe: 'model repository; other models in it are left alone',
+          }),
+      )
+        .option('model', {
+          type: 'string',
+          describe: 'the original ONNX file; not needed for baked thresholds',
+        })
+        .option('at', { type: 'string', describe: "operating point to build in (default: the package's)" })
+        .option('name', { type: 'string', describe: 'name that clients ask for (default: of the original)' })
+        .option('max-batch', {
+          type: 'number',
+          describe: 'most samples a run (default: what easy samples bear to wait for hard ones)',
+        })
+        .option('instances', { type: 'number', describe: 'copies that run at the same time (default: 2)' })
+        .option('threads', { type: 'number', describe: 'threads of each copy (default: 1)' })
+        .option('force', { type: 'boolean', default: false, describe: 'replace the model of that name' })
+        .example('$0 export triton out/ models/ --model net.onnx', 'models/net, for Triton'),
+    async (args) => {
+      const { package: folder, repository, force, model, at, name, maxBatch, instances, threads } = args;
+      const exported = await exportTriton({
+        folder,
+        repository,
+        force,
+        ...given({ model, at, name, maxBatch, instances, threads }),
+      });
+      if (args.json) return print(JSON.stringify(exported, null, 2));
+      const batches = exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';
+      print(`Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`);
     },
   )
   .demandCommand(1, 'Which command? See offramp --help.')

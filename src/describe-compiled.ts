@@ -100,6 +100,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     },
     activation: typed.activation,
     batch: typed.batch,
+    ...(source.externalFiles.length > 0 && { dataFiles: source.externalFiles }),
     preprocessing: origin.preprocessing,
     exits: heads.map(({ exit, kind, macs }) => {
       headsSoFar += macs;

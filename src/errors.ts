@@ -573,6 +573,13 @@ export const badClassName = (name: string) =>
     'Give an identifier that starts with an upper-case letter and is not a global or a name the package uses itself.',
   );
 
+export const packageDiffers = (files: readonly string[], command: string) =>
+  new OfframpError(
+    'package-differs',
+    `not what would be generated from manifest.json: ${files.join(', ')}`,
+    `Run \`${command}\` and commit what it writes.`,
+  );
+
 // --- cli ---
 
 export const notAPackage = (folder: string) =>
@@ -594,6 +601,20 @@ export const otherModel = (path: string, folder: string, sha256: string) =>
     'other-model',
     `${path} is not the model that ${folder} was compiled from`,
     `Give the original, unchanged, with its external data beside it: its sha256 is ${sha256}.`,
+  );
+
+export const originalMissing = (folder: string, point: string) =>
+  new OfframpError(
+    'original-missing',
+    `the thresholds of ${point} are not built into ${folder}/model.onnx, and the original to build them into was not given`,
+    'Give it with --model; or compile with --thresholds baked.',
+  );
+
+export const cannotBatch = (output: string, dims: readonly number[]) =>
+  new OfframpError(
+    'cannot-batch',
+    `output ${output} is declared as ${shown(dims)}: its first dimension is not the batch, and Triton batches no such model`,
+    'Export the original with a dynamic batch axis on its outputs too, and compile it again.',
   );
 
 export const calibrationDataMissing = () =>

@@ -190,7 +190,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
       ...source.externalFiles.map((name) => [name, { copyOf: join(source.folder, name) }] as const),
       ...(prepared.kept ? [[HEADS_FILE, prepared.kept] as const] : []),
       ['manifest.json', printManifest(manifest)],
-      ...emitPackage(manifest, { dataFiles: source.externalFiles }),
+      ...emitPackage(manifest),
     ]),
     { force: setting.force },
   );

@@ -8,9 +8,11 @@ export {
   printManifest,
   readManifest,
 } from './emit/manifest.ts';
+export { type EmitOptions, emit } from './emit-package.ts';
 export { OfframpError } from './errors.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate.ts';
 export type { Events, ProgressEvent } from './events.ts';
+export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './export-triton.ts';
 export type { Compiled } from './finish.ts';
 export { type Inspection, type InspectOptions, inspect } from './inspect.ts';
 export { loadModel, parseModel, serializeModel } from './parser/index.ts';

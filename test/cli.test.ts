@@ -1,12 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { printManifest } from '../src/emit/manifest.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { npy } from './data/fixtures.ts';
+import { SAMPLE } from './emit/sample.ts';
 import { ROOT } from './house/sources.ts';
 import { noise, tinyResidual } from './models.ts';
 
@@ -65,6 +67,8 @@ test('bad usage and bad input end with 2, the code, and a remedy', () => {
     [['calibrate', folder, '--calibration', samples], /Missing required argument: model/],
     [['calibrate', folder, '--model', model, '--calibration', samples], /\[not-a-package\]/],
     [['calibrate', folder, '--model', model, '--epochs', '3'], /[Uu]nknown argument/],
+    [['emit', folder], /\[not-a-package\]/],
+    [['emit', folder, '--stub-only'], /\[bad-option\]/],
   ];
   for (const [words, message] of cases) {
     const { status, stdout, stderr } = offramp(...words);
@@ -74,6 +78,18 @@ test('bad usage and bad input end with 2, the code, and a remedy', () => {
     assert.is(stdout, '');
   }
   assert.not.ok(existsSync(join(folder, 'o')));
+});
+
+test('emit --check ends with 1 and names what differs; emit mends it', () => {
+  mkdirSync(join(folder, 'e'));
+  writeFileSync(join(folder, 'e/manifest.json'), printManifest(SAMPLE));
+  const differs = offramp('emit', 'e', '--check');
+  assert.is(differs.status, 1);
+  assert.match(differs.stderr, /e\/index\.ts, .*\[package-differs\]\n {2}Run `offramp emit e`/);
+  assert.match(offramp('emit', 'e').stdout, /^Written: e\/index\.ts, /);
+  const same = offramp('emit', 'e', '--check', '--json');
+  assert.is(same.status, 0, same.stderr);
+  assert.is(JSON.parse(same.stdout).files.length, 5);
 });
 
 test('compile, then calibrate in place and into a new folder', () => {

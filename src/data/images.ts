@@ -2,6 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Sharp } from 'sharp';
+import { lumaOf } from '../emit/runtime/pictures.ts';
+import { resized } from '../emit/runtime/pixels.ts';
 import {
   emptyDataset,
   messageOf,
@@ -17,7 +19,6 @@ import type { Block, Source } from './records.ts';
 import type { InputSpec, Preprocessing, Resize, Skipped } from './types.ts';
 
 const BLOCK_PICTURES = 64;
-const FIT = { stretch: 'fill', cover: 'cover', contain: 'contain' } as const;
 
 interface Picture {
   readonly file: string;
@@ -65,7 +66,7 @@ export async function imageFolderSource(path: string, options: ImageOptions): Pr
     format: 'image-folder',
     path,
     files,
-    decode: resize,
+    decode: resize && `${resize}, triangle`,
     count: pictures.length,
     dims: [height, width, channels],
     dtype: 'uint8',
@@ -145,15 +146,7 @@ async function decodePicture(
   { height, width, channels }: ImageShape,
   resize: Resize | undefined,
 ): Promise<Uint8Array> {
-  const sized = resize
-    ? picture.resize(width, height, {
-        fit: FIT[resize],
-        kernel: 'linear',
-        background: '#000',
-        fastShrinkOnLoad: false,
-      })
-    : picture;
-  const { data, info } = await sized
+  const { data, info } = await picture
     .removeAlpha()
     .toColourspace('srgb')
     .raw()
@@ -161,15 +154,17 @@ async function decodePicture(
     .catch((error: unknown) => {
       throw unreadableImage(file, messageOf(error), error);
     });
-  if (info.width !== width || info.height !== height) throw wrongImageSize(file, info, { width, height });
-  return channels === 1 ? greyOf(data) : data;
+  const fits = info.width === width && info.height === height;
+  if (!fits && !resize) throw wrongImageSize(file, info, { width, height });
+  // sharp's own resize has no counterpart in a browser, and shifts by half a pixel when it enlarges.
+  const pixels = fits ? data : new Uint8Array(resized({ ...info, data }, width, height, resize!).data);
+  return channels === 1 ? greyOf(pixels) : pixels;
 }
 
-/** ITU-R 601 luma in 16-bit fixed point, as PIL's convert('L'); equal channels keep their value. */
 function greyOf(rgb: Uint8Array): Uint8Array {
   const grey = new Uint8Array(rgb.length / 3);
   for (let i = 0, at = 0; i < grey.length; i++, at += 3)
-    grey[i] = (19595 * rgb[at]! + 38470 * rgb[at + 1]! + 7471 * rgb[at + 2]! + 32768) >> 16;
+    grey[i] = lumaOf(rgb[at]!, rgb[at + 1]!, rgb[at + 2]!);
   return grey;
 }
 

@@ -1,4 +1,7 @@
+import type { Resize } from '../emit/runtime/pixels.ts';
 import type { DataType } from '../graph/types.ts';
+
+export type { Resize };
 
 /** The input of the model that samples are made for. */
 export interface InputSpec {
@@ -21,14 +24,11 @@ export interface Preprocessing {
   readonly layout: Layout;
   /** `any`: a channel count without a colour meaning. Records hold rgb; `bgr` reverses them. */
   readonly channels: 'rgb' | 'bgr' | 'gray' | 'any';
-  /** Pictures of another size are resized with a linear (triangle) kernel, antialiased; without it they are refused. */
+  /** Pictures of another size are resized by a triangle kernel, antialiased (Pillow's BILINEAR to the bit); without it they are refused. */
   readonly resize?: Resize;
 }
 
 export type Layout = 'NCHW' | 'NHWC' | 'flat';
-
-/** `stretch` ignores the aspect ratio, `cover` crops the centre, `contain` adds black borders. */
-export type Resize = 'stretch' | 'cover' | 'contain';
 
 /**
  * How a picture is seen: shifted, then mirrored, as torchvision's RandomCrop and RandomHorizontalFlip do.

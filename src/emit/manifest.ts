@@ -34,6 +34,8 @@ export interface Manifest {
   /** What the scores output has been through: `none` means logits. */
   readonly activation: 'none' | 'softmax' | 'log-softmax';
   readonly batch: 'dynamic' | 'fixed';
+  /** External data of model.onnx, relative to it; absent when there is none. */
+  readonly dataFiles?: readonly string[];
   /** How stored numbers become the first sample input; null when they are fed as they are. */
   readonly preprocessing: Preprocessing | null;
   /** [K], in the order samples meet them. */

@@ -1,13 +1,13 @@
 /** package.json and README.md of the generated package. */
 import type { Manifest } from './manifest.ts';
 import { commentText, propertyName, quoted } from './names.ts';
-import { arrayType } from './tensor-types.ts';
+import { pictureInput } from './stub-pictures.ts';
+import { arrayType, tensorType } from './tensor-types.ts';
 
-/** `dataFiles`: external data of model.onnx, which are packed with it. heads.onnx is for Offramp alone and is not. */
+/** External data of model.onnx is packed with it. heads.onnx is for Offramp alone and is not. */
 export function printPackageJson(
-  { source, exits, environment }: Manifest,
+  { source, exits, environment, dataFiles = [] }: Manifest,
   name: string,
-  dataFiles: readonly string[],
 ): string {
   const runtime = `^${environment.onnxruntime}`;
   const content = {
@@ -21,23 +21,32 @@ export function printPackageJson(
       './model.onnx': './model.onnx',
       './manifest.json': './manifest.json',
       './package.json': './package.json',
+      ...Object.fromEntries(dataFiles.map((file) => [`./${file}`, `./${file}`])),
     },
     files: ['index.ts', 'index.js', 'index.d.ts', 'model.onnx', ...dataFiles, 'manifest.json'],
-    peerDependencies: { 'onnxruntime-common': runtime, 'onnxruntime-node': runtime },
-    peerDependenciesMeta: { 'onnxruntime-node': { optional: true } },
+    peerDependencies: {
+      'onnxruntime-common': runtime,
+      'onnxruntime-node': runtime,
+      'onnxruntime-web': runtime,
+    },
+    peerDependenciesMeta: { 'onnxruntime-node': { optional: true }, 'onnxruntime-web': { optional: true } },
   };
   return `${JSON.stringify(content, null, 2)}\n`;
 }
 
 export function printReadme(manifest: Manifest, name: string, className: string): string {
-  const { source, exits, measuredOn, baseline, version, labels, outputs } = manifest;
+  const { source, exits, measuredOn, baseline, version, labels, outputs, defaultPoint } = manifest;
   const baked = outputs.thresholds === null;
+  const asked = baked ? '' : `, { at: ${quoted(defaultPoint)} }`;
+  const pictures = pictureInput(manifest);
+  const single = manifest.inputs.length === 1;
+  const shown = `${labels ? 'r.label' : 'r.index'}, r.probability, r.exitId, r.relativeCost`;
   return `\
 # ${name}
 
 ${commentText(source.file)} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}, compiled by Offramp ${commentText(version)}. Easy samples leave early and cost less.
 
-    npm install path/to/this/folder onnxruntime-node
+In Node, after \`npm install path/to/this/folder onnxruntime-node\`:
 
 \`\`\`js
 import * as ort from 'onnxruntime-node';
@@ -45,18 +54,68 @@ import { ${className} } from ${quoted(name)};
 
 const model = await ${className}.load(ort);
 ${exampleInput(manifest)}
-for (const r of await model.classify(input${baked ? '' : `, { at: ${quoted(manifest.defaultPoint)} }`})) {
-  console.log(${labels ? 'r.label' : 'r.index'}, r.probability, r.exitId, r.relativeCost);
+for (const r of await model.classify(input${asked})) {
+  console.log(${shown});
 }
 await model.release();
 \`\`\`
 
-${baked ? 'The thresholds are baked into the model.' : 'Operating points, by name for `at`;'} measured on the ${measuredOn} data:
+In a browser, after \`npm install path/to/this/folder onnxruntime-web\`, through any bundler that knows \`new URL(…, import.meta.url)\`:
+
+\`\`\`js
+import * as ort from 'onnxruntime-web';
+import { ${className} } from ${quoted(name)};
+
+const model = await ${className}.load(ort); // or (ort, { url: '/models/model.onnx' })
+${
+  pictures && single
+    ? `const canvas = document.querySelector('canvas');
+const input = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);`
+    : exampleInput(manifest)
+}
+const [r] = await model.classify(input${asked});
+console.log(${shown});
+\`\`\`
+
+${inputSaid(manifest)}
+
+${baked ? `The thresholds are baked into the model. Measured on the ${measuredOn} data:` : `How eagerly samples leave is said by each call: \`{ at: ${quoted(defaultPoint)} }\`, \`{ budget: ${exampleBudget(manifest)} }\` (the dearest point that costs at most that) or \`{ thresholds: [${exits.map(() => '0.9').join(', ')}] }\`. Operating points, measured on the ${measuredOn} data:`}
 
 | point | accuracy | agreement with the original | relative cost |
 |---|---|---|---|
 ${pointRows(manifest)}| original model | ${percent(baseline.accuracy)} | | 1.000 |
+
+\`model.statistics\` counts where samples left: \`counts\`, \`meanRelativeCost\`, and \`drift\`, whose \`alarm\` says that the last 1,000 samples no
+longer leave where they did on the ${measuredOn} data. It never throws.
+${
+  baked
+    ? ''
+    : `\`model.governor({ targetRelativeCost: ${exampleBudget(manifest)} })\` or \`({ targetLatencyMs: 2 })\` has a \`classify(input)\` that moves along the operating points so that the
+moving average meets the target, within \`fastest\` and \`slowest\` where you name them.
+`
+}
+Calls may overlap: they run one after another. \`release()\` frees the session when those made before it are done.
+\`load\` also takes \`{ path }\`, \`{ bytes }\` and \`sessionOptions\`.
 `;
+}
+
+/** One that the default point keeps. */
+function exampleBudget({ operatingPoints, defaultPoint }: Manifest): number {
+  const { relativeCost } = operatingPoints.find(({ name }) => name === defaultPoint)!;
+  return Math.ceil(100 * relativeCost) / 100;
+}
+
+function inputSaid(manifest: Manifest): string {
+  const { inputs, batch, preprocessing } = manifest;
+  const pictures = pictureInput(manifest);
+  const many = batch === 'dynamic' ? 'any number of samples' : 'one sample';
+  const arrays = `Inputs are typed arrays or tensors of ${many}: ${inputs.map(({ name, dataType, dims }) => `\`${commentText(name)}\` ${tensorType(dataType)} [${dims.join(', ')}]`).join(', ')}.`;
+  if (!pictures) return arrays;
+  const size = `${pictures.width} x ${pictures.height} pixels`;
+  const resize = preprocessing!.resize;
+  return `${arrays}
+${inputs.length === 1 ? 'The input' : `\`${commentText(pictures.input.name)}\``} may also be ${batch === 'dynamic' ? 'a picture or a list of pictures' : 'a picture'}, \`{ data, width, height }\` with 8-bit RGBA, RGB or gray: an \`ImageData\`, or what
+sharp's \`raw()\` gives. They are ${resize ? `brought to ${size} (${resize}) and normalised` : `of ${size}, and normalised`} as when the model was compiled.`;
 }
 
 function pointRows({ operatingPoints, outputs, defaultPoint }: Manifest): string {
@@ -72,15 +131,24 @@ function pointRows({ operatingPoints, outputs, defaultPoint }: Manifest): string
 const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 
 /** A line that makes an input of one all-zero sample. */
-function exampleInput({ inputs }: Manifest): string {
-  const zeros = inputs.map(({ name, dataType, dims }) => {
+function exampleInput(manifest: Manifest): string {
+  const pictures = pictureInput(manifest);
+  const { inputs } = manifest;
+  const zeros = inputs.map((input) => {
+    const { name, dataType, dims } = input;
     const size = dims.reduce<number>((n, d) => (d === 'N' ? n : n * d), 1);
-    const value = dataType === 'string' ? `Array(${size}).fill('')` : `new ${arrayType(dataType)}(${size})`;
-    return [name, value, dims] as const;
+    const { width, height } = pictures ?? {};
+    const value =
+      input === pictures?.input
+        ? `{ data: new Uint8Array(${4 * width! * height!}), width: ${width}, height: ${height} }`
+        : dataType === 'string'
+          ? `Array(${size}).fill('')`
+          : `new ${arrayType(dataType)}(${size})`;
+    return [name, value, input === pictures?.input ? 'RGBA' : `[${dims.join(', ')}]`] as const;
   });
   const [only] = zeros;
-  const shapes = zeros.map(([, , dims]) => `[${dims.join(', ')}]`).join(', ');
+  const shapes = zeros.map(([, , shape]) => shape).join(', ');
   return zeros.length === 1
-    ? `const input = ${only![1]}; // one sample of ${shapes}`
+    ? `const input = ${only![1]}; // one sample, ${shapes}`
     : `const input = { ${zeros.map(([name, value]) => `${propertyName(name)}: ${value}`).join(', ')} }; // ${shapes}`;
 }

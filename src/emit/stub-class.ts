@@ -2,15 +2,25 @@
 import { type ClassDeclarationStructure, Scope, StructureKind } from 'ts-morph';
 import type { Manifest } from './manifest.ts';
 import { commentText, literal, propertyName, quoted } from './names.ts';
+import { pictureInput } from './stub-pictures.ts';
 
-export function modelClass(manifest: Manifest, className: string): ClassDeclarationStructure {
+/** `modelFolder`: where model.onnx and its external data are, relative to the generated file, e.g. `.`. */
+export function modelClass(
+  manifest: Manifest,
+  className: string,
+  modelFolder: string,
+): ClassDeclarationStructure {
   const { outputs, exits, classes, source } = manifest;
   const exitsSaid = exits.length === 1 ? 'an early exit' : `${exits.length} early exits`;
   return {
     kind: StructureKind.Class,
     isExported: true,
     name: className,
-    docs: [`${commentText(source.file)} with ${exitsSaid}: a classifier of ${classes} classes.`],
+    docs: [
+      `
+${commentText(source.file)} with ${exitsSaid}: a classifier of ${classes} classes.
+Calls may overlap; they run one after another, in the order they were made.`,
+    ],
     properties: [
       {
         name: 'operatingPoints',
@@ -19,17 +29,24 @@ export function modelClass(manifest: Manifest, className: string): ClassDeclarat
         initializer: 'operatingPoints',
         docs: ["Same as the module's `operatingPoints`."],
       },
+      {
+        name: 'statistics',
+        isReadonly: true,
+        type: 'ExitStatistics<OperatingPointName>',
+        initializer: `new ExitStatistics(operatingPoints, ${manifest.data[manifest.measuredOn]?.samples ?? Number.POSITIVE_INFINITY})`,
+        docs: ['Where the samples of all calls left, and whether that is still what was measured.'],
+      },
       { name: '#ort', isReadonly: true, type: 'Runtime' },
-      { name: '#session', type: 'Ort.InferenceSession | undefined' },
+      { name: '#turns', isReadonly: true, type: 'Turns' },
     ],
     ctors: [
       {
         scope: Scope.Private,
         parameters: [
           { name: 'ort', type: 'Runtime' },
-          { name: 'session', type: 'Ort.InferenceSession' },
+          { name: 'turns', type: 'Turns' },
         ],
-        statements: ['this.#ort = ort;', 'this.#session = session;'],
+        statements: ['this.#ort = ort;', 'this.#turns = turns;'],
       },
     ],
     methods: [
@@ -43,7 +60,7 @@ export function modelClass(manifest: Manifest, className: string): ClassDeclarat
         ],
         returnType: `Promise<${className}>`,
         docs: ["Opens the model with `ort`, onnxruntime's module. Rejects when the file is not this model."],
-        statements: loadBody(manifest, className),
+        statements: loadBody(manifest, className, modelFolder),
       },
       {
         name: 'classify',
@@ -54,59 +71,84 @@ export function modelClass(manifest: Manifest, className: string): ClassDeclarat
             ? []
             : [{ name: 'options', type: 'ClassifyOptions', initializer: '{}' }]),
         ],
-        returnType: 'Promise<Result[]>',
+        returnType: `Promise<${resultsType(manifest)}>`,
         docs: [classifyDoc(manifest)],
-        statements: classifyBody(manifest, className),
+        statements: classifyBody(manifest),
       },
+      ...(outputs.thresholds === null
+        ? []
+        : [
+            {
+              name: 'governor',
+              parameters: [{ name: 'options', type: 'GovernorOptions<OperatingPointName>' }],
+              returnType: `Governor<OperatingPointName, Input, ${resultsType(manifest)}>`,
+              docs: [
+                `
+Classifies at the operating point that keeps a moving average at a target: \`targetRelativeCost\` a sample, or
+\`targetLatencyMs\` a sample, waiting for earlier calls included. Throws a RangeError when the options make no sense.`,
+              ],
+              statements: [
+                'return new Governor((input, choice) => this.classify(input, choice), operatingPoints, options);',
+              ],
+            },
+          ]),
       {
         name: 'release',
-        isAsync: true,
         returnType: 'Promise<void>',
-        docs: ['Frees the session; the model cannot be used afterwards.'],
-        statements: [
-          'const session = this.#session;',
-          'this.#session = undefined;',
-          'await session?.release();',
+        docs: [
+          'Frees the session when the calls made before are done. Later calls reject; releasing again is harmless.',
         ],
+        statements: ['return this.#turns.release();'],
       },
     ],
   };
 }
 
-function classifyDoc({ batch }: Manifest): string {
-  return batch === 'dynamic'
-    ? 'One result a sample, in order. Throws a RangeError when the input is not a whole number of samples.'
-    : 'The result of one sample, as a list. Throws a RangeError when the input is not exactly one sample.';
+/** There is no call without a sample. */
+const resultsType = ({ batch }: Manifest) => (batch === 'fixed' ? '[Result]' : '[Result, ...Result[]]');
+
+function classifyDoc({ batch, outputs }: Manifest): string {
+  const [what, whole] =
+    batch === 'dynamic'
+      ? ['One result a sample, in order.', 'a whole number of samples']
+      : ['The result of one sample, as a list.', 'exactly one sample'];
+  const unknown = outputs.thresholds === null ? '' : ' or the options name no operating point';
+  return `
+${what} A typed array or tensor must stay as it is until they are there; pictures are copied.
+Rejects with a TypeError when the input is of another kind, with a RangeError when it is not ${whole},
+holds NaN${unknown}, and with an Error after \`release\`.`;
 }
 
-function loadBody({ inputs, outputs }: Manifest, className: string): string {
+function loadBody({ inputs, outputs, dataFiles = [] }: Manifest, className: string, folder: string): string {
   const ins = [
     ...inputs.map(({ name }) => name),
     ...(outputs.thresholds === null ? [] : [outputs.thresholds]),
   ];
+  const urlOf = (file: string) => `new URL(${quoted(`${folder}/${file}`)}, import.meta.url)`;
+  const data = dataFiles.map((file) => `${propertyName(file)}: ${urlOf(file)}`).join(', ');
   return `\
-const options = { ...sessionOptions, ...source.sessionOptions };
-const session = source.bytes
-  ? await ort.InferenceSession.create(source.bytes, options)
-  : await ort.InferenceSession.create(source.path ?? (await modelFile()), options);
-const missing = [
-  ...${literal(ins)}.filter((name) => !session.inputNames.includes(name)),
-  ...${literal(fetched(outputs))}.filter((name) => !session.outputNames.includes(name)),
-];
-if (missing.length > 0) {
-  await session.release();
-  throw new Error(\`this is not the model of ${className}: it has no \${missing.join(', ')}\`);
-}
-return new ${className}(ort, session);`;
+const session = await openSession(ort, source, {
+  owner: ${quoted(className)},
+  sessionOptions,
+  inputs: ${literal(ins)},
+  outputs: ${literal(fetched(outputs))},
+  file: () => ${urlOf('model.onnx')},
+${data && `  data: () => ({ ${data} }),\n`}\
+});
+return new ${className}(ort, new Turns(session, ${quoted(className)}));`;
 }
 
-function classifyBody(manifest: Manifest, className: string): string {
+function classifyBody(manifest: Manifest): string {
   const { inputs, outputs, classes, labels } = manifest;
   const { thresholds } = outputs;
   const single = inputs.length === 1;
-  const feeds = inputs.map(({ name }) => {
+  const pictures = pictureInput(manifest);
+  const feeds = inputs.map((input) => {
+    const { name } = input;
     const value = single ? 'input' : `input[${quoted(name)}]`;
-    return `  ${propertyName(name)}: toTensor(this.#ort, ${quoted(name)}, ${value}),\n`;
+    const elements =
+      input === pictures?.input ? `isPictures(${value}) ? preprocess(${value}) : ${value}` : value;
+    return `  ${propertyName(name)}: toTensor(this.#ort, ${quoted(name)}, inputs${accessOf(name)}, ${elements}),\n`;
   });
   const limits =
     thresholds === null
@@ -119,35 +161,61 @@ function classifyBody(manifest: Manifest, className: string): string {
       ? `fromFloat16(dataOf(outputs, ${quoted(outputs.scores)}, 'float16'))`
       : `dataOf(outputs, ${quoted(outputs.scores)}, 'float32')`;
   return `\
-if (!this.#session) throw new Error('this ${className} has been released');
+this.#turns.check();
 ${
   thresholds === null
-    ? `const thresholds = operatingPoints${accessOf(manifest.defaultPoint)}.thresholds;`
-    : 'const thresholds = thresholdsOf(options);'
+    ? `const { thresholds } = operatingPoints${accessOf(manifest.defaultPoint)};`
+    : `const thresholds = thresholdsOf(operatingPoints, ${quoted(manifest.defaultPoint)}, options);`
 }
 const feeds = {
 ${[...feeds, ...limits].join('')}};
-${single ? '' : 'checkBatch(feeds);\n'}\
-const outputs = await this.#session.run(feeds, ${literal(fetched(outputs))});
+${single ? '' : 'checkBatch(inputs, feeds);\n'}\
+const outputs = await this.#turns.run(feeds, ${literal(fetched(outputs))});
 const scores = ${scores};
 const exitIndex = dataOf(outputs, ${quoted(outputs.exitIndex)}, 'int64');
 const confidence = dataOf(outputs, ${quoted(outputs.exitConfidence)}, 'float32');
-const costs = relativeCosts(thresholds);
-return Array.from(exitIndex, (taken, n) => {
+const costs = relativeCosts(exits, fullMacs, thresholds);
+const results = Array.from(exitIndex, (taken, n) => {
   const exit = Number(taken);
   const own = scores.slice(n * ${classes}, (n + 1) * ${classes});
   const index = indexOfLargest(own);
   return {
     index,
 ${labels ? '    label: labels[index]!,\n' : ''}\
-    probability: probabilityOf(own, index),
+    probability: ${PROBABILITY[manifest.activation]},
     exit,
     exitId: exits[exit]?.id ?? 'full',
     confidence: confidence[n]!,
     relativeCost: costs[exit]!,
     scores: own,
   };
-});`;
+}) as ${resultsType(manifest)};
+this.statistics.record(results, ${
+    thresholds === null
+      ? quoted(manifest.defaultPoint)
+      : `pointOf(operatingPoints, ${quoted(manifest.defaultPoint)}, options)`
+  });
+return results;`;
+}
+
+/** Of class `index`, by what the scores have been through. */
+const PROBABILITY = {
+  none: 'softmaxAt(own, index)',
+  softmax: 'own[index]!',
+  'log-softmax': 'Math.exp(own[index]!)',
+};
+
+/** What the class calls of src/emit/runtime/. */
+export function usedByClass(manifest: Manifest): string[] {
+  const { inputs, outputs, activation } = manifest;
+  return [
+    ...['openSession', 'Turns', 'toTensor', 'dataOf', 'relativeCosts', 'indexOfLargest'],
+    ...(activation === 'none' ? ['softmaxAt'] : []),
+    ...(inputs.length > 1 ? ['checkBatch'] : []),
+    ...(outputs.thresholds === null ? [] : ['thresholdsOf', 'pointOf']),
+    ...(outputs.dataType === 'float16' ? ['fromFloat16'] : []),
+    ...(pictureInput(manifest) ? ['isPictures', 'picturesOf', 'writePictures', 'tablesOf'] : []),
+  ];
 }
 
 const fetched = ({ scores, exitIndex, exitConfidence }: Manifest['outputs']) => [

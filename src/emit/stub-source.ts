@@ -5,18 +5,24 @@ import {
   StructureKind,
   VariableDeclarationKind,
 } from 'ts-morph';
-import type { Manifest, OperatingPoint } from './manifest.ts';
+import type { Manifest, ManifestInput, OperatingPoint } from './manifest.ts';
 import { shortestFloat32 } from './manifest.ts';
 import { commentText, literal, propertyName, quoted, table } from './names.ts';
-import { modelClass } from './stub-class.ts';
-import { helperFunctions } from './stub-functions.ts';
-import { pixelStatements } from './stub-pixels.ts';
+import { runtimeSource } from './runtime-source.ts';
+import { modelClass, usedByClass } from './stub-class.ts';
+import { pictureInput, picturesType, preprocessFunction, preprocessingTable } from './stub-pictures.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
 
 export type Statement = StatementStructures | string;
 
-/** Everything below the file's header. */
-export function stubStatements(manifest: Manifest, className: string): Statement[] {
+/** Everything below the file's header. `modelFolder`: where model.onnx is, relative to this file. */
+export function stubStatements(manifest: Manifest, className: string, modelFolder: string): Statement[] {
+  const pictures = pictureInput(manifest);
+  const exported = [
+    ...['Runtime', 'ModelSource', 'ExitStatistics', 'StatisticsOptions', 'Drift'],
+    ...(manifest.outputs.thresholds === null ? [] : ['Governor', 'GovernorOptions', 'GovernorTarget']),
+    ...(pictures ? ['Picture', 'Preprocessing'] : []),
+  ];
   return [
     {
       kind: StructureKind.ImportDeclaration,
@@ -25,10 +31,10 @@ export function stubStatements(manifest: Manifest, className: string): Statement
       moduleSpecifier: 'onnxruntime-common',
     },
     ...tables(manifest),
-    ...types(manifest, className),
-    modelClass(manifest, className),
-    ...pixelStatements(manifest),
-    ...helperFunctions(manifest),
+    ...typesOf(manifest, className),
+    modelClass(manifest, className, modelFolder),
+    ...(pictures ? [preprocessFunction(manifest, pictures)] : []),
+    ...runtimeSource(exported, usedByClass(manifest)),
   ];
 }
 
@@ -40,15 +46,18 @@ function pointsOf({ operatingPoints, outputs, defaultPoint }: Manifest): readonl
 }
 
 function tables(manifest: Manifest): Statement[] {
-  const { labels, inputs, exits, baseline, batch, measuredOn, outputs } = manifest;
+  const { labels, inputs, exits, baseline, batch, outputs } = manifest;
+  const pictures = pictureInput(manifest);
   const exitRows = exits.map(({ id, tap, prefixMacs, headMacs, relativeCost }) =>
     literal({ id, tap, prefixMacs, headMacs, relativeCost }),
   );
   const pointRows = pointsOf(manifest).map((point) => {
-    // Latencies stay in the manifest: they differ from run to run, and this text must not.
-    const { name, accuracy, agreement, relativeCost, exitShares } = point;
+    const { name, accuracy, agreement, relativeCost, exitShares, latencyMsP50, latencyMsMean = null } = point;
     const thresholds = point.thresholds.map(shortestFloat32);
-    return [name, { thresholds, accuracy, agreement, relativeCost, exitShares }] as const;
+    return [
+      name,
+      { thresholds, accuracy, agreement, relativeCost, exitShares, latencyMsP50, latencyMsMean },
+    ] as const;
   });
   return [
     ...(labels ? [constant('labels', list(labels.map(quoted)), 'Class names, by class index.')] : []),
@@ -67,11 +76,21 @@ function tables(manifest: Manifest): Statement[] {
     constant(
       'operatingPoints',
       table(pointRows),
-      `${outputs.thresholds === null ? 'The operating point that is baked into the model.' : 'Operating points, cheapest first.'}
-       \`thresholds\` has one entry an exit: a sample leaves when its confidence is greater; 1 closes the exit.
-       Accuracy, agreement with the original, mean relative cost and the share of samples leaving at each exit (the full
-       path last) are fractions measured on the ${measuredOn} data.`,
+      outputs.thresholds === null
+        ? 'The operating point that is baked into the model.'
+        : 'Operating points, cheapest first.',
+      'Readonly<Record<OperatingPointName, OperatingPoint>>',
     ),
+    ...(pictures
+      ? [
+          constant(
+            'preprocessing',
+            preprocessingTable(manifest, pictures),
+            'How pictures become the input, as when the model was compiled.',
+            'Preprocessing',
+          ),
+        ]
+      : []),
     constant(
       'sessionOptions',
       literal(ortOptions(manifest)),
@@ -81,39 +100,39 @@ function tables(manifest: Manifest): Statement[] {
   ];
 }
 
-function types(manifest: Manifest, className: string): Statement[] {
-  const { labels, outputs, classes, exits } = manifest;
-  const baked = outputs.thresholds === null;
+function typesOf(manifest: Manifest, className: string): Statement[] {
+  const { labels, outputs, classes, exits, defaultPoint } = manifest;
   return [
     ...(labels ? [alias('Label', '(typeof labels)[number]', 'A class name.')] : []),
-    alias('OperatingPointName', 'keyof typeof operatingPoints', 'Name of an operating point.'),
+    alias(
+      'OperatingPointName',
+      pointsOf(manifest)
+        .map(({ name }) => quoted(name))
+        .join(' | '),
+      'Name of an operating point.',
+    ),
     alias(
       'ExitId',
       `${exits.map(({ id }) => quoted(id)).join(' | ')} | 'full'`,
       'Where a sample left; `full` is the whole model.',
     ),
     alias(
-      'Runtime',
-      "Pick<typeof Ort, 'InferenceSession' | 'Tensor'>",
-      "The onnxruntime module: `import * as ort from 'onnxruntime-node'`.",
+      'Thresholds',
+      `readonly [${exits.map(({ id }) => `${id}: number`).join(', ')}]`,
+      'One an exit: a sample leaves when its confidence is greater; 1 closes the exit.',
     ),
+    operatingPointType(manifest),
     inputType(manifest),
-    record('ModelSource', 'Where the model comes from: `model.onnx` beside this module unless given.', [
-      optional('path', 'string', 'Path of the model file.'),
-      optional('bytes', 'Uint8Array', 'The model file itself.'),
-      optional(
-        'sessionOptions',
-        'Ort.InferenceSession.SessionOptions',
-        'Laid over the `sessionOptions` of this module.',
-      ),
-    ]),
-    ...(baked
+    ...(outputs.thresholds === null
       ? []
       : [
           alias(
             'ClassifyOptions',
-            '{ readonly at?: OperatingPointName; readonly thresholds?: never } | { readonly at?: never; readonly thresholds: readonly number[] }',
-            `How eagerly samples leave: an operating point (\`${manifest.defaultPoint}\` by default), or ${exits.length} ${exits.length === 1 ? 'threshold' : 'thresholds, one an exit'}.`,
+            ['at?: OperatingPointName', 'budget: number', 'thresholds: Thresholds']
+              .map((chosen) => `\n  | { ${CHOICES.map((name) => choice(name, chosen)).join('; ')} }`)
+              .join(''),
+            `How eagerly samples leave: \`at\` an operating point (\`${defaultPoint}\` by default), at the dearest one whose
+             \`relativeCost\` is at most a \`budget\`, or by your own \`thresholds\`.`,
           ),
         ]),
     record('Result', `What ${className} says about one sample.`, [
@@ -133,32 +152,56 @@ function types(manifest: Manifest, className: string): Statement[] {
   ];
 }
 
+const CHOICES = ['at', 'budget', 'thresholds'];
+
+const choice = (name: string, chosen: string) =>
+  chosen.startsWith(name) ? `readonly ${chosen}` : `readonly ${name}?: never`;
+
+function operatingPointType({ measuredOn, exits }: Manifest): Statement {
+  const latency =
+    'milliseconds of a run of one sample, on the machine that compiled; null when not measured.';
+  return record('OperatingPoint', `Thresholds, and what they did on the ${measuredOn} data.`, [
+    field('thresholds', 'Thresholds', 'One an exit.'),
+    field('accuracy', 'number', 'Share of samples answered rightly.'),
+    field('agreement', 'number', 'Share of samples answered as the original model does.'),
+    field(
+      'relativeCost',
+      'number',
+      'Mean MACs a sample as a share of the original model, every executed head counted.',
+    ),
+    field(
+      'exitShares',
+      'readonly number[]',
+      `Share of samples that left at each exit, [${exits.length + 1}], the full path last.`,
+    ),
+    field('latencyMsP50', 'number | null', `Median ${latency}`),
+    field('latencyMsMean', 'number | null', `Mean ${latency}`),
+  ]);
+}
+
 function scoresName({ activation }: Manifest): string {
   return { none: 'Logits', softmax: 'Probabilities', 'log-softmax': 'Log-probabilities' }[activation];
 }
 
-function inputType({ inputs, batch }: Manifest): Statement {
-  const shape = (dims: readonly unknown[]) => `[${dims.join(', ')}]`;
-  const form = 'in row-major order, or a tensor';
-  const one = inputs[0]!;
-  if (inputs.length === 1) {
-    const what = batch === 'dynamic' ? 'N samples' : 'One sample';
-    return alias(
-      'Input',
-      `${arrayType(one.dataType)} | Ort.Tensor`,
-      `${what}: the elements of ${shape(one.dims)} ${tensorType(one.dataType)} ${form}.`,
-    );
-  }
+function inputType(manifest: Manifest): Statement {
+  const { inputs, batch } = manifest;
+  const pictures = pictureInput(manifest);
+  const typeOf = (input: ManifestInput) =>
+    `${arrayType(input.dataType)} | Ort.Tensor${input === pictures?.input ? ` | ${picturesType(batch)}` : ''}`;
+  const docOf = (input: ManifestInput) =>
+    `the elements of [${input.dims.join(', ')}] ${tensorType(input.dataType)} in row-major order, a tensor${
+      input === pictures?.input ? ', or pictures' : ''
+    }.`;
+  const what = batch === 'dynamic' ? 'N samples' : 'One sample';
+  const [only] = inputs;
+  if (inputs.length === 1) return alias('Input', typeOf(only!), `${what}: ${docOf(only!)}`);
   return record(
     'Input',
-    batch === 'dynamic' ? 'N samples.' : 'One sample.',
-    inputs.map(({ name, dataType, dims }) =>
-      field(
-        propertyName(name),
-        `${arrayType(dataType)} | Ort.Tensor`,
-        `The elements of ${shape(dims)} ${tensorType(dataType)} ${form}.`,
-      ),
-    ),
+    `${what}.`,
+    inputs.map((input) => {
+      const doc = docOf(input);
+      return field(propertyName(input.name), typeOf(input), doc[0]!.toUpperCase() + doc.slice(1));
+    }),
   );
 }
 
@@ -219,9 +262,4 @@ const field = (name: string, type: string, doc: string): PropertySignatureStruct
   name,
   type,
   docs: docs(doc),
-});
-
-const optional = (name: string, type: string, doc: string): PropertySignatureStructure => ({
-  ...field(name, type, doc),
-  hasQuestionToken: true,
 });

@@ -10,24 +10,34 @@ export interface StubOptions {
   readonly name?: string;
   /** Name of the generated class; PascalCase of the source file's name by default. */
   readonly className?: string;
-  /** External data of model.onnx, relative to it; none by default. */
-  readonly dataFiles?: readonly string[];
 }
 
 /** The files of the package that lies beside model.onnx: index.ts, what it compiles to, package.json and README.md. */
 export function emitPackage(manifest: Manifest, options: StubOptions = {}): ReadonlyMap<string, string> {
   const name = options.name ?? packageNameOf(manifest.source.file);
-  const className =
-    options.className === undefined ? classNameOf(manifest.source.file) : checkClassName(options.className);
+  const className = classNameFor(manifest, options);
+  const { source, compiled } = print(manifest, className, '.');
+  const [javascript, declarations] = compiled();
   return new Map([
-    ...emitStub(manifest, className),
-    ['package.json', printPackageJson(manifest, name, options.dataFiles ?? [])],
+    ['index.ts', source],
+    ['index.js', javascript],
+    ['index.d.ts', declarations],
+    ['package.json', printPackageJson(manifest, name)],
     ['README.md', printReadme(manifest, name, className)],
   ]);
 }
 
-/** index.ts, and index.js and index.d.ts as TypeScript's own emitter makes them from it. */
-function emitStub(manifest: Manifest, className: string): [file: string, text: string][] {
+/** index.ts alone, for a file that finds model.onnx in `modelFolder`, relative to itself, e.g. `../out`. */
+export function emitStub(manifest: Manifest, modelFolder: string, options: StubOptions = {}): string {
+  return print(manifest, classNameFor(manifest, options), modelFolder).source;
+}
+
+function classNameFor({ source }: Manifest, { className }: StubOptions): string {
+  return className === undefined ? classNameOf(source.file) : checkClassName(className);
+}
+
+/** The source, and JavaScript and declarations as TypeScript's own emitter makes them from it. */
+function print(manifest: Manifest, className: string, modelFolder: string) {
   const project = new Project({
     useInMemoryFileSystem: true,
     skipLoadingLibFiles: true,
@@ -45,16 +55,19 @@ function emitStub(manifest: Manifest, className: string): [file: string, text: s
       verbatimModuleSyntax: true,
     },
   });
-  const source = project.createSourceFile('index.ts', { statements: stubStatements(manifest, className) });
+  const statements = stubStatements(manifest, className, modelFolder);
+  const source = project.createSourceFile('index.ts', { statements });
   source.formatText({ indentSize: 2 });
-  const compiled = project.emitToMemory().getFiles();
-  const textOf = (file: string) => compiled.find(({ filePath }) => filePath === `/${file}`)!.text;
-  const texts = [
-    ['index.ts', source.getFullText().replace(/\n{3,}/g, '\n\n')],
-    ['index.js', textOf('index.js')],
-    ['index.d.ts', textOf('index.d.ts')],
-  ] as const;
-  return texts.map(([file, text]) => [file, `${header(manifest)}\n${text}`]);
+  const headed = (text: string) => `${header(manifest)}\n${text}`;
+  return {
+    source: headed(source.getFullText().replace(/\n{3,}/g, '\n\n')),
+    /** [index.js, index.d.ts] */
+    compiled: (): [string, string] => {
+      const files = project.emitToMemory().getFiles();
+      const textOf = (path: string) => headed(files.find(({ filePath }) => filePath === path)!.text);
+      return [textOf('/index.js'), textOf('/index.d.ts')];
+    },
+  };
 }
 
 function header({ version, source }: Manifest): string {

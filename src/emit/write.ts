@@ -10,6 +10,8 @@ export interface WriteOptions {
    * this one does not write are removed, others stay.
    */
   readonly force?: boolean;
+  /** Write into a folder that an earlier compile filled, and leave all other files. */
+  readonly update?: boolean;
 }
 
 /** What an earlier compile may have left. */
@@ -25,9 +27,10 @@ export type Content = string | Uint8Array | { readonly copyOf: string };
 type Undo = () => Promise<void>;
 
 /** Throws `output-not-empty` or `output-failed` where `writeOutput` would, before any work is done. */
-export async function checkOutput(folder: string, { force = false }: WriteOptions = {}): Promise<void> {
+export async function checkOutput(folder: string, options: WriteOptions = {}): Promise<void> {
+  const { force = false, update = false } = options;
   const present = await coded(folder, () => entriesOf(resolve(folder)));
-  if (present?.some((name) => !isPartial(name)) && !force) throw outputNotEmpty(folder);
+  if (present?.some((name) => !isPartial(name)) && !force && !update) throw outputNotEmpty(folder);
 }
 
 /**
@@ -48,7 +51,8 @@ export async function writeOutput(
     const partial = join(present ? target : dirname(target), `.${basename(target)}.partial-${process.pid}`);
     try {
       await stage(join(partial, 'new'), files);
-      if (present) await moveFiles(target, partial, [...files.keys()]);
+      if (present)
+        await moveFiles(target, partial, [...files.keys()], options.update ? [] : await leftovers(target));
       else await rename(join(partial, 'new'), target);
     } finally {
       await rm(partial, { recursive: true, force: true });
@@ -78,8 +82,13 @@ async function stage(folder: string, files: ReadonlyMap<string, Content>): Promi
   }
 }
 
-/** Moves `names` from `partial`/new into `target`, what they replace to `partial`/old; on failure moves all of it back. */
-async function moveFiles(target: string, partial: string, names: readonly string[]): Promise<void> {
+/** Moves `names` from `partial`/new into `target`, what they replace and `stale` to `partial`/old; on failure moves all of it back. */
+async function moveFiles(
+  target: string,
+  partial: string,
+  names: readonly string[],
+  stale: readonly string[],
+): Promise<void> {
   const undo: Undo[] = [];
   const makeFolderOf = async (path: string) => {
     const made = await mkdir(dirname(path), { recursive: true });
@@ -91,7 +100,7 @@ async function moveFiles(target: string, partial: string, names: readonly string
     undo.push(() => rename(to, from));
   };
   try {
-    for (const name of new Set([...names, ...(await leftovers(target))])) {
+    for (const name of new Set([...names, ...stale])) {
       const place = join(target, name);
       if (await exists(place)) await move(place, join(partial, 'old', name));
     }

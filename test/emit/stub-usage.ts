@@ -1,38 +1,106 @@
 /** Compiled, never run: what the types of a generated stub allow, and what they refuse. */
 import * as ort from 'onnxruntime-node';
 import * as baked from '../../golden/stub-baked/index.ts';
+import * as gray from '../../golden/stub-fixed-gray/index.ts';
 import * as pets from '../../golden/stub-image-labels/index.ts';
 import * as several from '../../golden/stub-several-inputs/index.ts';
 
-export async function use(): Promise<void> {
+export async function use(pixels: Uint8Array, clamped: Uint8ClampedArray): Promise<void> {
   const model: pets.Pets = await pets.Pets.load(ort);
   await pets.Pets.load(ort, { path: 'model.onnx', sessionOptions: { intraOpNumThreads: 1 } });
-  await pets.Pets.load(ort, { bytes: new Uint8Array() });
+  await pets.Pets.load(ort, { bytes: pixels });
+  await pets.Pets.load(ort, { bytes: new ArrayBuffer(8) });
+  await pets.Pets.load(ort, { url: '/models/pets.onnx' });
+  await pets.Pets.load(ort, { url: new URL('https://example.org/pets.onnx') });
+  await pets.Pets.load(ort, { sessionOptions: { executionProviders: ['wasm'] } });
 
-  const [result] = await model.classify(new Float32Array(12), { at: 'fast' });
-  const label: 'cat' | 'dog' | "cow's calf" | undefined = result?.label;
-  const exit: 'exit_1' | 'exit_2' | 'full' | undefined = result?.exitId;
+  const [result, second] = await model.classify(new Float32Array(12), { at: 'fast' });
+  const label: 'cat' | 'dog' | "cow's calf" = result.label;
+  const exit: 'exit_1' | 'exit_2' | 'full' = result.exitId;
+  const perhaps: pets.Result | undefined = second;
   await model.classify(new ort.Tensor('float32', new Float32Array(12), [1, 3, 2, 2]));
-  await model.classify(pets.preprocess(new Uint8Array(16), 4), { thresholds: [0.5, 1] });
+  const picture: pets.Picture = { data: pixels, width: 2, height: 2 };
+  await model.classify(picture, { budget: 0.55 });
+  await model.classify([picture, { data: clamped, width: 9, height: 4 }], { thresholds: [0.5, 1] });
+  await model.classify(pets.preprocess([picture]), { thresholds: model.operatingPoints.fast.thresholds });
   const names: pets.OperatingPointName[] = ['fast', 'balanced', 'exact'];
-  const cost: number = model.operatingPoints.fast.relativeCost;
-  await model.release();
+  const { relativeCost, latencyMsP50 }: pets.OperatingPoint = model.operatingPoints.fast;
+  const governor: pets.Governor<pets.OperatingPointName, pets.Input, [pets.Result, ...pets.Result[]]> =
+    model.governor({ targetLatencyMs: 2, fastest: 'fast' });
+  const [governed] = await governor.classify(picture);
+  const at: pets.OperatingPointName = governor.at;
+  const costs: number = governed.relativeCost + governor.average + model.statistics.meanRelativeCost;
+  const drift: pets.Drift | undefined = model.statistics.drift;
+  const done: Promise<void> = model.release();
 
   // @ts-expect-error no such operating point
-  await model.classify(new Float32Array(12), { at: 'quick' });
+  await model.classify(picture, { at: 'quick' });
+  // @ts-expect-error one target
+  model.governor({ targetLatencyMs: 2, targetRelativeCost: 0.5 });
+  // @ts-expect-error a target
+  model.governor({ fastest: 'fast' });
+  // @ts-expect-error no such operating point
+  model.governor({ targetLatencyMs: 2, fastest: 'quick' });
+  // @ts-expect-error statistics are not for writing
+  model.statistics.counts[0] = 1;
+  // @ts-expect-error no such operating point
+  model.operatingPoints.quick;
   // @ts-expect-error one or the other
-  await model.classify(new Float32Array(12), { at: 'fast', thresholds: [0.5, 0.5] });
+  await model.classify(picture, { at: 'fast', thresholds: [0.5, 0.5] });
+  // @ts-expect-error one or the other
+  await model.classify(picture, { at: 'fast', budget: 0.5 });
+  // @ts-expect-error one or the other
+  await model.classify(picture, { budget: 0.5, thresholds: [0.5, 0.5] });
+  // @ts-expect-error one threshold an exit
+  await model.classify(picture, { thresholds: [0.5] });
+  // @ts-expect-error one threshold an exit
+  await model.classify(picture, { thresholds: [0.5, 0.5, 0.5] });
+  // @ts-expect-error a budget is a number
+  await model.classify(picture, { budget: '0.5' });
+  // @ts-expect-error no such option
+  await model.classify(picture, { point: 'fast' });
   // @ts-expect-error wrong element type
   await model.classify(new Float64Array(12));
+  // @ts-expect-error bytes without a size are no picture
+  await model.classify(pixels);
+  // @ts-expect-error a picture has a height
+  await model.classify({ data: pixels, width: 2 });
+  // @ts-expect-error a picture has 8-bit pixels
+  await model.classify({ data: new Float32Array(12), width: 2, height: 2 });
+  // @ts-expect-error no class of that name
+  result.label === 'horse';
+  // @ts-expect-error no exit of that name
+  result.exitId === 'exit_3';
+  // @ts-expect-error results are not for writing
+  result.label = 'cat';
+  // @ts-expect-error nor are operating points
+  model.operatingPoints.fast.thresholds[0] = 0.5;
+  // @ts-expect-error onnxruntime is missing
+  await pets.Pets.load();
+  // @ts-expect-error one source or another
+  await pets.Pets.load(ort, { path: 'model.onnx', url: '/model.onnx' });
+  // @ts-expect-error a path is a string
+  await pets.Pets.load(ort, { path: new URL('https://example.org') });
   // @ts-expect-error the constructor is private
   new pets.Pets(ort, undefined);
-  // @ts-expect-error two channels mean nothing
-  pets.preprocess(new Uint8Array(8), 2);
 
-  const fixed = await baked.Pets.load(ort);
-  await fixed.classify(new Float32Array(24));
+  const fixed = await gray.ResultModel.load(ort);
+  const [only] = await fixed.classify({ data: pixels, width: 28, height: 28 });
+  const index: number = only.index;
+  // @ts-expect-error one picture, not two
+  await fixed.classify([picture, picture]);
+  // @ts-expect-error without labels there are no names
+  only.label;
+  // @ts-expect-error a single operating point
+  await fixed.classify(picture, { at: 'fast' });
+
+  const decided = await baked.Pets.load(ort);
+  await decided.classify(new Float32Array(24));
+  decided.statistics.reset();
+  // @ts-expect-error a single operating point
+  decided.governor({ targetLatencyMs: 2 });
   // @ts-expect-error thresholds are baked in
-  await fixed.classify(new Float32Array(24), { at: 'balanced' });
+  await decided.classify(new Float32Array(24), { at: 'balanced' });
 
   const text = await several.ABSModel.load(ort);
   await text.classify({
@@ -42,6 +110,8 @@ export async function use(): Promise<void> {
   });
   // @ts-expect-error inputs are missing
   await text.classify({ input_ids: new BigInt64Array(16) });
+  // @ts-expect-error this model takes no pictures
+  await text.classify(picture);
 
-  console.log(label, exit, names, cost);
+  console.log(label, exit, perhaps, names, relativeCost, latencyMsP50, at, costs, drift, done, index);
 }

@@ -1,11 +1,15 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { ts } from 'ts-morph';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Manifest, printManifest, readManifest } from '../../src/emit/manifest.ts';
 import { classNameOf, packageNameOf, quoted } from '../../src/emit/names.ts';
-import { emitPackage } from '../../src/emit/stub.ts';
+import { emitPackage, emitStub } from '../../src/emit/stub.ts';
 import type { OfframpError } from '../../src/errors.ts';
 import { goldenCase } from '../golden.ts';
 import { SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
@@ -21,7 +25,13 @@ function emitted(manifest: Manifest, only?: readonly string[]): Map<string, stri
 }
 
 test('images, labels, dynamic batch: the whole package', () => {
-  goldenCase('stub-image-labels', emitted(SAMPLE));
+  const latencies = [0.61, 0.9, 1.25];
+  const operatingPoints = SAMPLE.operatingPoints.map((point, i) => ({
+    ...point,
+    latencyMsP50: latencies[i]!,
+    latencyMsMean: latencies[i]! + 0.125,
+  }));
+  goldenCase('stub-image-labels', emitted({ ...SAMPLE, operatingPoints }));
 });
 
 test('plain tensor, no labels, one exit, probabilities', () => {
@@ -86,6 +96,7 @@ test('several inputs, float16 scores, names that need care', () => {
       { name: '__proto__', dataType: 'float16', dims: [4] },
     ],
     outputs: { ...SAMPLE.outputs, dataType: 'float16' },
+    dataFiles: ["it's weights.bin"],
     preprocessing: null,
     operatingPoints: [samplePoint('*/|', [0.5, 0.5], 0.7)],
     defaultPoint: '*/|',
@@ -98,13 +109,63 @@ test('the same manifest gives the same bytes', () => {
   for (const [name, text] of emitPackage(SAMPLE)) assert.not(text.includes('\r'), name);
 });
 
-test('golden stubs and their use pass strict tsc; the declarations need no Node types', async () => {
-  const cases = ['image-labels', 'tensor-one-exit', 'fixed-gray', 'baked', 'several-inputs'];
-  const sources = cases.map((name) => `golden/stub-${name}/index.ts`);
+const CASES = ['image-labels', 'tensor-one-exit', 'fixed-gray', 'baked', 'several-inputs'];
+
+test('golden stubs and their use pass strict tsc, in Node and in the browser; declarations need no types of Node', async () => {
+  const sources = CASES.map((name) => `golden/stub-${name}/index.ts`);
   await Promise.all([
     tsc(['--types', 'node', ...sources, 'test/emit/stub-usage.ts']),
+    tsc(['--types', '', '--lib', 'es2022,dom', ...sources, 'test/emit/stub-browser-usage.ts']),
     tsc(['--types', '', '--lib', 'es2022,dom', 'golden/stub-image-labels/index.d.ts']),
   ]);
+});
+
+test('no class can be named like something that generated code declares or uses', () => {
+  for (const name of CASES) {
+    const text = readFileSync(join(ROOT, `golden/stub-${name}/index.ts`), 'utf8');
+    const source = ts.createSourceFile('index.ts', text, ts.ScriptTarget.Latest, true);
+    const own = source.statements.find(ts.isClassDeclaration)!.name!.text;
+    const names = new Set<string>();
+    const visit = (node: ts.Node): void => {
+      if (ts.isIdentifier(node) && isReference(node) && /^[A-Z]/.test(node.text)) names.add(node.text);
+      ts.forEachChild(node, visit);
+    };
+    visit(source);
+    names.delete(own);
+    for (const className of names)
+      assert.throws(() => emitPackage(SAMPLE, { className }), isBadName, className);
+  }
+});
+
+const isReference = ({ parent, text }: ts.Identifier) =>
+  !(ts.isPropertyAccessExpression(parent) && parent.name.text === text) &&
+  !(ts.isQualifiedName(parent) && parent.right.text === text);
+const isBadName = (error: OfframpError) => error.code === 'bad-class-name';
+
+test('a bundle for the browser needs nothing of Node', async () => {
+  const { warnings, outputFiles } = await build({
+    absWorkingDir: ROOT,
+    stdin: {
+      contents: "export { Pets } from './golden/stub-image-labels/index.js';",
+      resolveDir: ROOT,
+    },
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false,
+    logLevel: 'silent',
+  });
+  assert.equal(warnings, []);
+  const { text } = outputFiles[0]!;
+  assert.match(text, /new URL\("\.\/model\.onnx", import\.meta\.url\)/);
+  assert.not.match(text, /\bimport\s*[({*]|\brequire\(/);
+});
+
+test('the one file finds the model in the folder that it is told', () => {
+  assert.is(emitStub(SAMPLE, '.'), emitPackage(SAMPLE).get('index.ts'));
+  const elsewhere = emitStub({ ...SAMPLE, dataFiles: ['w.bin'] }, '../out');
+  assert.match(elsewhere, "file: () => new URL('../out/model.onnx', import.meta.url)");
+  assert.match(elsewhere, "data: () => ({ 'w.bin': new URL('../out/w.bin', import.meta.url) })");
 });
 
 async function tsc(args: readonly string[]): Promise<void> {
@@ -135,11 +196,7 @@ test('options name the package and the class; a bad class name is refused', () =
   assert.match(files.get('index.ts')!, 'export class PetNet {');
   assert.is(JSON.parse(files.get('package.json')!).name, '@me/pets');
   for (const className of ['petNet', 'Pet-Net', '', 'Result', '1Net']) {
-    assert.throws(
-      () => emitPackage(SAMPLE, { className }),
-      (error: OfframpError) => error.code === 'bad-class-name',
-      className,
-    );
+    assert.throws(() => emitPackage(SAMPLE, { className }), isBadName, className);
   }
 });
 

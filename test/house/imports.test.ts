@@ -6,7 +6,7 @@ import { ROOT, type SourceFile, sourceFiles, specifiersOf } from './sources.ts';
 
 /** Rooms of src/, left to right; each imports only itself and what lies to its left. */
 const ORDER = [
-  'errors', 'graph', 'parser', 'policies', 'passes', 'ort', 'data', 'train', 'calibrate', 'emit', 'compile', 'index', 'cli',
+  'runtime', 'errors', 'graph', 'parser', 'policies', 'passes', 'ort', 'data', 'train', 'calibrate', 'emit', 'export', 'compile', 'index', 'cli',
 ]; // biome-ignore format: one line, one order
 
 /** Outside packages and the only room that may import them. */
@@ -20,12 +20,16 @@ const DOORS: Record<string, string> = {
   'cli-progress': 'cli',
 };
 
+/** Modules that are copied into generated packages: they know each other, and types of onnxruntime-common as `Ort`. */
+const RUNTIME = 'src/emit/runtime/';
+
 /** Rooms that compute and nothing else: no files, no clock, no processes. Hashing is computing. */
-const PURE = ['errors', 'graph', 'policies', 'passes'];
+const PURE = ['runtime', 'errors', 'graph', 'policies', 'passes'];
 const COMPUTING = ['node:crypto'];
 
 /** A file at the root of src/ that is no room of its own is one of the steps that compile.ts is told in. */
 function roomOf(path: string): string {
+  if (path.startsWith(RUNTIME)) return 'runtime';
   const name = path.split('/')[1]!;
   const room = name.replace(/\.ts$/, '');
   return name !== room && !ORDER.includes(room) ? 'compile' : room;
@@ -43,6 +47,7 @@ function wrongEdges(file: SourceFile): string[] {
       const to = ORDER.indexOf(roomOf(target));
       return to >= 0 && to <= ORDER.indexOf(room) ? [] : [`${file.path} → ${target}`];
     }
+    if (room === 'runtime') return specifier === 'onnxruntime-common' ? [] : [`${file.path} → ${specifier}`];
     if (specifier.startsWith('node:')) {
       const allowed = !PURE.includes(room) || COMPUTING.includes(specifier);
       return allowed ? [] : [`${file.path} → ${specifier}`];
@@ -69,8 +74,21 @@ test('the check sees what it must see', () => {
   assert.is(edges('src/train/a.ts', "import {\n  a,\n  b,\n} from 'onnxruntime-node';").length, 1);
   assert.is(edges('src/data/a.ts', "import x from 'left-pad';").length, 1);
   assert.is(edges('src/attic/a.ts', '').length, 1);
+  assert.is(edges('src/emit/runtime/a.ts', "import { noise } from '../names.ts';").length, 1);
+  assert.is(edges('src/emit/runtime/a.ts', "import { URL } from 'node:url';").length, 1);
+  assert.is(edges('src/data/a.ts', "import { resized } from '../emit/runtime/pixels.ts';").length, 0);
   assert.is(edges('src/emit/a.ts', "const text = `import { x } from 'onnxruntime-node';`;").length, 0);
   assert.is(edges('src/cli/a.ts', "import yargs from 'yargs/helpers';\nimport '../compile.ts';").length, 0);
+});
+
+test('what is copied into generated packages imports no code from outside', () => {
+  const values = sourceFiles(RUNTIME.slice(0, -1)).flatMap(({ path, text }) =>
+    text
+      .split('\n')
+      .filter((line) => /^import .*'onnxruntime/.test(line) && !line.startsWith('import type * as Ort from'))
+      .map((line) => `${path}: ${line}`),
+  );
+  assert.equal(values, []);
 });
 
 test('every dependency has a door, and every door a dependency', () => {

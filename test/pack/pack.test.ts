@@ -59,6 +59,7 @@ test('holds what it should and nothing else', () => {
   assert.equal(readdirSync(home).sort(), expected);
   assert.ok(existsSync(join(home, 'dist/onnx-proto.LICENSE')), 'the licence of what was bundled');
   assert.ok(existsSync(join(home, 'dist/train/worker.js')), 'what training threads run');
+  assert.ok(existsSync(join(home, 'dist/runtime/tensors.ts')), 'what generated packages are made of');
 });
 
 test('npx offramp runs', () => {

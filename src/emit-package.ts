@@ -1,0 +1,59 @@
+/** The TypeScript package of a compiled model, generated again from its manifest; or checked, for CI. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { emitPackage, emitStub } from './emit/stub.ts';
+import { writeOutput } from './emit/write.ts';
+import { messageOf, outputFailed, packageDiffers } from './errors.ts';
+import { readPackage } from './read-package.ts';
+
+export interface EmitOptions {
+  /** What `compile` wrote. */
+  readonly folder: string;
+  /** Write nothing; throw `package-differs` when a file is not what would be written. */
+  readonly check?: boolean;
+  /** This one TypeScript file instead of the package; it finds model.onnx in `folder`, relative to itself. */
+  readonly stubOnly?: string;
+}
+
+/**
+ * Writes the package's files, model and manifest excepted, and returns their paths. What is said by manifest.json is all that
+ * they depend on. Throws `not-a-package`, `package-differs`, `output-failed`, and what `readManifest` throws.
+ */
+export async function emit({ folder, check = false, stubOnly }: EmitOptions): Promise<readonly string[]> {
+  const manifest = await readPackage(folder);
+  const files =
+    stubOnly === undefined
+      ? new Map([...emitPackage(manifest)].map(([name, text]) => [join(folder, name), text]))
+      : new Map([[stubOnly, emitStub(manifest, modelFolderFrom(stubOnly, folder))]]);
+  if (check) {
+    const differing: string[] = [];
+    for (const [path, text] of files) {
+      const present = await readFile(path, 'utf8').catch(() => undefined);
+      if (present !== text) differing.push(path);
+    }
+    const command = `offramp emit ${folder}${stubOnly === undefined ? '' : ` --stub-only ${stubOnly}`}`;
+    if (differing.length > 0) throw packageDiffers(differing, command);
+  } else if (stubOnly === undefined) {
+    await writeOutput(folder, emitPackage(manifest), { update: true });
+  } else {
+    await writeStub(stubOnly, files.get(stubOnly)!);
+  }
+  return [...files.keys()];
+}
+
+/** As a module specifier: `.`, `./out`, `../out`. */
+function modelFolderFrom(file: string, folder: string): string {
+  const path = relative(dirname(resolve(file)), resolve(folder))
+    .split(sep)
+    .join('/');
+  return path === '' ? '.' : path.startsWith('.') ? path : `./${path}`;
+}
+
+async function writeStub(file: string, text: string): Promise<void> {
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+  } catch (error) {
+    throw outputFailed(file, messageOf(error), error);
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Code for generated files that is written, type-checked and tested as modules of its own: src/emit/runtime/. It is
+ * taken from there declaration by declaration, to the letter.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { ts } from 'ts-morph';
+
+/** Beside this module, and in dist beside the bundle (scripts/build.ts copies it). */
+const FOLDER = new URL('./runtime/', import.meta.url);
+
+interface Declaration {
+  readonly name: string;
+  /** Its doc comment, on lines of its own. */
+  readonly docs: string;
+  /** Without `export`. */
+  readonly code: string;
+  /** Names that occur in it, of other declarations among them. */
+  readonly uses: ReadonlySet<string>;
+}
+
+let known: readonly Declaration[] | undefined;
+
+/**
+ * The declarations named in `exported` and `used`, and all that those use, as statements in the order of the modules'
+ * names; the former with `export`. Throws when there is no declaration of that name.
+ */
+export function runtimeSource(exported: readonly string[], used: readonly string[]): string[] {
+  const declarations = allDeclarations();
+  const byName = new Map(declarations.map((declaration) => [declaration.name, declaration]));
+  const wanted = new Set<string>();
+  const want = (name: string) => {
+    if (wanted.has(name)) return;
+    const declaration = byName.get(name);
+    if (!declaration) throw new Error(`src/emit/runtime declares no ${name}`);
+    wanted.add(name);
+    for (const other of declaration.uses) if (byName.has(other)) want(other);
+  };
+  for (const name of [...exported, ...used]) want(name);
+  return declarations
+    .filter(({ name }) => wanted.has(name))
+    .map(({ name, docs, code }) => `\n${docs}${exported.includes(name) ? 'export ' : ''}${code}`);
+}
+
+/** Every name that is declared or used there: no class may be called so. */
+export function runtimeNames(): ReadonlySet<string> {
+  return new Set(allDeclarations().flatMap(({ name, uses }) => [name, ...uses]));
+}
+
+/** In the order of the modules' names, then as they stand there. */
+function allDeclarations(): readonly Declaration[] {
+  known ??= readdirSync(FOLDER)
+    .filter((file) => file.endsWith('.ts'))
+    .sort()
+    .flatMap((file) => declarationsOf(readFileSync(new URL(file, FOLDER), 'utf8')));
+  return known;
+}
+
+/** The top-level declarations of a module; a statement declares one thing. */
+function declarationsOf(text: string): Declaration[] {
+  const source = ts.createSourceFile('runtime.ts', text, ts.ScriptTarget.Latest, true);
+  return source.statements.flatMap((statement) => {
+    if (ts.isImportDeclaration(statement)) return [];
+    const declared = ts.isVariableStatement(statement)
+      ? statement.declarationList.declarations[0]!
+      : (statement as ts.DeclarationStatement);
+    const name = declared.name!.getText();
+    const docs = ts.getJSDocCommentsAndTags(statement).at(-1);
+    const code = text.slice(statement.getStart(), statement.end).replace(/^export /, '');
+    const uses = new Set<string>();
+    const visit = (node: ts.Node): void => {
+      if (ts.isIdentifier(node) && node.text !== name && !isMemberName(node)) uses.add(node.text);
+      ts.forEachChild(node, visit);
+    };
+    visit(statement);
+    return [{ name, docs: docs ? `${docs.getText()}\n` : '', code, uses }];
+  });
+}
+
+/** `name` in `value.name`, `{ name: value }` and member declarations: no reference. */
+function isMemberName(node: ts.Identifier): boolean {
+  const { parent } = node;
+  if (ts.isPropertyAccessExpression(parent)) return parent.name === node;
+  if (ts.isBindingElement(parent)) return parent.propertyName === node;
+  return (
+    (ts.isPropertyAssignment(parent) || ts.isPropertySignature(parent) || ts.isMethodDeclaration(parent)) &&
+    parent.name === node
+  );
+}

@@ -1,0 +1,125 @@
+/** Opening, running and freeing a session. */
+import type * as Ort from 'onnxruntime-common';
+import type { Runtime } from './tensors.ts';
+
+/** Where the model comes from, `model.onnx` of this package unless given, and how its session is opened. */
+export type ModelSource = (
+  | { readonly path?: never; readonly url?: never; readonly bytes?: never }
+  | { readonly path: string; readonly url?: never; readonly bytes?: never }
+  | { readonly path?: never; readonly url: string | URL; readonly bytes?: never }
+  | { readonly path?: never; readonly url?: never; readonly bytes: Uint8Array | ArrayBuffer }
+) & {
+  /** Laid over the `sessionOptions` of this module. */
+  readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
+};
+
+/** What a session is opened with, and how one knows that it is the right one. */
+export interface ModelFacts {
+  /** Name of the class, for errors. */
+  readonly owner: string;
+  readonly sessionOptions: Ort.InferenceSession.SessionOptions;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** The package's own model file. */
+  readonly file: () => URL;
+  /** Its external data: what the model calls a file, and where it is. */
+  readonly data?: () => Readonly<Record<string, URL>>;
+}
+
+/** Throws an Error when the model lacks inputs or outputs that it should have. */
+export async function openSession(
+  ort: Runtime,
+  source: ModelSource,
+  { owner, sessionOptions, inputs, outputs, file, data }: ModelFacts,
+): Promise<Ort.InferenceSession> {
+  const given =
+    source.bytes ?? source.path ?? (source.url === undefined ? undefined : await fetched(source.url));
+  const model = given ?? pathOrUrl(file());
+  const isRemote = given === undefined && file().protocol !== 'file:';
+  const options = {
+    ...sessionOptions,
+    ...(isRemote && data && { externalData: externalData(data()) }),
+    ...source.sessionOptions,
+  };
+  const session =
+    typeof model === 'string'
+      ? await ort.InferenceSession.create(model, options)
+      : await ort.InferenceSession.create(
+          model instanceof ArrayBuffer ? new Uint8Array(model) : model,
+          options,
+        );
+  const missing = [
+    ...inputs.filter((name) => !session.inputNames.includes(name)),
+    ...outputs.filter((name) => !session.outputNames.includes(name)),
+  ];
+  if (missing.length === 0) return session;
+  await session.release();
+  throw new Error(`this is not the model of ${owner}: it has no ${missing.join(', ')}`);
+}
+
+/** Only onnxruntime-node finds external data by itself. */
+function externalData(files: Readonly<Record<string, URL>>): { path: string; data: string }[] {
+  return Object.entries(files).map(([path, url]) => ({ path, data: url.href }));
+}
+
+/** What onnxruntime takes: the path of a file, where there are files, or a URL. */
+export function pathOrUrl(url: URL): string {
+  if (url.protocol !== 'file:') return url.href;
+  // Not node:url's fileURLToPath: bundlers for the browser stop at an import of node:url.
+  const path = decodeURIComponent(url.pathname);
+  if (url.hostname) return `//${url.hostname}${path}`;
+  return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
+}
+
+async function fetched(url: string | URL): Promise<ArrayBuffer | string> {
+  if (String(url).startsWith('file:')) return pathOrUrl(new URL(url));
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`could not fetch ${url}: ${response.status} ${response.statusText}`);
+  return response.arrayBuffer();
+}
+
+/** A session whose runs follow one another, in the order they were asked for: not every backend allows two at a time. */
+export class Turns {
+  readonly #session: Ort.InferenceSession;
+  readonly #owner: string;
+  /** Lets the next go ahead, one of each that waits. */
+  readonly #waiting: (() => void)[] = [];
+  #isBusy = false;
+  #released: Promise<void> | undefined;
+
+  /** `owner` is who an error says has been released. */
+  constructor(session: Ort.InferenceSession, owner: string) {
+    this.#session = session;
+    this.#owner = owner;
+  }
+
+  /** Throws an Error once released. */
+  check(): void {
+    if (this.#released) throw new Error(`this ${this.#owner} has been released`);
+  }
+
+  run(
+    feeds: Ort.InferenceSession.FeedsType,
+    fetches: readonly string[],
+  ): Promise<Ort.InferenceSession.ReturnType> {
+    return this.#inTurn(() => this.#session.run(feeds, fetches));
+  }
+
+  /** Frees the session when the runs asked for before are done. */
+  release(): Promise<void> {
+    this.#released ??= this.#inTurn(() => this.#session.release());
+    return this.#released;
+  }
+
+  async #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    if (this.#isBusy) await new Promise<void>((go) => this.#waiting.push(go));
+    this.#isBusy = true;
+    try {
+      return await act();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#isBusy = false;
+    }
+  }
+}

@@ -1,0 +1,81 @@
+/** Which thresholds a call asks for, and what they make samples cost. */
+
+interface Point {
+  readonly thresholds: readonly number[];
+  readonly relativeCost: number;
+}
+
+interface Choice<Name extends string = string> {
+  readonly at?: Name | undefined;
+  readonly budget?: number | undefined;
+  readonly thresholds?: readonly number[] | undefined;
+}
+
+/** The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. Throws a TypeError or RangeError. */
+export function thresholdsOf(
+  points: Readonly<Record<string, Point>>,
+  fallback: string,
+  { at, budget, thresholds }: Choice,
+): Float32Array {
+  if (Number(at !== undefined) + Number(budget !== undefined) + Number(thresholds !== undefined) > 1) {
+    throw new TypeError('at, budget and thresholds exclude each other');
+  }
+  if (thresholds !== undefined) {
+    const exits = points[fallback]!.thresholds.length;
+    if (thresholds.length !== exits || !thresholds.every((t) => typeof t === 'number' && !Number.isNaN(t))) {
+      const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
+      throw new RangeError(`thresholds: ${wanted} expected, got [${Array.from(thresholds).join(', ')}]`);
+    }
+    return Float32Array.from(thresholds);
+  }
+  const name = pointOf(points, fallback, { at, budget })!;
+  if (!Object.hasOwn(points, name)) {
+    throw new RangeError(`no operating point "${name}"; there are ${Object.keys(points).join(', ')}`);
+  }
+  return new Float32Array(points[name]!.thresholds);
+}
+
+/** Name of the operating point that `choice` means; undefined when it has thresholds of its own. */
+export function pointOf<Name extends string>(
+  points: Readonly<Record<Name, Point>>,
+  fallback: Name,
+  { at, budget, thresholds }: Choice<Name>,
+): Name | undefined {
+  if (thresholds !== undefined) return undefined;
+  return budget === undefined ? (at ?? fallback) : dearestWithin(points, budget);
+}
+
+/** Name of the dearest of `points` whose relative cost is at most `budget`. Throws a RangeError that names the cheapest. */
+export function dearestWithin<Name extends string>(
+  points: Readonly<Record<Name, Point>>,
+  budget: number,
+): Name {
+  const byCost = (Object.entries(points) as [Name, Point][]).sort(
+    ([, a], [, b]) => a.relativeCost - b.relativeCost,
+  );
+  const found = byCost.filter(([, { relativeCost }]) => relativeCost <= budget).at(-1);
+  if (found) return found[0];
+  const [name, { relativeCost }] = byCost[0]!;
+  throw new RangeError(
+    `budget ${budget}: no operating point costs as little; the cheapest is "${name}", ${relativeCost}`,
+  );
+}
+
+/**
+ * What a sample that leaves at each exit (the full path last) has cost under `thresholds`, [K + 1], relative to the
+ * original model; a closed exit costs nothing.
+ */
+export function relativeCosts(
+  exits: readonly { readonly prefixMacs: number; readonly headMacs: number }[],
+  fullMacs: number,
+  thresholds: ArrayLike<number>,
+): number[] {
+  const costs: number[] = [];
+  let heads = 0;
+  for (const [k, { prefixMacs, headMacs }] of exits.entries()) {
+    if (thresholds[k]! < 1) heads += headMacs;
+    costs.push((prefixMacs + heads) / fullMacs);
+  }
+  costs.push((fullMacs + heads) / fullMacs);
+  return costs;
+}

@@ -1,0 +1,57 @@
+/** The part of the generated file about pictures: how they become the model's input. */
+import { imageShape } from '../data/preprocessing.ts';
+import type { Manifest, ManifestInput } from './manifest.ts';
+import { literal, table } from './names.ts';
+import { arrayType, tensorType } from './tensor-types.ts';
+
+/** An input that takes pictures. */
+export interface PictureInput {
+  readonly input: ManifestInput;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Input types whose elements are JavaScript numbers that hold a preprocessed pixel. */
+const PIXEL_TYPES = new Set(['float', 'double', 'uint8', 'int32']);
+
+/** The first input with samples, when the manifest says how pictures become it. */
+export function pictureInput({ preprocessing, inputs }: Manifest): PictureInput | undefined {
+  const input = inputs.find(({ dims }) => dims.includes('N')) ?? inputs[0]!;
+  if (!preprocessing || preprocessing.channels === 'any' || !PIXEL_TYPES.has(input.dataType))
+    return undefined;
+  const batchAxis = Math.max(input.dims.indexOf('N'), 0);
+  const dims = input.dims.filter((_, i) => i !== batchAxis) as number[];
+  const shape = imageShape(dims, preprocessing.layout);
+  if (shape?.channels !== (preprocessing.channels === 'gray' ? 1 : 3)) return undefined;
+  return { input, width: shape.width, height: shape.height };
+}
+
+/** `preprocessing`'s value. */
+export function preprocessingTable({ preprocessing }: Manifest, { width, height }: PictureInput): string {
+  const { channels, layout, scale, mean, std, resize = null } = preprocessing!;
+  return table(Object.entries({ width, height, channels, layout, scale, mean, std, resize }));
+}
+
+export function preprocessFunction({ batch }: Manifest, { input, width, height }: PictureInput): string {
+  const array = arrayType(input.dataType);
+  const size = input.dims.reduce<number>((n, d) => (d === 'N' ? n : n * d), 1);
+  const one = batch === 'fixed';
+  return `\
+/** What is fed for each pixel value, [256] a channel. */
+const pixelTables: readonly Float32Array[] = /* @__PURE__ */ tablesOf(preprocessing);
+
+/**
+ * Pictures as the model's input, which \`classify\` does by itself: the elements of [${input.dims.join(', ')}] ${tensorType(input.dataType)}.
+ * Throws a TypeError or RangeError when one is no picture, or not ${width} x ${height} pixels and \`preprocessing.resize\` is null.
+ */
+export function preprocess(pictures: ${picturesType(batch)}): ${array} {
+  const list = picturesOf(pictures, ${one ? 1 : literal('N')});
+  const input = new ${array}(list.length * ${size});
+  writePictures(list, preprocessing, pixelTables, input);
+  return input;
+}`;
+}
+
+export function picturesType(batch: Manifest['batch']): string {
+  return batch === 'fixed' ? 'Picture | readonly [Picture]' : 'Picture | readonly Picture[]';
+}
