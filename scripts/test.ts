@@ -1,6 +1,6 @@
 /**
- * Runs the tests: each folder of test/ in a process of its own, one after the other, so that memory is given back and a
- * crash in native code is one folder's failure. Ends with the line `N passed, N failed`.
+ * Runs the tests: each folder of test/ in a process of its own, two at a time, so that memory is given back and a crash in native
+ * code is one folder's failure. What a folder says is printed when it is done. Ends with the line `N passed, N failed`.
  *
  *   npm test                     everything; fails when fewer tests ran than test/count.txt says
  *   npm test -- parser passes/   only files whose path holds one of the words
@@ -16,6 +16,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TEST = join(ROOT, 'test');
 const COUNT = join(TEST, 'count.txt');
 const FOLDER_TIMEOUT_MS = 10 * 60_000;
+const AT_A_TIME = 2;
 
 interface Tally {
   total: number;
@@ -37,16 +38,20 @@ const folders = new Map<string, string[]>();
 for (const file of files) folders.set(folderOf(file), [...(folders.get(folderOf(file)) ?? []), file]);
 
 const sum: Tally = { total: 0, passed: 0 };
-for (const [folder, list] of folders) {
-  const started = Date.now();
-  console.log(`\n── test/${folder} (${list.length} files)`);
-  const tally = await runFolder(list);
-  sum.total += tally.total;
-  sum.passed += tally.passed;
-  console.log(
-    `── test/${folder}: ${tally.passed} of ${tally.total}, ${((Date.now() - started) / 1000).toFixed(1)} s`,
-  );
+const waiting = [...folders];
+async function runWaiting(): Promise<void> {
+  for (let next = waiting.shift(); next; next = waiting.shift()) {
+    const [folder, list] = next;
+    const started = Date.now();
+    const { output, ...tally } = await runFolder(list);
+    sum.total += tally.total;
+    sum.passed += tally.passed;
+    const seconds = ((Date.now() - started) / 1000).toFixed(1);
+    console.log(`\n── test/${folder} (${list.length} files)\n${output}`);
+    console.log(`── test/${folder}: ${tally.passed} of ${tally.total}, ${seconds} s`);
+  }
 }
+await Promise.all(Array.from({ length: AT_A_TIME }, runWaiting));
 
 let failed = sum.total - sum.passed;
 if (record && words.length === 0 && failed === 0) writeFileSync(COUNT, `${sum.total}\n`);
@@ -60,7 +65,7 @@ console.log(`\n${sum.passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
 
 /** Runs `list` (paths below test/) in one child process and adds up what uvu prints. */
-function runFolder(list: readonly string[]): Promise<Tally> {
+function runFolder(list: readonly string[]): Promise<Tally & { output: string }> {
   return new Promise((done) => {
     const runner = fileURLToPath(new URL('test-folder.ts', import.meta.url));
     const child = spawn(
@@ -69,26 +74,24 @@ function runFolder(list: readonly string[]): Promise<Tally> {
       {
         cwd: ROOT,
         env: { ...process.env, ...(golden ? { UPDATE_GOLDEN: '1' } : {}) },
-        stdio: ['ignore', 'pipe', 'inherit'],
+        stdio: ['ignore', 'pipe', 'pipe'],
         timeout: FOLDER_TIMEOUT_MS,
         killSignal: 'SIGKILL',
       },
     );
     let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-      process.stdout.write(text);
-    });
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+      });
     child.on('close', (code, signal) => {
       const tally = { total: countOf(output, 'Total'), passed: countOf(output, 'Passed') };
       const ended = Number.isFinite(tally.total) && Number.isFinite(tally.passed);
       const lie = ended && code !== 0 && tally.total === tally.passed;
-      if (ended && !lie) return done(tally);
-      console.log(
-        `the test process ended with ${signal ?? `exit code ${code}`}${lie ? ' after its last test' : ' before its last test'}`,
-      );
+      if (ended && !lie) return done({ ...tally, output });
+      output += `the test process ended with ${signal ?? `exit code ${code}`}${lie ? ' after its last test' : ' before its last test'}\n`;
       // Passing tests of a process that died are not known to have been all: one failure stands for the rest.
-      done(lie ? { total: tally.total + 1, passed: tally.passed } : { total: 1, passed: 0 });
+      done({ ...(lie ? { total: tally.total + 1, passed: tally.passed } : { total: 1, passed: 0 }), output });
     });
   });
 }

@@ -27,6 +27,8 @@ export interface ChoiceOptions {
   readonly budgets: readonly number[];
   /** Whether the exits have confidence heads. */
   readonly haveConfidence: boolean;
+  /** All of them by default. */
+  readonly policies?: readonly PolicyName[];
   readonly seed: number;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -46,7 +48,8 @@ export function choosePolicy(
   options: ChoiceOptions,
 ): PolicyChoice {
   const range = rangeOf(costs, options.budgets);
-  const names = POLICY_NAMES.filter((name) => options.haveConfidence || !policyOf(name).readsConfidence);
+  const { policies = POLICY_NAMES, haveConfidence } = options;
+  const names = policies.filter((name) => haveConfidence || !policyOf(name).readsConfidence);
   const [first, second] = halvesOf(calibration, options.seed);
   const entries = names.flatMap((policy, done) => {
     options.onProgress?.(done, names.length);
