@@ -254,6 +254,8 @@ test('bad input is refused with a code, and whatever fails leaves the folder as 
     ['other-model', { model: wrong }],
     ['unreadable-model', { model: at('absent.onnx') }],
     ['budget-unreachable', { budgets: [0.01] }],
+    ['budget-unreachable', { budgetsMs: [1e-6] }],
+    ['accuracy-unreachable', { minAccuracies: [0.9999] }],
     ['unknown-operating-point', { at: 'fastest' }],
     ['bad-option', { confidence: 0.95 }],
   ];

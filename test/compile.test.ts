@@ -168,8 +168,6 @@ test('auto compares policies and says how they did; budgets of time and floors g
   const at = (name: string) => manifest.operatingPoints.find((p) => p.name === name)!;
   assert.ok(at('budget-1000ms').relativeCost >= at('accuracy-0.3').relativeCost);
   assert.ok(at('exact').latencyMsMean! > 0 && manifest.baseline.latencyMsMean! > 0);
-  await rejectsWith('budget-unreachable', () => compile(options('slow', { budgetsMs: [1e-6] })));
-  await rejectsWith('accuracy-unreachable', () => compile(options('slow', { minAccuracies: [0.9999] })));
   await rejectsWith('bad-option', () => compile(options('slow', { minAccuracies: [92] })));
 });
 
