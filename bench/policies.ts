@@ -162,7 +162,7 @@ writeFileSync(
   out,
   `# Exit policies compared
 
-Made by \`bench/policies.ts\` from what \`bench/cifar10.ts\` kept. Within a table: the same trained heads, samples and costs for all policies.
+Made by \`bench/policies.ts\` from what \`bench/cifar10.ts\` kept (the commands are in [README.md](README.md)). Within a table: the same trained heads, samples and costs for all policies.
 Each cell: points of accuracy lost against the original at that honest average cost, mean ± standard deviation over the seeds and both
 directions (calibrated on one part of 3,000 pictures, reported on the other, then swapped), and in brackets the agreement with the original
 in per cent. Thresholds are searched by Offramp except in the row of geometric ones, and where a policy brings its own: there the drop is the
