@@ -187,7 +187,7 @@ test('neighbours are within 0.005 of cost, unless a handful of samples is all th
   });
 });
 
-test('seven exits are worth as much as any four of them', () => {
+test('seven exits are worth as much as every second of them', () => {
   const world = {
     skill: [5, 5.5, 6, 6.5, 7, 8, 9, 10],
     spread: 6,
