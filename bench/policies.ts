@@ -9,7 +9,7 @@ import { CLOSED } from '../src/calibrate/types.ts';
 import { choosePolicy } from '../src/choose-policy.ts';
 import { table } from '../src/cli/tables.ts';
 import { type Judged, type JudgedHeads, rowsOf } from '../src/judge.ts';
-import { POLICY_NAMES, type PolicyName, policyOf } from '../src/policies/index.ts';
+import { NOBODY, POLICY_NAMES, type PolicyName, policyOf } from '../src/policies/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
 import { fitGate } from '../src/train/gates.ts';
 import {
@@ -38,7 +38,7 @@ const geometric: Finder = (view) => {
     return scores.map((score, k) => {
       const staying = [...labels.keys()].filter((n) => !gone[n]).sort((a, b) => score[b]! - score[a]!);
       const leaving = Math.min(staying.length - 1, Math.floor((labels.length * weights[k]!) / total));
-      const threshold = Math.min(score[staying[leaving]!]!, 1 - 2 ** -24);
+      const threshold = Math.min(score[staying[leaving]!]!, NOBODY);
       for (const n of staying) if (score[n]! > threshold) gone[n] = 1;
       return threshold;
     });

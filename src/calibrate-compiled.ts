@@ -74,8 +74,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     const setting = {
       inspection,
       roles,
-      policy: wishes.policy,
-      promises: wishes.confidence !== undefined,
+      wishes,
       seed,
       cache,
       judging,

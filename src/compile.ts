@@ -83,8 +83,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     const setting = {
       inspection,
       roles,
-      policy: wishes.policy,
-      promises: wishes.confidence !== undefined,
+      wishes,
       seed,
       cache,
       judging,

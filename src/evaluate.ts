@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { defaultCache } from './cache.ts';
 import { openDataset, type Preprocessing } from './data/index.ts';
 import type { Manifest, OperatingPoint } from './emit/manifest.ts';
+import { relativeCosts } from './emit/runtime/thresholds.ts';
 import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
 import { type SessionOptions, withSession } from './ort.ts';
@@ -105,12 +106,7 @@ const share = (exits: Int32Array, k: number) => exits.reduce((n, e) => n + Numbe
 
 /** Mean cost relative to the original of samples that took `exits`, every executed head counted. */
 function meanCost({ exits, baseline }: Manifest, thresholds: readonly number[], taken: Int32Array): number {
-  let heads = 0;
-  const costs = exits.map(({ prefixMacs, headMacs }, k) => {
-    if (thresholds[k]! < 1) heads += headMacs;
-    return (prefixMacs + heads) / baseline.macs;
-  });
-  costs.push(1 + heads / baseline.macs);
+  const costs = relativeCosts(exits, baseline.macs, thresholds);
   return taken.reduce((sum, k) => sum + costs[k]!, 0) / taken.length;
 }
 

@@ -1,11 +1,13 @@
 /** A compiled model as a model repository of NVIDIA's Triton Inference Server, which batches and scales it. */
 import { join } from 'node:path';
+import { pointNamed } from './calibrate/index.ts';
+import { Random } from './data/index.ts';
 import { provenance } from './describe-compiled.ts';
 import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { packageNameOf } from './emit/names.ts';
 import { relativeCosts } from './emit/runtime/thresholds.ts';
 import { type Content, checkOutput, writeOutput } from './emit/write.ts';
-import { badOption, cannotBatch, emittedModelDiffers, originalMissing, unknownPoint } from './errors.ts';
+import { badOption, cannotBatch, emittedModelDiffers, originalMissing } from './errors.ts';
 import { largestBatch } from './export/largest-batch.ts';
 import { printTritonConfig, type TensorSpec, warmUpSizes } from './export/triton-config.ts';
 import {
@@ -76,7 +78,7 @@ interface Baked {
 export async function exportTriton(options: ExportTritonOptions): Promise<ExportedTriton> {
   const { folder, repository, instances = 2, threads = 1 } = options;
   const manifest = await readPackage(folder);
-  const point = pointOf(manifest, options.at ?? manifest.defaultPoint);
+  const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
   const name = options.name ?? packageNameOf(manifest.source.file);
   if (!/^[A-Za-z0-9_-]+$/.test(name)) throw badOption('--name', name, 'letters, digits, - and _');
   for (const [option, count] of Object.entries({ 'max-batch': options.maxBatch ?? 1, instances, threads }))
@@ -139,15 +141,6 @@ function notesOn(
       ? ['A run is answered when its last sample is: no request waits for others to join it.']
       : []),
   ];
-}
-
-function pointOf({ operatingPoints }: Manifest, name: string): OperatingPoint {
-  const point = operatingPoints.find((p) => p.name === name);
-  if (point) return point;
-  throw unknownPoint(
-    name,
-    operatingPoints.map((p) => p.name),
-  );
 }
 
 /** The package's own model when `point` is built into it, else one made anew from the original. */
@@ -254,15 +247,11 @@ function isTie({ exits, confidence }: Answers, sample: number, { thresholds }: O
 
 /** The same noise for the same shapes; 0 or 1 where numbers are whole. */
 function noiseFeeds({ inputs }: Manifest, samples: number): Feeds {
-  let state = 1;
-  const next = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
+  const random = new Random(1, 'noise');
   return Object.fromEntries(
     inputs.map(({ name, dataType, dims }) => {
       const sizes = dims.map((size) => (size === 'N' ? samples : size));
-      const values = Float32Array.from({ length: sizes.reduce((a, b) => a * b, 1) }, next);
+      const values = Float32Array.from({ length: sizes.reduce((a, b) => a * b, 1) }, () => random.uniform());
       return [name, tensorOf(dataType, values, sizes)];
     }),
   );

@@ -6,8 +6,9 @@ import {
   dropName,
   guarantee,
   measure,
-  type NamedPoint,
   operatingPoints,
+  type PolicySearchOptions,
+  pointNamed,
   searchPolicy,
   timeBudgetName,
 } from './calibrate/index.ts';
@@ -15,9 +16,10 @@ import { choosePolicy } from './choose-policy.ts';
 import { splitRoles } from './data/index.ts';
 import { describeCompiled, type Origin, provenance } from './describe-compiled.ts';
 import { type Manifest, type OperatingPoint, type PolicyComparison, printManifest } from './emit/manifest.ts';
+import { HEADS_FILE } from './emit/package-files.ts';
 import { emitPackage } from './emit/stub.ts';
 import { type Content, writeOutput } from './emit/write.ts';
-import { timeBudgetUnreachable, unknownPoint } from './errors.ts';
+import { timeBudgetUnreachable } from './errors.ts';
 import type { Events, progressOf } from './events.ts';
 import type { Inspection } from './inspect.ts';
 import { type Decider, fitPolicy, type Judged, ownThresholds, type View, viewOf } from './judge.ts';
@@ -31,8 +33,6 @@ import { type ProofEffort, proveEqual } from './prove-equal.ts';
 import { type RoleData, summaryOf } from './roles.ts';
 import { type TimeCosts, timeCosts } from './time-costs.ts';
 import { confidenceOfEach, HALVES, type Wishes } from './wishes.ts';
-
-export const HEADS_FILE = 'heads.onnx';
 
 export interface Compiled {
   readonly manifest: Manifest;
@@ -95,32 +95,22 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     serializeModel(
       lowerExits(typed, heads, { ...decider, baked, dropOutputs, metadata: provenance(source.sha256) }),
     );
-  const timed =
-    wishes.budgetsMs.length > 0
-      ? await timeCosts({
-          model: lowered(),
-          exits: heads.length,
-          dataset: searched,
-          session,
-          signal,
-          onProgress: progress('timing segments', 'runs'),
-        })
-      : undefined;
+  const timely = await timelyPoints(wishes.budgetsMs, calibrated, costs, search, () =>
+    timeCosts({
+      model: lowered(),
+      exits: heads.length,
+      dataset: searched,
+      session,
+      signal,
+      onProgress: progress('timing segments', 'runs'),
+    }),
+  );
   const points = operatingPoints(hull, {
     target,
     budgets: wishes.budgets,
     floors: wishes.minAccuracies,
     maxDrops: wishes.maxAccuracyDrops,
-    found: new Map([
-      ...(promises?.candidates ?? []),
-      ...wishes.budgetsMs.map((budget): [string, Candidate] => {
-        const { thresholds } = pickTime(searchPolicy(calibrated, timed!.costs, search), timed!, budget);
-        return [
-          timeBudgetName(budget),
-          { thresholds, ...measure(calibrated(thresholds), costs, thresholds) },
-        ];
-      }),
-    ]),
+    found: new Map([...(promises?.candidates ?? []), ...timely]),
   });
   const chosen = pointNamed(points, wishes.at);
 
@@ -222,11 +212,23 @@ function decide(
   return { decider, comparison: { costs: range, means: compared } };
 }
 
-/** The best of `hull`, whose costs are times, that takes at most `budget` ms on average. */
-function pickTime(hull: readonly Candidate[], { exactMs }: TimeCosts, budget: number): Candidate {
-  const point = hull.findLast((candidate) => candidate.relativeCost * exactMs <= budget);
-  if (!point) throw timeBudgetUnreachable(budget, hull[0]!.relativeCost * exactMs);
-  return point;
+/** For each of `budgets`, average milliseconds: the best point that keeps to it, found by costs that `time` measures. */
+async function timelyPoints(
+  budgets: readonly number[],
+  view: View,
+  costs: CostModel,
+  search: PolicySearchOptions,
+  time: () => Promise<TimeCosts>,
+): Promise<[name: string, point: Candidate][]> {
+  if (budgets.length === 0) return [];
+  const { costs: times, exactMs } = await time();
+  const hull = searchPolicy(view, times, search);
+  return budgets.map((budget) => {
+    const point = hull.findLast((candidate) => candidate.relativeCost * exactMs <= budget);
+    if (!point) throw timeBudgetUnreachable(budget, hull[0]!.relativeCost * exactMs);
+    const { thresholds } = point;
+    return [timeBudgetName(budget), { thresholds, ...measure(view(thresholds), costs, thresholds) }];
+  });
 }
 
 /** The cheapest point of `hull` that keeps each of the asked drops with the asked confidence, all of them together (Bonferroni). */
@@ -243,14 +245,4 @@ function promisesOf(hull: readonly Candidate[], unseen: View, costs: CostModel, 
     [...kept].map(([name, { thresholds }]) => [name, hull.find((point) => point.thresholds === thresholds)!]),
   );
   return { kept, candidates };
-}
-
-function pointNamed(points: readonly NamedPoint[], name: string): NamedPoint {
-  const point = points.find((p) => p.name === name);
-  if (!point)
-    throw unknownPoint(
-      name,
-      points.map((p) => p.name),
-    );
-  return point;
 }

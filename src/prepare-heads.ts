@@ -26,7 +26,7 @@ export interface Prepared {
   readonly fittedOn: FittedOn;
   /** For what the policy learns; undefined when it learns nothing. */
   readonly validation: RoleData | undefined;
-  /** Samples that nothing the policy looks at was fitted on. */
+  /** For the search: samples that nothing but a temperature an exit was fitted on, and not even that where a drop is promised. */
   readonly calibration: RoleData;
   /** What the heads say of a role or a part of it; found in the cache where it was said before. */
   judge(dataset: Dataset, phase: string): Promise<Judged>;
@@ -41,9 +41,7 @@ export interface FittedOn {
 export interface Setting {
   readonly inspection: Inspection;
   readonly roles: Roles;
-  readonly policy: Wishes['policy'];
-  /** Whether a drop is promised: calibration samples are then kept from temperatures too. */
-  readonly promises: boolean;
+  readonly wishes: Wishes;
   readonly seed: number;
   readonly cache: string;
   readonly judging: JudgeOptions;
@@ -64,7 +62,7 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
   const { heads, roles, seed, cache, judging, events, progress } = setting;
   if (!roles.train) throw trainingDataMissing();
   const gates = await settleValidation({ ...roles, train: roles.train }, seed, judging, events);
-  const parts = rolesFor(setting, gates, setting.promises);
+  const parts = rolesFor(setting, gates);
   const features = await openFeatures({
     ...judging,
     heads,
@@ -101,14 +99,15 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
 
 /** Trains nothing and fits no temperature: the model's own exits, whose logits stay as they are. */
 export async function takeGivenHeads(setting: Setting): Promise<Prepared> {
-  const { inspection, roles, policy, seed } = setting;
+  const { inspection, roles, wishes, seed } = setting;
+  const { policy } = wishes;
   const { whole, answers, heads } = inspection.given!;
   if (policy !== 'auto' && policyOf(policy).readsConfidence) throw noConfidenceHeads();
   return {
     heads,
     kept: undefined,
     fittedOn: {},
-    ...rolesFor(setting, findValidation(roles, seed), false),
+    ...rolesFor(setting, findValidation(roles, seed)),
     judge: judgeThrough(setting, answers, (dataset, options) =>
       judgeGiven(whole.model, answers, dataset, options),
     ),
@@ -128,7 +127,7 @@ export async function takeKeptHeads(setting: KeptSetting): Promise<Prepared> {
   return {
     ...judgedByOwn(heads, setting),
     fittedOn,
-    ...rolesFor(setting, found, setting.promises),
+    ...rolesFor(setting, found),
   };
 }
 
@@ -141,19 +140,20 @@ function judgedByOwn(heads: readonly Head[], setting: Setting): Pick<Prepared, '
 
 /**
  * All that a policy such as max-prob looks at that was fitted on calibration samples is one temperature an exit, so it may use them all,
- * unless something `exact` is said of them.
+ * unless a drop is promised. Exits that came with the model have no temperature.
  */
 function rolesFor(
-  { policy, roles, judging }: Setting,
+  { wishes, inspection, roles, judging }: Setting,
   { validation, unseen }: { readonly validation: RoleData; readonly unseen: RoleData },
-  exact: boolean,
 ): Pick<Prepared, 'validation' | 'calibration'> {
+  const { policy, confidence } = wishes;
   if (policy === 'auto') return { validation, calibration: unseen };
   const { readsConfidence, fit, refuse } = policyOf(policy);
   refuse?.(validation.dataset.labels, judging.typed.classes);
+  const promised = confidence !== undefined && inspection.given === undefined;
   return {
     validation: fit && validation,
-    calibration: readsConfidence || fit || exact ? unseen : roles.calibration,
+    calibration: readsConfidence || fit || promised ? unseen : roles.calibration,
   };
 }
 

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest, ManifestInput } from './emit/manifest.ts';
+import { HEADS_FILE } from './emit/package-files.ts';
 import { messageOf, otherModel, unusableHeads } from './errors.ts';
-import { HEADS_FILE } from './finish.ts';
 import type { Model } from './graph/types.ts';
 import { indexGraph } from './graph/walk.ts';
 import { type Inspection, inspectLoaded } from './inspect.ts';

@@ -1,8 +1,9 @@
 /** What segments and heads cost in milliseconds on this machine, from runs of the emitted model itself. */
-import type { CostModel } from './calibrate/index.ts';
+import { CLOSED, type CostModel } from './calibrate/index.ts';
 import type { Dataset } from './data/index.ts';
 import { type Contestant, type LatencyOptions, measureLatency } from './measure-latency.ts';
 import { type SessionOptions, withSession } from './ort.ts';
+import { NOBODY } from './policies/index.ts';
 import { sampleFeeds, thresholdsFeed } from './run-emitted.ts';
 
 export interface TimeCosts {
@@ -23,8 +24,8 @@ export interface TimeOptions {
 }
 
 const TIMING = { samples: 40, warmup: 10, passes: 5 } as const;
-/** Thresholds: everybody leaves, nobody does, the head is not run. */
-const [EVERYBODY, NOBODY, CLOSED] = [-1, 1 - 2 ** -24, 1];
+/** A threshold at which everybody leaves. */
+const EVERYBODY = -1;
 
 /**
  * Times, one sample at a time, leaving at each exit with every exit before it closed and with every one open, and never leaving. A head's

@@ -1,5 +1,5 @@
 /** Named operating points, chosen from what the search found. */
-import { accuracyUnreachable, budgetUnreachable } from '../errors.ts';
+import { accuracyUnreachable, budgetUnreachable, unknownPoint } from '../errors.ts';
 import type { Candidate, Measured } from './types.ts';
 
 export interface NamedPoint extends Candidate {
@@ -27,6 +27,16 @@ const NAMED_DROPS = { fast: 0.03, balanced: 0.01, accurate: 0.002 };
 
 /** Names that every compiled model has. */
 export const STANDING_NAMES: readonly string[] = [...Object.keys(NAMED_DROPS), 'exact'];
+/** The point called `name`. Throws `unknown-operating-point`. */
+export function pointNamed<P extends { readonly name: string }>(points: readonly P[], name: string): P {
+  const point = points.find((p) => p.name === name);
+  if (point) return point;
+  throw unknownPoint(
+    name,
+    points.map((p) => p.name),
+  );
+}
+
 /** Name of the point for an asked budget. */
 export const budgetName = (budget: number): string => `budget-${budget}`;
 /** Name of the point for an asked mean latency. */

@@ -1,4 +1,5 @@
 /** Thresholds for every cost at once: the hull between the cheapest way to answer and the original. */
+import { NOBODY } from '../policies/index.ts';
 import { Cascade } from './cascade.ts';
 import { measure } from './measure.ts';
 import { type Candidate, CLOSED, type CostModel, type Measured, type Outcomes } from './types.ts';
@@ -11,8 +12,6 @@ export interface SearchOptions {
    * original wrong on a few calibration samples, much of it is luck: on simulated data a little agreement loses less on fresh samples.
    */
   readonly caution?: number;
-  /** Threshold vectors to consider beside those found; only `searchPolicy` looks at them. */
-  readonly also?: readonly (readonly number[])[];
 }
 
 const CHEAPEST_PRICE = 1e4;
@@ -21,8 +20,6 @@ const HULL_STEP = 0.02;
 const FILL_STEP = 0.0025;
 const MOST_ROUNDS = 12;
 const NO_GAIN = 1e-12;
-/** The largest float32 below 1: an exit that is open and lets no score below it go. */
-const NOBODY = 1 - 2 ** -24;
 
 /** What a point is worth: (1 - caution)·target + caution·agreement. */
 export function worthOf(point: Measured, { target, caution = 0.2 }: SearchOptions): number {
@@ -215,6 +212,11 @@ function concaveHull(points: readonly Point[]): Point[] {
 
 const slope = (a: Point, b: Point) => (b.worth - a.worth) / (b.relativeCost - a.relativeCost);
 
+export interface PolicySearchOptions extends SearchOptions {
+  /** Threshold vectors to consider beside those found. */
+  readonly also?: readonly (readonly number[])[];
+}
+
 /** Outcomes under thresholds: what an exit thinks may depend on which others are open. */
 type Outlook = (thresholds?: readonly number[]) => Outcomes;
 
@@ -222,7 +224,7 @@ type Outlook = (thresholds?: readonly number[]) => Outcomes;
  * `searchThresholds` where an exit's scores depend on which exits before it are open: every set of open exits is searched by
  * itself (2^K - 1 searches), and the best of all is kept.
  */
-export function searchPolicy(outlook: Outlook, cost: CostModel, options: SearchOptions): Candidate[] {
+export function searchPolicy(outlook: Outlook, cost: CostModel, options: PolicySearchOptions): Candidate[] {
   const all = outlook();
   const exits = all.scores.length;
   const sets = Array.from({ length: 2 ** exits - 1 }, (_, set) =>

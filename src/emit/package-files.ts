@@ -4,7 +4,10 @@ import { commentText, propertyName, quoted } from './names.ts';
 import { pictureInput } from './stub-pictures.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
 
-/** External data of model.onnx is packed with it. heads.onnx is for Offramp alone and is not. */
+/** The trained heads, for `calibrate`; not packed. */
+export const HEADS_FILE = 'heads.onnx';
+
+/** External data of model.onnx is packed with it. */
 export function printPackageJson(
   { source, exits, environment, dataFiles = [] }: Manifest,
   name: string,

@@ -3,11 +3,8 @@ import { type Assigned, FACTORS, layoutOf } from './eenet-losses.ts';
 import { entropy } from './entropy.ts';
 import { maxProb } from './max-prob.ts';
 import { asColumn, column, columns, reduceMax, reduceSum } from './nodes.ts';
-import type { FitData, Policy, PolicyParameters } from './policy.ts';
+import { type FitData, NOBODY, type Policy, type PolicyParameters } from './policy.ts';
 import { argMaxRows, eachSoftmax } from './rows.ts';
-
-/** The largest float32 below 1: an exit that is open and lets nobody go. */
-const NOBODY = 1 - 2 ** -24;
 
 /**
  * Exit scores learned under a budget: q̂_k = w1·y + w2·[a_max, a_ent, a_vote, q̂_1 .. q̂_{k−1}] + b on the class probabilities y, the

@@ -10,7 +10,14 @@ import { maxProb } from './max-prob.ts';
 import { patience } from './patience.ts';
 import type { Policy } from './policy.ts';
 
-export type { Decision, ExitOutputs, FitData, Policy, PolicyParameters } from './policy.ts';
+export {
+  type Decision,
+  type ExitOutputs,
+  type FitData,
+  NOBODY,
+  type Policy,
+  type PolicyParameters,
+} from './policy.ts';
 
 /** Every policy by the name it is asked for. */
 export const POLICIES = {
