@@ -1,21 +1,30 @@
-/** The command line: words to options, results to text. No logic of the compiler lives here. */
+/** The command line: a command each, and what it prints. No logic of the compiler lives here. */
 import { readFileSync } from 'node:fs';
-import yargs, { type Argv } from 'yargs';
+import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
+import {
+  dataOptions,
+  file,
+  modelFile,
+  modelOptions,
+  packageFolder,
+  refusal,
+  runOptions,
+  shared,
+  size,
+  thresholdOptions,
+} from './cli/options.ts';
 import { ProgressPrinter } from './cli/progress.ts';
 import { comparison, formatMacs, planTable, resultTable } from './cli/tables.ts';
 import { type CompileOptions, compile } from './compile.ts';
 import { type EmitOptions, emit } from './emit-package.ts';
-import { badOption, OfframpError } from './errors.ts';
+import { OfframpError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
 import type { Events } from './events.ts';
 import { exportTriton } from './export-triton.ts';
 import type { Compiled } from './finish.ts';
 import { inspect } from './inspect.ts';
-import { HEAD_KINDS, type HeadKind } from './passes/exits.ts';
-import { PLACEMENTS } from './passes/plan-exits.ts';
-import { POLICY_NAMES } from './policies/index.ts';
 
 /** Errors that are nobody's bad input: exit code 1 instead of 2. */
 const FAILURES = new Set([
@@ -30,151 +39,6 @@ const INTERRUPTED = 130;
 
 const version: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
 const interrupt = new AbortController();
-
-/** yargs rewraps what a coercion throws, so the coded error waits here for `fail`. */
-let refused: OfframpError | undefined;
-function refuse(option: string, value: string, expected: string): OfframpError {
-  refused = badOption(option, value, expected);
-  return refused;
-}
-
-const numbers = (name: string) => (value: unknown) => {
-  const list = [value]
-    .flat()
-    .flatMap((v) => String(v).split(','))
-    .map((v) => Number(v.trim()));
-  if (list.some((v) => !Number.isFinite(v)))
-    throw refuse(`--${name}`, String(value), 'numbers, separated by commas');
-  return list;
-};
-const words = (value: unknown) =>
-  [value]
-    .flat()
-    .flatMap((v) => String(v).split(','))
-    .map((v) => v.trim());
-const headKinds = (value: unknown) => {
-  const odd = words(value).find((word) => !(HEAD_KINDS as readonly string[]).includes(word));
-  if (odd !== undefined) throw refuse('--head', odd, HEAD_KINDS.join(', '));
-  return words(value) as HeadKind[];
-};
-const file = (name: string) => (value: unknown) => {
-  if (typeof value !== 'string' || value === '') throw refuse(`--${name}`, String(value), 'a file');
-  return value;
-};
-/** `0.6,3ms`: costs relative to the original, and milliseconds. */
-const budgets = (value: unknown) => {
-  const all = words(value);
-  const isTime = (word: string) => word.endsWith('ms');
-  return {
-    budgets: numbers('budget')(all.filter((word) => !isTime(word))),
-    budgetsMs: numbers('budget')(all.filter(isTime).map((word) => word.slice(0, -'ms'.length))),
-  };
-};
-/** `8GB`, `500MB` or bytes. */
-const size = (name: string) => (value: unknown) => {
-  const match = /^([\d.]+)\s*([KMGT]?)B?$/i.exec(String(value));
-  if (!match) throw refuse(`--${name}`, String(value), 'a size such as 8GB or 500MB');
-  return Number(match[1]) * 1000 ** ['', 'K', 'M', 'G', 'T'].indexOf(match[2]!.toUpperCase());
-};
-const settings = (value: unknown): Record<string, number> =>
-  Object.fromEntries(
-    words(value).map((pair) => {
-      const [key, number] = pair.split('=');
-      if (!key || !(Number(number) > 0)) throw refuse('--dim', pair, 'NAME=SIZE');
-      return [key, Number(number)];
-    }),
-  );
-
-const modelOptions = <T>(y: Argv<T>) =>
-  y
-    .option('output', { type: 'string', describe: 'output with the class scores, when there are several' })
-    .option('dim', { describe: 'size of a symbolic dimension, NAME=SIZE', coerce: settings })
-    .option('exits', { type: 'number', describe: 'how many exits (default: as many of 3 as fit)' })
-    .option('placement', { choices: PLACEMENTS, default: 'spread' as const, describe: 'where exits go' })
-    .option('taps', { coerce: words, describe: 'explicit taps by value name, instead of --placement' })
-    .option('exit-outputs', {
-      coerce: words,
-      describe: 'outputs of a model that has exits already, earliest first, its own last: trains nothing',
-    })
-    .option('head', {
-      coerce: headKinds,
-      default: ['strided'],
-      defaultDescription: 'strided',
-      describe: `branch family, or one an exit: ${HEAD_KINDS.join(', ')}`,
-    });
-
-const dataOptions = <T>(y: Argv<T>) =>
-  y
-    .option('preset', {
-      choices: ['imagenet', 'cifar10', 'mnist', 'unit', 'none'] as const,
-      describe: 'usual preprocessing',
-    })
-    .option('scale', { type: 'number', describe: 'pixels are divided by this first, e.g. 255' })
-    .option('mean', { coerce: numbers('mean'), describe: 'then this is subtracted, one value a channel' })
-    .option('std', { coerce: numbers('std'), describe: 'then divided by this' })
-    .option('layout', { choices: ['NCHW', 'NHWC', 'flat'] as const, describe: "axes of the model's input" })
-    .option('channels', {
-      choices: ['rgb', 'bgr', 'gray'] as const,
-      describe: "colour order of the model's input",
-    })
-    .option('resize', {
-      choices: ['stretch', 'cover', 'contain'] as const,
-      describe: 'fit pictures of another size',
-    })
-    .option('skip-bad', {
-      type: 'boolean',
-      default: false,
-      describe: 'leave unreadable pictures out instead of stopping',
-    });
-
-const runOptions = <T>(y: Argv<T>) =>
-  y
-    .option('force', { type: 'boolean', default: false, describe: 'replace what is in --out' })
-    .option('prove', {
-      choices: ['some', 'all'] as const,
-      default: 'some' as const,
-      describe: 'how many reported samples the emitted model is checked on',
-    })
-    .option('cache', {
-      type: 'string',
-      describe: 'folder for decoded data and features (default: ~/.cache/offramp)',
-    })
-    .option('threads', { type: 'number', describe: 'threads of ONNX Runtime (default: all cores)' });
-
-/** Without defaults of their own: `calibrate` leaves what is not said as it was. */
-const thresholdOptions = <T>(y: Argv<T>) =>
-  y
-    .option('policy', {
-      choices: [...POLICY_NAMES, 'auto'] as const,
-      describe: 'what makes a sample leave; auto compares all of them',
-    })
-    .option('target', { choices: ['accuracy', 'agreement'] as const, describe: 'what thresholds preserve' })
-    .option('budget', {
-      coerce: budgets,
-      describe: 'average cost relative to the original, e.g. 0.6, or average time on this machine, e.g. 3ms',
-    })
-    .option('min-accuracy', {
-      coerce: numbers('min-accuracy'),
-      describe: 'least accuracy on the calibration data, e.g. 0.92',
-    })
-    .option('max-accuracy-drop', {
-      coerce: numbers('max-accuracy-drop'),
-      describe: 'e.g. 0.005 for half a point',
-    })
-    .option('confidence', {
-      type: 'number',
-      describe: 'promise every --max-accuracy-drop with this probability, e.g. 0.95',
-    })
-    .option('thresholds', {
-      choices: ['input', 'baked'] as const,
-      describe: 'an input of the model, or built in',
-    })
-    .option('at', { type: 'string', describe: 'operating point by default, and the one to bake' });
-
-const shared = <T>(y: Argv<T>) =>
-  y
-    .option('json', { type: 'boolean', default: false, describe: 'machine-readable result on stdout' })
-    .option('quiet', { alias: 'q', type: 'boolean', default: false, describe: 'no progress' });
 
 /** Drops what was not given, so that exact optional properties stay absent. */
 function given<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
@@ -200,9 +64,7 @@ const cli = yargs(hideBin(process.argv))
     'inspect <model>',
     'Show where exits can go and what each place costs',
     (y) =>
-      shared(
-        modelOptions(y.positional('model', { type: 'string', demandOption: true, describe: 'ONNX file' })),
-      )
+      shared(modelOptions(modelFile(y)))
         .option('all', { type: 'boolean', default: false, describe: 'every tap and every rejected value' })
         .example('$0 inspect resnet56.onnx', 'taps, prefix costs, and the exits that compile would place'),
     async (args) => {
@@ -227,17 +89,7 @@ const cli = yargs(hideBin(process.argv))
     'compile <model>',
     'Attach, train and calibrate exits; write the early-exit model and its package',
     (y) =>
-      shared(
-        runOptions(
-          thresholdOptions(
-            dataOptions(
-              modelOptions(
-                y.positional('model', { type: 'string', demandOption: true, describe: 'ONNX file' }),
-              ),
-            ),
-          ),
-        ),
-      )
+      shared(runOptions(thresholdOptions(dataOptions(modelOptions(modelFile(y))))))
         .default({ policy: 'max-prob', target: 'accuracy', thresholds: 'input', at: 'balanced' })
         .option('train', {
           type: 'string',
@@ -288,17 +140,7 @@ const cli = yargs(hideBin(process.argv))
     'calibrate <package>',
     'Redo the thresholds of a compiled model, for another budget, policy or data; what is not said stays',
     (y) =>
-      shared(
-        runOptions(
-          thresholdOptions(
-            y.positional('package', {
-              type: 'string',
-              demandOption: true,
-              describe: 'folder that compile wrote',
-            }),
-          ),
-        ),
-      )
+      shared(runOptions(thresholdOptions(packageFolder(y))))
         .option('model', { type: 'string', demandOption: true, describe: 'the original ONNX file' })
         .option('calibration', { type: 'string', describe: 'chooses thresholds' })
         .option('validation', { type: 'string', describe: 'fits policies that learn' })
@@ -326,13 +168,7 @@ const cli = yargs(hideBin(process.argv))
     'evaluate <package>',
     'Run a compiled model on data and report every operating point',
     (y) =>
-      shared(
-        y.positional('package', {
-          type: 'string',
-          demandOption: true,
-          describe: 'folder that compile wrote',
-        }),
-      )
+      shared(packageFolder(y))
         .option('test', { type: 'string', demandOption: true, describe: 'labelled samples' })
         .option('batch', { type: 'number', default: 32, describe: 'samples a run' })
         .option('skip-bad', { type: 'boolean', default: false })
@@ -361,13 +197,7 @@ const cli = yargs(hideBin(process.argv))
     'emit <package>',
     'Generate the TypeScript package of a compiled model again, from its manifest.json',
     (y) =>
-      shared(
-        y.positional('package', {
-          type: 'string',
-          demandOption: true,
-          describe: 'folder that compile wrote',
-        }),
-      )
+      shared(packageFolder(y))
         .option('check', {
           type: 'boolean',
           default: false,
@@ -390,22 +220,17 @@ const cli = yargs(hideBin(process.argv))
     'Write a compiled model, thresholds built in, as a model repository of a serving engine',
     (y) =>
       shared(
-        y
-          .positional('target', {
+        packageFolder(
+          y.positional('target', {
             choices: ['triton'] as const,
             demandOption: true,
             describe: 'serving engine',
-          })
-          .positional('package', {
-            type: 'string',
-            demandOption: true,
-            describe: 'folder that compile wrote',
-          })
-          .positional('repository', {
-            type: 'string',
-            demandOption: true,
-            describe: 'model repository; other models in it are left alone',
           }),
+        ).positional('repository', {
+          type: 'string',
+          demandOption: true,
+          describe: 'model repository; other models in it are left alone',
+        }),
       )
         .option('model', {
           type: 'string',
@@ -439,7 +264,7 @@ const cli = yargs(hideBin(process.argv))
   .strict()
   .wrap(Math.min(110, process.stdout.columns ?? 110))
   .fail((message, error) => {
-    throw refused ?? error ?? new OfframpError('bad-usage', message, 'See offramp --help.');
+    throw refusal() ?? error ?? new OfframpError('bad-usage', message, 'See offramp --help.');
   });
 
 function eventsOf(progress: ProgressPrinter): Events {
