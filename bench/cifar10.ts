@@ -17,7 +17,7 @@ import { judge } from '../src/judge.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import type { Head, HeadKind } from '../src/passes/exits.ts';
 import type { Placement } from '../src/passes/plan-exits.ts';
-import { inputOf } from '../src/roles.ts';
+import { inputsOf } from '../src/roles.ts';
 import { openFeatures } from '../src/train/features.ts';
 import { SURVIVORS } from '../src/train/recipes.ts';
 import { trainHeads } from '../src/train/train.ts';
@@ -52,11 +52,11 @@ const { source, typed, plan } = await inspect({
   ...(values.taps && { taps: values.taps.split(',') }),
   ...(values.placement && { placement: values.placement as Placement }),
 });
-const input = inputOf(typed);
+const inputs = inputsOf(typed);
 const preset = { preset: 'imagenet' as const };
 const opening = {
-  input,
-  preprocessing: resolvePreprocessing(preset, input),
+  inputs,
+  preprocessing: resolvePreprocessing(preset, inputs),
   cache: defaultCache(),
   classes: 10,
 };

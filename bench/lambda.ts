@@ -14,7 +14,7 @@ import { openDataset, resolvePreprocessing, splitRoles } from '../src/data/index
 import { inspect } from '../src/inspect.ts';
 import { costsOf, judge, outcomesOf } from '../src/judge.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
-import { inputOf } from '../src/roles.ts';
+import { inputsOf } from '../src/roles.ts';
 import { openFeatures } from '../src/train/features.ts';
 import { trainHeads } from '../src/train/train.ts';
 import { trainingViews } from '../src/train/views.ts';
@@ -33,10 +33,10 @@ const THRESHOLD = 0.5;
 const seed = 1;
 
 const { source, typed, plan } = await inspect({ model: values.model, placement: 'linear', exits: 3 });
-const input = inputOf(typed);
+const inputs = inputsOf(typed);
 const opening = {
-  input,
-  preprocessing: resolvePreprocessing({ preset: 'imagenet' }, input),
+  inputs,
+  preprocessing: resolvePreprocessing({ preset: 'imagenet' }, inputs),
   cache: defaultCache(),
   classes: 10,
 };

@@ -13,7 +13,7 @@ import { takeGivenHeads, takeKeptHeads } from './prepare-heads.ts';
 import type { ProofEffort } from './prove-equal.ts';
 import { readPackage } from './read-package.ts';
 import { reopen } from './reopen.ts';
-import { inputOf, openRoles, type RolePaths } from './roles.ts';
+import { inputsOf, openRoles, type RolePaths } from './roles.ts';
 import {
   DEFAULT_WISHES,
   refuseOdd,
@@ -62,7 +62,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const preprocessing = before.preprocessing as Preprocessing;
   const progress = progressOf(events);
 
-  const opening = { input: inputOf(typed), preprocessing, cache, classes: typed.classes, skipBad, signal };
+  const opening = { inputs: inputsOf(typed), preprocessing, cache, classes: typed.classes, skipBad, signal };
   const roles = await openRoles(options, seed, opening, (role, done, total) =>
     progress(`decoding ${role}`)(done, total),
   );

@@ -15,7 +15,7 @@ import { checkLowerable } from './passes/lower-exits.ts';
 import { takeGivenHeads, trainOwnHeads } from './prepare-heads.ts';
 import type { ProofEffort } from './prove-equal.ts';
 import { readLabels } from './read-labels.ts';
-import { inputOf, openRoles, type RolePaths } from './roles.ts';
+import { inputsOf, openRoles, type RolePaths } from './roles.ts';
 import { type RecipeName, SURVIVORS } from './train/recipes.ts';
 import { refuseOdd, refuseUnreachable, settleWishes, type ThresholdOptions } from './wishes.ts';
 
@@ -66,12 +66,12 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     dropOutputs,
   );
   const session = { ...threads, externalDataFolder: source.folder };
-  const input = inputOf(typed);
-  const preprocessing = resolvePreprocessing(options, input);
+  const inputs = inputsOf(typed);
+  const preprocessing = resolvePreprocessing(options, inputs);
   const labels = options.labels === undefined ? undefined : await readLabels(options.labels, typed.classes);
   const progress = progressOf(events);
 
-  const opening = { input, preprocessing, cache, classes: typed.classes, skipBad, signal };
+  const opening = { inputs, preprocessing, cache, classes: typed.classes, skipBad, signal };
   const roles = await openRoles(options, seed, opening, (role, done, total) =>
     progress(`decoding ${role}`)(done, total),
   );

@@ -283,11 +283,11 @@ export const cacheDamaged = (folder: string) =>
 
 // --- plan ---
 
-export const severalInputs = (names: readonly string[]) =>
+export const noSampleInput = () =>
   new OfframpError(
-    'several-inputs',
-    `the model takes ${names.length} inputs (${names.join(', ') || 'none that depend on the sample'}); data files fill one`,
-    'Wrap the model so that one input carries the sample.',
+    'no-sample-input',
+    "none of the model's inputs has a batch axis, so nothing carries a sample",
+    'Export the model with the batch as the first axis of its inputs.',
   );
 
 export const unknownInputDim = (input: string, dim: string, axis: number) =>

@@ -42,12 +42,14 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
   const promised = await readPackage(folder);
   const modelFile = join(folder, 'model.onnx');
   const session: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
-  const [input] = promised.inputs;
-  const { name, dataType } = input!;
-  const dims = input!.dims.slice(1) as number[];
+  const inputs = promised.inputs.map(({ name, dataType, dims }) => ({
+    name,
+    dataType,
+    dims: dims.slice(1) as number[],
+  }));
   const progress = progressOf(events);
   const dataset = await openDataset(options.test, {
-    input: { name, dataType, dims },
+    inputs,
     preprocessing: promised.preprocessing as Preprocessing,
     cache,
     classes: promised.classes,

@@ -44,8 +44,8 @@ export async function keptJudged(key: JudgedKey, judge: () => Promise<Judged>): 
 }
 
 function nameOf({ modelHash, heads, dataset }: JudgedKey): string {
-  const { hash, size, input, preprocessing } = dataset;
-  const key = JSON.stringify([VERSION, modelHash, heads, hash, size, input, preprocessing]);
+  const { hash, size, inputs, preprocessing } = dataset;
+  const key = JSON.stringify([VERSION, modelHash, heads, hash, size, inputs, preprocessing]);
   return createHash('sha256').update(key).digest('hex').slice(0, 40);
 }
 

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import * as ort from 'onnxruntime-node';
 import { messageOf, sessionFailed, unsupportedInputType } from './errors.ts';
+import { elementCount, toHalf } from './graph/tensor.ts';
 import type { DataType, Model } from './graph/types.ts';
 import { serializeModel } from './parser/index.ts';
 
@@ -107,7 +108,31 @@ export async function withSession<T>(
   }
 }
 
-/** A tensor of `dataType` that holds float32 `values`, converted. float16 is not: ONNX Runtime in Node 20 has no array for it. */
+/** Feeds for `n` samples: `rows` [n, elements of all `inputs` side by side], each input [n, ...dims] cut out of it. */
+export function feedsOf(
+  inputs: readonly { readonly name: string; readonly dataType: DataType; readonly dims: readonly number[] }[],
+  rows: Float32Array,
+  n: number,
+): Feeds {
+  const width = rows.length / n;
+  let from = 0;
+  const feeds = inputs.map(({ name, dataType, dims }) => {
+    const size = elementCount(dims);
+    const own = size === width ? rows : columns(rows, width, from, size);
+    from += size;
+    return [name, tensorOf(dataType, own, [n, ...dims])] as const;
+  });
+  return Object.fromEntries(feeds);
+}
+
+/** Columns `from`…`from + size - 1` of `rows` [n, width]. */
+function columns(rows: Float32Array, width: number, from: number, size: number): Float32Array {
+  const out = new Float32Array((rows.length / width) * size);
+  for (let to = 0; to < out.length; to += size, from += width) out.set(rows.subarray(from, from + size), to);
+  return out;
+}
+
+/** A tensor of `dataType` that holds float32 `values`, converted. */
 export function tensorOf(dataType: DataType, values: Float32Array, dims: readonly number[]): Tensor {
   switch (dataType) {
     case 'float':
@@ -124,6 +149,16 @@ export function tensorOf(dataType: DataType, values: Float32Array, dims: readonl
       return new Tensor('int32', Int32Array.from(values), dims);
     case 'uint8':
       return new Tensor('uint8', Uint8Array.from(values), dims);
+    case 'int8':
+      return new Tensor('int8', Int8Array.from(values), dims);
+    case 'bool':
+      return new Tensor(
+        'bool',
+        Uint8Array.from(values, (v) => (v === 0 ? 0 : 1)),
+        dims,
+      );
+    case 'float16':
+      return new Tensor('float16', toHalf(values), dims);
     default:
       throw unsupportedInputType('input', dataType);
   }

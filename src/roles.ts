@@ -1,7 +1,7 @@
 /** The four data roles: train, validation, calibration, test. Opened from what the user gave, split from it where needed. */
 import { type Dataset, type InputSpec, type OpenOptions, openDataset, splitRoles } from './data/index.ts';
 import type { DataSummary } from './emit/manifest.ts';
-import { severalInputs, trainingDataMissing } from './errors.ts';
+import { noSampleInput, trainingDataMissing } from './errors.ts';
 import type { TypedModel } from './passes/exits.ts';
 
 export const ROLES = ['train', 'validation', 'calibration', 'test'] as const;
@@ -39,12 +39,13 @@ export const summaryOf = ({ dataset, from }: RoleData): DataSummary => ({
   ...(from && { from }),
 });
 
-/** The one input that data files fill. Throws `several-inputs`. */
-export function inputOf(typed: TypedModel): InputSpec {
-  const [name, ...others] = typed.sampleInputs;
-  if (name === undefined || others.length > 0) throw severalInputs(typed.sampleInputs);
-  const { dims, dataType } = typed.facts.get(name)!;
-  return { name, dims: dims.slice(1), dataType };
+/** The inputs that data files fill. Throws `no-sample-input`. */
+export function inputsOf(typed: TypedModel): InputSpec[] {
+  if (typed.sampleInputs.length === 0) throw noSampleInput();
+  return typed.sampleInputs.map((name) => {
+    const { dims, dataType } = typed.facts.get(name)!;
+    return { name, dims: dims.slice(1), dataType };
+  });
 }
 
 /** Shares of the training data that stand in for roles that were not given. */

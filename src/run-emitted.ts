@@ -1,6 +1,6 @@
 /** Running a compiled model over a role's samples. */
 import type { Dataset } from './data/index.ts';
-import { type Feeds, type Session, Tensor, tensorOf } from './ort.ts';
+import { type Feeds, feedsOf, type Session, Tensor } from './ort.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from './passes/lower-exits.ts';
 
 export interface Answers {
@@ -31,11 +31,9 @@ export function thresholdsFeed(thresholds: readonly number[] | undefined): Feeds
     : {};
 }
 
-/** The model's input for samples `indices` of `dataset`. */
+/** The model's inputs for samples `indices` of `dataset`. */
 export async function sampleFeeds(dataset: Dataset, indices: ArrayLike<number>): Promise<Feeds> {
-  const { name, dims, dataType } = dataset.input;
-  const values = await dataset.read(indices);
-  return { [name]: tensorOf(dataType, values, [indices.length, ...dims]) };
+  return feedsOf(dataset.inputs, await dataset.read(indices), indices.length);
 }
 
 /** Answers to samples `indices` (all by default), in batches of `batch`. */

@@ -1,5 +1,5 @@
 import { badDataFile, badLabels, labelCountMismatch } from '../errors.ts';
-import { elementCount } from '../graph/tensor.ts';
+import { elementCount, fromHalf } from '../graph/tensor.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { FileStamp } from './files.ts';
 import type { Block, Source } from './records.ts';
@@ -25,7 +25,7 @@ const ELEMENTS = {
   i4: [4, (v, at, le) => v.getInt32(at, le)],
   u8: [8, (v, at, le) => Number(v.getBigUint64(at, le))],
   i8: [8, (v, at, le) => Number(v.getBigInt64(at, le))],
-  f2: [2, (v, at, le) => halfToNumber(v.getUint16(at, le))],
+  f2: [2, (v, at, le) => fromHalf(v.getUint16(at, le))],
   f4: [4, (v, at, le) => v.getFloat32(at, le)],
   f8: [8, (v, at, le) => v.getFloat64(at, le)],
 } satisfies Record<string, readonly [number, Get]>;
@@ -124,12 +124,4 @@ function values({ element, littleEndian }: ArrayStream, bytes: Uint8Array): Floa
   const out = new Float64Array(bytes.byteLength / size);
   for (let i = 0; i < out.length; i++) out[i] = get(view, i * size, littleEndian);
   return out;
-}
-
-/** IEEE 754 binary16. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
 }

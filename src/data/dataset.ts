@@ -5,6 +5,7 @@ import { cacheDamaged, viewNeedsImage } from '../errors.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Alignment } from './align.ts';
 import { convertBytes, convertFloats, PLAIN_VIEW } from './convert.ts';
+import { rowOf } from './preprocessing.ts';
 import { type RecordsMeta, recordBytes } from './records.ts';
 import type { Dataset, InputSpec, Preprocessing, Skipped, View } from './types.ts';
 
@@ -14,7 +15,7 @@ export interface RecordsAbout {
   readonly path: string;
   readonly folder: string;
   readonly meta: RecordsMeta;
-  readonly input: InputSpec;
+  readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
   readonly alignment: Alignment;
 }
@@ -34,7 +35,7 @@ class RecordsDataset implements Dataset {
   readonly classNames: readonly string[] | undefined;
   readonly hash: string;
   readonly skipped: readonly Skipped[];
-  readonly input: InputSpec;
+  readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
   readonly isImage: boolean;
   readonly recordDims: readonly number[];
@@ -43,18 +44,19 @@ class RecordsDataset implements Dataset {
   /** -1 once closed. */
   #file: number;
   readonly #recordBytes: number;
+  readonly #rowElements: number;
   readonly #scratch: Uint8Array;
   readonly #convert: (recordInScratch: number, view: View, out: Float32Array, to: number) => void;
 
   constructor(about: RecordsAbout, labels: Int32Array, file: number) {
-    const { meta, alignment, input, preprocessing } = about;
+    const { meta, alignment, inputs, preprocessing } = about;
     this.path = about.path;
     this.size = meta.count;
     this.labels = labels;
     this.classNames = meta.classNames;
     this.hash = meta.hash;
     this.skipped = meta.skipped;
-    this.input = input;
+    this.inputs = inputs;
     this.preprocessing = preprocessing;
     this.isImage = alignment.isImage;
     this.recordDims = meta.dims;
@@ -62,6 +64,7 @@ class RecordsDataset implements Dataset {
     this.#folder = about.folder;
     this.#file = file;
     this.#recordBytes = recordBytes(meta);
+    this.#rowElements = elementCount(rowOf(inputs).dims);
     const chunkRecords = Math.max(1, Math.floor(CHUNK_BYTES / this.#recordBytes));
     this.#scratch = new Uint8Array(chunkRecords * this.#recordBytes);
     this.#convert = converterFrom(this.#scratch, meta, alignment, preprocessing);
@@ -77,9 +80,8 @@ class RecordsDataset implements Dataset {
   async read(
     indices: ArrayLike<number>,
     views: View | readonly View[] = PLAIN_VIEW,
-    out = new Float32Array(indices.length * elementCount(this.input.dims)),
+    out = new Float32Array(indices.length * this.#rowElements),
   ): Promise<Float32Array> {
-    const sampleElements = elementCount(this.input.dims);
     const viewOf = (at: number) => ('mirror' in views ? views : (views[at] ?? PLAIN_VIEW));
     const chunkRecords = this.#scratch.length / this.#recordBytes;
     for (const { at, first, count } of this.#runs(indices, chunkRecords)) {
@@ -87,7 +89,7 @@ class RecordsDataset implements Dataset {
       for (let i = 0; i < count; i++) {
         const view = viewOf(at + i);
         if (!this.isImage && (view.mirror || view.dx !== 0 || view.dy !== 0)) throw viewNeedsImage(this.path);
-        this.#convert(i, view, out, (at + i) * sampleElements);
+        this.#convert(i, view, out, (at + i) * this.#rowElements);
       }
     }
     return out;

@@ -14,7 +14,7 @@ import {
   wrongImageSize,
 } from '../errors.ts';
 import { type FileStamp, fileStamp, isFolder } from './files.ts';
-import { type ImageShape, imageShape } from './preprocessing.ts';
+import { type ImageShape, imageShape, rowOf } from './preprocessing.ts';
 import type { Block, Source } from './records.ts';
 import type { InputSpec, Preprocessing, Resize, Skipped } from './types.ts';
 
@@ -31,7 +31,7 @@ interface Decoded {
 }
 
 export interface ImageOptions {
-  readonly input: InputSpec;
+  readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
   readonly classes?: number | undefined;
   readonly skipBad?: boolean | undefined;
@@ -43,9 +43,10 @@ export interface ImageOptions {
  * channels, and colour becomes grey by ITU-R 601 (0.299, 0.587, 0.114).
  */
 export async function imageFolderSource(path: string, options: ImageOptions): Promise<Source> {
-  const { input, preprocessing, classes, skipBad = false } = options;
-  const shape = pictureShape(input, preprocessing);
-  if (!shape) throw notAnImageInput(path, input.name, input.dims);
+  const { inputs, preprocessing, classes, skipBad = false } = options;
+  const row = rowOf(inputs);
+  const shape = pictureShape(row, preprocessing);
+  if (!shape || inputs.length > 1) throw notAnImageInput(path, row.name, row.dims);
   const classNames = await classFolders(path);
   if (classes !== undefined && classNames.length > classes)
     throw tooManyClasses(path, classNames.length, classes);

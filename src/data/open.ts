@@ -2,12 +2,13 @@ import { resolve } from 'node:path';
 import { emptyDataset, labelOutOfRange, sampleShapeMismatch, unreadableImage } from '../errors.ts';
 import { align } from './align.ts';
 import { openRecords } from './dataset.ts';
+import { rowOf } from './preprocessing.ts';
 import { storeRecords } from './records.ts';
 import { findSource } from './source.ts';
 import type { Dataset, InputSpec, Preprocessing, Progress } from './types.ts';
 
 export interface OpenOptions {
-  readonly input: InputSpec;
+  readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
   /** Folder of Offramp's caches; records go to `<cache>/records/<key>`. */
   readonly cache: string;
@@ -26,17 +27,18 @@ export interface OpenOptions {
  * first time decodes them into the cache; later ones, while the files' sizes and times are the same, do not.
  */
 export async function openDataset(path: string, options: OpenOptions): Promise<Dataset> {
-  const { input, preprocessing, cache, classes, signal } = options;
+  const { inputs, preprocessing, cache, classes, signal } = options;
   signal?.throwIfAborted();
   const source = await findSource(resolve(path), options);
   if (source.count === 0) throw emptyDataset(path);
-  const alignment = align(source.dims, input.dims, preprocessing.layout);
-  if (!alignment) throw sampleShapeMismatch(path, source.dims, input.name, input.dims);
+  const { name, dims } = rowOf(inputs);
+  const alignment = align(source.dims, dims, preprocessing.layout);
+  if (!alignment) throw sampleShapeMismatch(path, source.dims, name, dims);
 
   const { folder, meta } = await storeRecords(source, cache, options);
   const bad = meta.skipped[0];
   if (bad && !options.skipBad) throw unreadableImage(bad.file, bad.reason);
-  const dataset = await openRecords({ path, folder, meta, input, preprocessing, alignment });
+  const dataset = await openRecords({ path, folder, meta, inputs, preprocessing, alignment });
   const wrong = dataset.labels.findIndex((label) => label < 0 || (classes !== undefined && label >= classes));
   if (wrong >= 0) {
     await dataset.close();

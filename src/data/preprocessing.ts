@@ -1,4 +1,5 @@
 import { ambiguousLayout, badPreprocessing } from '../errors.ts';
+import { elementCount } from '../graph/tensor.ts';
 import type { InputSpec, Layout, Preprocessing, Resize } from './types.ts';
 
 /** Usual preprocessings, means and deviations in rgb order. `none` leaves the numbers as they are. */
@@ -23,6 +24,8 @@ export interface PreprocessingOptions {
   readonly resize?: Resize;
 }
 
+const PREPROCESSING_OPTIONS = ['preset', 'scale', 'mean', 'std', 'layout', 'channels', 'resize'] as const;
+
 /** Channels, height and width of `dims` under `layout`; undefined when it has no such axes. */
 export function imageShape(dims: readonly number[], layout: Layout): ImageShape | undefined {
   if (layout === 'flat') return undefined;
@@ -38,8 +41,29 @@ export interface ImageShape {
   readonly width: number;
 }
 
-/** Preset (default `none`) plus overrides, checked against the model's input, whose dims tell the layout unless given. */
-export function resolvePreprocessing(options: PreprocessingOptions, input: InputSpec): Preprocessing {
+/** Several inputs as one flat one that holds them side by side; a single one as it is. */
+export function rowOf(inputs: readonly InputSpec[]): InputSpec {
+  const [first] = inputs;
+  if (first && inputs.length === 1) return first;
+  const width = inputs.reduce((sum, { dims }) => sum + elementCount(dims), 0);
+  return { name: inputs.map((i) => i.name).join(', '), dims: [width], dataType: 'float' };
+}
+
+/**
+ * Preset (default `none`) plus overrides, checked against the model's input, whose dims tell the layout unless given.
+ * Of several inputs none is preprocessed.
+ */
+export function resolvePreprocessing(
+  options: PreprocessingOptions,
+  inputs: readonly InputSpec[],
+): Preprocessing {
+  const input = rowOf(inputs);
+  const asked = PREPROCESSING_OPTIONS.filter((name) => (options[name] ?? 'none') !== 'none');
+  if (inputs.length > 1 && asked.length > 0)
+    throw badPreprocessing(
+      `${asked.map((name) => `--${name}`).join(', ')}: the model takes several inputs (${input.name}), which are fed as they are`,
+      'Leave it out, and store the numbers that the model takes.',
+    );
   const preset = PRESETS[options.preset ?? 'none'];
   if (!preset)
     throw badPreprocessing(

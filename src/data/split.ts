@@ -11,12 +11,12 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
       if (!(i >= 0 && i < chosen.length)) throw new RangeError(`no sample ${i} among ${chosen.length}`);
       return chosen[i]!;
     });
-  const { path, classNames, skipped, input, preprocessing, isImage, recordDims, recordType } = dataset;
+  const { path, classNames, skipped, inputs, preprocessing, isImage, recordDims, recordType } = dataset;
   return {
     path,
     classNames,
     skipped,
-    input,
+    inputs,
     preprocessing,
     isImage,
     recordDims,

@@ -3,7 +3,7 @@ import type { DataType } from '../graph/types.ts';
 
 export type { Resize };
 
-/** The input of the model that samples are made for. */
+/** An input of the model that samples are made for. */
 export interface InputSpec {
   readonly name: string;
   /** Of one sample, without the batch axis: `[3, 32, 32]`, `[28, 28]`, `[1960]`. */
@@ -57,7 +57,8 @@ export interface Dataset {
   /** Identity of records and labels, independent of path and preprocessing. */
   readonly hash: string;
   readonly skipped: readonly Skipped[];
-  readonly input: InputSpec;
+  /** What a sample consists of, in the order it is stored. */
+  readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
   /** Of a subset: the samples of `whole` that it is made of, in its order. */
   readonly partOf?: { readonly whole: Dataset; readonly samples: Int32Array };
@@ -72,7 +73,7 @@ export interface Dataset {
   readRecords(indices: ArrayLike<number>): Promise<Uint8Array>;
 
   /**
-   * The model's input for samples `indices`, `[n, ...input.dims]` as float32 whatever the input's type.
+   * The model's inputs for samples `indices`, `[n, elements of all inputs side by side]`, as float32 whatever their types.
    * One view for all or one each; `out` (at least as long) is filled and returned when given.
    */
   read(indices: ArrayLike<number>, views?: View | readonly View[], out?: Float32Array): Promise<Float32Array>;

@@ -60,6 +60,7 @@ export function toNumbers(tensor: Tensor): number[] {
   const view = new DataView(b.buffer, b.byteOffset, b.byteLength);
   const read: Partial<Record<DataType, (at: number) => number>> = {
     float: (at) => view.getFloat32(at, true),
+    float16: (at) => fromHalf(view.getUint16(at, true)),
     double: (at) => view.getFloat64(at, true),
     int64: (at) => Number(view.getBigInt64(at, true)),
     uint64: (at) => Number(view.getBigUint64(at, true)),
@@ -76,4 +77,29 @@ export function toNumbers(tensor: Tensor): number[] {
   if (!get || !size)
     throw invalidGraph(`cannot read elements of type ${tensor.dataType}`, `tensor ${tensor.name}`);
   return Array.from({ length: b.byteLength / size }, (_, i) => get(i * size));
+}
+
+/** The number that IEEE 754 binary16 `bits` mean. */
+export function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
+}
+
+/** `values` as IEEE 754 binary16, to nearest even (F. Giesen, float_to_half_fast3_rtne). */
+export function toHalf(values: Float32Array): Uint16Array {
+  const float = new Float32Array(1);
+  const bits = new Uint32Array(float.buffer);
+  return Uint16Array.from(values, (value) => {
+    const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+    float[0] = Math.abs(value);
+    const magnitude = bits[0]!;
+    if (magnitude >= 0x47800000) return magnitude > 0x7f800000 ? 0x7e00 : sign | 0x7c00;
+    if (magnitude < 0x38800000) {
+      float[0] += 0.5;
+      return sign | (bits[0]! - 0x3f000000);
+    }
+    return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  });
 }

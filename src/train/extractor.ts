@@ -1,7 +1,7 @@
 /** Runs the backbone for what training reads: features at every exit's tap, and the logits. */
 import type { Dataset, View } from '../data/index.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
-import { Session, type SessionOptions, tensorOf } from '../ort.ts';
+import { feedsOf, Session, type SessionOptions } from '../ort.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { extractFeatures, type FeatureRequest } from '../passes/extract-features.ts';
 import { runPasses } from '../passes/pass.ts';
@@ -62,13 +62,12 @@ export class Extractor {
     views: View | readonly View[],
     take: (first: number, records: readonly Uint8Array[]) => void | Promise<void>,
   ): Promise<void> {
-    const { name, dims, dataType } = this.dataset.input;
     for (let first = 0; first < indices.length; first += this.batch) {
       const n = Math.min(this.batch, indices.length - first);
       const some = Int32Array.from({ length: n }, (_, i) => indices[first + i]!);
       const seen = Array.isArray(views) ? views.slice(first, first + n) : views;
       const samples = await this.dataset.read(some, seen as View);
-      const outputs = await this.session.run({ [name]: tensorOf(dataType, samples, [n, ...dims]) });
+      const outputs = await this.session.run(feedsOf(this.dataset.inputs, samples, n));
       const bytes = this.slots.map(({ request }) => bytesOf(outputs[request.output]!.data as Uint16Array));
       await take(first, bytes);
     }

@@ -82,7 +82,7 @@ const session = (options: FeatureOptions): SessionOptions => options.session ?? 
 function keyOf({ modelHash, dataset, typed }: FeatureOptions, slot: Slot, view: View): string {
   const { value, as, stem } = slot.request;
   const stems = stem?.nodes.map((n) => n.opType) ?? [];
-  const input = [dataset.hash, dataset.input, dataset.preprocessing, view];
+  const input = [dataset.hash, dataset.inputs, dataset.preprocessing, view];
   const key = JSON.stringify([
     VERSION,
     modelHash,

@@ -102,8 +102,8 @@ export async function openAt(
   options: Partial<OpenOptions> = {},
 ): Promise<Dataset> {
   return openDataset(path, {
-    input: spec,
-    preprocessing: resolvePreprocessing(preprocessing, spec),
+    inputs: [spec],
+    preprocessing: resolvePreprocessing(preprocessing, [spec]),
     cache,
     ...options,
   });

@@ -16,15 +16,15 @@ test('the dims tell the layout', () => {
     [[64, 8, 8], 'flat', 'any'],
   ];
   for (const [dims, layout, channels] of cases) {
-    const resolved = resolvePreprocessing({}, input(...dims));
+    const resolved = resolvePreprocessing({}, [input(...dims)]);
     assert.equal([resolved.layout, resolved.channels], [layout, channels]);
   }
-  assert.is(resolvePreprocessing({ layout: 'NHWC' }, input(3, 32, 3)).layout, 'NHWC');
-  assert.is(resolvePreprocessing({ layout: 'NCHW' }, input(64, 8, 8)).mean.length, 64);
+  assert.is(resolvePreprocessing({ layout: 'NHWC' }, [input(3, 32, 3)]).layout, 'NHWC');
+  assert.is(resolvePreprocessing({ layout: 'NCHW' }, [input(64, 8, 8)]).mean.length, 64);
 });
 
 test('presets and overrides', () => {
-  const rgb = input(3, 8, 8);
+  const rgb = [input(3, 8, 8)];
   assert.equal(resolvePreprocessing({ preset: 'imagenet', std: [1], resize: 'cover' }, rgb), {
     scale: 255,
     mean: [0.485, 0.456, 0.406],
@@ -45,7 +45,12 @@ test('presets and overrides', () => {
 });
 
 test('refusals', async () => {
-  await fails(() => resolvePreprocessing({}, input(3, 32, 3)), 'ambiguous-layout', '[3, 32, 3]', '--layout');
+  await fails(
+    () => resolvePreprocessing({}, [input(3, 32, 3)]),
+    'ambiguous-layout',
+    '[3, 32, 3]',
+    '--layout',
+  );
   const bad: [Parameters<typeof resolvePreprocessing>[0], number[], string][] = [
     [{ preset: 'imagenet' }, [28, 28], 'mean'],
     [{ preset: 'caffe' as Preset }, [3, 8, 8], 'caffe'],
@@ -57,7 +62,18 @@ test('refusals', async () => {
     [{ layout: 'NCHW' }, [784], 'NCHW'],
   ];
   for (const [options, dims, mention] of bad)
-    await fails(() => resolvePreprocessing(options, input(...dims)), 'bad-preprocessing', mention);
+    await fails(() => resolvePreprocessing(options, [input(...dims)]), 'bad-preprocessing', mention);
+  const two = [
+    { ...input(40), name: 'ids' },
+    { ...input(40), name: 'mask' },
+  ];
+  await fails(
+    () => resolvePreprocessing({ preset: 'imagenet' }, two),
+    'bad-preprocessing',
+    'ids, mask',
+    '--preset',
+  );
+  assert.equal(resolvePreprocessing({ preset: 'none' }, two).mean, [0]);
 });
 
 test.run();

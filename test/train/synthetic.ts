@@ -37,7 +37,7 @@ export function syntheticData(size: number, seed = 1): Dataset & { reads: number
     classNames: undefined,
     hash: `synthetic ${size} ${seed}`,
     skipped: [],
-    input: { name: 'image', dims: DIMS, dataType: 'float' },
+    inputs: [{ name: 'image', dims: DIMS, dataType: 'float' }],
     preprocessing: { scale: 1, mean: [0], std: [1], layout: 'NCHW', channels: 'any' },
     isImage: true,
     recordDims: DIMS,
