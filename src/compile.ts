@@ -25,7 +25,7 @@ export interface CompileOptions extends InspectOptions, RolePaths, Preprocessing
   readonly force?: boolean;
   /** Text file with one class name a line; an image folder's own names otherwise. */
   readonly labels?: string;
-  /** One for all exits, or one an exit. */
+  /** One for all exits, or one an exit; by default `token` at tokens and `strided` elsewhere. */
   readonly head?: HeadKind | readonly HeadKind[];
   /** Views of each training picture that features are cached of: plain, mirrored, then shifted ones; 2 by default. */
   readonly views?: number;
@@ -59,6 +59,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   const threads: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
   const inspection = await inspect({ ...options, session: threads });
   const { source, typed, plan } = inspection;
+  for (const note of inspection.notes) events.onNote?.(note);
   const dropOutputs = options.output !== undefined;
   checkLowerable(
     typed,
@@ -76,7 +77,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     progress(`decoding ${role}`)(done, total),
   );
   try {
-    const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head ?? 'strided', seed });
+    const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });
     const costs = costsOf(plan, heads);
     refuseUnreachable(costs, roles.calibration.dataset.size, wishes);
     const judging = { typed, modelHash: source.sha256, session, signal };

@@ -290,6 +290,13 @@ export const noSampleInput = () =>
     'Export the model with the batch as the first axis of its inputs.',
   );
 
+export const cannotCarry = (tap: string, reason: string) =>
+  new OfframpError(
+    'cannot-carry',
+    `no exit can stand at ${tap}: ${reason}`,
+    'Choose another --tap; `offramp inspect` lists them.',
+  );
+
 export const unknownInputDim = (input: string, dim: string, axis: number) =>
   new OfframpError(
     'unknown-input-dim',
@@ -391,11 +398,27 @@ export const exitsDoNotFit = (asked: number, placed: number, rule: string) =>
     `Ask for --exits ${placed} or fewer, or name the taps with --taps.`,
   );
 
-export const opsetTooOld = (opset: number) =>
+/** What raises an opset outside of Offramp. */
+const RAISE_OPSET =
+  'Re-export it, or raise it: python -m onnxruntime.tools.update_onnx_opset --opset 13 in.onnx out.onnx.';
+
+export const opsetTooOld = (
+  opset: number,
+  needed = 'exits inside a batch need 11 or more (ScatterND, GatherND)',
+) => new OfframpError('opset-too-old', `the model's opset is ${opset}; ${needed}`, RAISE_OPSET);
+
+export const cannotRaiseOpset = (opset: number, where: string, why: string) =>
   new OfframpError(
-    'opset-too-old',
-    `the model's opset is ${opset}; exits inside a batch need 11 or more (ScatterND, GatherND)`,
-    'Re-export it, or raise it: python -m onnxruntime.tools.update_onnx_opset --opset 13 in.onnx out.onnx.',
+    'cannot-raise-opset',
+    `the model's opset is ${opset}, and Offramp cannot raise it to 12: ${why} (${where})`,
+    RAISE_OPSET,
+  );
+
+export const raisedModelDiffers = (opset: number, problem: string) =>
+  new OfframpError(
+    'raised-model-differs',
+    `the model's opset is ${opset}; raised, it does not do what it did: ${problem}`,
+    `${RAISE_OPSET} This is a bug in Offramp: please report it with the model.`,
   );
 
 export const nameTaken = (name: string) =>

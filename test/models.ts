@@ -95,6 +95,54 @@ class NetBuilder extends GraphBuilder {
   }
 }
 
+/**
+ * A transformer encoder of three layers over 8 tokens of 24 features: input [N, 3, 8, 8] → `scores` [N, 5]. Every layer reads the
+ * batch size that was looked up once at the top (as PyTorch's dynamo exporter writes it), and an attention mask [N, 1, 1, 8].
+ */
+export function tinyEncoder(opset = 17): Model {
+  const b = new NetBuilder(31);
+  const [tokens, width, heads] = [8, 24, 2];
+  const image = b.input('image', 'float', ['N', 3, 8, 8]);
+  const size = b.op('Gather', [b.op('Shape', [image]), b.int64([0])], { axis: 0 }, 'size');
+  const sized = (...dims: number[]) => b.op('Concat', [size, b.int64(dims)], { axis: 0 });
+  let x = b.op('Reshape', [image, sized(tokens, width)], {}, 'tokens');
+  const first = b.op('Slice', [x, b.int64([0]), b.int64([1]), b.int64([2])]);
+  const padding = b.op('Cast', [b.op('Less', [first, b.float(-0.5)])], { to: 1 });
+  const shaped = b.op('Reshape', [padding, sized(1, 1, tokens)]);
+  const mask = b.op('Mul', [shaped, b.float(-9)], {}, 'mask');
+  const linear = (v: string, name: string, gain = 1) =>
+    b.op('MatMul', [v, b.weight(name, [width, width], gain)]);
+  for (const layer of ['layer1', 'layer2', 'layer3']) {
+    const split = (part: string, perm: number[]) =>
+      b.op(
+        'Transpose',
+        [b.op('Reshape', [linear(x, `${layer}.${part}`), sized(tokens, heads, width / heads)])],
+        { perm },
+      );
+    const scores = b.op('MatMul', [split('q', [0, 2, 1, 3]), split('k', [0, 2, 3, 1])]);
+    const attention = b.op('Softmax', [b.op('Add', [scores, mask])], { axis: 3 });
+    const mixed = b.op('MatMul', [attention, split('v', [0, 2, 1, 3])]);
+    const joined = b.op(
+      'Reshape',
+      [b.op('Transpose', [mixed], { perm: [0, 2, 1, 3] }), sized(tokens, width)],
+      {},
+    );
+    x = b.op('Add', [x, b.op('Tanh', [linear(joined, `${layer}.out`)])], {}, layer);
+  }
+  const pooled = b.op('Reshape', [
+    b.op('Slice', [x, b.int64([0]), b.int64([1]), b.int64([1])]),
+    b.int64([-1, width]),
+  ]);
+  b.op(
+    'Gemm',
+    [pooled, b.weight('fc.weight', [5, width], 8), b.weight('fc.bias', [5])],
+    { transB: 1 },
+    'scores',
+  );
+  b.output('scores', 'float', ['N', 5]);
+  return makeModel(b.build('tiny_encoder'), opset);
+}
+
 /** As BranchyNet: a chain with two side branches, the first with a convolution, the second ending in a Softmax. */
 export function branchyNet(opset = 17, batch: 'N' | 1 = 'N'): Model {
   const b = new NetBuilder(11);

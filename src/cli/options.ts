@@ -73,8 +73,7 @@ export const modelOptions = <T>(y: Argv<T>) =>
     })
     .option('head', {
       coerce: headKinds,
-      default: ['strided'],
-      defaultDescription: 'strided',
+      defaultDescription: 'token at tokens, else strided',
       describe: `branch family, or one an exit: ${HEAD_KINDS.join(', ')}`,
     });
 

@@ -2,6 +2,7 @@
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import type { Evaluation } from '../evaluate.ts';
 import type { ExitPlan } from '../passes/exits.ts';
+import { isClean } from '../passes/plan-exits.ts';
 
 const percent = (fraction: number, digits = 2) => `${(100 * fraction).toFixed(digits)} %`;
 const ms = (value: number | null | undefined) =>
@@ -62,7 +63,7 @@ export function comparison({ sameData, largestDifference, movedShare, promised }
 /** Taps with their cost and what they carry; rejected values with the reason. */
 export function planTable(plan: ExitPlan, all: boolean): string {
   const chosen = new Map(plan.exits.map((e) => [e.tap.value, e.id]));
-  const clean = plan.taps.filter((t) => t.live.length === 1 || chosen.has(t.value));
+  const clean = plan.taps.filter((t) => isClean(t) || chosen.has(t.value));
   const shown = all ? plan.taps : clean;
   const rows = shown.map((tap) => [
     tap.value,
@@ -74,7 +75,7 @@ export function planTable(plan: ExitPlan, all: boolean): string {
   ]);
   const parts = [table([['tap', 'shape', 'prefix cost', 'live values', 'live data', 'exit'], ...rows])];
   const hidden = plan.taps.length - shown.length;
-  if (hidden > 0) parts.push(`${hidden} more taps carry several live values (--all shows them).`);
+  if (hidden > 0) parts.push(`${hidden} more taps carry much else along (--all shows them).`);
   if (plan.rejected.length > 0) {
     const reasons = all
       ? plan.rejected.map((r) => `  ${r.value}: ${r.reason}`)

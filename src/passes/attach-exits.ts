@@ -1,11 +1,11 @@
 /** One untrained head for every planned exit. */
 import { wrongHeadCount } from '../errors.ts';
-import type { ExitPlan, Head, HeadKind, PlannedExit } from './exits.ts';
+import type { ExitPlan, Head, HeadKind, PlannedExit, Tap } from './exits.ts';
 import { buildHead, headMacs } from './heads.ts';
 
 export interface AttachOptions {
-  /** One for all exits, or one an exit. */
-  readonly kind: HeadKind | readonly HeadKind[];
+  /** One for all exits, or one an exit; by default `token` at tokens and `strided` elsewhere. */
+  readonly kind?: HeadKind | readonly HeadKind[] | undefined;
   readonly seed: number;
   readonly dropout?: number;
   /** A `strided` or `residual` head is narrowed until it costs at most this share of the model's MACs; 0.05 and 0.1 a block by default. */
@@ -20,9 +20,12 @@ const MOST: Partial<Record<HeadKind, number>> = {
   residual3: 0.3,
 };
 
+const usualKind = ({ dims, channelAxis }: Tap): HeadKind =>
+  dims.length === 2 && channelAxis === 1 ? 'token' : 'strided';
+
 /** Heads in training form, in the order samples meet them. Deterministic: exit and seed decide every weight. Throws `wrong-head-count`. */
 export function attachExits(plan: ExitPlan, options: AttachOptions): readonly Head[] {
-  const kinds = [options.kind].flat();
+  const kinds = [options.kind ?? plan.exits.map(({ tap }) => usualKind(tap))].flat();
   if (kinds.length !== 1 && kinds.length !== plan.exits.length)
     throw wrongHeadCount(kinds.length, plan.exits.length);
   return plan.exits.map((exit, i) => {
@@ -35,7 +38,13 @@ export function attachExits(plan: ExitPlan, options: AttachOptions): readonly He
 
   function make(exit: PlannedExit, i: number, kind: HeadKind, width: number): Head {
     const { seed, dropout } = options;
-    const sized = { seed: seed + 7919 * i, width, ...(dropout === undefined ? {} : { dropout }) };
+    const { channelAxis } = exit.tap;
+    const sized = {
+      seed: seed + 7919 * i,
+      width,
+      channelAxis,
+      ...(dropout === undefined ? {} : { dropout }),
+    };
     const graph = buildHead(kind, exit.tap.dims, plan.typed.classes, sized);
     return { exit, kind, graph, macs: headMacs(graph) };
   }

@@ -1,6 +1,8 @@
 /** Analysis: which part of the backbone runs before each exit, and what has to be carried across. */
+import { cannotCarry } from '../errors.ts';
 import type { Node } from '../graph/types.ts';
 import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
+import { type Carried, carryValues } from './carry-values.ts';
 import type { TypedModel } from './exits.ts';
 
 export interface Cut {
@@ -10,8 +12,8 @@ export interface Cut {
   readonly suffix: readonly Node[];
   /** Per initializer: the one segment that reads it, or 0 when the main graph or several do. */
   readonly homeOf: ReadonlyMap<string, number>;
-  /** [K]: sample-dependent values that exist at exit k and are read behind it. */
-  readonly liveAfter: readonly (readonly string[])[];
+  /** [K]: what exists at exit k and is needed behind it. */
+  readonly carried: readonly Carried[];
   /** Outputs that a sample which leaves early has not computed. */
   readonly lostOutputs: readonly string[];
 }
@@ -41,7 +43,7 @@ export function cutSegments(typed: TypedModel, taps: readonly string[]): Cut {
     segments,
     suffix,
     homeOf: initializerHomes(typed, segments, suffix),
-    liveAfter: taps.map((_, k) => liveAfter(typed, sampled, segments, taps, k)),
+    carried: carriedAfter(typed, sampled, segments, taps),
     lostOutputs: outputs.filter((name) => isLost(typed, sampled, segments, name)),
   };
 }
@@ -64,20 +66,27 @@ function initializerHomes(
   return homes;
 }
 
-function liveAfter(
+/** From the last exit to the first: what a later exit has to carry, those before it carry too. Throws `cannot-carry`. */
+function carriedAfter(
   typed: TypedModel,
   sampled: ReadonlySet<string>,
   segments: Cut['segments'],
   taps: readonly string[],
-  k: number,
-): string[] {
-  const { producer } = indexGraph(typed.model.graph);
-  const later = new Set(segments.slice(k + 1).flat());
-  const read = new Set([...[...later].flatMap(nodeReads), ...taps.slice(k + 1)]);
-  return [...read].filter((name) => {
-    const maker = producer.get(name);
-    return sampled.has(name) && (!maker || !later.has(maker));
-  });
+): Carried[] {
+  const later = new Set<Node>();
+  const read = new Set<string>();
+  const found: Carried[] = [];
+  for (let k = taps.length - 1; k >= 0; k--) {
+    for (const node of segments[k + 1]!) {
+      later.add(node);
+      for (const name of nodeReads(node)) read.add(name);
+    }
+    const carried = carryValues(typed, sampled, read, (node) => later.has(node));
+    if (typeof carried === 'string') throw cannotCarry(taps[k]!, carried);
+    found.unshift(carried);
+    for (const name of [...carried.live, taps[k]!]) read.add(name);
+  }
+  return found;
 }
 
 /** Whether `output` depends on a node inside a branch other than through the logits. */

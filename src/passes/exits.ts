@@ -35,6 +35,8 @@ export interface Tap {
   readonly value: string;
   /** Per-sample shape, without the batch axis. */
   readonly dims: readonly number[];
+  /** Which of `dims` counts channels, or the features of a token. */
+  readonly channelAxis: number;
   /** MACs a sample of everything the value depends on. */
   readonly prefixMacs: number;
   /** `prefixMacs` as a share of the whole model. */
@@ -43,6 +45,8 @@ export interface Tap {
   readonly live: readonly string[];
   /** Bytes a sample of `live`. */
   readonly liveBytes: number;
+  /** Bytes a sample of the tapped value itself. */
+  readonly tapBytes: number;
 }
 
 export interface RejectedTap {
@@ -73,6 +77,7 @@ export interface ExitPlan {
 /** Head families and their sizes (see `buildHead`). */
 export const HEAD_KINDS = [
   'strided',
+  'token',
   'residual',
   'residual2',
   'residual3',

@@ -12,6 +12,8 @@ export interface HeadOptions {
   readonly dropout?: number;
   /** Scales the channels of the `strided` and `residual` families; 1 by default. */
   readonly width?: number;
+  /** Which of the tap's dims counts channels or features; 0 of a map and the last of tokens by default. */
+  readonly channelAxis?: number;
 }
 
 /** Name of the value [N, F] that classifier and confidence read. */
@@ -36,7 +38,8 @@ const HIDDEN = 128;
 
 /**
  * Input `features` [N, ...tapDims], outputs `logits` [N, classes] and `confidence` [N]; the vector both read is the
- * value `pooled` [N, F]. Tap dims: [F], tokens [L, D] (their mean is taken), or a map [C, H, W].
+ * value `pooled` [N, F]. Tap dims: [F], tokens [L, D] (`token` reads the first one and the mean; other kinds the mean), a signal [C, L],
+ * or a map [C, H, W]; a signal is convolved as a map of one row. Channels may stand elsewhere (`channelAxis`).
  * Parameters are float initializers named `conv1/weight`, `bn1/scale`, `classifier/weight`, …; same seed, same bytes.
  */
 export function buildHead(
@@ -45,21 +48,26 @@ export function buildHead(
   classes: number,
   options: HeadOptions,
 ): Graph {
-  if (tapDims.length < 1 || tapDims.length > 3 || tapDims.some((d) => d < 1)) throw cannotHead(kind, tapDims);
+  const rank = tapDims.length;
+  if (rank < 1 || rank > 3 || tapDims.some((d) => d < 1)) throw cannotHead(kind, tapDims);
+  const axis = options.channelAxis ?? (rank === 3 ? 0 : rank - 1);
+  const isSequence = rank === 2 && axis === 1;
+  if (kind === 'token' && !isSequence) throw cannotHead(kind, tapDims);
   const b = new HeadBuilder(options.seed);
   const features = b.input('features', 'float', ['N', ...tapDims]);
   let size: number;
-  if (tapDims.length < 3) {
-    const vector =
-      tapDims.length === 1 ? features : b.pool(b.op('Transpose', [features], { perm: [0, 2, 1] }));
+  if (rank === 1 || isSequence) {
+    const vector = rank === 1 ? features : b.summary(features, kind === 'token');
+    const width = tapDims.at(-1)! * (kind === 'token' ? 2 : 1);
     const hidden = kind !== 'pool';
-    size = hidden ? HIDDEN : tapDims.at(-1)!;
-    if (hidden) b.op('Relu', [b.linear('hidden', vector, tapDims.at(-1)!, HIDDEN)], {}, POOLED);
+    size = hidden ? HIDDEN : width;
+    if (hidden) b.op('Relu', [b.linear('hidden', vector, width, HIDDEN)], {}, POOLED);
     else b.op('Flatten', [vector], { axis: 1 }, POOLED);
   } else {
-    const layers = layersOf(kind, tapDims as [number, number, number], classes, options.width ?? 1);
-    let map = features;
-    size = tapDims[0]!;
+    const [dims, first] = b.channelsFirst(features, tapDims, axis);
+    const layers = layersOf(kind, dims, classes, options.width ?? 1);
+    let map = first;
+    size = dims[0];
     for (const layer of layers) {
       map = layer === 'block' ? b.residual(map, size) : b.convolve(map, size, layer.to, layer.stride);
       if (layer !== 'block') size = layer.to;
@@ -125,6 +133,36 @@ class HeadBuilder extends GraphBuilder {
   }
 
   private convolutions = 0;
+  /** Of convolutions: 3, or 1 along an axis that the map does not have. */
+  private kernel: readonly [number, number] = [3, 3];
+
+  /** A map or signal of `dims` with its channels at `axis` as a map [C, H, W]: its dims, its name. */
+  channelsFirst(
+    features: string,
+    dims: readonly number[],
+    axis: number,
+  ): readonly [readonly [number, number, number], string] {
+    if (dims.length === 2) {
+      this.kernel = [1, 3];
+      const [channels, length] = dims as readonly [number, number];
+      return [[channels, 1, length], this.op('Reshape', [features, this.int64([-1, channels, 1, length])])];
+    }
+    const others = [0, 1, 2].filter((i) => i !== axis);
+    const [channels, height, width] = [axis, ...others].map((i) => dims[i]!) as [number, number, number];
+    this.kernel = [height > 1 ? 3 : 1, width > 1 ? 3 : 1];
+    if (axis === 0) return [[channels, height, width], features];
+    const perm = [0, axis + 1, ...others.map((i) => i + 1)];
+    return [[channels, height, width], this.op('Transpose', [features], { perm })];
+  }
+
+  /** Tokens [N, L, D] → [N, D, 1], their mean, or [N, D, 2], the first one and the mean. */
+  summary(tokens: string, withFirst: boolean): string {
+    const mean = this.op('GlobalAveragePool', [this.op('Transpose', [tokens], { perm: [0, 2, 1] })]);
+    if (!withFirst) return this.op('Flatten', [mean], { axis: 1 });
+    const first = this.op('Gather', [tokens, this.int64([0])], { axis: 1 });
+    const column = this.op('Transpose', [first], { perm: [0, 2, 1] });
+    return this.op('Flatten', [this.op('Concat', [column, mean], { axis: 2 })], { axis: 1 });
+  }
 
   /** Conv3x3 without bias → BatchNormalization → Relu. */
   convolve(map: string, from: number, to: number, stride: number): string {
@@ -144,8 +182,15 @@ class HeadBuilder extends GraphBuilder {
 
   private normalised(map: string, from: number, to: number, stride: number): string {
     const index = ++this.convolutions;
-    const weight = this.normal(`conv${index}/weight`, [to, from, 3, 3], Math.sqrt(2 / (9 * from)));
-    const attributes = { kernel_shape: [3, 3], pads: [1, 1, 1, 1], strides: [stride, stride] };
+    const { kernel } = this;
+    const weight = this.normal(
+      `conv${index}/weight`,
+      [to, from, ...kernel],
+      Math.sqrt(2 / (kernel[0] * kernel[1] * from)),
+    );
+    const pads = kernel.map((k) => (k - 1) / 2);
+    const strides = kernel.map((k) => (k === 1 ? 1 : stride));
+    const attributes = { kernel_shape: [...kernel], pads: [...pads, ...pads], strides };
     const conv = this.op('Conv', [map, weight], attributes, this.fresh(`conv${index}`));
     const constant = (part: string, value: number) =>
       this.initializer(floatTensor(`bn${index}/${part}`, [to], new Float32Array(to).fill(value)));

@@ -222,9 +222,13 @@ class Lowering {
     } else {
       const rows = onward.op('Transpose', [onward.op('NonZero', [goOn])], { perm: [1, 0] });
       const kept = new Map(names);
-      for (const value of this.cut.liveAfter[k]!) {
-        const survivors = this.fresh(`${value}/survivors_${k + 1}`);
-        kept.set(value, this.gather(onward, value, names.get(value) ?? value, rows, survivors));
+      const { live, remade } = this.cut.carried[k]!;
+      const survivors = (value: string) => this.fresh(`${value}/survivors_${k + 1}`);
+      for (const value of live)
+        kept.set(value, this.gather(onward, value, names.get(value) ?? value, rows, survivors(value)));
+      for (const node of remade) {
+        for (const value of node.outputs) if (value) kept.set(value, survivors(value));
+        onward.nodes.push(renameNode(node, kept));
       }
       const carried = decided.memory && this.slots[k + 1] && onward.op('GatherND', [decided.memory, rows]);
       this.level(k + 1, onward, kept, carried, inner);

@@ -1,8 +1,10 @@
 /** Where exits can go, what each place costs, and what was turned down and why. */
 import { exitsDoNotFit, noTaps, unknownTap } from '../errors.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
-import type { Graph, Node } from '../graph/types.ts';
-import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
+import type { Node } from '../graph/types.ts';
+import { ancestors, dependents, nodeReads } from '../graph/walk.ts';
+import { carryValues } from './carry-values.ts';
+import { channelAxisOf } from './channel-axis.ts';
 import { nodeMacs } from './count-macs.ts';
 import type { ExitPlan, Fact, PlannedExit, RejectedTap, Tap, TypedModel } from './exits.ts';
 
@@ -63,7 +65,13 @@ function bestPerCost(taps: readonly Tap[]): Tap[] {
   return [...best.values()].sort((a, b) => a.prefixMacs - b.prefixMacs);
 }
 
-/** A tap is a clean cut when nothing else has to be carried along; only if there are none do wider cuts count. */
+/** Little comes along with a clean cut: an attention mask, say, but no second map. */
+const CLEAN = 1.05;
+
+export const isClean = ({ live, liveBytes, tapBytes }: Tap) =>
+  live.length === 1 || liveBytes <= CLEAN * tapBytes;
+
+/** Only if there are no clean cuts do wider ones count. */
 function placeTaps(
   taps: readonly Tap[],
   rejected: readonly RejectedTap[],
@@ -71,7 +79,7 @@ function placeTaps(
   asked?: number,
 ): Tap[] {
   const usable = taps.filter((t) => t.relativeCost <= LATEST_TAP && t.prefixMacs > 0);
-  const clean = usable.filter((t) => t.live.length === 1);
+  const clean = usable.filter(isClean);
   const candidates = bestPerCost(clean.length > 0 ? clean : usable);
   const count = asked ?? Math.min(DEFAULT_EXITS, candidates.length);
   const placed: Tap[] = [];
@@ -93,7 +101,7 @@ function explicitTap(name: string, taps: readonly Tap[], rejected: readonly Reje
   throw unknownTap(
     name,
     reason,
-    bestPerCost(taps.filter((t) => t.live.length === 1))
+    bestPerCost(taps.filter(isClean))
       .slice(0, 8)
       .map((t) => t.value),
   );
@@ -131,38 +139,35 @@ function findTaps(typed: TypedModel, cost: Cost, totalMacs: number): Pick<ExitPl
       const prefix = ancestors(graph, [value]);
       const prefixMacs = cost(prefix);
       const relativeCost = totalMacs > 0 ? prefixMacs / totalMacs : 0;
-      const live = liveValues(graph, prefix, sampled);
-      const reason =
-        whyNot(typed.facts.get(value)) ??
-        (typed.batch === 'dynamic' ? whyNotLive(live, typed.facts) : undefined);
-      if (reason) {
-        rejected.push({ value, relativeCost, reason });
+      const carried = whyNot(typed.facts.get(value)) ?? carriedPast(typed, prefix, sampled);
+      if (typeof carried === 'string') {
+        rejected.push({ value, relativeCost, reason: carried });
         continue;
       }
-      const liveBytes = live.reduce((sum, name) => sum + factBytes(typed.facts.get(name)), 0);
-      const dims = typed.facts.get(value)!.dims.slice(1);
-      taps.push({ value, dims, prefixMacs, relativeCost, live, liveBytes });
+      const fact = typed.facts.get(value)!;
+      const { live } = carried;
+      const bytes = (name: string) => factBytes(typed.facts.get(name));
+      taps.push({
+        value,
+        dims: fact.dims.slice(1),
+        channelAxis: channelAxisOf(typed, value),
+        prefixMacs,
+        relativeCost,
+        live,
+        liveBytes: live.reduce((sum, name) => sum + bytes(name), 0),
+        tapBytes: bytes(value),
+      });
     }
   }
   return { taps, rejected };
 }
 
-/** Sample-dependent values made inside `prefix`, or inputs, that nodes outside it still read. */
-export function liveValues(graph: Graph, prefix: ReadonlySet<Node>, sampled: ReadonlySet<string>): string[] {
-  const { producer } = indexGraph(graph);
-  const live = new Set<string>();
-  for (const node of graph.nodes) {
-    if (prefix.has(node)) continue;
-    for (const name of nodeReads(node)) {
-      const maker = producer.get(name);
-      if (sampled.has(name) && (maker === undefined || prefix.has(maker))) live.add(name);
-    }
-  }
-  for (const { name } of graph.outputs) {
-    const maker = producer.get(name);
-    if (maker && prefix.has(maker) && sampled.has(name)) live.add(name);
-  }
-  return [...live];
+/** What nodes outside `prefix`, and the model's outputs, need of it. */
+function carriedPast(typed: TypedModel, prefix: ReadonlySet<Node>, sampled: ReadonlySet<string>) {
+  const { nodes, outputs } = typed.model.graph;
+  const later = nodes.filter((node) => !prefix.has(node));
+  const read = [...later.flatMap(nodeReads), ...outputs.map((v) => v.name)];
+  return carryValues(typed, sampled, read, (node) => !prefix.has(node));
 }
 
 const factBytes = (fact: Fact | undefined) =>
@@ -175,15 +180,5 @@ function whyNot(fact: Fact | undefined): string | undefined {
   if (fact.batchAxis === undefined) return 'it has no batch axis';
   if (fact.batchAxis !== 0) return `its batch axis is ${fact.batchAxis}, not 0`;
   if (fact.dims.length < 2 || fact.dims.length > 4) return `it has ${fact.dims.length} axes`;
-  return undefined;
-}
-
-function whyNotLive(live: readonly string[], facts: ReadonlyMap<string, Fact>): string | undefined {
-  for (const name of live) {
-    const fact = facts.get(name);
-    if (!fact) return `${name}, which is needed later, is not a tensor`;
-    if (fact.batchTrouble) return `${name}, which is needed later: ${fact.batchTrouble}`;
-    if (fact.batchAxis === undefined) return `${name}, which is needed later, has no batch axis`;
-  }
   return undefined;
 }

@@ -1,5 +1,6 @@
 /** A head that starts with pooling has it done where features are extracted, so that the cache is many times smaller. */
 import { bindDims, inferTypes } from '../graph/infer.ts';
+import { prune } from '../graph/prune.ts';
 import { renameNode } from '../graph/rename.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
@@ -7,39 +8,40 @@ import { indexGraph } from '../graph/walk.ts';
 /** A head's graph in two: `stem` (undefined when there is none) makes the `features` that `body` takes. */
 export interface SplitHead {
   readonly stem: Graph | undefined;
-  /** Input `features` [N, ...dims]; same outputs and initializers as the head. */
+  /** Input `features` [N, ...dims]; same outputs as the head. */
   readonly body: Graph;
   readonly dims: readonly number[];
 }
 
 const POOLING = 'GlobalAveragePool';
-const MOVING = new Set(['Transpose', POOLING]);
+const MOVING = new Set(['Transpose', 'Gather', 'Concat', POOLING]);
 
-/** Cuts after the last pooling that only nodes without parameters lead to. */
+/** Cuts at the value that nodes without parameters, a pooling among them, make of the features for all the rest. */
 export function splitStem(head: Graph): SplitHead {
-  const { consumers } = indexGraph(head);
-  const walked: Node[] = [];
-  let value = 'features';
-  for (;;) {
-    const [node, ...others] = consumers.get(value) ?? [];
-    if (!node || others.length > 0 || !MOVING.has(node.opType)) break;
-    walked.push(node);
-    value = node.outputs[0]!;
+  const { initializer } = indexGraph(head);
+  const made = new Set(['features']);
+  const nodes: Node[] = [];
+  const isMoving = (name: string) => made.has(name) || initializer.get(name)?.dataType === 'int64';
+  for (const node of head.nodes) {
+    if (!MOVING.has(node.opType) || !node.inputs.every(isMoving)) continue;
+    nodes.push(node);
+    for (const output of node.outputs) made.add(output);
   }
-  const nodes = walked.slice(0, walked.findLastIndex((n) => n.opType === POOLING) + 1);
-  const cut = nodes.at(-1)?.outputs[0] ?? 'features';
+  const rest = head.nodes.filter((n) => !nodes.includes(n));
+  const read = new Set(rest.flatMap((n) => n.inputs.filter((name) => made.has(name))));
+  const [cut = 'features', ...others] = read;
+  const moves = others.length === 0 && cut !== 'features' && nodes.some((n) => n.opType === POOLING);
   const dims = inferTypes(bindDims(head, { N: 1 }))
-    .get(cut)!
+    .get(moves ? cut : 'features')!
     .dims.slice(1);
-  if (nodes.length === 0) return { stem: undefined, body: head, dims };
+  if (!moves) return { stem: undefined, body: head, dims };
 
   const features = { name: 'features', type: { dataType: 'float', dims: ['N', ...dims] } } as const;
   const outputs = [{ ...features, name: cut }];
-  const rest = head.nodes.filter((n) => !nodes.includes(n));
   const body = rest.map((n) => renameNode(n, new Map([[cut, 'features']])));
   return {
-    stem: { ...head, name: 'stem', nodes, initializers: [], outputs },
-    body: { ...head, nodes: body, inputs: [features] },
+    stem: prune({ ...head, name: 'stem', nodes, outputs }),
+    body: prune({ ...head, nodes: body, inputs: [features] }),
     dims,
   };
 }

@@ -5,7 +5,7 @@ import type { Model } from '../../src/graph/types.ts';
 import { observeFacts } from '../../src/observe-facts.ts';
 import { Tensor, withSession } from '../../src/ort.ts';
 import { attachExits } from '../../src/passes/attach-exits.ts';
-import type { Head, TypedModel } from '../../src/passes/exits.ts';
+import type { Head, HeadKind, TypedModel } from '../../src/passes/exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
 import { inferenceForm } from '../../src/passes/training-form.ts';
@@ -16,9 +16,9 @@ export const SAMPLE = 3 * 8 * 8;
 export const COUNT = 64;
 export const samples = noise(COUNT * SAMPLE, 99).map((v, i) => v * (1 + Math.floor(i / SAMPLE) / 16));
 
-export async function prepare(model: Model, kind: 'strided' | 'pool' = 'pool') {
+export async function prepare(model: Model, kind: HeadKind = 'pool', taps = TAPS) {
   const typed = await observeFacts(model);
-  const plan = planExits(typed, { taps: TAPS });
+  const plan = planExits(typed, { taps });
   const heads = attachExits(plan, { kind, seed: 3 }).map((head) => ({
     ...head,
     graph: runPasses(head.graph, [inferenceForm]),

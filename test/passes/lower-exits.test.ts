@@ -2,9 +2,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OfframpError } from '../../src/errors.ts';
 import { observeFacts } from '../../src/observe-facts.ts';
+import { cutSegments } from '../../src/passes/cut-segments.ts';
 import type { Head, TypedModel } from '../../src/passes/exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
-import { tinyResidual } from '../models.ts';
+import { tinyEncoder, tinyResidual } from '../models.ts';
 import { type ByHand, byHand, COUNT, midway, prepare, runLowered, SAMPLE, samples } from './by-hand.ts';
 
 const test = suite('lower-exits');
@@ -70,6 +71,38 @@ for (const policy of ['max-prob', 'confidence'] as const) {
     });
   }
 }
+
+test('an encoder: masks come along, and shapes that hold the batch size are made anew for those that go on', async () => {
+  for (const opset of [13, 17]) {
+    const { typed, heads } = await prepare(tinyEncoder(opset), 'token', ['layer1', 'layer2']);
+    assert.equal(
+      heads.map((h) => [h.exit.tap.value, h.kind]),
+      [
+        ['layer1', 'token'],
+        ['layer2', 'token'],
+      ],
+    );
+    const { carried } = cutSegments(typed, ['layer1', 'layer2']);
+    assert.equal(
+      carried.map((c) => [...c.live].sort()),
+      [
+        ['image', 'layer1', 'mask'],
+        ['image', 'layer2', 'mask'],
+      ],
+    );
+    assert.ok(carried[0]!.remade.some((n) => n.outputs[0] === 'size'));
+    const hand = await scoredByHand(typed, heads, 'max-prob', samples);
+    const thresholds = hand.scores.map((s) => midway(s, 0.6));
+    const model = lowerExits(typed, heads, { policy: 'max-prob' });
+    for (const batch of [1, 2, 7, 64]) {
+      const got = await runLowered(model, samples, batch, thresholds);
+      expectByHand(got, hand, thresholds, typed.classes);
+      assert.is(new Set(got.exits).size, 3, 'every exit is taken by some sample');
+    }
+    const exact = await runLowered(model, samples, 7, [1, 1]);
+    expectByHand(exact, hand, [1, 1], typed.classes);
+  }
+});
 
 test('closed exits are passed by, all closed is the original', async () => {
   const { typed, heads } = await prepare(tinyResidual());

@@ -114,10 +114,12 @@ export function syntheticPlan(totalMacs = 1e7): ExitPlan {
   const tap = (value: string, dims: number[], prefixMacs: number): Tap => ({
     value,
     dims,
+    channelAxis: 0,
     prefixMacs,
     relativeCost: prefixMacs / totalMacs,
     live: [value],
     liveBytes: 4 * dims.reduce((a, d) => a * d, 1),
+    tapBytes: 4 * dims.reduce((a, d) => a * d, 1),
   });
   const taps = [tap('tap1', [8, 8, 8], 0.2 * totalMacs), tap('tap2', [16, 4, 4], 0.5 * totalMacs)];
   const exits = taps.map((t, i) => ({ id: `exit_${i + 1}`, tap: t, prefixMacs: t.prefixMacs }));
