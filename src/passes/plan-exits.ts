@@ -2,7 +2,7 @@
 import { exitsDoNotFit, noTaps, unknownTap } from '../errors.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
 import type { Node } from '../graph/types.ts';
-import { ancestors, dependents, nodeReads } from '../graph/walk.ts';
+import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
 import { carryValues } from './carry-values.ts';
 import { channelAxisOf } from './channel-axis.ts';
 import { nodeMacs } from './count-macs.ts';
@@ -132,8 +132,12 @@ function findTaps(typed: TypedModel, cost: Cost, totalMacs: number): Pick<ExitPl
   const path = ancestors(graph, [typed.logits]);
   const taps: Tap[] = [];
   const rejected: RejectedTap[] = [];
+  // A float reading of an int8 value on the way (see dequantize-taps) stands beside the way itself.
+  const { producer } = indexGraph(graph);
+  const isReading = (node: Node) =>
+    node.opType === 'DequantizeLinear' && path.has(producer.get(node.inputs[0]!)!);
   for (const node of graph.nodes) {
-    if (!path.has(node)) continue;
+    if (!path.has(node) && !isReading(node)) continue;
     for (const value of node.outputs) {
       if (value === '' || value === typed.logits || !sampled.has(value)) continue;
       const prefix = ancestors(graph, [value]);
@@ -162,11 +166,12 @@ function findTaps(typed: TypedModel, cost: Cost, totalMacs: number): Pick<ExitPl
   return { taps, rejected };
 }
 
-/** What nodes outside `prefix`, and the model's outputs, need of it. */
+/** What nodes outside `prefix` need of it on the way to the model's outputs, and those themselves. */
 function carriedPast(typed: TypedModel, prefix: ReadonlySet<Node>, sampled: ReadonlySet<string>) {
-  const { nodes, outputs } = typed.model.graph;
-  const later = nodes.filter((node) => !prefix.has(node));
-  const read = [...later.flatMap(nodeReads), ...outputs.map((v) => v.name)];
+  const { graph } = typed.model;
+  const outputs = graph.outputs.map((v) => v.name);
+  const later = [...ancestors(graph, outputs)].filter((node) => !prefix.has(node));
+  const read = [...later.flatMap(nodeReads), ...outputs];
   return carryValues(typed, sampled, read, (node) => !prefix.has(node));
 }
 
