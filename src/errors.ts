@@ -138,7 +138,7 @@ export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unk
 const shown = (dims: readonly number[]) => `[${dims.join(', ')}]`;
 
 const DATA_FORMATS =
-  'Give an image folder (<path>/<class>/<picture>), an IDX file (*-images-idx3-ubyte[.gz]), an .npz with arrays x and y, or a folder or prefix with x.npy and y.npy.';
+  'Give an image folder (<path>/<class>/<picture>), CIFAR or Parquet files or their folder (folder#train), JSONL, an IDX file (*-images-idx3-ubyte[.gz]), an .npz with arrays x and y, or a folder or prefix with x.npy and y.npy; or `random`. Nothing need be labelled with --labels none.';
 
 export const dataNotFound = (path: string) =>
   new OfframpError('data-not-found', `there is no data at ${path}`, DATA_FORMATS);
@@ -156,14 +156,76 @@ export const labelsFileMissing = (images: string, expected: string) =>
   new OfframpError(
     'labels-file-missing',
     `${images} has no labels beside it: expected ${expected}`,
-    'Put the labels file there.',
+    'Put the labels file there; or do without labels: --labels none.',
   );
 
 export const arraysMissing = (file: string, expected: string, found: readonly string[]) =>
   new OfframpError(
     'arrays-missing',
     `${file} lacks ${expected}; it has ${found.join(', ') || 'no arrays'}`,
-    'Save the samples with `np.savez(file, x=..., y=...)`.',
+    'Save the samples with `np.savez(file, x=..., y=...)`; y may be left out with --labels none.',
+  );
+
+export const ambiguousPart = (place: string, parts: readonly string[]) =>
+  new OfframpError(
+    'ambiguous-part',
+    `${place} has several parts: ${parts.join(', ')}`,
+    `Say which: \`${place}#${parts[0]}\`.`,
+  );
+
+export const unknownPart = (place: string, part: string, parts: readonly string[]) =>
+  new OfframpError('unknown-part', `${place} has no part ${part}`, `It has ${parts.join(', ')}.`);
+
+export const fieldsMissing = (place: string, missing: readonly string[], found: readonly string[]) =>
+  new OfframpError(
+    'fields-missing',
+    `${place} lacks ${missing.join(', ')}; it has ${found.join(', ') || 'nothing'}`,
+    "Name a column (or field) like each of the model's inputs; text needs --tokenizer.",
+  );
+
+export const labelMissing = (place: string, expected: readonly string[], found: readonly string[]) =>
+  new OfframpError(
+    'label-missing',
+    `${place} has no label; it has ${found.join(', ')}`,
+    `Name the label's column (or field) ${expected.join(' or ')}; or do without labels: --labels none.`,
+  );
+
+export const unknownLabel = (place: string, label: string, names: readonly string[] | undefined) =>
+  new OfframpError(
+    'unknown-label',
+    names ? `${place}: there is no class "${label}"` : `${place}: nothing tells which class "${label}" is`,
+    names
+      ? `Classes: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}.`
+      : 'Give the class names, in order: --labels names.txt, or labels.json (["first", "second", …]) beside the data.',
+  );
+
+export const tokenizerMissing = (path: string, text: string, inputs: readonly string[]) =>
+  new OfframpError(
+    'tokenizer-missing',
+    `${path} has ${text}, but the model takes ${inputs.join(', ')}`,
+    'Give the tokenizer that the model was trained with: --tokenizer tokenizer.json.',
+  );
+
+export const badTokenizer = (file: string, problem: string, cause?: unknown) =>
+  new OfframpError(
+    'bad-tokenizer',
+    `tokenizer ${file}: ${problem}`,
+    "Give the model's tokenizer.json (Hugging Face format).",
+    { cause },
+  );
+
+export const unsupportedCodec = (file: string, column: string, codec: string) =>
+  new OfframpError(
+    'unsupported-codec',
+    `${file}: column ${column} is compressed by ${codec}, which Offramp cannot read`,
+    'Write the file again with zstd, snappy, gzip, brotli or LZ4.',
+  );
+
+export const beyondFloat = (place: string, what: string) =>
+  badDataFile(
+    place,
+    `${what} is beyond ±2^24, which float32 cannot hold exactly`,
+    'Offramp feeds inputs from float32; save smaller numbers.',
   );
 
 export const ambiguousArrays = (file: string) =>
@@ -194,11 +256,11 @@ export const labelOutOfRange = (path: string, sample: number, label: number, cla
     'Is this the data of this model? Labels count from 0.',
   );
 
-export const tooManyClasses = (path: string, folders: number, classes: number) =>
+export const tooManyClasses = (path: string, found: number, classes: number) =>
   new OfframpError(
     'too-many-classes',
-    `${path} has ${folders} class folders, but the model has ${classes} classes`,
-    'Give the folder whose subfolders are the classes of this model.',
+    `${path} has ${found} classes, but the model has ${classes}`,
+    'Is this the data of this model? The subfolders of an image folder are its classes.',
   );
 
 export const sampleShapeMismatch = (
@@ -216,7 +278,7 @@ export const sampleShapeMismatch = (
 export const notAnImageInput = (path: string, input: string, dims: readonly number[]) =>
   new OfframpError(
     'not-an-image-input',
-    `${path} is an image folder, but the model's input ${input} ${shown(dims)} is no picture of 1 or 3 channels`,
+    `${path} holds pictures, but the model's input ${input} ${shown(dims)} is no picture of 1 or 3 channels`,
     'Say --layout if its axes were misread; else save the samples as x.npy and y.npy in the shape of the input.',
   );
 
@@ -309,6 +371,14 @@ export const fixedBatchTooLarge = (input: string, batch: number) =>
     'fixed-batch',
     `input ${input}: the batch size is fixed at ${batch}`,
     'Export the model with a dynamic batch axis, or with batch size 1.',
+  );
+
+export const batchNotWidened = (problem: string, cause?: unknown) =>
+  new OfframpError(
+    'batch-not-widened',
+    `the model takes one sample at a time, and could not be made to take more: ${problem}`,
+    'Leave --widen-batch out: the early-exit model then takes one sample at a time too. Or export it with a dynamic batch.',
+    { cause },
   );
 
 export const unsupportedInputType = (input: string, dataType: string) =>

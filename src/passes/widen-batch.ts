@@ -1,0 +1,62 @@
+/** A model that takes one sample at a time made to take any number: what says so is its inputs' shapes and constants in Reshapes. */
+import { int64Tensor, toNumbers } from '../graph/tensor.ts';
+import type { Dim, Graph, Node, Tensor, ValueInfo } from '../graph/types.ts';
+import { allNames, dependents, indexGraph } from '../graph/walk.ts';
+import type { Pass } from './pass.ts';
+
+/** Name of the batch dimension. */
+const BATCH = 'N';
+
+/**
+ * Inputs and outputs [1, ...] become [N, ...], and Reshapes of what depends on the inputs to a constant [1, ...] keep the batch as it is.
+ * Whether that was all is known only when both models have run (see `widen-model.ts`). The same graph when no input is [1, ...].
+ */
+export const widenBatch: Pass = {
+  name: 'widen-batch',
+  run(graph: Graph): Graph {
+    const { realInputs } = indexGraph(graph);
+    const widened = graph.inputs.filter((v) => realInputs.has(v.name) && v.type?.dims?.[0] === 1);
+    if (widened.length === 0) return graph;
+    const sampled = dependents(
+      graph,
+      widened.map((v) => v.name),
+    );
+    const names = allNames(graph);
+    const added: Tensor[] = [];
+    const nodes = graph.nodes.map((node) => {
+      const shape = sampled.has(node.inputs[0] ?? '') ? batchOfOne(graph, node) : undefined;
+      if (!shape) return node;
+      const kept = shape.slice(1).includes(-1) ? [0, ...shape.slice(1)] : [-1, ...shape.slice(1)];
+      let name = `${node.outputs[0]}/shape`;
+      while (names.has(name)) name += '_';
+      names.add(name);
+      added.push(int64Tensor(name, [kept.length], kept));
+      return { ...node, inputs: [node.inputs[0]!, name] };
+    });
+    return {
+      ...graph,
+      nodes,
+      initializers: [...graph.initializers, ...added],
+      inputs: graph.inputs.map((v) => (widened.includes(v) ? withBatch(v) : v)),
+      outputs: graph.outputs.map((v) => (v.type?.dims?.[0] === 1 ? withBatch(v) : v)),
+      valueInfo: graph.valueInfo.filter((v) => !sampled.has(v.name)),
+    };
+  },
+};
+
+/** The constant [1, ...] that `node`, a Reshape, reshapes to. */
+function batchOfOne(graph: Graph, node: Node): readonly number[] | undefined {
+  const name = node.opType === 'Reshape' ? node.inputs[1] : undefined;
+  if (name === undefined) return undefined;
+  const { initializer, producer } = indexGraph(graph);
+  const value = producer.get(name)?.attributes.value;
+  const tensor = initializer.get(name) ?? (value?.type === 'TENSOR' ? value.value : undefined);
+  if (!tensor || tensor.external) return undefined;
+  const shape = toNumbers(tensor);
+  return shape[0] === 1 && shape.length > 1 ? shape : undefined;
+}
+
+const withBatch = (value: ValueInfo): ValueInfo => ({
+  ...value,
+  type: { ...value.type!, dims: [BATCH, ...value.type!.dims!.slice(1)] as Dim[] },
+});
