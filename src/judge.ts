@@ -4,7 +4,7 @@ import { CLOSED, type CostModel, type Outcomes } from './calibrate/types.ts';
 import type { Dataset } from './data/index.ts';
 import { prune } from './graph/prune.ts';
 import type { Model } from './graph/types.ts';
-import { type SessionOptions, withSession } from './ort.ts';
+import { floatsOf, type SessionOptions, withSession } from './ort.ts';
 import type { ExitPlan, Head, TypedModel } from './passes/exits.ts';
 import { type PolicyName, type PolicyParameters, policyOf } from './policies/index.ts';
 import { argMaxRows } from './policies/rows.ts';
@@ -67,8 +67,7 @@ export async function judgeGiven(
           Int32Array.from({ length: rows }, (_, i) => first + i),
         ),
       );
-      for (const [k, name] of answers.entries())
-        all[k]!.set(Float32Array.from(found[name]!.data as Float32Array), first * classes);
+      for (const [k, name] of answers.entries()) all[k]!.set(floatsOf(found[name]!), first * classes);
       onProgress?.(first + rows, dataset.size);
     }
   });

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import * as ort from 'onnxruntime-node';
 import { messageOf, sessionFailed, unsupportedInputType } from './errors.ts';
-import { elementCount, toHalf } from './graph/tensor.ts';
+import { elementCount, fromHalf, toHalf } from './graph/tensor.ts';
 import type { DataType, Model } from './graph/types.ts';
 import { serializeModel } from './parser/index.ts';
 
@@ -130,6 +130,13 @@ function columns(rows: Float32Array, width: number, from: number, size: number):
   const out = new Float32Array((rows.length / width) * size);
   for (let to = 0; to < out.length; to += size, from += width) out.set(rows.subarray(from, from + size), to);
   return out;
+}
+
+/** The elements of a float32 or float16 tensor. */
+export function floatsOf({ data }: Tensor): Float32Array {
+  if (data instanceof Float32Array) return data;
+  // float16: bits in Node 20, a Float16Array where there is one.
+  return Float32Array.from(data as Uint16Array, data instanceof Uint16Array ? fromHalf : Number);
 }
 
 /** A tensor of `dataType` that holds float32 `values`, converted. */

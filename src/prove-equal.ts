@@ -2,15 +2,20 @@
 import type { Outcomes } from './calibrate/types.ts';
 import type { Dataset } from './data/index.ts';
 import { emittedModelDiffers } from './errors.ts';
+import type { DataType } from './graph/types.ts';
 import type { Judged, Seen, View } from './judge.ts';
-import { type SessionOptions, withSession } from './ort.ts';
+import { floatsOf, type SessionOptions, withSession } from './ort.ts';
 import type { TypedModel } from './passes/exits.ts';
 import { type Answers, runEmitted, sampleFeeds } from './run-emitted.ts';
 
 /** Scores this close to a threshold may fall either way: batch size and memory layout move floats by 1e-6 to 1e-5. */
 const TIE = 1e-5;
 /** What an answer may deviate from the head's or the original's, relative to its own largest logit or the original's. */
-const TOLERANCE = 1e-5;
+export const TOLERANCE = 1e-5;
+/** Types that ONNX Runtime fuses and rounds differently from one graph to another, so that floats move much further. */
+const COARSE: ReadonlySet<DataType> = new Set(['float16', 'bfloat16', 'uint8', 'int8']);
+/** Samples on which it is measured how far. */
+const COARSE_SAMPLES = 16;
 /** How much is tried: `some` takes seconds, `all` every sample, in larger batches too. */
 const EFFORT = {
   some: { samples: 128, batches: [1, 7] },
@@ -40,6 +45,8 @@ export interface Proved {
   readonly compared: number;
   /** With every exit closed, against the original: relative to its largest output. 0 for a baked model. */
   readonly deviation: number;
+  /** What a deviation was allowed to be: more than 1e-5 where float16 or int8 values are computed with. */
+  readonly tolerance: number;
 }
 
 /** Runs the emitted model on samples spread over `dataset`, alone and in batches. Throws `emitted-model-differs`. */
@@ -51,6 +58,8 @@ export async function proveEqual(proof: Proof): Promise<Proved> {
   const batches = typed.batch === 'fixed' ? [1] : effort.batches;
   let compared = 0;
   let deviation = 0;
+  const tolerance = Math.max(TOLERANCE, await coarseness(proof, indices.slice(0, COARSE_SAMPLES)));
+  const tie = Math.max(TIE, tolerance * largestOf(proof.judged.original, 0));
   await withSession(proof.model, proof.session, async (session) => {
     for (const batch of batches) {
       for (const thresholds of proof.thresholds) {
@@ -64,8 +73,8 @@ export async function proveEqual(proof: Proof): Promise<Proved> {
         const answers = await runEmitted({ ...run, signal: proof.signal }, indices);
         const seen = view(thresholds);
         for (const [i, sample] of indices.entries())
-          checkExit(seen, thresholds, sample, answers.exits[i]!, batch);
-        checkScores(proof, seen, indices, answers);
+          checkExit(seen, thresholds, sample, answers.exits[i]!, batch, tolerance > TOLERANCE ? tie : TIE);
+        checkScores(proof, seen, indices, answers, tolerance);
         compared += indices.length;
         proof.onProgress?.(compared, indices.length * batches.length * proof.thresholds.length);
       }
@@ -76,9 +85,9 @@ export async function proveEqual(proof: Proof): Promise<Proved> {
       { session, dataset, output: typed.output, thresholds: closed, batch: batches.at(-1)! },
       indices,
     );
-    deviation = await checkExact(proof, indices, scores);
+    deviation = await checkExact(proof, indices, scores, tolerance);
   });
-  return { compared, deviation };
+  return { compared, deviation, tolerance };
 }
 
 function checkExit(
@@ -87,12 +96,13 @@ function checkExit(
   sample: number,
   taken: number,
   batch: number,
+  tie: number,
 ): void {
   for (const [k, threshold] of thresholds.entries()) {
     const score = outcomes.scores[k]![sample]!;
     if (threshold >= 1) continue;
-    if (Math.abs(score - threshold) < TIE && taken === k) return;
-    if (Math.abs(score - threshold) < TIE) continue;
+    if (Math.abs(score - threshold) < tie && taken === k) return;
+    if (Math.abs(score - threshold) < tie) continue;
     if (!(score > threshold)) continue;
     if (taken === k) return;
     throw emittedModelDiffers(
@@ -111,17 +121,18 @@ function checkScores(
   seen: Seen,
   indices: readonly number[],
   { exits, scores }: Answers,
+  tolerance: number,
 ): void {
   if (typed.output !== typed.logits) return;
   const { classes } = typed;
-  const largest = judged.original.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+  const largest = largestOf(judged.original, 0);
   for (const [i, sample] of indices.entries()) {
     const all = seen.logits[exits[i]!] ?? judged.original;
     const expected = all.subarray(sample * classes, (sample + 1) * classes);
-    const scale = expected.reduce((most, v) => Math.max(most, Math.abs(v)), largest);
+    const scale = largestOf(expected, largest);
     for (const [c, value] of expected.entries()) {
       const apart = Math.abs(scores[i * classes + c]! - value);
-      if (apart > TOLERANCE * scale)
+      if (apart > tolerance * scale)
         throw emittedModelDiffers(
           `sample ${sample}: scores deviate by ${(apart / scale).toExponential(1)} of the largest`,
         );
@@ -130,22 +141,52 @@ function checkScores(
 }
 
 /** With every exit closed, the emitted model against the original itself: the largest relative deviation. */
-async function checkExact(proof: Proof, indices: readonly number[], scores: Float32Array): Promise<number> {
+async function checkExact(
+  proof: Proof,
+  indices: readonly number[],
+  scores: Float32Array,
+  tolerance: number,
+): Promise<number> {
   const { typed, dataset } = proof;
   return await withSession(typed.model, proof.session, async (session) => {
     let largest = 0;
     let deviation = 0;
     for (const [i, sample] of indices.entries()) {
       const outputs = await session.run(await sampleFeeds(dataset, [sample]), [typed.output]);
-      (outputs[typed.output]!.data as Float32Array).forEach((value, c) => {
+      floatsOf(outputs[typed.output]!).forEach((value, c) => {
         largest = Math.max(largest, Math.abs(value));
         deviation = Math.max(deviation, Math.abs(value - scores[i * typed.classes + c]!));
       });
     }
-    if (deviation > TOLERANCE * largest)
+    if (deviation > tolerance * largest)
       throw emittedModelDiffers(
         `with all exits closed, outputs deviate by ${(deviation / largest).toExponential(1)} of the largest`,
       );
     return largest > 0 ? deviation / largest : 0;
   });
 }
+
+/**
+ * How far ONNX Runtime's own optimizations move the original's output, relative to its largest element, doubled; 0 for a model that
+ * computes in float32 throughout.
+ */
+async function coarseness({ typed, dataset, session }: Proof, indices: readonly number[]): Promise<number> {
+  if (![...typed.facts.values()].some((fact) => COARSE.has(fact.dataType))) return 0;
+  const run = (options: SessionOptions) =>
+    withSession(typed.model, options, async (running) => {
+      const all: number[] = [];
+      for (const sample of indices)
+        all.push(...floatsOf((await running.run(await sampleFeeds(dataset, [sample])))[typed.output]!));
+      return all;
+    });
+  const [fast, plain] = [await run(session), await run({ ...session, optimization: 'disabled' })];
+  const largest = largestOf(plain, 0);
+  return largest > 0 ? (2 * Math.max(...fast.map((v, i) => Math.abs(v - plain[i]!)))) / largest : 0;
+}
+
+const largestOf = (values: ArrayLike<number>, atLeast: number) =>
+  Array.prototype.reduce.call(
+    values,
+    (most, v) => Math.max(most as number, Math.abs(v as number)),
+    atLeast,
+  ) as number;

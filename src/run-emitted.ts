@@ -1,6 +1,6 @@
 /** Running a compiled model over a role's samples. */
 import type { Dataset } from './data/index.ts';
-import { type Feeds, feedsOf, type Session, Tensor } from './ort.ts';
+import { type Feeds, feedsOf, floatsOf, type Session, Tensor } from './ort.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from './passes/lower-exits.ts';
 
 export interface Answers {
@@ -50,7 +50,7 @@ export async function runEmitted(run: EmittedRun, indices?: ArrayLike<number>): 
     const outputs = await session.run({ ...(await sampleFeeds(dataset, some)), ...extra });
     exits.set(Array.from(outputs[EXIT_INDEX]!.data as BigInt64Array, Number), at);
     confidence.set(outputs[EXIT_CONFIDENCE]!.data as Float32Array, at);
-    const found = outputs[output]!.data as Float32Array;
+    const found = floatsOf(outputs[output]!);
     const classes = found.length / some.length;
     if (scores.length === 0) scores = new Float32Array(picks.length * classes);
     scores.set(found, at * classes);
