@@ -11,6 +11,8 @@ import {
   packageFolder,
   refusal,
   runOptions,
+  sampleOptions,
+  samplesAgainOptions,
   shared,
   size,
   thresholdOptions,
@@ -31,6 +33,7 @@ const FAILURES = new Set([
   'session-failed',
   'pass-broke-invariant',
   'emitted-model-differs',
+  'raised-model-differs',
   'disk-full',
   'nan-loss',
   'package-differs',
@@ -68,17 +71,20 @@ const cli = yargs(hideBin(process.argv))
         .option('all', { type: 'boolean', default: false, describe: 'every tap and every rejected value' })
         .example('$0 inspect resnet56.onnx', 'taps, prefix costs, and the exits that compile would place'),
     async (args) => {
-      const { model, output, dim, exits, placement, taps, exitOutputs } = args;
-      const { typed, plan } = await inspect({
+      const { model, output, dim, exits, placement, taps, exitOutputs, widenBatch } = args;
+      const { typed, plan, notes } = await inspect({
         model,
         placement,
-        ...given({ output, dims: dim, exits, taps, exitOutputs }),
+        ...given({ output, dims: dim, exits, taps, exitOutputs, widenBatch }),
       });
       if (args.json)
-        return print(JSON.stringify(plan, (key, value) => (key === 'typed' ? undefined : value), 2));
+        return print(
+          JSON.stringify({ ...plan, notes }, (key, value) => (key === 'typed' ? undefined : value), 2),
+        );
       print(
         `${model}: ${typed.classes} classes, ${typed.batch} batch, ${formatMacs(plan.totalMacs)} MACs a sample`,
       );
+      for (const note of notes) print(note);
       print(
         `scores: ${typed.output} (${typed.activation === 'none' ? 'logits' : typed.activation}), exits merge at ${typed.logits}\n`,
       );
@@ -89,17 +95,16 @@ const cli = yargs(hideBin(process.argv))
     'compile <model>',
     'Attach, train and calibrate exits; write the early-exit model and its package',
     (y) =>
-      shared(runOptions(thresholdOptions(dataOptions(modelOptions(modelFile(y))))))
+      shared(runOptions(thresholdOptions(sampleOptions(dataOptions(modelOptions(modelFile(y)))))))
         .default({ policy: 'max-prob', target: 'accuracy', thresholds: 'input', at: 'balanced' })
         .option('train', {
           type: 'string',
-          describe: 'image folder, IDX, npz or npy: fits the heads',
+          describe: 'image folder, CIFAR, Parquet, JSONL, IDX, npz, npy or random: fits the heads',
         })
         .option('validation', { type: 'string', describe: 'fits the confidence heads' })
         .option('calibration', { type: 'string', describe: 'chooses thresholds' })
         .option('test', { type: 'string', describe: 'only reported' })
         .option('out', { type: 'string', demandOption: true, describe: 'folder to write' })
-        .option('labels', { type: 'string', describe: 'text file, one class name a line' })
         .option('recipe', {
           choices: ['distill', 'pteenet-v1', 'pteenet-v2'] as const,
           default: 'distill' as const,
@@ -140,7 +145,7 @@ const cli = yargs(hideBin(process.argv))
     'calibrate <package>',
     'Redo the thresholds of a compiled model, for another budget, policy or data; what is not said stays',
     (y) =>
-      shared(runOptions(thresholdOptions(packageFolder(y))))
+      shared(runOptions(thresholdOptions(samplesAgainOptions(packageFolder(y)))))
         .option('model', { type: 'string', demandOption: true, describe: 'the original ONNX file' })
         .option('calibration', { type: 'string', describe: 'chooses thresholds' })
         .option('validation', { type: 'string', describe: 'fits policies that learn' })
@@ -150,7 +155,6 @@ const cli = yargs(hideBin(process.argv))
           describe: 'where compile cut the other data off it: they are cut again',
         })
         .option('out', { type: 'string', describe: 'folder to write (default: the package itself)' })
-        .option('skip-bad', { type: 'boolean', default: false })
         .example(
           '$0 calibrate out/ --model net.onnx --calibration data/cal --test data/test --budget 0.5',
           'another operating point in seconds',
@@ -168,23 +172,22 @@ const cli = yargs(hideBin(process.argv))
     'evaluate <package>',
     'Run a compiled model on data and report every operating point',
     (y) =>
-      shared(packageFolder(y))
-        .option('test', { type: 'string', demandOption: true, describe: 'labelled samples' })
+      shared(samplesAgainOptions(packageFolder(y)))
+        .option('test', { type: 'string', demandOption: true, describe: 'samples as compile takes them' })
         .option('batch', { type: 'number', default: 32, describe: 'samples a run' })
-        .option('skip-bad', { type: 'boolean', default: false })
         .option('cache', { type: 'string', describe: 'folder for decoded data (default: ~/.cache/offramp)' })
         .option('threads', { type: 'number' })
         .example('$0 evaluate out/ --test data/test', "compare with the manifest's figures"),
     async (args) => {
       const progress = printer(args);
-      const { cache, threads } = args;
+      const { cache, threads, labels, tokenizer } = args;
       const result = await evaluate(
         {
           folder: args.package,
           test: args.test,
           batch: args.batch,
           skipBad: args.skipBad,
-          ...given({ cache, threads }),
+          ...given({ cache, threads, labels, tokenizer }),
         },
         eventsOf(progress),
       ).finally(() => progress.stop());

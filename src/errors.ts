@@ -6,18 +6,29 @@ export class OfframpError extends Error {
   override readonly name = 'OfframpError';
   /** What was being done when it happened, outermost first. */
   readonly trail: string[] = [];
+  /** What the user can do about it. */
+  readonly hint: string;
 
   constructor(
     /** Stable kebab-case identifier, e.g. `not-an-onnx-file`. */
     readonly code: string,
     /** What is wrong and where. */
     message: string,
-    /** What the user can do about it. */
-    readonly hint: string,
+    hint: string,
     options?: ErrorOptions,
   ) {
-    super(message, options);
+    super(printable(message), options);
+    this.hint = printable(hint);
   }
+}
+
+/** No message is longer. */
+const MOST_CHARACTERS = 4000;
+
+/** Names out of a file may hold control characters, which a terminal obeys, and may be endless. */
+function printable(text: string): string {
+  const short = text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS - 1)}…` : text;
+  return short.replace(/[^\P{Cc}\n\t]/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 /** Runs `fn`; an error that rises through it gains `step` (e.g. `pass attach-exits`) at the head of its trail. */
@@ -67,11 +78,19 @@ export const truncatedFile = () =>
     'The file is incomplete: download or export it again.',
   );
 
-export const malformedFile = (where: string, problem: string) =>
+export const malformedFile = (where: string, problem: string, cause?: unknown) =>
   new OfframpError(
     'malformed-file',
     `${problem} (${where})`,
     'The file is damaged: download or export it again.',
+    { cause },
+  );
+
+export const tooManyFields = (limit: number) =>
+  new OfframpError(
+    'too-many-fields',
+    `the file consists of more than ${limit} protobuf fields`,
+    'Models have some thousands. If this is one, simplify it first (onnxsim).',
   );
 
 export const malformedTensor = (name: string, problem: string) =>
@@ -86,6 +105,27 @@ export const nestedTooDeeply = (limit: number) =>
     'nested-too-deeply',
     `graphs lie more than ${limit} deep in one another`,
     'No protobuf reader accepts such a model: flatten its If and Loop nodes.',
+  );
+
+export const functionsTooDeep = (name: string, limit: number) =>
+  new OfframpError(
+    'functions-too-deep',
+    `function ${name} calls itself, or lies more than ${limit} deep in others`,
+    'Inline the functions: onnx.inliner.inline_local_functions(model).',
+  );
+
+export const functionsTooLarge = (name: string, limit: number) =>
+  new OfframpError(
+    'functions-too-large',
+    `function ${name} stands for more than ${limit} nodes when the functions it calls are inlined`,
+    'Export the model with fewer functions in one another.',
+  );
+
+export const inputTooLarge = (input: string, bytes: number, limit: number) =>
+  new OfframpError(
+    'input-too-large',
+    `input ${input}: a sample takes ${bytes} bytes, more than ${limit}`,
+    'Export the model with smaller input dimensions.',
   );
 
 export const modelTooLarge = (sizeBytes: number) =>
@@ -350,6 +390,13 @@ export const noSampleInput = () =>
     'no-sample-input',
     "none of the model's inputs has a batch axis, so nothing carries a sample",
     'Export the model with the batch as the first axis of its inputs.',
+  );
+
+export const bakedUnlabelled = () =>
+  new OfframpError(
+    'baked-unlabelled',
+    "thresholds are built into the model, so it cannot give the original's own answers, and the data have no labels",
+    'Give labelled data, or compile without --thresholds baked.',
   );
 
 export const cannotCarry = (tap: string, reason: string) =>

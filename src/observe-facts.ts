@@ -11,7 +11,15 @@ import {
 import { elementCount } from './graph/tensor.ts';
 import type { DataType, Dim, Model, ValueInfo } from './graph/types.ts';
 import { dependents, indexGraph } from './graph/walk.ts';
-import { dataTypeOf, type Outputs, type Session, type SessionOptions, Tensor, withSession } from './ort.ts';
+import {
+  dataTypeOf,
+  type Feeds,
+  type Outputs,
+  type Session,
+  type SessionOptions,
+  Tensor,
+  withSession,
+} from './ort.ts';
 import type { Fact, TypedModel } from './passes/exits.ts';
 import { exposeValues } from './passes/expose-values.ts';
 import { findClassifier } from './passes/find-classifier.ts';
@@ -112,6 +120,10 @@ interface Observed {
 
 const feedsOf = (slots: readonly InputSlot[], batch: number) =>
   Object.fromEntries(slots.map((s) => [s.name, randomInput(s, batch)]));
+
+/** Random input for `model`, the same every time: `batch` samples, at most three, or one where the batch size is fixed. */
+export const randomFeeds = (model: Model, dims: Readonly<Record<string, number>>, batch: number): Feeds =>
+  feedsOf(inputSlots(model, dims), batch);
 
 /** Initializers and inputs join what the runs showed. */
 function withStatics(

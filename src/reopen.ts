@@ -35,6 +35,7 @@ export async function reopen(
     dims: sizesOf(source.model, manifest.inputs),
     taps: manifest.exits.map((exit) => exit.tap),
     exitOutputs,
+    widenBatch: manifest.batch === 'dynamic',
     session,
   });
   const heads = inspection.given?.heads ?? (await readHeads(folder, inspection.plan, manifest));

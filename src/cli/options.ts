@@ -63,6 +63,10 @@ const settings = (value: unknown): Record<string, number> =>
 export const modelOptions = <T>(y: Argv<T>) =>
   y
     .option('output', { type: 'string', describe: 'output with the class scores, when there are several' })
+    .option('widen-batch', {
+      type: 'boolean',
+      describe: 'make a model that takes one sample at a time take any number, if that proves right',
+    })
     .option('dim', { describe: 'size of a symbolic dimension, NAME=SIZE', coerce: settings })
     .option('exits', { type: 'number', describe: 'how many exits (default: as many of 3 as fit)' })
     .option('placement', { choices: PLACEMENTS, default: 'spread' as const, describe: 'where exits go' })
@@ -100,6 +104,25 @@ export const dataOptions = <T>(y: Argv<T>) =>
       default: false,
       describe: 'leave unreadable pictures out instead of stopping',
     });
+
+const tokenizer = <T>(y: Argv<T>) =>
+  y.option('tokenizer', {
+    coerce: file('tokenizer'),
+    describe: "the model's tokenizer.json, where data are text",
+  });
+
+/** How samples are read, besides preprocessing. */
+export const sampleOptions = <T>(y: Argv<T>) =>
+  tokenizer(y).option('labels', {
+    coerce: file('labels'),
+    describe: 'text file, one class name a line; or none: nothing is labelled',
+  });
+
+/** The same, of a model whose classes and preprocessing are known. */
+export const samplesAgainOptions = <T>(y: Argv<T>) =>
+  tokenizer(y)
+    .option('labels', { choices: ['none'] as const, describe: 'none: nothing is labelled' })
+    .option('skip-bad', { type: 'boolean', default: false, describe: 'leave unreadable pictures out' });
 
 export const runOptions = <T>(y: Argv<T>) =>
   y

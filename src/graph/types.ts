@@ -109,7 +109,10 @@ export interface Model {
   readonly unknownFields?: UnknownFields;
 }
 
+/** Whether `domain` is that of ONNX's own operators. */
+export const isDefaultDomain = (domain: string): boolean => domain === '' || domain === 'ai.onnx';
+
 /** The version of the default operator set that `model` imports. */
 export function opsetOf(model: Model): number {
-  return model.opsetImports.find((o) => o.domain === '' || o.domain === 'ai.onnx')?.version ?? 1;
+  return model.opsetImports.find((o) => isDefaultDomain(o.domain))?.version ?? 1;
 }

@@ -1,5 +1,5 @@
 /** Questions about a graph: who makes a value, who reads it, what it depends on. Answers are cached per graph. */
-import type { Graph, Node, Tensor } from './types.ts';
+import type { Attribute, Graph, Node, Tensor } from './types.ts';
 
 export interface GraphIndex {
   /** The node that makes a value. */
@@ -46,6 +46,19 @@ export function subgraphs(node: Node): Graph[] {
   return Object.values(node.attributes).flatMap((a) =>
     a.type === 'GRAPH' ? [a.value] : a.type === 'GRAPHS' ? [...a.value] : [],
   );
+}
+
+/** `node` with `change` made to its subgraphs; the same object when `change` returns each as it was. */
+export function mapSubgraphs(node: Node, change: (graph: Graph) => Graph): Node {
+  let changed = false;
+  const entries = Object.entries(node.attributes).map(([key, attribute]): [string, Attribute] => {
+    if (attribute.type !== 'GRAPH') return [key, attribute];
+    const value = change(attribute.value);
+    if (value === attribute.value) return [key, attribute];
+    changed = true;
+    return [key, { type: 'GRAPH', value }];
+  });
+  return changed ? { ...node, attributes: Object.fromEntries(entries) } : node;
 }
 
 const captures = new WeakMap<Graph, readonly string[]>();

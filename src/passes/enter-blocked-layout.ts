@@ -6,8 +6,8 @@
  */
 import { makeNode } from '../graph/builder.ts';
 import { renameNode } from '../graph/rename.ts';
-import type { Attribute, Graph, Node } from '../graph/types.ts';
-import { allNames } from '../graph/walk.ts';
+import type { Graph, Node } from '../graph/types.ts';
+import { allNames, mapSubgraphs } from '../graph/walk.ts';
 import type { Pass } from './pass.ts';
 
 /** Ops whose output is blocked whatever comes in. */
@@ -89,16 +89,4 @@ function isTornApart(value: string, graph: Graph, weights: Weights): boolean {
 function aliased(name: string, graph: Graph, weights: Weights) {
   const maker = graph.nodes.find((n) => n.outputs[0] === name);
   return maker?.opType === 'Concat' && maker.inputs.length === 1 ? weights.get(maker.inputs[0]!) : undefined;
-}
-
-function mapSubgraphs(node: Node, change: (graph: Graph) => Graph): Node {
-  let changed = false;
-  const entries = Object.entries(node.attributes).map(([key, attribute]): [string, Attribute] => {
-    if (attribute.type !== 'GRAPH') return [key, attribute];
-    const value = change(attribute.value);
-    if (value === attribute.value) return [key, attribute];
-    changed = true;
-    return [key, { type: 'GRAPH', value }];
-  });
-  return changed ? { ...node, attributes: Object.fromEntries(entries) } : node;
 }

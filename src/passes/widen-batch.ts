@@ -9,14 +9,19 @@ const BATCH = 'N';
 
 /**
  * Inputs and outputs [1, ...] become [N, ...], and Reshapes of what depends on the inputs to a constant [1, ...] keep the batch as it is.
- * Whether that was all is known only when both models have run (see `widen-model.ts`). The same graph when no input is [1, ...].
+ * Whether that was all is known only when both models have run (see `widen-model.ts`). The same graph when no input
+ * is [1, ...], or one has a dynamic batch already.
  */
 export const widenBatch: Pass = {
   name: 'widen-batch',
   run(graph: Graph): Graph {
     const { realInputs } = indexGraph(graph);
-    const widened = graph.inputs.filter((v) => realInputs.has(v.name) && v.type?.dims?.[0] === 1);
-    if (widened.length === 0) return graph;
+    const real = graph.inputs.filter((v) => realInputs.has(v.name));
+    const widened = real.filter((v) => v.type?.dims?.[0] === 1);
+    const isDynamic = real.some(
+      (v) => typeof v.type?.dims?.[0] === 'string' || v.type?.dims?.[0] === undefined,
+    );
+    if (widened.length === 0 || isDynamic) return graph;
     const sampled = dependents(
       graph,
       widened.map((v) => v.name),
