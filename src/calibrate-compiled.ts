@@ -1,19 +1,19 @@
 /** A compiled model again, with other thresholds: for another budget, another policy, other data. Nothing is trained. */
 import { defaultCache } from './cache.ts';
-import type { Preprocessing } from './data/index.ts';
+import type { Dataset, Preprocessing } from './data/index.ts';
 import type { Manifest } from './emit/manifest.ts';
 import { checkOutput } from './emit/write.ts';
 import { calibrationDataMissing } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { type Compiled, finish } from './finish.ts';
-import { costsOf } from './judge.ts';
+import { answersOf, costsOf } from './judge.ts';
 import type { SessionOptions } from './ort.ts';
 import type { PolicyName } from './policies/index.ts';
 import { takeGivenHeads, takeKeptHeads } from './prepare-heads.ts';
 import type { ProofEffort } from './prove-equal.ts';
 import { readPackage } from './read-package.ts';
 import { reopen } from './reopen.ts';
-import { inputsOf, openRoles, type RolePaths } from './roles.ts';
+import { inputsOf, notesOn, openRoles, type RolePaths, UNLABELLED } from './roles.ts';
 import {
   DEFAULT_WISHES,
   refuseOdd,
@@ -36,6 +36,10 @@ export interface CalibrateOptions extends ThresholdOptions, RolePaths {
   readonly prove?: ProofEffort;
   readonly threads?: number;
   readonly skipBad?: boolean;
+  /** `none`: the original's own answers are the labels; so too when compile had none. */
+  readonly labels?: 'none';
+  /** A tokenizer.json, where data are text. */
+  readonly tokenizer?: string;
   readonly cache?: string;
 }
 
@@ -62,15 +66,27 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const preprocessing = before.preprocessing as Preprocessing;
   const progress = progressOf(events);
 
-  const opening = { inputs: inputsOf(typed), preprocessing, cache, classes: typed.classes, skipBad, signal };
+  const session = { ...threads, externalDataFolder: source.folder };
+  const judging = { typed, modelHash: sha256, session, signal };
+  const unlabelled = options.labels === UNLABELLED || before.data.calibration?.labels === 'original';
+  const opening = {
+    inputs: inputsOf(typed),
+    preprocessing,
+    cache,
+    classes: typed.classes,
+    skipBad,
+    signal,
+    labels: unlabelled ? UNLABELLED : labels,
+    tokenizer: options.tokenizer,
+    answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),
+  } as const;
   const roles = await openRoles(options, seed, opening, (role, done, total) =>
     progress(`decoding ${role}`)(done, total),
   );
   try {
+    for (const note of notesOn(roles)) events.onNote?.(note);
     const costs = costsOf(plan, heads);
     refuseUnreachable(costs, roles.calibration.dataset.size, wishes);
-    const session = { ...threads, externalDataFolder: source.folder };
-    const judging = { typed, modelHash: sha256, session, signal };
     const setting = {
       inspection,
       roles,

@@ -1,13 +1,13 @@
 /** The story: a trained classifier in, one early-exit model and its package out. */
 import { basename } from 'node:path';
 import { defaultCache } from './cache.ts';
-import { type PreprocessingOptions, resolvePreprocessing } from './data/index.ts';
+import { type Dataset, type PreprocessingOptions, resolvePreprocessing } from './data/index.ts';
 import { checkOutput } from './emit/write.ts';
 import { trainingDataMissing } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { type Compiled, finish } from './finish.ts';
 import { type InspectOptions, inspect } from './inspect.ts';
-import { costsOf } from './judge.ts';
+import { answersOf, costsOf } from './judge.ts';
 import type { SessionOptions } from './ort.ts';
 import { attachExits } from './passes/attach-exits.ts';
 import type { HeadKind } from './passes/exits.ts';
@@ -15,7 +15,7 @@ import { checkLowerable } from './passes/lower-exits.ts';
 import { takeGivenHeads, trainOwnHeads } from './prepare-heads.ts';
 import type { ProofEffort } from './prove-equal.ts';
 import { readLabels } from './read-labels.ts';
-import { inputsOf, openRoles, type RolePaths } from './roles.ts';
+import { inputsOf, notesOn, openRoles, type RolePaths, UNLABELLED } from './roles.ts';
 import { type RecipeName, SURVIVORS } from './train/recipes.ts';
 import { refuseOdd, refuseUnreachable, settleWishes, type ThresholdOptions } from './wishes.ts';
 
@@ -23,8 +23,10 @@ export interface CompileOptions extends InspectOptions, RolePaths, Preprocessing
   /** Folder to write; must be empty or absent unless `force`. */
   readonly out: string;
   readonly force?: boolean;
-  /** Text file with one class name a line; an image folder's own names otherwise. */
+  /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
   readonly labels?: string;
+  /** A tokenizer.json, where data are text. */
+  readonly tokenizer?: string;
   /** One for all exits, or one an exit; by default `token` at tokens and `strided` elsewhere. */
   readonly head?: HeadKind | readonly HeadKind[];
   /** Views of each training picture that features are cached of: plain, mirrored, then shifted ones; 2 by default. */
@@ -69,18 +71,31 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   const session = { ...threads, externalDataFolder: source.folder };
   const inputs = inputsOf(typed);
   const preprocessing = resolvePreprocessing(options, inputs);
-  const labels = options.labels === undefined ? undefined : await readLabels(options.labels, typed.classes);
   const progress = progressOf(events);
+  const unlabelled = options.labels === UNLABELLED;
+  const labels =
+    options.labels === undefined || unlabelled ? undefined : await readLabels(options.labels, typed.classes);
 
-  const opening = { inputs, preprocessing, cache, classes: typed.classes, skipBad, signal };
+  const judging = { typed, modelHash: source.sha256, session, signal };
+  const opening = {
+    inputs,
+    preprocessing,
+    cache,
+    classes: typed.classes,
+    skipBad,
+    signal,
+    labels: unlabelled ? UNLABELLED : labels,
+    tokenizer: options.tokenizer,
+    answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),
+  };
   const roles = await openRoles(options, seed, opening, (role, done, total) =>
     progress(`decoding ${role}`)(done, total),
   );
   try {
+    for (const note of notesOn(roles)) events.onNote?.(note);
     const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });
     const costs = costsOf(plan, heads);
     refuseUnreachable(costs, roles.calibration.dataset.size, wishes);
-    const judging = { typed, modelHash: source.sha256, session, signal };
     const setting = {
       inspection,
       roles,

@@ -4,11 +4,13 @@ import { defaultCache } from './cache.ts';
 import { openDataset, type Preprocessing } from './data/index.ts';
 import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { relativeCosts } from './emit/runtime/thresholds.ts';
+import { bakedUnlabelled } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
 import { type SessionOptions, withSession } from './ort.ts';
 import { argMaxRows } from './policies/rows.ts';
 import { readPackage } from './read-package.ts';
+import { UNLABELLED } from './roles.ts';
 import { runEmitted } from './run-emitted.ts';
 
 export interface EvaluateOptions {
@@ -19,6 +21,10 @@ export interface EvaluateOptions {
   /** Samples a run. */
   readonly batch?: number;
   readonly skipBad?: boolean;
+  /** `none`: the original's own answers are the labels; so too when compile had none. */
+  readonly labels?: 'none';
+  /** A tokenizer.json, where data are text. */
+  readonly tokenizer?: string;
   readonly cache?: string;
   readonly threads?: number;
 }
@@ -35,7 +41,7 @@ export interface Evaluation {
   readonly movedShare: number;
 }
 
-/** Every operating point on every sample of `test`, through the emitted model itself. */
+/** Every operating point on every sample of `test`, through the emitted model itself. Throws `baked-unlabelled`. */
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
   const { folder, batch = 32, cache = defaultCache() } = options;
   const { signal } = events;
@@ -48,12 +54,18 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
     dims: dims.slice(1) as number[],
   }));
   const progress = progressOf(events);
+  const unlabelled =
+    options.labels === UNLABELLED || promised.data[promised.measuredOn]?.labels === 'original';
+  if (unlabelled && promised.outputs.thresholds === null) throw bakedUnlabelled();
   const dataset = await openDataset(options.test, {
     inputs,
     preprocessing: promised.preprocessing as Preprocessing,
     cache,
     classes: promised.classes,
     skipBad: options.skipBad,
+    labels: unlabelled ? UNLABELLED : promised.labels,
+    tokenizer: options.tokenizer,
+    role: promised.measuredOn,
     signal,
     onProgress: progress('decoding test'),
   });
@@ -66,6 +78,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
       const exact =
         closed && (await runEmitted({ ...run, thresholds: closed, onProgress: progress('original') }));
       const original = exact && argMaxRows(exact.scores, dataset.size);
+      const labels = dataset.unlabelled ? original! : dataset.labels;
       const points: OperatingPoint[] = [];
       const wanted = baked
         ? promised.operatingPoints.filter((p) => p.name === promised.defaultPoint)
@@ -81,7 +94,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
         const shares = promised.exits.map((_, k) => share(answers.exits, k));
         points.push({
           ...point,
-          accuracy: accuracyOf(given, dataset.labels),
+          accuracy: accuracyOf(given, labels),
           agreement: original ? accuracyOf(given, original) : point.agreement,
           relativeCost: meanCost(promised, point.thresholds, answers.exits),
           exitShares: [...shares, share(answers.exits, promised.exits.length)],
@@ -91,7 +104,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
       }
       const baseline = {
         ...promised.baseline,
-        accuracy: original ? accuracyOf(original, dataset.labels) : promised.baseline.accuracy,
+        accuracy: original ? accuracyOf(original, labels) : promised.baseline.accuracy,
         latencyMsP50: null,
         latencyMsMean: null,
       };

@@ -3,13 +3,15 @@
 import { CLOSED, type CostModel, type Outcomes } from './calibrate/types.ts';
 import type { Dataset } from './data/index.ts';
 import { prune } from './graph/prune.ts';
+import { aligned } from './graph/tensor.ts';
 import type { Model } from './graph/types.ts';
 import { floatsOf, type SessionOptions, withSession } from './ort.ts';
 import type { ExitPlan, Head, TypedModel } from './passes/exits.ts';
 import { type PolicyName, type PolicyParameters, policyOf } from './policies/index.ts';
 import { argMaxRows } from './policies/rows.ts';
 import { sampleFeeds } from './run-emitted.ts';
-import { openFeatures } from './train/features.ts';
+import { Extractor, slotsOf } from './train/extractor.ts';
+import { openFeatures, PLAIN } from './train/features.ts';
 import { type HeadOutputs, runHeads } from './train/outputs.ts';
 
 /** What the exits and the original say about n samples; `HeadOutputs` tells the shapes. */
@@ -41,6 +43,27 @@ export async function judge(
   } finally {
     await source.close();
   }
+}
+
+/** The class that the original gives each sample of `dataset`, [size]. */
+export async function answersOf(dataset: Dataset, options: JudgeOptions): Promise<Int32Array> {
+  const { typed, session, signal, onProgress } = options;
+  const extractor = await Extractor.open(typed, dataset, slotsOf(typed, [], false), session);
+  const answers = new Int32Array(dataset.size);
+  try {
+    const all = Int32Array.from(answers, (_, i) => i);
+    await extractor.run(all, PLAIN, (first, [record]) => {
+      signal?.throwIfAborted();
+      const bytes = aligned(record!, 4);
+      const logits = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+      const found = argMaxRows(logits, logits.length / typed.classes);
+      answers.set(found, first);
+      onProgress?.(first + found.length, dataset.size);
+    });
+  } finally {
+    await extractor.close();
+  }
+  return answers;
 }
 
 const GIVEN_BATCH = 64;

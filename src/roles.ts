@@ -1,5 +1,12 @@
 /** The four data roles: train, validation, calibration, test. Opened from what the user gave, split from it where needed. */
-import { type Dataset, type InputSpec, type OpenOptions, openDataset, splitRoles } from './data/index.ts';
+import {
+  type Dataset,
+  type InputSpec,
+  type OpenOptions,
+  openDataset,
+  relabel,
+  splitRoles,
+} from './data/index.ts';
 import type { DataSummary } from './emit/manifest.ts';
 import { noSampleInput, trainingDataMissing } from './errors.ts';
 import type { TypedModel } from './passes/exits.ts';
@@ -13,6 +20,12 @@ export interface RolePaths {
   readonly validation?: string;
   readonly calibration?: string;
   readonly test?: string;
+}
+
+/** How roles are opened. */
+export interface OpeningOptions extends Omit<OpenOptions, 'onProgress' | 'role'> {
+  /** Labels for a role that has none. */
+  readonly answersOf: (dataset: Dataset) => Promise<Int32Array>;
 }
 
 export interface RoleData {
@@ -37,6 +50,8 @@ export const summaryOf = ({ dataset, from }: RoleData): DataSummary => ({
   samples: dataset.size,
   hash: dataset.hash,
   ...(from && { from }),
+  ...(dataset.unlabelled && { labels: 'original' as const }),
+  ...(dataset.random && { random: true as const }),
 });
 
 /** The inputs that data files fill. Throws `no-sample-input`. */
@@ -48,14 +63,32 @@ export function inputsOf(typed: TypedModel): InputSpec[] {
   });
 }
 
+/** What a user gives for labels that are not there. */
+export const UNLABELLED = 'none' as const;
+
+/** What has to be said of the data before anything is read into the figures. */
+export function notesOn(roles: Roles): string[] {
+  const all = ROLES.flatMap((role) => roles[role]?.dataset ?? []);
+  const notes: string[] = [];
+  if (all.some((dataset) => dataset.random))
+    notes.push(
+      'RANDOM SAMPLES: this shows that everything runs. No accuracy, cost or threshold below means anything.',
+    );
+  else if (all.some((dataset) => dataset.unlabelled))
+    notes.push(
+      "Nothing is labelled: the original's own answers stand in for labels, so accuracy is agreement with it.",
+    );
+  return notes;
+}
+
 /** Shares of the training data that stand in for roles that were not given. */
 const SHARES = { calibration: 0.15, test: 0.15 };
 
-/** Opens every path and splits roles that are missing off the training data, by seed. */
+/** Opens every path, lets the original label what is unlabelled, and splits roles that are missing off the training data, by seed. */
 export async function openRoles(
   paths: RolePaths,
   seed: number,
-  options: Omit<OpenOptions, 'onProgress'>,
+  options: OpeningOptions,
   onProgress: (role: Role, done: number, total: number) => void,
 ): Promise<Roles> {
   const opened = new Map<Role, Dataset>();
@@ -66,7 +99,13 @@ export async function openRoles(
     for (const role of ROLES) {
       const path = paths[role];
       if (path === undefined) continue;
-      opened.set(role, await openDataset(path, { ...options, onProgress: (d, t) => onProgress(role, d, t) }));
+      const dataset = await openDataset(path, {
+        ...options,
+        role,
+        onProgress: (d, t) => onProgress(role, d, t),
+      });
+      opened.set(role, dataset);
+      if (dataset.unlabelled) opened.set(role, relabel(dataset, await options.answersOf(dataset)));
     }
   } catch (error) {
     await close();

@@ -67,7 +67,7 @@ function strides([channels, height, width]: readonly number[], layout: Layout): 
 }
 
 /** Equal but for axes of length 1, or one of them flattened. */
-function isReshape(a: readonly number[], b: readonly number[]): boolean {
+export function isReshape(a: readonly number[], b: readonly number[]): boolean {
   const [x, y] = [a.filter((d) => d !== 1), b.filter((d) => d !== 1)];
   return elementCount(a) === elementCount(b) && (x.length <= 1 || y.length <= 1 || same(x, y));
 }

@@ -1,8 +1,11 @@
-import { badDataFile, badLabels, labelCountMismatch } from '../errors.ts';
+import { badDataFile, badLabels, beyondFloat, labelCountMismatch, sampleShapeMismatch } from '../errors.ts';
 import { elementCount, fromHalf } from '../graph/tensor.ts';
+import { isReshape } from './align.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { FileStamp } from './files.ts';
+import { rowOf } from './preprocessing.ts';
 import type { Block, Source } from './records.ts';
+import type { InputSpec } from './types.ts';
 
 /** An array whose header has been read and whose elements come next from `reader`, the last axis fastest. */
 export interface ArrayStream {
@@ -36,60 +39,119 @@ export function isElementType(code: string): code is ElementType {
   return Object.hasOwn(ELEMENTS, code);
 }
 
-const LARGEST_WHOLE_FLOAT = 2 ** 24;
-const BLOCK_BYTES = 1 << 20;
+/** Beyond it float32 skips whole numbers. */
+export const LARGEST_WHOLE_FLOAT = 2 ** 24;
+export const BLOCK_BYTES = 1 << 20;
+
+/** Opens an array anew, at its first element. */
+export type OpenArray = () => Promise<ArrayStream>;
+
+export interface Arrays {
+  /** `[N, ...]`: one for all inputs, or one each. */
+  readonly x: readonly OpenArray[];
+  /** `[N]` or `[N, 1]`; undefined when nothing need be labelled. */
+  readonly y: OpenArray | undefined;
+}
 
 /**
- * Samples of two arrays: x `[N, ...]` and y `[N]` or `[N, 1]`. uint8 stays uint8, all else becomes float32.
- * `open` opens one of them anew, at its first element.
+ * Samples of arrays. A single one keeps its shape, and uint8 stays uint8; all else becomes float32, one input's numbers
+ * after another's.
  */
 export async function arraySource(
   about: { format: string; path: string; files: readonly FileStamp[] },
-  open: { x: () => Promise<ArrayStream>; y: () => Promise<ArrayStream> },
+  arrays: Arrays,
+  inputs: readonly InputSpec[],
 ): Promise<Source> {
-  const x = await peek(open.x);
-  const y = await peek(open.y);
-  const [count = 0, ...dims] = x.dims;
-  if (x.dims.length < 2) throw badDataFile(x.reader.file, 'x has no axis besides the samples');
-  if (y.dims.length === 0 || elementCount(y.dims.slice(1)) !== 1)
-    throw badLabels(y.reader.file, `labels are [${y.dims.join(', ')}]`);
-  if (y.dims[0] !== count) throw labelCountMismatch(y.reader.file, y.dims[0]!, count);
+  const xs: ArrayStream[] = [];
+  for (const open of arrays.x) xs.push(await peek(open));
+  const x = xs[0]!;
+  const count = x.dims[0] ?? 0;
+  const flat = xs.find(({ dims }) => dims.length < 2);
+  if (flat) throw badDataFile(flat.reader.file, 'it has no axis besides the samples');
+  if (xs.length > 1) checkEach(about.path, xs, inputs, count);
+  if (arrays.y) {
+    const y = await peek(arrays.y);
+    if (y.dims.length === 0 || elementCount(y.dims.slice(1)) !== 1)
+      throw badLabels(y.reader.file, `labels are [${y.dims.join(', ')}]`);
+    if (y.dims[0] !== count) throw labelCountMismatch(y.reader.file, y.dims[0]!, count);
+  }
 
-  const isBytes = x.element === 'u1' || x.element === 'b1';
+  const isBytes = xs.length === 1 && (x.element === 'u1' || x.element === 'b1');
   return {
     ...about,
-    decode: x.reader.file,
-    count,
-    dims,
+    decode: xs.map(({ reader }) => reader.file),
+    count: async () => count,
+    dims: xs.length === 1 ? x.dims.slice(1) : rowOf(inputs).dims,
     dtype: isBytes ? 'uint8' : 'float',
     classNames: undefined,
     async *blocks() {
-      const labels = await readLabels(await open.y());
-      const stream = await open.x();
+      const labels = arrays.y ? await readLabels(await arrays.y()) : new Int32Array(count);
+      const streams: ArrayStream[] = [];
       try {
-        yield* readBlocks(stream, labels, isBytes);
+        for (const open of arrays.x) streams.push(await open());
+        yield* readBlocks(streams, labels, isBytes);
       } finally {
-        stream.reader.close();
+        for (const { reader } of streams) reader.close();
       }
     },
   };
 }
 
-async function peek(open: () => Promise<ArrayStream>): Promise<ArrayStream> {
+async function peek(open: OpenArray): Promise<ArrayStream> {
   const stream = await open();
   stream.reader.close();
   return stream;
 }
 
-async function* readBlocks(x: ArrayStream, labels: Int32Array, isBytes: boolean): AsyncGenerator<Block> {
-  const sampleElements = elementCount(x.dims.slice(1));
-  const sampleBytes = sampleElements * ELEMENTS[x.element][0];
+function checkEach(
+  path: string,
+  xs: readonly ArrayStream[],
+  inputs: readonly InputSpec[],
+  count: number,
+): void {
+  for (const [k, { dims, reader }] of xs.entries()) {
+    const { name, dims: expected } = inputs[k]!;
+    const sample = dims.slice(1);
+    if (!isReshape(sample, expected)) throw sampleShapeMismatch(path, sample, name, expected);
+    if (dims[0] !== count)
+      throw badDataFile(
+        reader.file,
+        `it has ${dims[0]} samples, but ${xs[0]!.reader.file} has ${count}`,
+        'Save all inputs of the same samples, in the same order.',
+      );
+  }
+}
+
+async function* readBlocks(
+  xs: readonly ArrayStream[],
+  labels: Int32Array,
+  isBytes: boolean,
+): AsyncGenerator<Block> {
+  const widths = xs.map(({ dims }) => elementCount(dims.slice(1)));
+  const sampleBytes = xs.reduce((sum, { element }, k) => sum + widths[k]! * ELEMENTS[element][0], 0);
   const perBlock = Math.max(1, Math.floor(BLOCK_BYTES / Math.max(1, sampleBytes)));
   for (let at = 0; at < labels.length; at += perBlock) {
     const part = labels.subarray(at, at + perBlock);
-    const bytes = await x.reader.take(part.length * sampleBytes);
-    yield { records: isBytes ? bytes : toFloats(x, bytes, at * sampleElements), labels: part, skipped: [] };
+    const records: Uint8Array[] = [];
+    for (const [k, x] of xs.entries()) {
+      const bytes = await x.reader.take(part.length * widths[k]! * ELEMENTS[x.element][0]);
+      records.push(isBytes ? bytes : toFloats(x, bytes, at * widths[k]!));
+    }
+    yield { records: sideBySide(records, part.length), labels: part, skipped: [] };
   }
+}
+
+/** Sample after sample, each with its piece of every part. */
+function sideBySide(parts: readonly Uint8Array[], samples: number): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  for (let i = 0, to = 0; i < samples; i++)
+    for (const part of parts) {
+      const size = part.length / samples;
+      out.set(part.subarray(i * size, (i + 1) * size), to);
+      to += size;
+    }
+  return out;
 }
 
 function toFloats(x: ArrayStream, bytes: Uint8Array, firstElement: number): Uint8Array {
@@ -97,12 +159,7 @@ function toFloats(x: ArrayStream, bytes: Uint8Array, firstElement: number): Uint
   const numbers = values(x, bytes);
   if (!x.element.startsWith('f')) {
     const bad = numbers.findIndex((v) => Math.abs(v) > LARGEST_WHOLE_FLOAT);
-    if (bad >= 0)
-      throw badDataFile(
-        x.reader.file,
-        `element ${firstElement + bad} of x is beyond ±2^24, which float32 cannot hold exactly`,
-        'Offramp feeds inputs from float32; save smaller numbers.',
-      );
+    if (bad >= 0) throw beyondFloat(x.reader.file, `element ${firstElement + bad}`);
   }
   return new Uint8Array(Float32Array.from(numbers).buffer);
 }

@@ -18,6 +18,8 @@ export interface RecordsAbout {
   readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
   readonly alignment: Alignment;
+  readonly unlabelled: boolean;
+  readonly random: boolean;
 }
 
 /** Records of a cache folder as a dataset. */
@@ -32,6 +34,8 @@ class RecordsDataset implements Dataset {
   readonly path: string;
   readonly size: number;
   readonly labels: Int32Array;
+  readonly unlabelled: boolean;
+  readonly random: boolean;
   readonly classNames: readonly string[] | undefined;
   readonly hash: string;
   readonly skipped: readonly Skipped[];
@@ -51,10 +55,12 @@ class RecordsDataset implements Dataset {
   constructor(about: RecordsAbout, labels: Int32Array, file: number) {
     const { meta, alignment, inputs, preprocessing } = about;
     this.path = about.path;
+    this.unlabelled = about.unlabelled;
+    this.random = about.random;
     this.size = meta.count;
     this.labels = labels;
     this.classNames = meta.classNames;
-    this.hash = meta.hash;
+    this.hash = about.random ? `random-${meta.hash}` : meta.hash;
     this.skipped = meta.skipped;
     this.inputs = inputs;
     this.preprocessing = preprocessing;

@@ -5,7 +5,7 @@ import { badDataFile, labelsFileMissing } from '../errors.ts';
 import { type ArrayStream, arraySource, type ElementType } from './arrays.ts';
 import { ByteReader, closeOnError } from './byte-reader.ts';
 import { fileStamps, isFile } from './files.ts';
-import type { Source } from './records.ts';
+import type { Source, SourceOptions } from './records.ts';
 
 const IMAGES = /images([-.])idx\d-ubyte(\.gz)?$/;
 
@@ -24,14 +24,14 @@ export function isIdxImages(path: string): boolean {
 }
 
 /** An IDX pair, given its images file. */
-export async function idxSource(path: string): Promise<Source> {
-  const labels = await labelsOf(path);
-  const about = { format: 'idx', path, files: fileStamps([path, labels]) };
-  return arraySource(about, { x: () => openIdx(path), y: () => openIdx(labels) });
+export async function idxSource(path: string, { inputs, labels }: SourceOptions): Promise<Source> {
+  const y = labels === 'none' ? undefined : labelsOf(path);
+  const about = { format: 'idx', path, files: fileStamps(y ? [path, y] : [path]) };
+  return arraySource(about, { x: [() => openIdx(path)], y: y ? () => openIdx(y) : undefined }, inputs);
 }
 
 /** The labels file beside `images`, packed or not. */
-async function labelsOf(images: string): Promise<string> {
+function labelsOf(images: string): string {
   const name = basename(images).replace(IMAGES, 'labels$1idx1-ubyte$2');
   const expected = join(dirname(images), name);
   const other = expected.endsWith('.gz') ? expected.slice(0, -3) : `${expected}.gz`;

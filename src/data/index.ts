@@ -11,5 +11,6 @@ export {
   resolvePreprocessing,
 } from './preprocessing.ts';
 export { Random, shuffled } from './random.ts';
+export { relabel } from './relabel.ts';
 export { samplesWithin, splitRoles, subset } from './split.ts';
 export type { Dataset, InputSpec, Layout, Preprocessing, Progress, Resize, Skipped, View } from './types.ts';

@@ -1,34 +1,68 @@
 import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
 import type { Readable, Transform } from 'node:stream';
 import { createInflateRaw } from 'node:zlib';
 import { ambiguousArrays, arraysMissing, badDataFile } from '../errors.ts';
 import { type ArrayStream, arraySource, isElementType } from './arrays.ts';
 import { ByteReader, closeOnError } from './byte-reader.ts';
-import { fileStamps } from './files.ts';
-import type { Source } from './records.ts';
+import { fileStamps, isFile } from './files.ts';
+import type { Source, SourceOptions } from './records.ts';
 import { openEntry, type ZipEntry, zipEntries } from './zip.ts';
 
-/** Two .npy files. */
-export async function npySource(path: string, x: string, y: string): Promise<Source> {
-  const open = (file: string) => openNpy(file, createReadStream(file));
-  return arraySource(
-    { format: 'npy', path, files: fileStamps([x, y]) },
-    { x: () => open(x), y: () => open(y) },
-  );
+/** Names of the arrays that hold the samples, x or one an input, and of the one that holds the labels. */
+interface ArrayNames {
+  readonly x: readonly string[];
+  readonly y: string | undefined;
 }
 
-/** Arrays x and y of an .npz file, or x_`part` and y_`part`; without `part`, the only pair there is. */
-export async function npzSource(path: string, file: string, part: string | undefined): Promise<Source> {
+function chooseNames(
+  { inputs, labels }: SourceOptions,
+  has: (name: string) => boolean,
+): ArrayNames | undefined {
+  const x = [['x'], inputs.map(({ name }) => name)].find((names) => names.every(has));
+  const y = ['y', 'label', 'labels'].find(has);
+  if (!x || (!y && labels !== 'none')) return undefined;
+  return { x, y: labels === 'none' ? undefined : y };
+}
+
+/** .npy files in folder `path`, under prefix `path` (`train` or `train_` for train_x.npy), or given the first itself. */
+export async function findNpy(path: string, options: SourceOptions): Promise<Source | undefined> {
+  const itself = ['x', ...options.inputs.map(({ name }) => name)]
+    .filter((name) => path.endsWith(`${name}.npy`))
+    .map((name) => path.slice(0, -`${name}.npy`.length));
+  for (const prefix of [join(path, '/'), path, `${path}_`, `${path}-`, `${path}.`, ...itself]) {
+    const fileOf = (name: string) => `${prefix}${name}.npy`;
+    const names = chooseNames(options, (name) => isFile(fileOf(name)));
+    if (!names) continue;
+    const { x, y } = names;
+    const open = (name: string) => () => openNpy(fileOf(name), createReadStream(fileOf(name)));
+    return arraySource(
+      { format: 'npy', path, files: fileStamps([...x, ...(y === undefined ? [] : [y])].map(fileOf)) },
+      { x: x.map(open), y: y === undefined ? undefined : open(y) },
+      options.inputs,
+    );
+  }
+  return undefined;
+}
+
+/** Arrays of an .npz file whose names end with _`part`; without `part`, with nothing, or with _train or _test. */
+export async function npzSource(
+  path: string,
+  file: string,
+  part: string | undefined,
+  options: SourceOptions,
+): Promise<Source> {
   const entries = await zipEntries(file);
-  const [x, y] = chooseArrays(file, entries, part);
-  const open = (name: string) => {
+  const { x, y } = chooseArrays(file, entries, part, options);
+  const open = (name: string) => () => {
     const entry = entries.get(`${name}.npy`)!;
     const decompress = entry.method === 8 ? createInflateRaw() : undefined;
     return openNpy(`${file} (${name})`, openEntry(file, entry), decompress);
   };
   return arraySource(
     { format: 'npz', path, files: fileStamps([file]) },
-    { x: () => open(x), y: () => open(y) },
+    { x: x.map(open), y: y === undefined ? undefined : open(y) },
+    options.inputs,
   );
 }
 
@@ -36,15 +70,22 @@ function chooseArrays(
   file: string,
   entries: ReadonlyMap<string, ZipEntry>,
   part: string | undefined,
-): readonly [string, string] {
+  options: SourceOptions,
+): ArrayNames {
   const suffixes = part === undefined ? ['', '_train', '_test'] : [`_${part}`];
-  const found = suffixes.filter((s) => entries.has(`x${s}.npy`) && entries.has(`y${s}.npy`));
-  if (found.length === 0) {
-    const names = [...entries.keys()].map((name) => name.replace(/\.npy$/, ''));
-    throw arraysMissing(file, `arrays x${suffixes[0]} and y${suffixes[0]}`, names);
+  const found = suffixes.flatMap((suffix) => {
+    const names = chooseNames(options, (name) => entries.has(`${name}${suffix}.npy`));
+    return names ? [{ x: names.x.map((name) => name + suffix), y: names.y && names.y + suffix, suffix }] : [];
+  });
+  const [first] = found;
+  if (!first) {
+    const [suffix] = suffixes;
+    const own = options.inputs.map(({ name }) => name + suffix).join(', ');
+    const found = [...entries.keys()].map((name) => name.replace(/\.npy$/, ''));
+    throw arraysMissing(file, `arrays x${suffix} and y${suffix} (for x also ${own})`, found);
   }
-  if (found[0] !== '' && found.length > 1) throw ambiguousArrays(file);
-  return [`x${found[0]}`, `y${found[0]}`];
+  if (first.suffix !== '' && found.length > 1) throw ambiguousArrays(file);
+  return first;
 }
 
 /** Reads the header of an .npy stream (numpy, NEP 1, versions 1 to 3). */

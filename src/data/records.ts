@@ -5,14 +5,29 @@ import { join } from 'node:path';
 import { cacheUnwritable, diskFull, emptyDataset, messageOf } from '../errors.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { FileStamp } from './files.ts';
-import type { Progress, Skipped } from './types.ts';
+import type { InputSpec, Preprocessing, Progress, Skipped } from './types.ts';
 
 const READER_VERSION = 1;
 const STALE_MS = 24 * 60 * 60 * 1000;
 
+/** What readers may need to know. */
+export interface SourceOptions {
+  readonly inputs: readonly InputSpec[];
+  readonly preprocessing: Preprocessing;
+  /** Leave unreadable pictures out and list them in `skipped`, instead of stopping at the first. */
+  readonly skipBad?: boolean | undefined;
+  /** Class names, where labels are strings; `none`: nothing need be labelled, and labels that are there do not count. */
+  readonly labels?: 'none' | readonly string[] | undefined;
+  /** A tokenizer.json that turns text into the model's inputs. */
+  readonly tokenizer?: string | undefined;
+  /** What the samples are for: random ones differ from role to role. */
+  readonly role?: string | undefined;
+}
+
 /** Some samples in a row. */
 export interface Block {
   readonly records: Uint8Array;
+  /** One a record; when nothing need be labelled, any numbers. */
   readonly labels: ArrayLike<number>;
   /** Files left out among these samples. */
   readonly skipped: readonly Skipped[];
@@ -26,11 +41,12 @@ export interface Source {
   readonly files: readonly FileStamp[];
   /** What else the records depend on. */
   readonly decode: unknown;
-  /** Samples, counting those that may be skipped. */
-  readonly count: number;
+  /** Samples, counting those that may be skipped. Asked only when records are made, since it may take reading a file. */
+  count(): Promise<number>;
   readonly dims: readonly number[];
   readonly dtype: 'uint8' | 'float';
   readonly classNames: readonly string[] | undefined;
+  readonly unlabelled?: boolean;
   blocks(): AsyncIterable<Block>;
 }
 
@@ -82,8 +98,9 @@ export async function storeRecords(
 
 function keyOf(source: Source): string {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([READER_VERSION, source.format, source.path, source.decode, source.dims]));
-  for (const { file, sizeBytes, mtimeMs } of source.files) hash.update(`\n${file}\0${sizeBytes}\0${mtimeMs}`);
+  const { format, path, decode, dims, classNames, unlabelled, files } = source;
+  hash.update(JSON.stringify([READER_VERSION, format, path, decode, dims, classNames, unlabelled]));
+  for (const { file, sizeBytes, mtimeMs } of files) hash.update(`\n${file}\0${sizeBytes}\0${mtimeMs}`);
   return hash.digest('hex').slice(0, 32);
 }
 
@@ -99,10 +116,11 @@ async function readMeta(folder: string): Promise<RecordsMeta | undefined> {
 }
 
 async function writeRecords(source: Source, folder: string, options: StoreOptions): Promise<RecordsMeta> {
+  const total = await source.count();
   await writing(folder, () => mkdir(folder));
-  await checkSpace(source, folder);
+  await checkSpace(source, total, folder);
   const hash = createHash('sha256').update(`${source.dtype} ${source.dims}\n`);
-  const labels = new Int32Array(source.count);
+  const labels = new Int32Array(total);
   const skipped: Skipped[] = [];
   let count = 0;
 
@@ -115,7 +133,7 @@ async function writeRecords(source: Source, folder: string, options: StoreOption
       labels.set(block.labels, count);
       count += block.labels.length;
       skipped.push(...block.skipped);
-      options.onProgress?.(count + skipped.length, source.count);
+      options.onProgress?.(count + skipped.length, total);
     }
     options.signal?.throwIfAborted();
   } finally {
@@ -147,8 +165,8 @@ export function recordBytes({ dims, dtype }: Pick<RecordsMeta, 'dims' | 'dtype'>
   return elementCount(dims) * (dtype === 'float' ? 4 : 1);
 }
 
-async function checkSpace(source: Source, folder: string): Promise<void> {
-  const needed = source.count * (recordBytes(source) + 4);
+async function checkSpace(source: Source, samples: number, folder: string): Promise<void> {
+  const needed = samples * (recordBytes(source) + 4);
   const { bavail, bsize } = await statfs(folder);
   if (needed > bavail * bsize) throw diskFull(folder, needed);
 }

@@ -1,32 +1,40 @@
-import { join } from 'node:path';
 import { dataNotFound, unknownDataFormat } from '../errors.ts';
+import { cifarFileSource, cifarFolderSource, isCifarFile, isCifarFolder } from './cifar.ts';
 import { isFile, isFolder } from './files.ts';
 import { idxSource, isIdxImages } from './idx.ts';
-import { classFolders, type ImageOptions, imageFolderSource } from './images.ts';
-import { npySource, npzSource } from './npy.ts';
-import type { Source } from './records.ts';
+import { classFolders, imageFolderSource } from './images.ts';
+import { isJsonl, jsonlSource } from './jsonl.ts';
+import { findNpy, npzSource } from './npy.ts';
+import { chooseShards, isParquet, parquetParts, parquetSource } from './parquet.ts';
+import { splitPart } from './parts.ts';
+import type { Source, SourceOptions } from './records.ts';
 
-/** The samples at absolute `path`, whose names tell the format. */
-export async function findSource(path: string, options: ImageOptions): Promise<Source> {
-  const pair = npyPair(path);
-  if (pair) return npySource(path, ...pair);
-  if (isFolder(path)) {
-    if ((await classFolders(path)).length > 0) return imageFolderSource(path, options);
-    throw unknownDataFormat(path, 'the folder has neither class folders nor x.npy and y.npy');
-  }
-  const [, npz, part] = /^(.*\.npz)(?:#(\w+))?$/.exec(path) ?? [];
-  if (npz && isFile(npz)) return npzSource(path, npz, part);
+/** The samples at absolute `path`, whose names tell the format; `#train` at its end names a part. */
+export async function findSource(path: string, options: SourceOptions): Promise<Source> {
+  const arrays = await findNpy(path, options);
+  if (arrays) return arrays;
+  const { place, part } = splitPart(path);
+  if (isFile(place) && place.endsWith('.npz')) return npzSource(path, place, part, options);
+  if (isFolder(place)) return folderSource(path, place, part, options);
   if (!isFile(path)) throw dataNotFound(path);
-  if (isIdxImages(path)) return idxSource(path);
+  if (isIdxImages(path)) return idxSource(path, options);
+  if (isCifarFile(path)) return cifarFileSource(path, options);
+  if (isParquet(path)) return parquetSource(path, [path], options);
+  if (isJsonl(path)) return jsonlSource(path, options);
   throw unknownDataFormat(path, 'the name tells no format that Offramp reads');
 }
 
-/** x and y of a folder, of a prefix (`train` or `train_` for train_x.npy), or given x itself. */
-function npyPair(path: string): [string, string] | undefined {
-  const candidates: [string, string][] = [join(path, ''), path, `${path}_`, `${path}-`, `${path}.`].map(
-    (prefix, i) =>
-      i === 0 ? [join(prefix, 'x.npy'), join(prefix, 'y.npy')] : [`${prefix}x.npy`, `${prefix}y.npy`],
-  );
-  if (path.endsWith('x.npy')) candidates.push([path, path.replace(/x\.npy$/, 'y.npy')]);
-  return candidates.find((pair) => pair.every(isFile));
+async function folderSource(
+  path: string,
+  folder: string,
+  part: string | undefined,
+  options: SourceOptions,
+): Promise<Source> {
+  if (isCifarFolder(folder)) return cifarFolderSource(path, folder, part, options);
+  const shards = await parquetParts(folder, part);
+  if (shards.size > 0) return parquetSource(path, chooseShards(folder, shards, part), options);
+  if (part !== undefined) throw dataNotFound(path);
+  if (options.labels === 'none' || (await classFolders(folder)).length > 0)
+    return imageFolderSource(path, options);
+  throw unknownDataFormat(path, 'the folder has neither class folders nor x.npy and y.npy');
 }

@@ -11,9 +11,13 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
       if (!(i >= 0 && i < chosen.length)) throw new RangeError(`no sample ${i} among ${chosen.length}`);
       return chosen[i]!;
     });
-  const { path, classNames, skipped, inputs, preprocessing, isImage, recordDims, recordType } = dataset;
+  const { path, unlabelled, random, classNames, skipped, inputs, preprocessing } = dataset;
+  const { isImage, recordDims, recordType } = dataset;
+  const digest = createHash('sha256').update(dataset.hash).update(chosen).digest('hex');
   return {
     path,
+    unlabelled,
+    random,
     classNames,
     skipped,
     inputs,
@@ -24,7 +28,7 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
     partOf: { whole: dataset, samples: chosen },
     size: chosen.length,
     labels: chosen.map((i) => dataset.labels[i]!),
-    hash: createHash('sha256').update(dataset.hash).update(chosen).digest('hex'),
+    hash: random ? `random-${digest}` : digest,
     readRecords: (some) => dataset.readRecords(inParent(some)),
     read: (some, views, out) => dataset.read(inParent(some), views, out),
     close: async () => {},

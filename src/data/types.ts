@@ -46,13 +46,16 @@ export interface Skipped {
   readonly reason: string;
 }
 
-/** Labelled samples, read from fixed-size records on disk. */
+/** Samples, labelled unless said otherwise, read from fixed-size records on disk. */
 export interface Dataset {
   readonly path: string;
   readonly size: number;
-  /** `[size]` */
+  /** `[size]`; all -1 when `unlabelled`. */
   readonly labels: Int32Array;
-  /** The class folders' names, in class order; may be fewer than the model's classes. */
+  readonly unlabelled?: boolean | undefined;
+  /** Random numbers: they show that everything runs, and nothing else. The hash begins with `random-`. */
+  readonly random?: boolean | undefined;
+  /** In class order, where the data tell them; may be fewer than the model's classes. */
   readonly classNames: readonly string[] | undefined;
   /** Identity of records and labels, independent of path and preprocessing. */
   readonly hash: string;

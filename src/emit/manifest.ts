@@ -196,6 +196,10 @@ export interface DataSummary {
   readonly hash: string;
   /** Where the samples came from when not given as such, e.g. `split of train`. */
   readonly from?: string;
+  /** Set when nothing was labelled: the original's own answers stand in for labels, and accuracy is agreement with it. */
+  readonly labels?: 'original';
+  /** Set when the samples were random numbers, which show that everything runs and nothing else. */
+  readonly random?: true;
 }
 
 /** The options that measured best; what the stub opens its session with. */

@@ -4,7 +4,20 @@ import { zipSync } from 'fflate';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sharedData } from '../shared.ts';
-import { fails, freshFolder, idx, input, npy, openAt, pixels, put, putIdx } from './fixtures.ts';
+import {
+  fails,
+  freshFolder,
+  idx,
+  input,
+  npy,
+  openAt,
+  openFor,
+  pixels,
+  put,
+  putIdx,
+  rowsOf,
+  tokenInputs,
+} from './fixtures.ts';
 
 const test = suite('data: arrays');
 const LABELS = Uint8Array.from([0, 2, 1, 2]);
@@ -168,6 +181,49 @@ test('which arrays of an npz', async () => {
   await fails(() => openAt(`${keras}#other`, input(18)), 'arrays-missing', 'x_other', 'x_test');
   assert.is(await sizeOf(npz({ x_test: half(3, 4), y_test: y(3, 4) })), 1);
   await fails(() => openAt(npz({ x: half(0, 4) }), input(18)), 'arrays-missing', 'arrays x and y');
+});
+
+const TOKENS = tokenInputs(2, 'ids', 'mask');
+const IDS = npy('<i8', [3, 2], BigInt64Array.from([1n, 2n, 3n, 4n, 5n, 6n]));
+const MASK = npy('|u1', [3, 2], Uint8Array.from([1, 1, 1, 0, 0, 0]));
+const ROWS = [
+  [1, 2, 1, 1],
+  [3, 4, 1, 0],
+  [5, 6, 0, 0],
+];
+
+test('an array for each input', async () => {
+  const labels = npy('|u1', [3], LABELS.subarray(0, 3));
+  const folder = freshFolder();
+  put(join(folder, 'ids.npy'), IDS);
+  put(join(folder, 'mask.npy'), MASK);
+  put(join(folder, 'label.npy'), labels);
+  for (const path of [
+    folder,
+    npz({ ids: IDS, mask: MASK, y: labels }),
+    `${npz({ ids_test: IDS, mask_test: MASK, labels_test: labels })}#test`,
+  ]) {
+    const data = await openFor(path, TOKENS);
+    assert.equal([...data.labels], [0, 2, 1]);
+    assert.equal(await rowsOf(data), ROWS);
+  }
+  const one = await openFor(npz({ ids: IDS, y: labels }), TOKENS.slice(0, 1));
+  assert.equal(
+    await rowsOf(one),
+    ROWS.map((row) => row.slice(0, 2)),
+  );
+});
+
+test('arrays for each input that are wrong', async () => {
+  const y = npy('|u1', [3], LABELS.subarray(0, 3));
+  const open = (arrays: Record<string, Uint8Array>) => () => openFor(npz(arrays), TOKENS);
+  await fails(open({ ids: IDS, y }), 'arrays-missing', 'ids, mask', 'it has ids, y');
+  const narrow = npy('|u1', [3, 1], new Uint8Array(3));
+  await fails(open({ ids: IDS, mask: narrow, y }), 'sample-shape-mismatch', '[1]', 'mask', '[2]');
+  const short = npy('|u1', [2, 2], new Uint8Array(4));
+  await fails(open({ ids: IDS, mask: short, y }), 'bad-data-file', '(mask)', '2 samples', '3');
+  const large = npy('<i8', [3, 2], BigInt64Array.from([1n, 2n, 3n, 4n, 5n, 2n ** 24n + 1n]));
+  await fails(open({ ids: large, mask: MASK, y }), 'bad-data-file', '(ids)', 'element 5', '2^24');
 });
 
 test('arrays that are wrong', async () => {

@@ -93,7 +93,7 @@ test('a full disk is said and leaves nothing behind', async () => {
     path: '/nowhere',
     files: [],
     decode: undefined,
-    count: 1,
+    count: async () => 1,
     dims: [4],
     dtype: 'uint8' as const,
     classNames: undefined,
@@ -103,7 +103,7 @@ test('a full disk is said and leaves nothing behind', async () => {
     },
   };
   if (process.platform === 'linux') await fails(() => storeRecords(source, cache), 'disk-full', '--cache');
-  await fails(() => storeRecords({ ...source, count: 2 ** 50 }, cache), 'disk-full', 'MiB');
+  await fails(() => storeRecords({ ...source, count: async () => 2 ** 50 }, cache), 'disk-full', 'MiB');
   assert.equal(readdirSync(records), []);
 });
 

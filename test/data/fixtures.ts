@@ -101,12 +101,31 @@ export async function openAt(
   preprocessing: PreprocessingOptions = {},
   options: Partial<OpenOptions> = {},
 ): Promise<Dataset> {
-  return openDataset(path, {
-    inputs: [spec],
-    preprocessing: resolvePreprocessing(preprocessing, [spec]),
-    cache,
-    ...options,
-  });
+  return openFor(path, [spec], options, preprocessing);
+}
+
+/** Samples at `path` for a model of these inputs. */
+export async function openFor(
+  path: string,
+  inputs: readonly InputSpec[],
+  options: Partial<OpenOptions> = {},
+  preprocessing: PreprocessingOptions = {},
+): Promise<Dataset> {
+  const resolved = resolvePreprocessing(preprocessing, inputs);
+  return openDataset(path, { inputs, preprocessing: resolved, cache, ...options });
+}
+
+/** int64 inputs `[length]`. */
+export function tokenInputs(length: number, ...names: string[]): InputSpec[] {
+  return names.map((name) => ({ name, dims: [length], dataType: 'int64' }));
+}
+
+/** All samples of `data`, one row each, and closes it. */
+export async function rowsOf(data: Dataset): Promise<number[][]> {
+  const all = await data.read(Int32Array.from({ length: data.size }, (_, i) => i));
+  const width = all.length / data.size;
+  await data.close();
+  return Array.from({ length: data.size }, (_, i) => [...all.subarray(i * width, (i + 1) * width)]);
 }
 
 /** `run` fails with the Offramp error `code`, whose message mentions each of `mentions`. */

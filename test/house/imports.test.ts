@@ -16,6 +16,9 @@ const DOORS: Record<string, string> = {
   protobufjs: 'parser',
   'ts-morph': 'emit',
   sharp: 'data',
+  hyparquet: 'data',
+  'hyparquet-compressors': 'data',
+  '@huggingface/tokenizers': 'data',
   yargs: 'cli',
   'cli-progress': 'cli',
 };

@@ -1,0 +1,165 @@
+/** The one door to hyparquet. Rows are counted from 0 in each file, as pandas and the hub's viewer do. */
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { AsyncBuffer, FileMetaData, SchemaTree } from 'hyparquet';
+import { badDataFile, messageOf, unsupportedCodec } from '../errors.ts';
+import { fileStamps, isFolder } from './files.ts';
+import { labelling } from './labelling.ts';
+import { chooseFiles } from './parts.ts';
+import { type Picture, pictureSource } from './pictures.ts';
+import type { Source, SourceOptions } from './records.ts';
+import { rowSource } from './rows.ts';
+import type { Row, Table } from './table.ts';
+
+/** Columns of pictures, each its bytes or a struct of them. */
+const PICTURES = ['image', 'img'];
+
+export function isParquet(path: string): boolean {
+  return path.endsWith('.parquet');
+}
+
+/** Parts of `folder`, by name. */
+export type Parts = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * Parquet files by part, as the Hugging Face hub lays them out: data/train-00000-of-00002.parquet and the like, there
+ * or in `folder` itself, or `part`/0000.parquet, where the hub has converted them.
+ */
+export async function parquetParts(folder: string, part: string | undefined): Promise<Parts> {
+  const places = [folder, join(folder, 'data'), ...(part ? [join(folder, part)] : [])];
+  const found: Parts[] = [];
+  for (const place of places.filter(isFolder)) found.push(await partsIn(place));
+  const some = found.filter(({ size }) => size > 0);
+  return some.find((parts) => part !== undefined && parts.has(part)) ?? some[0] ?? new Map();
+}
+
+async function partsIn(folder: string): Promise<Parts> {
+  const parts = new Map<string, string[]>();
+  for (const name of (await readdir(folder)).filter(isParquet).sort()) {
+    const file = join(folder, name);
+    const { part } = readName(file);
+    parts.set(part, [...(parts.get(part) ?? []), file]);
+  }
+  return parts;
+}
+
+/** The part that `file` is of, and of how many files, if its name says so. */
+function readName(file: string): { part: string; total: number | undefined } {
+  const [, name = '', total] = /^(.*?)(?:-\d+-of-(\d+)(?:-[0-9a-f]+)?)?\.parquet$/.exec(basename(file)) ?? [];
+  const part = /^\d+$/.test(name) ? basename(dirname(file)) : name;
+  return { part, total: total === undefined ? undefined : Number(total) };
+}
+
+/** Files of `part`, or of the only part there is: all that their names promise. */
+export function chooseShards(folder: string, parts: Parts, part: string | undefined): readonly string[] {
+  const files = chooseFiles(folder, parts, part);
+  const { part: chosen, total = files.length } = readName(files[0]!);
+  if (files.length !== total)
+    throw badDataFile(
+      dirname(files[0]!),
+      `${files.length} of the ${total} files of part ${chosen} are there`,
+      'Fetch the others too.',
+    );
+  return files;
+}
+
+/** Parquet files with pictures, or with numbers or text as `rowSource` takes them. */
+export async function parquetSource(
+  path: string,
+  files: readonly string[],
+  options: SourceOptions,
+): Promise<Source> {
+  const { metadata, schema } = await openFile(files[0]!);
+  const fields = schema.children.map(({ element }) => element.name);
+  const about = { format: 'parquet', path, files: fileStamps(files), count: () => countRows(files) };
+  const table: Table = {
+    ...about,
+    fields,
+    head: files[0]!,
+    classNamesOf: (field) => classNamesOf(metadata, field),
+    rows: (columns) => rowsOf(files, columns),
+  };
+  const picture = PICTURES.find((name) => fields.includes(name));
+  if (!picture || options.inputs.every(({ name }) => fields.includes(name))) return rowSource(table, options);
+
+  const { field, classNames, labelOf } = await labelling(table, options);
+  const columns = field ? [picture, field] : [picture];
+  const pictures = async function* (): AsyncGenerator<Picture> {
+    for await (const row of table.rows(columns))
+      yield { name: row.place, label: labelOf(row), content: bytesOf(row, picture) };
+  };
+  return pictureSource({ ...about, decode: columns, classNames }, pictures, options);
+}
+
+function bytesOf({ fields, place }: Row, column: string): Uint8Array {
+  const value = fields[column] as { bytes?: unknown } | Uint8Array | null | undefined;
+  const bytes = value instanceof Uint8Array ? value : value?.bytes;
+  if (bytes instanceof Uint8Array) return bytes;
+  throw badDataFile(
+    place,
+    `${column} has no bytes`,
+    'Pictures must be in the file itself, as `push_to_hub` puts them there.',
+  );
+}
+
+interface OpenFile {
+  readonly buffer: AsyncBuffer;
+  readonly metadata: FileMetaData;
+  readonly schema: SchemaTree;
+}
+
+async function openFile(file: string): Promise<OpenFile> {
+  const { asyncBufferFromFile, parquetMetadataAsync, parquetSchema } = await import('hyparquet');
+  return reading(file, async () => {
+    const buffer = await asyncBufferFromFile(file);
+    const metadata = await parquetMetadataAsync(buffer);
+    return { buffer, metadata, schema: parquetSchema(metadata) };
+  });
+}
+
+/** Names of the classes of `field`, if it is a ClassLabel among the features that `datasets` keeps as key `huggingface`. */
+function classNamesOf({ key_value_metadata }: FileMetaData, field: string): readonly string[] | undefined {
+  const features = key_value_metadata?.find(({ key }) => key === 'huggingface')?.value;
+  try {
+    return JSON.parse(features ?? '').info.features[field].names;
+  } catch {
+    return undefined;
+  }
+}
+
+async function countRows(files: readonly string[]): Promise<number> {
+  let count = 0;
+  for (const file of files) count += Number((await openFile(file)).metadata.num_rows);
+  return count;
+}
+
+/** Row group after row group: one is in memory at a time. */
+async function* rowsOf(files: readonly string[], columns: readonly string[]): AsyncGenerator<Row> {
+  const { parquetReadObjects } = await import('hyparquet');
+  const { compressors } = await import('hyparquet-compressors');
+  for (const file of files) {
+    const { buffer, metadata } = await openFile(file);
+    let first = 0;
+    for (const group of metadata.row_groups) {
+      for (const { meta_data } of group.columns) {
+        const { codec = 'UNCOMPRESSED', path_in_schema: [column = ''] = [] } = meta_data ?? {};
+        if (columns.includes(column) && codec !== 'UNCOMPRESSED' && !(codec in compressors))
+          throw unsupportedCodec(file, column, codec);
+      }
+      const end = first + Number(group.num_rows);
+      // Without `utf8: false` the bytes of pictures would be decoded as text; strings that are marked as such still are.
+      const wanted = { columns: [...columns], rowStart: first, rowEnd: end, compressors, utf8: false };
+      const rows = await reading(file, () => parquetReadObjects({ file: buffer, metadata, ...wanted }));
+      for (const [i, fields] of rows.entries()) yield { fields, place: `${file} row ${first + i}` };
+      first = end;
+    }
+  }
+}
+
+async function reading<T>(file: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw badDataFile(file, messageOf(error));
+  }
+}
