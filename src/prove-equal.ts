@@ -12,8 +12,13 @@ import { type Answers, runEmitted, sampleFeeds } from './run-emitted.ts';
 const TIE = 1e-5;
 /** What an answer may deviate from the head's or the original's, relative to its own largest logit or the original's. */
 export const TOLERANCE = 1e-5;
-/** Types that ONNX Runtime fuses and rounds differently from one graph to another, so that floats move much further. */
-const COARSE: ReadonlySet<DataType> = new Set(['float16', 'bfloat16', 'uint8', 'int8']);
+/** The same for an answer of a head: its sums may cancel, which leaves fewer digits (1.2e-5 was seen behind 512 channels). */
+const HEAD_TOLERANCE = 1e-4;
+/**
+ * Types whose values ONNX Runtime fuses and rounds differently from one graph to another, so that floats move much further. Half floats are
+ * computed in single precision where that saves a Cast: a few roundings to 11 bits more or less.
+ */
+const COARSE: Partial<Record<DataType, number>> = { float16: 2 ** -7, bfloat16: 2 ** -4, uint8: 0, int8: 0 };
 /** Samples on which it is measured how far. */
 const COARSE_SAMPLES = 16;
 /** How much is tried: `some` takes seconds, `all` every sample, in larger batches too. */
@@ -127,12 +132,14 @@ function checkScores(
   const { classes } = typed;
   const largest = largestOf(judged.original, 0);
   for (const [i, sample] of indices.entries()) {
-    const all = seen.logits[exits[i]!] ?? judged.original;
+    const early = seen.logits[exits[i]!];
+    const all = early ?? judged.original;
+    const allowed = early ? Math.max(tolerance, HEAD_TOLERANCE) : tolerance;
     const expected = all.subarray(sample * classes, (sample + 1) * classes);
     const scale = largestOf(expected, largest);
     for (const [c, value] of expected.entries()) {
       const apart = Math.abs(scores[i * classes + c]! - value);
-      if (apart > tolerance * scale)
+      if (apart > allowed * scale)
         throw emittedModelDiffers(
           `sample ${sample}: scores deviate by ${(apart / scale).toExponential(1)} of the largest`,
         );
@@ -167,11 +174,12 @@ async function checkExact(
 }
 
 /**
- * How far ONNX Runtime's own optimizations move the original's output, relative to its largest element, doubled; 0 for a model that
- * computes in float32 throughout.
+ * How far ONNX Runtime's own optimizations move the original's output, relative to its largest element, doubled, and at least what
+ * `COARSE` says; 0 for a model that computes in float32 throughout.
  */
 async function coarseness({ typed, dataset, session }: Proof, indices: readonly number[]): Promise<number> {
-  if (![...typed.facts.values()].some((fact) => COARSE.has(fact.dataType))) return 0;
+  const coarse = [...typed.facts.values()].flatMap((fact) => COARSE[fact.dataType] ?? []);
+  if (coarse.length === 0) return 0;
   const run = (options: SessionOptions) =>
     withSession(typed.model, options, async (running) => {
       const all: number[] = [];
@@ -181,7 +189,11 @@ async function coarseness({ typed, dataset, session }: Proof, indices: readonly 
     });
   const [fast, plain] = [await run(session), await run({ ...session, optimization: 'disabled' })];
   const largest = largestOf(plain, 0);
-  return largest > 0 ? (2 * Math.max(...fast.map((v, i) => Math.abs(v - plain[i]!)))) / largest : 0;
+  const moved = largestOf(
+    fast.map((v, i) => v - plain[i]!),
+    0,
+  );
+  return Math.max(...new Set(coarse), largest > 0 ? (2 * moved) / largest : 0);
 }
 
 const largestOf = (values: ArrayLike<number>, atLeast: number) =>

@@ -7,7 +7,7 @@ import { allNames } from '../graph/walk.ts';
 import type { Pass } from './pass.ts';
 
 export interface FeatureRequest {
-  /** Name of the output that is added. */
+  /** Name of the output; `value` itself when nothing is done to it. */
   readonly output: string;
   readonly value: string;
   /** Element type of `value` in the model. */
@@ -37,6 +37,8 @@ export function extractFeatures(requests: readonly FeatureRequest[]): Pass {
         const dataType = stem ? 'float' : request.dataType;
         if (dataType === 'float' && as === 'float16')
           value = b.op('Clip', [value, b.float(-LARGEST_HALF), b.float(LARGEST_HALF)]);
+        // No Identity where the value itself will do: ONNX Runtime 1.30 drops it and loses the value for a Pad that reads it too.
+        if (output === request.value) continue;
         if (dataType === as) b.op('Identity', [value], {}, output);
         else b.op('Cast', [value], { to: ELEMENT_TYPE[as] }, output);
       }

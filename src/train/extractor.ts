@@ -30,7 +30,8 @@ export function slotsOf(typed: TypedModel, heads: readonly Head[], half: boolean
     stem?: FeatureRequest['stem'],
   ) => {
     const dataType = typed.facts.get(value)?.dataType ?? 'float';
-    const request: FeatureRequest = { output: `feature/${id}`, value, dataType, as, stem };
+    const output = dataType === as && !stem ? value : `feature/${id}`;
+    const request: FeatureRequest = { output, value, dataType, as, stem };
     return { id, request, dims, recordBytes: elementCount(dims) * elementBytes(as)! };
   };
   const taps = heads.map(({ exit, graph }) => {
