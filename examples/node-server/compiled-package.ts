@@ -1,0 +1,67 @@
+/**
+ * A package that `offramp compile` wrote, opened by its folder. An app that knows its model writes
+ * `import { Resnet56 } from 'resnet56'` instead and gets exact types; these are what all of them have in common.
+ */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import * as ort from 'onnxruntime-node';
+
+/** One or more samples as the model's input. */
+export type Elements = Float32Array | Float64Array | Int32Array | Uint8Array;
+
+export interface Picture {
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Result {
+  readonly index: number;
+  readonly label?: string;
+  readonly probability: number;
+  readonly exitId: string;
+  readonly confidence: number;
+  readonly relativeCost: number;
+}
+
+export interface Governor {
+  readonly at: string;
+  classify(input: Elements): Promise<readonly Result[]>;
+}
+
+export interface Model {
+  readonly statistics: {
+    readonly counts: readonly number[];
+    readonly meanRelativeCost: number;
+    readonly drift: { readonly alarm: boolean } | undefined;
+  };
+  classify(input: Elements, options?: { readonly at?: string }): Promise<readonly Result[]>;
+  /** Absent where thresholds are baked in. */
+  governor?(options: { readonly targetLatencyMs: number; readonly fastest?: string }): Governor;
+  release(): Promise<void>;
+}
+
+export interface CompiledPackage {
+  readonly inputs: Readonly<Record<string, { readonly dims: readonly (number | 'N')[] }>>;
+  readonly exits: readonly { readonly id: string }[];
+  readonly operatingPoints: Readonly<Record<string, unknown>>;
+  /** Throws a RangeError for a picture of the wrong size. */
+  readonly preprocess: (picture: Picture) => Elements;
+}
+
+/** Throws an Error that says what is wrong with `folder`, or with the model as one that takes pictures. */
+export async function openPackage(folder: string): Promise<{ compiled: CompiledPackage; model: Model }> {
+  const file = join(resolve(folder), 'index.js');
+  const exported = existsSync(file) ? await import(pathToFileURL(file).href) : {};
+  const modelClass = Object.values(exported).find(isModelClass);
+  if (!modelClass) throw new Error(`${folder} holds no package that \`offramp compile\` wrote`);
+  const compiled = exported as CompiledPackage;
+  if (!compiled.preprocess || Object.keys(compiled.inputs).length > 1)
+    throw new Error(`the model in ${folder} takes something else than one picture`);
+  return { compiled, model: await modelClass.load(ort) };
+}
+
+function isModelClass(value: unknown): value is { load(runtime: typeof ort): Promise<Model> } {
+  return typeof value === 'function' && 'load' in value;
+}

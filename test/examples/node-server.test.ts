@@ -1,0 +1,382 @@
+/** The example server as its users meet it: a process of its own, HTTP, a real early-exit model. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import {
+  Agent,
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+} from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import * as ort from 'onnxruntime-node';
+import sharp from 'sharp';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Batcher } from '../../examples/node-server/batcher.ts';
+import { emitPackage } from '../../src/emit/stub.ts';
+import { writeOutput } from '../../src/emit/write.ts';
+import { serializeModel } from '../../src/parser/index.ts';
+import { lowerExits } from '../../src/passes/lower-exits.ts';
+import { pixels } from '../data/fixtures.ts';
+import { SAMPLE, sampleExits, samplePoint } from '../emit/sample.ts';
+import { tinyResidual } from '../models.ts';
+import { prepare } from '../passes/by-hand.ts';
+
+interface Answer {
+  readonly label: string;
+  readonly probability: number;
+  readonly exit: string;
+  readonly confidence: number;
+  readonly relativeCost: number;
+  readonly batchSize: number;
+}
+
+interface Server {
+  readonly url: string;
+  readonly port: number;
+  readonly process: ChildProcess;
+}
+
+const test = suite('examples: node-server');
+const SERVER = fileURLToPath(new URL('../../examples/node-server/server.ts', import.meta.url));
+const SIDE = 8;
+const MAX_BODY_BYTES = 8 * 2 ** 20;
+const POINTS = [
+  samplePoint('fast', [0.605, 1, 0.7], 0.5),
+  samplePoint('balanced', [0.685, 1, 0.8], 0.7),
+  samplePoint('exact', [1, 1, 1], 1),
+];
+/** Pictures of rising contrast. */
+const PICTURES = Array.from({ length: 24 }, (_, n) => ({
+  data: pixels(SIDE * SIDE * 3, n + 1).map((value) => 128 + ((value - 128) * ((n % 8) + 1)) / 8),
+  width: SIDE,
+  height: SIDE,
+}));
+
+const root = mkdtempSync(join(tmpdir(), 'offramp-node-server-'));
+const folder = join(root, 'package');
+const processes: ChildProcess[] = [];
+let pngs: Buffer[] = [];
+/** What the package itself says about each picture, by operating point. */
+const expected: Record<string, Omit<Answer, 'batchSize'>[]> = {};
+let patient: Server;
+let governed: Server;
+
+test.before(async () => {
+  await writePackage();
+  pngs = await Promise.all(PICTURES.map((picture) => png(picture.data, SIDE, SIDE)));
+  [patient, governed] = await Promise.all([
+    // Only a full batch runs here, or one that is hurried: what shares a run does not depend on the clock.
+    start('--max-batch', '8', '--max-wait-ms', '60000', '--max-queue', '18'),
+    start('--target-latency-ms', '0.000001', '--fastest', 'balanced'),
+  ]);
+  const { TinyResidual } = await import(pathToFileURL(join(folder, 'index.js')).href);
+  const model = await TinyResidual.load(ort);
+  for (const { name } of POINTS) {
+    const results: (Answer & { exitId: string })[] = await model.classify(PICTURES, { at: name });
+    expected[name] = results.map(({ label, probability, exitId, confidence, relativeCost }) => {
+      return { label, probability, exit: exitId, confidence, relativeCost };
+    });
+  }
+  await model.release();
+});
+
+function cleanUp(): void {
+  for (const child of processes) child.kill('SIGKILL');
+  rmSync(root, { recursive: true, force: true });
+}
+test.after(cleanUp);
+process.on('exit', cleanUp);
+
+test('concurrent requests share runs, each operating point its own, and get the answers of `classify`', async () => {
+  const asks = [...pngs.slice(0, 16).keys()].map((n) => [n, n % 2 ? 'exact' : 'fast'] as const);
+  const answers = await Promise.all(asks.map(([n, at]) => classified(patient, n, at)));
+  for (const [i, [n, at]] of asks.entries()) expectAnswer(answers[i]!, n, at);
+  assert.equal(new Set(answers.map(({ batchSize }) => batchSize)), new Set([8]));
+  assert.is(await metric(patient, 'offramp_runs_total'), 2);
+  const exits = answers.map(({ exit }) => exit);
+  assert.ok(
+    new Set(exits.filter((_, i) => i % 2 === 0)).size > 1,
+    'samples leave one batch at different exits',
+  );
+  assert.is(
+    await metric(patient, 'offramp_samples_total{exit="full"}'),
+    exits.filter((exit) => exit === 'full').length,
+  );
+});
+
+test('who asks for no operating point gets the default one', async () => {
+  const answers = await Promise.all([...pngs.slice(16).keys()].map((n) => classified(patient, 16 + n)));
+  for (const [i, answer] of answers.entries()) expectAnswer(answer, 16 + i, 'fast');
+  assert.ok(expected.fast!.slice(16).some(({ exit }, i) => exit !== expected.balanced![16 + i]!.exit));
+});
+
+test('a lone request does not wait for others for long', async () => {
+  const answer = await classified(governed, 3, 'exact');
+  expectAnswer(answer, 3, 'exact');
+  assert.is(answer.batchSize, 1);
+});
+
+test('a governor chooses for those who do not', async () => {
+  for (const n of pngs.keys()) expectAnswer(await classified(governed, n), n, 'balanced');
+  assert.is(await metric(governed, 'offramp_governor_point{at="balanced"}'), 1);
+  assert.is(await metric(governed, 'offramp_governor_point{at="exact"}'), 0);
+});
+
+test('every bad request is told what is wrong with it', async () => {
+  const post = (path: string, body: Uint8Array | string, type = 'image/png') =>
+    fetch(governed.url + path, { method: 'POST', headers: { 'Content-Type': type }, body });
+  const small = await png(pixels(3 * 4 * 5), 5, 4);
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${SIDE}" height="${SIDE}"/>`;
+  const cases: [status: number, said: RegExp, Promise<Response>][] = [
+    [400, /no operating point "slow"; there are fast, balanced, exact/, post('/classify?at=slow', pngs[0]!)],
+    [400, /bad picture: /, post('/classify', 'no picture')],
+    [400, /bad picture: /, post('/classify', pngs[0]!.subarray(0, 100))],
+    [400, /bad picture: /, post('/classify', '')],
+    [400, /bad picture: /, post('/classify', svg)],
+    [400, /bad picture: .*8 x 8 pixels expected, got 5 x 4/, post('/classify', small)],
+    [404, /no \/classif; there are \/classify, \/health, \/metrics/, post('/classif', pngs[0]!)],
+    [405, /\/classify takes POST/, fetch(`${governed.url}/classify`)],
+    [405, /\/health takes GET/, post('/health', '')],
+    [413, /8388608 bytes at most/, post('/classify', new Uint8Array(MAX_BODY_BYTES + 1))],
+    [415, /image\/png, image\/jpeg, image\/webp/, post('/classify', svg, 'image/svg+xml')],
+  ]; // biome-ignore format: a table
+  for (const [status, said, response] of cases) {
+    const { error } = (await (await response).json()) as { error: string };
+    assert.is((await response).status, status, error);
+    assert.match(error, said);
+  }
+  assert.is((await cases[7]![2]).headers.get('Allow'), 'POST');
+  assert.is(await metric(governed, 'http_responses_total{status="413"}'), 1);
+  assert.equal(await (await fetch(`${governed.url}/health`)).json(), { status: 'ok' });
+});
+
+test('JPEG and WebP are pictures too', async () => {
+  for (const type of ['jpeg', 'webp'] as const) {
+    const body = await sharp(pngs[0]!).toFormat(type, { quality: 100 }).toBuffer();
+    const headers = { 'Content-Type': `image/${type}; charset=binary` };
+    const response = await fetch(`${governed.url}/classify`, { method: 'POST', headers, body });
+    assert.is(response.status, 200);
+  }
+});
+
+test('a picture that says it is too large is refused before it is sent', async () => {
+  const { upload, response } = uploading(governed, { 'Content-Length': 2 ** 40 });
+  assert.is((await response).statusCode, 413);
+  upload.destroy();
+});
+
+test('a picture that turns out too large is refused, and its connection stays of use', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const { upload, response } = uploading(governed, {}, agent);
+  upload.end(new Uint8Array(2 * MAX_BODY_BYTES));
+  const refused = await response;
+  const { localPort } = refused.socket;
+  assert.is(refused.statusCode, 413);
+  refused.resume();
+  const next = uploading(governed, {}, agent);
+  next.upload.end(pngs[0]!.subarray(10));
+  assert.is((await next.response).statusCode, 200);
+  assert.is((await next.response).socket.localPort, localPort);
+  agent.destroy();
+});
+
+test('a client that leaves gives its place back', async () => {
+  const { upload } = uploading(governed);
+  await until(async () => (await metric(governed, 'offramp_open_requests')) === 1);
+  upload.destroy();
+  await until(async () => (await metric(governed, 'offramp_open_requests')) === 0);
+  expectAnswer(await classified(governed, 0, 'fast'), 0, 'fast');
+});
+
+test('a full queue turns requests away; SIGTERM answers all that wait, also the one still being sent', async () => {
+  const asks = [...Array(17).keys()].map((n) => [n, ['fast', 'balanced', 'exact'][n % 3]!] as const);
+  const waiting = Promise.all(asks.map(([n, at]) => classified(patient, n, at)));
+  const { upload, response } = uploading(patient);
+  await until(async () => (await metric(patient, 'offramp_open_requests')) === 18);
+
+  const refused = await post(patient, 0);
+  assert.is(refused.status, 503);
+  assert.is(refused.headers.get('Retry-After'), '1');
+  assert.match(await refused.text(), 'too many requests');
+
+  // It asks for nothing, and must not hold anybody up.
+  const silent = connect(patient.port, '127.0.0.1');
+  await once(silent, 'connect');
+  const exit = once(patient.process, 'exit');
+  patient.process.kill('SIGTERM');
+  const answers = await waiting;
+  for (const [i, [n, at]] of asks.entries()) expectAnswer(answers[i]!, n, at);
+  assert.equal(answers.map(({ batchSize }) => batchSize).sort(), [...Array(5).fill(5), ...Array(12).fill(6)]);
+
+  const [late] = await once(connect(patient.port, '127.0.0.1'), 'error');
+  assert.is(late.code, 'ECONNREFUSED');
+  upload.end(pngs[0]!.subarray(10));
+  assert.is((await response).statusCode, 200);
+  assert.is((await response).headers.connection, 'close');
+  assert.equal(await exit, [0, null]);
+});
+
+test('a second signal ends it at once', async () => {
+  uploading(governed);
+  await until(async () => (await metric(governed, 'offramp_open_requests')) === 1);
+  const exit = once(governed.process, 'exit');
+  governed.process.kill('SIGINT');
+  await until(() => fetch(`${governed.url}/health`).then(() => false, () => true)); // biome-ignore format: one line
+  governed.process.kill('SIGTERM');
+  assert.equal(await exit, [null, 'SIGTERM']);
+});
+
+test('a folder without a package is called one', async () => {
+  const child = launch(root);
+  let said = '';
+  child.stderr!.on('data', (chunk) => {
+    said += chunk;
+  });
+  assert.equal(await once(child, 'close'), [1, null]);
+  assert.is(said, `${root} holds no package that \`offramp compile\` wrote\n`);
+});
+
+test('a run that fails is the failure of its own batch', async () => {
+  const doubled = async (numbers: readonly number[]) => {
+    if (numbers.includes(13)) throw new Error('unlucky');
+    return numbers.map((n) => 2 * n);
+  };
+  const batcher = new Batcher(doubled, { maxBatch: 2, maxWaitMs: 60_000 });
+  const outcomes = Promise.allSettled([1, 2, 13, 4, 5, 6, 7].map((n) => batcher.submit(n)));
+  batcher.hurry();
+  assert.equal(
+    (await outcomes).map((o) => (o.status === 'fulfilled' ? [o.value.result, o.value.batchSize] : o.reason.message)),
+    [[2, 2], [4, 2], 'unlucky', 'unlucky', [10, 2], [12, 2], [14, 1]],
+  ); // biome-ignore format: a table
+});
+
+test('samples that arrive during a run are the next batch', async () => {
+  let finish = () => {};
+  const first = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const batcher = new Batcher(
+    async (samples: readonly number[]) => {
+      if (samples.includes(0)) await first;
+      return samples;
+    },
+    { maxBatch: 3, maxWaitMs: 0 },
+  );
+  const answers = Promise.all([0, 1, 2, 3, 4].map((n) => batcher.submit(n)));
+  finish();
+  assert.equal(
+    (await answers).map(({ result, batchSize }) => [result, batchSize]),
+    [[0, 1], [1, 3], [2, 3], [3, 3], [4, 1]],
+  ); // biome-ignore format: a table
+});
+
+test.run();
+
+/** A real lowered model with random weights, and the package that goes with it; what its points measure is made up. */
+async function writePackage(): Promise<void> {
+  const { typed, heads } = await prepare(tinyResidual());
+  const model = serializeModel(lowerExits(typed, heads, { policy: 'max-prob' }));
+  const { resize: _, ...strict } = SAMPLE.preprocessing!;
+  const manifest = {
+    ...SAMPLE,
+    source: { ...SAMPLE.source, file: 'tiny-residual.onnx' },
+    classes: 5,
+    labels: ['ant', 'bee', 'cat', 'dog', 'eel'],
+    inputs: [{ name: 'image', dataType: 'float', dims: ['N', 3, SIDE, SIDE] }],
+    outputs: { ...SAMPLE.outputs, scores: 'scores' },
+    preprocessing: { ...strict, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] },
+    exits: sampleExits(3),
+    operatingPoints: POINTS,
+    defaultPoint: 'fast',
+  } as const;
+  await writeOutput(
+    folder,
+    new Map<string, string | Uint8Array>([...emitPackage(manifest), ['model.onnx', model]]),
+  );
+}
+
+function png(data: Uint8Array, width: number, height: number): Promise<Buffer> {
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+}
+
+function launch(...args: string[]): ChildProcess {
+  const child = spawn(process.execPath, ['--import', 'tsx', SERVER, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  processes.push(child);
+  return child;
+}
+
+/** A server of the package on a free port. */
+async function start(...options: string[]): Promise<Server> {
+  const child = launch(folder, '--port', '0', ...options);
+  let said = '';
+  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (said += chunk));
+  await until(() => said.includes('\n') || child.exitCode !== null);
+  const url = said.match(/^Listening on (http:\S+)$/m)?.[1];
+  if (!url) assert.unreachable(said);
+  return { url: url!, port: Number(new URL(url!).port), process: child };
+}
+
+function post({ url }: Server, n: number, at?: string): Promise<Response> {
+  const query = at === undefined ? '' : `?at=${at}`;
+  return fetch(`${url}/classify${query}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'image/png' },
+    body: pngs[n]!,
+  });
+}
+
+async function classified(server: Server, n: number, at?: string): Promise<Answer> {
+  const response = await post(server, n, at);
+  const body = await response.text();
+  assert.is(response.status, 200, body);
+  return JSON.parse(body) as Answer;
+}
+
+/** A request whose picture 0 has come as far as its tenth byte. */
+function uploading(
+  { port }: Server,
+  headers: OutgoingHttpHeaders = {},
+  agent = new Agent({ keepAlive: true }),
+): { upload: ClientRequest; response: Promise<IncomingMessage> } {
+  const options = { port, host: '127.0.0.1', method: 'POST', path: '/classify', agent };
+  const upload = httpRequest({ ...options, headers: { 'Content-Type': 'image/png', ...headers } });
+  const response = once(upload, 'response').then(([message]) => message as IncomingMessage);
+  response.catch(() => {});
+  upload.on('error', () => {});
+  upload.write(pngs[0]!.subarray(0, 10));
+  return { upload, response };
+}
+
+async function metric({ url }: Server, name: string): Promise<number> {
+  const response = await fetch(`${url}/metrics`);
+  const line = (await response.text()).split('\n').find((l) => l.startsWith(`${name} `));
+  return Number(line?.slice(name.length));
+}
+
+/** The answer to picture `n` is the package's own; what shares a run may move the last digits. */
+function expectAnswer(answer: Answer, n: number, at: string): void {
+  const { label, exit, relativeCost, ...scores } = expected[at]![n]!;
+  assert.equal(
+    [answer.label, answer.exit, answer.relativeCost],
+    [label, exit, relativeCost],
+    `picture ${n}, ${at}`,
+  );
+  for (const name of ['probability', 'confidence'] as const)
+    assert.ok(Math.abs(answer[name] - scores[name]) < 1e-5, `picture ${n}, ${at}: ${name}`);
+}
+
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 30_000; !(await holds()); await sleep(10))
+    if (Date.now() > deadline) assert.unreachable('waited in vain');
+}
