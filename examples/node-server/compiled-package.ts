@@ -54,8 +54,8 @@ export interface CompiledPackage {
 export async function openPackage(folder: string): Promise<{ compiled: CompiledPackage; model: Model }> {
   const file = join(resolve(folder), 'index.js');
   const exported = existsSync(file) ? await import(pathToFileURL(file).href) : {};
-  const modelClass = Object.values(exported).find(isModelClass);
-  if (!modelClass) throw new Error(`${folder} holds no package that \`offramp compile\` wrote`);
+  const modelClass: unknown = exported.default;
+  if (!isModelClass(modelClass)) throw new Error(`${folder} holds no package that \`offramp compile\` wrote`);
   const compiled = exported as CompiledPackage;
   if (!compiled.preprocess || Object.keys(compiled.inputs).length > 1)
     throw new Error(`the model in ${folder} takes something else than one picture`);

@@ -35,6 +35,7 @@ export function stubStatements(manifest: Manifest, className: string, modelFolde
     modelClass(manifest, className, modelFolder),
     ...(pictures ? [preprocessFunction(manifest, pictures)] : []),
     ...runtimeSource(exported, usedByClass(manifest)),
+    { kind: StructureKind.ExportAssignment, isExportEquals: false, expression: className },
   ];
 }
 
@@ -80,6 +81,12 @@ function tables(manifest: Manifest): Statement[] {
         ? 'The operating point that is baked into the model.'
         : 'Operating points, cheapest first.',
       'Readonly<Record<OperatingPointName, OperatingPoint>>',
+    ),
+    constant(
+      'defaultPoint',
+      quoted(manifest.defaultPoint),
+      'The operating point in force when a call says nothing else.',
+      'OperatingPointName',
     ),
     ...(pictures
       ? [
