@@ -35,6 +35,9 @@ export const operatingPoints: Readonly<Record<OperatingPointName, OperatingPoint
   balanced: { thresholds: [0.7, 0.65], accuracy: 0.925, agreement: 0.97, relativeCost: 0.7, exitShares: [0.3333333333333333, 0.3333333333333333, 0.3333333333333333], latencyMsP50: null, latencyMsMean: null },
 };
 
+/** The operating point in force when a call says nothing else. */
+export const defaultPoint: OperatingPointName = 'balanced';
+
 /** How pictures become the input, as when the model was compiled. */
 export const preprocessing: Preprocessing = {
   width: 2,
@@ -881,3 +884,5 @@ function relativeCosts(
   costs.push((fullMacs + heads) / fullMacs);
   return costs;
 }
+
+export default Pets;

@@ -31,6 +31,9 @@ export const operatingPoints: Readonly<Record<OperatingPointName, OperatingPoint
   balanced: { thresholds: [0.9, 0.8, 1, 0.6, 0.5], accuracy: 0.925, agreement: 0.97, relativeCost: 0.6, exitShares: [0.16666666666666666, 0.16666666666666666, 0.16666666666666666, 0.16666666666666666, 0.16666666666666666, 0.16666666666666666], latencyMsP50: null, latencyMsMean: null },
 };
 
+/** The operating point in force when a call says nothing else. */
+export const defaultPoint: OperatingPointName = 'balanced';
+
 /** How pictures become the input, as when the model was compiled. */
 export const preprocessing: Preprocessing = {
   width: 28,
@@ -1154,3 +1157,5 @@ function relativeCosts(
   costs.push((fullMacs + heads) / fullMacs);
   return costs;
 }
+
+export default ResultModel;

@@ -35,6 +35,8 @@ export declare const exits: readonly [{
 export declare const fullMacs: number;
 /** Operating points, cheapest first. */
 export declare const operatingPoints: Readonly<Record<OperatingPointName, OperatingPoint>>;
+/** The operating point in force when a call says nothing else. */
+export declare const defaultPoint: OperatingPointName;
 /** How pictures become the input, as when the model was compiled. */
 export declare const preprocessing: Preprocessing;
 /** Session options that measured best. */
@@ -292,4 +294,4 @@ export type ModelSource = ({
 };
 /** The onnxruntime module: `import * as ort from 'onnxruntime-node'`, or from 'onnxruntime-web'. */
 export type Runtime = Pick<typeof Ort, 'InferenceSession' | 'Tensor'>;
-export {};
+export default Pets;

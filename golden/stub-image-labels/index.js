@@ -30,6 +30,8 @@ export const operatingPoints = {
     balanced: { thresholds: [0.7, 0.65], accuracy: 0.925, agreement: 0.97, relativeCost: 0.7, exitShares: [0.3333333333333333, 0.3333333333333333, 0.3333333333333333], latencyMsP50: 0.9, latencyMsMean: 1.025 },
     exact: { thresholds: [1, 1], accuracy: 0.93, agreement: 1, relativeCost: 1, exitShares: [0, 0, 1], latencyMsP50: 1.25, latencyMsMean: 1.375 },
 };
+/** The operating point in force when a call says nothing else. */
+export const defaultPoint = 'balanced';
 /** How pictures become the input, as when the model was compiled. */
 export const preprocessing = {
     width: 2,
@@ -843,3 +845,4 @@ function relativeCosts(exits, fullMacs, thresholds) {
     costs.push((fullMacs + heads) / fullMacs);
     return costs;
 }
+export default Pets;

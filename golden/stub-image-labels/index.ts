@@ -37,6 +37,9 @@ export const operatingPoints: Readonly<Record<OperatingPointName, OperatingPoint
   exact: { thresholds: [1, 1], accuracy: 0.93, agreement: 1, relativeCost: 1, exitShares: [0, 0, 1], latencyMsP50: 1.25, latencyMsMean: 1.375 },
 };
 
+/** The operating point in force when a call says nothing else. */
+export const defaultPoint: OperatingPointName = 'balanced';
+
 /** How pictures become the input, as when the model was compiled. */
 export const preprocessing: Preprocessing = {
   width: 2,
@@ -1166,3 +1169,5 @@ function relativeCosts(
   costs.push((fullMacs + heads) / fullMacs);
   return costs;
 }
+
+export default Pets;

@@ -37,6 +37,9 @@ export const operatingPoints: Readonly<Record<OperatingPointName, OperatingPoint
   '*/|': { thresholds: [0.5, 0.5], accuracy: 0.925, agreement: 0.97, relativeCost: 0.7, exitShares: [0.3333333333333333, 0.3333333333333333, 0.3333333333333333], latencyMsP50: null, latencyMsMean: null },
 };
 
+/** The operating point in force when a call says nothing else. */
+export const defaultPoint: OperatingPointName = '*/|';
+
 /** Session options that measured best. */
 export const sessionOptions: Ort.InferenceSession.SessionOptions = { executionProviders: ['cpu'], graphOptimizationLevel: 'all', logSeverityLevel: 3, extra: { session: { intra_op: { allow_spinning: '0' } } } };
 
@@ -938,3 +941,5 @@ function relativeCosts(
   costs.push((fullMacs + heads) / fullMacs);
   return costs;
 }
+
+export default ABSModel;

@@ -28,6 +28,9 @@ export const operatingPoints: Readonly<Record<OperatingPointName, OperatingPoint
   exact: { thresholds: [1], accuracy: 0.93, agreement: 1, relativeCost: 1, exitShares: [0, 1], latencyMsP50: null, latencyMsMean: null },
 };
 
+/** The operating point in force when a call says nothing else. */
+export const defaultPoint: OperatingPointName = 'budget 0.6';
+
 /** Session options that measured best. */
 export const sessionOptions: Ort.InferenceSession.SessionOptions = { executionProviders: ['cpu'], intraOpNumThreads: 1, graphOptimizationLevel: 'extended', logSeverityLevel: 3, extra: { session: { intra_op: { allow_spinning: '1' } } } };
 
@@ -879,3 +882,5 @@ function relativeCosts(
   costs.push((fullMacs + heads) / fullMacs);
   return costs;
 }
+
+export default Model2ndTryKwsV3;
