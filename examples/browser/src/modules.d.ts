@@ -1,0 +1,9 @@
+/** The modules that vite.config.ts finds or makes. */
+
+/** A package that `offramp compile` wrote; src/package.ts says what is used of it. */
+declare module 'compiled-package';
+
+declare module 'virtual:samples' {
+  const samples: readonly { readonly name: string; readonly url: string }[];
+  export default samples;
+}

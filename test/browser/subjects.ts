@@ -1,0 +1,92 @@
+/** Compiled packages to try, each with pictures that nothing was fitted on. */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { drawSamples, SIDE } from '../../examples/demo/shapes.ts';
+import { compile } from '../../src/compile.ts';
+import { emit } from '../../src/emit-package.ts';
+import { sharedData } from '../shared.ts';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const PICTURES = 200;
+/** Not the seeds that the demo's data is drawn with. */
+const SEED = 99;
+
+export interface Subject {
+  /** What `compile` wrote. */
+  readonly folder: string;
+  /** An image folder. */
+  readonly pictures: string;
+}
+
+/** What `npm run demo` wrote; run now where that is missing, or not what this version of the compiler generates. */
+export async function demoPackage(): Promise<string> {
+  const folder = join(ROOT, 'out/demo');
+  try {
+    await emit({ folder, check: true });
+  } catch {
+    const { status } = spawnSync('npm', ['run', 'demo'], { cwd: ROOT, stdio: 'inherit' });
+    if (status !== 0) throw new Error('npm run demo failed');
+  }
+  return folder;
+}
+
+/** The demo's package, and 200 drawn pictures as PNG below `folder`. */
+export async function drawn(folder: string): Promise<Subject> {
+  const { pixels, labels } = drawSamples(PICTURES, SEED);
+  const size = SIDE * SIDE * 3;
+  const raw = { width: SIDE, height: SIDE, channels: 3 } as const;
+  const pictures = join(folder, 'test');
+  for (const label of new Set(labels)) mkdirSync(join(pictures, String(label)), { recursive: true });
+  for (const [i, label] of labels.entries())
+    await sharp(pixels.subarray(i * size, (i + 1) * size), { raw })
+      .png()
+      .toFile(join(pictures, String(label), `${i}.png`));
+  return { folder: await demoPackage(), pictures };
+}
+
+/** Whether the data of `cifar` is here, which is no part of the repository. */
+export function hasCifar(): boolean {
+  return sharedData('models', 'resnet20.onnx') !== undefined && sharedData('cifar10') !== undefined;
+}
+
+/** ResNet-20, compiled with few data and epochs, and 200 CIFAR-10 pictures (lossless WebP), all below `folder`. */
+export async function cifar(folder: string): Promise<Subject> {
+  mkdirSync(folder, { recursive: true });
+  for (const role of ['calibration', 'test']) {
+    const archive = sharedData('cifar10', `${role}.tar.gz`)!;
+    const { status, stderr } = spawnSync('tar', ['-xzf', archive, '-C', folder], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`tar: ${stderr}`);
+  }
+  const role = (name: string, from: string, first: number, end: number) =>
+    someOfEachClass(join(folder, from), join(folder, `${name}-role`), first, end);
+  const pictures = role('test', 'test', 0, PICTURES / 10);
+  const out = join(folder, 'out');
+  await compile({
+    model: sharedData('models', 'resnet20.onnx')!,
+    preset: 'imagenet',
+    train: role('train', 'calibration', 0, 150),
+    calibration: role('calibration', 'calibration', 150, 250),
+    test: pictures,
+    exits: 2,
+    epochs: 6,
+    batch: 64,
+    views: 1,
+    budgets: [0.8],
+    out,
+    cache: join(folder, 'cache'),
+  });
+  return { folder: out, pictures };
+}
+
+/** Copies pictures `first` to `end` (in the order of names) of each class folder of `from`; returns `to`. */
+function someOfEachClass(from: string, to: string, first: number, end: number): string {
+  for (const name of readdirSync(from)) {
+    mkdirSync(join(to, name), { recursive: true });
+    for (const file of readdirSync(join(from, name)).sort().slice(first, end))
+      cpSync(join(from, name, file), join(to, name, file));
+  }
+  return to;
+}
