@@ -4,15 +4,28 @@
  *   npm run demo
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { drawSamples, writeNpz } from './shapes.ts';
+import { CLASSES, drawSamples, writeNpz } from './shapes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SAMPLES = { train: 4000, calibration: 2000, test: 2000 };
-const FLAGS = ['--preset', 'unit', '--exits', '3', '--epochs', '10', '--batch', '64', '--budget', '0.6'];
+const FLAGS = [
+  '--preset',
+  'unit',
+  '--resize',
+  'contain',
+  '--exits',
+  '3',
+  '--epochs',
+  '10',
+  '--batch',
+  '64',
+  '--budget',
+  '0.6',
+];
 
 const started = Date.now();
 const folder = mkdtempSync(join(tmpdir(), 'offramp-demo-'));
@@ -25,6 +38,9 @@ try {
   const drawn = Object.values(SAMPLES).reduce((sum, count) => sum + count, 0);
   console.log(`Drew ${drawn} pictures of ten classes in ${seconds()}.`);
 
+  const labels = join(folder, 'labels.txt');
+  writeFileSync(labels, `${CLASSES.join('\n')}\n`);
+
   const out = 'out/demo';
   const model = 'examples/demo/base.onnx';
   const args = [
@@ -32,6 +48,8 @@ try {
     model,
     ...FLAGS,
     ...data,
+    '--labels',
+    labels,
     '--out',
     out,
     '--force',

@@ -66,7 +66,7 @@ await model.release();
 In a browser, after \`npm install path/to/this/folder onnxruntime-web\`, through any bundler that knows \`new URL(…, import.meta.url)\`:
 
 \`\`\`js
-import * as ort from 'onnxruntime-web';
+import * as ort from 'onnxruntime-web/wasm'; // the WebAssembly backend alone
 import { ${className} } from ${quoted(name)};
 
 const model = await ${className}.load(ort); // or (ort, { url: '/models/model.onnx' })

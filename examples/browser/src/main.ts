@@ -1,7 +1,7 @@
 /** The page: pictures in; for each, what the model says, where it left and what that cost at the slider's point. */
 import samples from 'virtual:samples';
 import { Card, percent } from './card.ts';
-import { loadModel, preprocess, type Result } from './package.ts';
+import { defaultPoint, loadModel, preprocess, type Result } from './package.ts';
 import { readPicture } from './picture.ts';
 
 const find = <E extends HTMLElement = HTMLElement>(selector: string): E =>
@@ -26,7 +26,7 @@ let asked = 0;
 
 slider.max = String(points.length - 1);
 slider.valueAsNumber = Math.max(
-  points.findIndex(([name]) => name === 'balanced'),
+  points.findIndex(([name]) => name === defaultPoint),
   0,
 );
 slider.disabled = points.length === 1;

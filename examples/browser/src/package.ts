@@ -29,16 +29,20 @@ export interface ImagePackage {
   readonly exits: readonly unknown[];
   readonly preprocessing: { readonly width: number; readonly height: number; readonly resize: string | null };
   preprocess(picture: ImageData): Float32Array;
+  readonly defaultPoint: string;
+  readonly default: ModelClass;
 }
 export interface ModelClass {
   load(runtime: typeof ort): Promise<Model>;
 }
 
-export const { exits, preprocessing, preprocess } = compiled as ImagePackage;
+export const {
+  exits,
+  preprocessing,
+  preprocess,
+  defaultPoint,
+  default: modelClass,
+} = compiled as ImagePackage;
 
 /** Opens the package's model on onnxruntime-web's WebAssembly. */
-export async function loadModel(): Promise<Model> {
-  const isModelClass = (value: unknown): value is ModelClass =>
-    typeof value === 'function' && 'load' in value;
-  return Object.values(compiled).find(isModelClass)!.load(ort);
-}
+export const loadModel = (): Promise<Model> => modelClass.load(ort);
