@@ -1,55 +1,30 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CalibrateOptions, calibrate } from '../src/calibrate-compiled.ts';
-import { type CompileOptions, compile } from '../src/compile.ts';
-import { type Manifest, readManifest } from '../src/emit/manifest.ts';
+import { compile } from '../src/compile.ts';
 import { evaluate } from '../src/evaluate.ts';
 import { Tensor, withSession } from '../src/ort.ts';
 import { parseModel, serializeModel } from '../src/parser/index.ts';
 import type { ThresholdOptions } from '../src/wishes.ts';
 import { rejectsWith } from './expect.ts';
 import { branchyNet, tinyResidual } from './models.ts';
-import { writeTinySamples } from './tiny-samples.ts';
+import { assertSamePackage, manifestIn as manifestAt, timelessFiles } from './timeless.ts';
+import { onAllThreads, tinyProject } from './tiny-project.ts';
 
 const test = suite('calibrate a compiled model');
-let folder = '';
-let model = '';
+const { folder, model, at, writeSamples, compileOptions, remove } = tinyProject('calibrate', {
+  epochs: 2,
+  seed: 3,
+});
 
 test.before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'offramp-calibrate-'));
-  model = join(folder, 'tiny.onnx');
-  writeFileSync(model, serializeModel(tinyResidual({ seed: 4 })));
-  for (const [name, count] of [
-    ['train', 600],
-    ['calibration', 300],
-    ['other', 210],
-    ['test', 300],
-  ] as const)
-    await writeTinySamples(model, at(`${name}.npz`), count, count + name.length);
+  await writeSamples({ train: 600, calibration: 300, other: 210, test: 60, 'large-test': 300 });
   await compile(compileOptions('compiled', { budgets: [0.8] }));
 });
 
-test.after(() => rmSync(folder, { recursive: true, force: true }));
-
-const at = (name: string) => join(folder, name);
-
-const compileOptions = (out: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
-  model,
-  train: at('train.npz'),
-  calibration: at('calibration.npz'),
-  test: at('test.npz'),
-  preset: 'unit',
-  out: at(out),
-  cache: at('cache'),
-  taps: ['stem', 'block1', 'block2'],
-  epochs: 2,
-  batch: 64,
-  seed: 3,
-  ...more,
-});
+test.after(remove);
 
 /** Recalibrates a copy of `from`, called `name`, in place. */
 const again = async (name: string, more: Partial<CalibrateOptions> = {}, from = 'compiled') => {
@@ -58,29 +33,8 @@ const again = async (name: string, more: Partial<CalibrateOptions> = {}, from = 
   return await calibrate({ folder: at(name), model, cache: at('cache'), ...data, ...more });
 };
 
-const manifestIn = (name: string) => readManifest(readFileSync(at(`${name}/manifest.json`), 'utf8'));
-
-/** Every file of a folder, but for what is a clock's. */
-function contents(name: string): Record<string, unknown> {
-  const files = readdirSync(at(name)).sort();
-  const text = (file: string) =>
-    readFileSync(at(`${name}/${file}`), 'latin1').replace(/(latencyMs\w+): [\d.]+/g, '$1: 0');
-  return Object.fromEntries(
-    files.map((file) => [file, file === 'manifest.json' ? timeless(manifestIn(name)) : text(file)]),
-  );
-}
-
-function timeless(manifest: Manifest) {
-  const points = manifest.operatingPoints.map(({ latencyMsP50: _, latencyMsMean: __, ...point }) => point);
-  const { latencyMsP50: _, latencyMsMean: __, ...baseline } = manifest.baseline;
-  return { ...manifest, operatingPoints: points, baseline, latency: null };
-}
-
-function assertSame(name: string, expected: string) {
-  const [found, wanted] = [contents(name), contents(expected)];
-  assert.equal(Object.keys(found), Object.keys(wanted));
-  for (const file of Object.keys(wanted)) assert.equal(found[file], wanted[file], file);
-}
+const manifestIn = (name: string) => manifestAt(at(name));
+const assertSame = (name: string, expected: string) => assertSamePackage(at(name), at(expected));
 
 test('another budget gives what compile would have written for it, byte for byte', async () => {
   await compile(compileOptions('wanted', { budgets: [0.6], maxAccuracyDrops: [0.02] }));
@@ -108,7 +62,7 @@ test('so do policies that learn, that read the confidence layer, and baked thres
 });
 
 test('roles that were cut off the training data are cut again', async () => {
-  const { calibration: _, test: __, ...alone } = compileOptions('alone');
+  const { calibration: _, test: __, ...alone } = onAllThreads(compileOptions('alone'));
   await compile(alone);
   cpSync(at('alone'), at('alone-again'), { recursive: true });
   const options = { folder: at('alone-again'), model, train: at('train.npz'), cache: at('cache') };
@@ -152,7 +106,8 @@ test('judgements that are damaged in the cache, or gone from it, are made again'
 });
 
 test('other data move the thresholds, are said in the manifest, and evaluate agrees', async () => {
-  const { manifest } = await again('data', { calibration: at('other.npz'), policy: 'gain' });
+  const moved = { calibration: at('other.npz'), test: at('large-test.npz'), policy: 'gain' } as const;
+  const { manifest } = await again('data', moved);
   const before = manifestIn('compiled');
   assert.is(manifest.policy, 'gain');
   assert.is(manifest.data.calibration!.samples, 140);
@@ -163,7 +118,7 @@ test('other data move the thresholds, are said in the manifest, and evaluate agr
   assert.ok(manifest.operatingPoints.some((point) => point.name === 'budget-0.8'));
   const { sameData, largestDifference, movedShare } = await evaluate({
     folder: at('data'),
-    test: at('test.npz'),
+    test: at('large-test.npz'),
     cache: at('cache'),
     batch: 7,
   });
@@ -177,7 +132,7 @@ test('other data move the thresholds, are said in the manifest, and evaluate agr
 });
 
 test('a new folder can be written, and one that is not empty is refused', async () => {
-  const before = contents('compiled');
+  const before = timelessFiles(at('compiled'));
   const options = {
     folder: at('compiled'),
     model,
@@ -186,7 +141,7 @@ test('a new folder can be written, and one that is not empty is refused', async 
     out: at('new'),
   };
   await calibrate({ ...options, budgets: [0.7] });
-  assert.equal(contents('compiled'), before);
+  assert.equal(timelessFiles(at('compiled')), before);
   assert.equal(manifestIn('new').calibration.budgets, [0.7]);
   assert.is(manifestIn('new').measuredOn, 'calibration');
   await rejectsWith('output-not-empty', () => calibrate(options));

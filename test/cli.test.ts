@@ -1,63 +1,46 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { zipSync } from 'fflate';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { printManifest } from '../src/emit/manifest.ts';
-import { serializeModel } from '../src/parser/index.ts';
-import { npy } from './data/fixtures.ts';
+import { type Ended, runCli } from './cli-in-process.ts';
 import { SAMPLE } from './emit/sample.ts';
 import { ROOT } from './house/sources.ts';
-import { noise, tinyResidual } from './models.ts';
+import { tinyProject } from './tiny-project.ts';
 
 const test = suite('command line');
 const bin = join(ROOT, 'bin/offramp.js');
-const folder = mkdtempSync(join(tmpdir(), 'offramp-cli-'));
-const model = join(folder, 'tiny.onnx');
-const samples = join(folder, 'samples.npz');
+const { folder, model, at, writeSamples, remove } = tinyProject('cli');
+const samples = at('samples.npz');
 
-function offramp(...words: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...words], {
-    encoding: 'utf8',
-    cwd: folder,
-  });
-  return { status, stdout, stderr };
+const offramp = (...words: string[]) => runCli(folder, words);
+
+/** In a process of its own: once for each exit code. */
+function spawnOfframp(...words: string[]): Ended {
+  return spawnSync(process.execPath, [bin, ...words], { encoding: 'utf8', cwd: folder });
 }
 
-test.before(() => {
-  writeFileSync(model, serializeModel(tinyResidual()));
-  const count = 400;
-  const pixels = Uint8Array.from(noise(count * 8 * 8 * 3, 5), (v) => 128 + 100 * v);
-  const labels = Int32Array.from({ length: count }, (_, i) => i % 5);
-  writeFileSync(
-    samples,
-    zipSync({
-      'x.npy': npy('|u1', [count, 8, 8, 3], pixels),
-      'y.npy': npy('<i4', [count], new Uint8Array(labels.buffer)),
-    }),
-  );
-});
-test.after(() => rmSync(folder, { recursive: true, force: true }));
+test.before(() => writeSamples({ samples: 40 }));
+test.after(remove);
 
-test('inspect prints taps, and JSON on request', () => {
-  const text = offramp('inspect', model);
+test('inspect prints taps, and JSON on request', async () => {
+  const text = spawnOfframp('inspect', model);
   assert.is(text.status, 0, text.stderr);
   assert.match(text.stdout, /5 classes, dynamic batch/);
   assert.match(text.stdout, /block1 +\[8, 8, 8\]/);
-  const { taps, rejected, exits, totalMacs } = JSON.parse(
-    offramp('inspect', model, '--json', '--taps', 'block1').stdout,
-  );
+  const json = await offramp('inspect', model, '--json', '--taps', 'block1');
+  assert.is(json.status, 0, json.stderr);
+  const { taps, rejected, exits, totalMacs } = JSON.parse(json.stdout);
   assert.is(exits[0].tap.value, 'block1');
   assert.ok(taps.length > 3 && Array.isArray(rejected) && totalMacs > 0);
 });
 
-test('bad usage and bad input end with 2, the code, and a remedy', () => {
+test('bad usage and bad input end with 2, the code, and a remedy', async () => {
   const cases: [string[], RegExp][] = [
     [[], /Which command/],
     [['inspect', model, '--exitz', '3'], /[Uu]nknown argument/],
-    [['inspect', join(folder, 'absent.onnx')], /absent\.onnx/],
+    [['inspect', at('absent.onnx')], /absent\.onnx/],
     [['inspect', samples], /\[not-an-onnx-file\]/],
     [['inspect', model, '--taps', 'nowhere'], /\[unknown-tap\]\n {2}Possible taps: /],
     [['inspect', model, '--exits', '40'], /\[exits-do-not-fit\]/],
@@ -70,42 +53,53 @@ test('bad usage and bad input end with 2, the code, and a remedy', () => {
     [['emit', folder], /\[not-a-package\]/],
     [['emit', folder, '--stub-only'], /\[bad-option\]/],
   ];
-  for (const [words, message] of cases) {
-    const { status, stdout, stderr } = offramp(...words);
+  const assertRefused = ({ status, stdout, stderr }: Ended, words: string[], message: RegExp) => {
     assert.is(status, 2, `${words.join(' ')}: ${stderr}`);
     assert.match(stderr, message);
     assert.not.match(stderr, /\n\s+at /, 'no stack');
     assert.is(stdout, '');
-  }
-  assert.not.ok(existsSync(join(folder, 'o')));
+  };
+  for (const [words, message] of cases) assertRefused(await offramp(...words), words, message);
+  const unknownTap = cases.find(([words]) => words.includes('nowhere'))!;
+  assertRefused(spawnOfframp(...unknownTap[0]), ...unknownTap);
+  assert.not.ok(existsSync(at('o')));
 });
 
-test('emit --check ends with 1 and names what differs; emit mends it', () => {
-  mkdirSync(join(folder, 'e'));
-  writeFileSync(join(folder, 'e/manifest.json'), printManifest(SAMPLE));
-  const differs = offramp('emit', 'e', '--check');
+test('emit --check ends with 1 and names what differs; emit mends it', async () => {
+  mkdirSync(at('e'));
+  writeFileSync(at('e/manifest.json'), printManifest(SAMPLE));
+  const differs = spawnOfframp('emit', 'e', '--check');
   assert.is(differs.status, 1);
   assert.match(differs.stderr, /e\/index\.ts, .*\[package-differs\]\n {2}Run `offramp emit e`/);
-  assert.match(offramp('emit', 'e').stdout, /^Written: e\/index\.ts, /);
-  const same = offramp('emit', 'e', '--check', '--json');
+  assert.match((await offramp('emit', 'e')).stdout, /^Written: e\/index\.ts, /);
+  const same = await offramp('emit', 'e', '--check', '--json');
   assert.is(same.status, 0, same.stderr);
   assert.is(JSON.parse(same.stdout).files.length, 5);
 });
 
-test('compile, then calibrate in place and into a new folder', () => {
-  const common = ['--cache', 'cache', '--quiet'];
+test('compile, then calibrate in place and into a new folder', async () => {
+  const common = ['--cache', 'cache', '--threads', '1', '--quiet'];
   const words = ['--calibration', samples, '--test', samples, '--preset', 'unit', '--epochs', '1'];
-  const compiled = offramp('compile', model, '--train', samples, ...words, '--out', 'c', ...common);
+  const compiled = await offramp('compile', model, '--train', samples, ...words, '--out', 'c', ...common);
   assert.is(compiled.status, 0, compiled.stderr);
   const given = ['calibrate', 'c', '--model', model, '--calibration', samples, ...common];
-  const table = offramp(...given, '--budget', '0.7', '--at', 'budget-0.7');
+  const table = await offramp(...given, '--budget', '0.7', '--at', 'budget-0.7');
   assert.is(table.status, 0, table.stderr);
   assert.match(table.stdout, /budget-0\.7 .*\n(.*\n)*Measured on calibration .* Written to c\n/);
-  const json = offramp(...given, '--policy', 'entropy', '--thresholds', 'baked', '--out', 'd', '--json');
+  const json = await offramp(
+    ...given,
+    '--policy',
+    'entropy',
+    '--thresholds',
+    'baked',
+    '--out',
+    'd',
+    '--json',
+  );
   assert.is(json.status, 0, json.stderr);
   const { policy, defaultPoint, outputs } = JSON.parse(json.stdout);
   assert.equal([policy, defaultPoint, outputs.thresholds], ['entropy', 'budget-0.7', null]);
-  const refused = offramp(...given, '--out', 'd');
+  const refused = await offramp(...given, '--out', 'd');
   assert.is(refused.status, 2);
   assert.match(refused.stderr, /\[output-not-empty\]/);
 });
@@ -138,7 +132,7 @@ test('Ctrl-C ends with 130, writes nothing, and says that the cache stays', asyn
   child.kill('SIGINT');
   assert.is(await ended, 130, stderr);
   assert.match(stderr, /Interrupted/);
-  assert.not.ok(existsSync(join(folder, 'o')));
+  assert.not.ok(existsSync(at('o')));
 });
 
 test.run();

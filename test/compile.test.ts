@@ -1,59 +1,46 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CompileOptions, compile } from '../src/compile.ts';
-import { type Manifest, readManifest } from '../src/emit/manifest.ts';
 import { evaluate } from '../src/evaluate.ts';
+import type { Compiled } from '../src/finish.ts';
 import { parseModel, serializeModel } from '../src/parser/index.ts';
 import { POLICY_NAMES } from '../src/policies/index.ts';
 import { rejectsWith } from './expect.ts';
 import { branchyNet, tinyResidual } from './models.ts';
-import { writeTinySamples } from './tiny-samples.ts';
+import { assertSamePackage, manifestIn } from './timeless.ts';
+import { onAllThreads, tinyProject, writeWithExternalData } from './tiny-project.ts';
 
 const test = suite('compile');
-let folder = '';
-let model = '';
+const {
+  folder,
+  model,
+  at,
+  writeSamples,
+  compileOptions: options,
+  remove,
+} = tinyProject('compile', { epochs: 3 });
+
+/** Heads train side by side. */
+const threaded = (out: string, more: Partial<CompileOptions> = {}) =>
+  onAllThreads(options(out, { seed: 3, budgets: [0.7], maxAccuracyDrops: [0.02], ...more }));
+/** For heads that need not be good. */
+const quick = { epochs: 1, views: 1 };
+let first: Compiled;
 
 test.before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'offramp-compile-'));
-  model = join(folder, 'tiny.onnx');
-  writeFileSync(model, serializeModel(tinyResidual({ seed: 4 })));
-  for (const [name, count] of [
-    ['train', 600],
-    ['calibration', 300],
-    ['test', 300],
-  ] as const)
-    await writeTinySamples(model, join(folder, `${name}.npz`), count, count + name.length);
+  await writeSamples({ train: 600, calibration: 300, test: 300 });
+  first = await compile(threaded('out'));
 });
 
-test.after(() => rmSync(folder, { recursive: true, force: true }));
+test.after(remove);
 
-const options = (out: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
-  model,
-  train: join(folder, 'train.npz'),
-  calibration: join(folder, 'calibration.npz'),
-  test: join(folder, 'test.npz'),
-  preset: 'unit',
-  out: join(folder, out),
-  cache: join(folder, 'cache'),
-  taps: ['stem', 'block1', 'block2'],
-  epochs: 3,
-  batch: 64,
-  ...more,
-});
-
-/** Everything about a manifest that is not a clock's. */
-function timeless(manifest: Manifest) {
-  const points = manifest.operatingPoints.map(({ latencyMsP50: _, latencyMsMean: __, ...point }) => point);
-  const { latencyMsP50: _, latencyMsMean: __, ...baseline } = manifest.baseline;
-  return { ...manifest, operatingPoints: points, baseline, latency: null };
-}
+const evaluated = (out: string, batch?: number) =>
+  evaluate({ folder: at(out), test: at('test.npz'), cache: at('cache'), ...(batch && { batch }) });
 
 test('a model, its manifest and its package come out, and evaluate agrees', async () => {
-  const { manifest, shown } = await compile(options('out', { budgets: [0.7], maxAccuracyDrops: [0.02] }));
-  const files = readdirSync(join(folder, 'out')).sort();
+  const { manifest, shown } = first;
+  const files = readdirSync(at('out')).sort();
   assert.equal(files, [
     'README.md',
     'heads.onnx',
@@ -64,10 +51,7 @@ test('a model, its manifest and its package come out, and evaluate agrees', asyn
     'model.onnx',
     'package.json',
   ]);
-  assert.equal(
-    timeless(readManifest(readFileSync(join(folder, 'out/manifest.json'), 'utf8'))).source,
-    timeless(manifest).source,
-  );
+  assert.equal(manifestIn(at('out')), manifest);
   assert.is(manifest.measuredOn, 'test');
   assert.is(manifest.data.test!.samples, 300);
   assert.is(manifest.exits.length, 3);
@@ -81,12 +65,7 @@ test('a model, its manifest and its package come out, and evaluate agrees', asyn
   assert.is(exact.relativeCost, 1);
   assert.ok(manifest.operatingPoints[0]!.relativeCost < 1, 'something is saved');
 
-  const { sameData, largestDifference, movedShare } = await evaluate({
-    folder: join(folder, 'out'),
-    test: join(folder, 'test.npz'),
-    cache: join(folder, 'cache'),
-    batch: 7,
-  });
+  const { sameData, largestDifference, movedShare } = await evaluated('out', 7);
   assert.ok(sameData);
   assert.ok(
     Math.max(largestDifference, movedShare) <= 1 / 300 + 1e-9,
@@ -95,8 +74,7 @@ test('a model, its manifest and its package come out, and evaluate agrees', asyn
 });
 
 test('the original is in the emitted model untouched, and its provenance beside it', async () => {
-  await compile(options('untouched'));
-  const emitted = parseModel(readFileSync(join(folder, 'untouched/model.onnx')));
+  const emitted = parseModel(readFileSync(at('out/model.onnx')));
   const original = parseModel(readFileSync(model));
   const all = new Map<string, Uint8Array>();
   const collect = (graph: typeof emitted.graph) => {
@@ -118,18 +96,11 @@ test('the original is in the emitted model untouched, and its provenance beside 
 });
 
 test('the same seed gives the same bytes, another seed others', async () => {
-  const read = (out: string, file: string) => readFileSync(join(folder, out, file));
-  const first = await compile(options('a', { seed: 3 }));
-  const second = await compile(options('b', { seed: 3, cache: join(folder, 'cache2') }));
-  for (const file of ['model.onnx', 'index.d.ts', 'package.json', 'README.md'])
-    assert.ok(read('a', file).equals(read('b', file)), file);
-  for (const file of ['index.ts', 'index.js']) {
-    const [a, b] = ['a', 'b'].map((out) => `${read(out, file)}`.replace(/(latencyMs\w+): [\d.]+/g, '$1: 0'));
-    assert.is(a, b);
-  }
-  assert.equal(timeless(first.manifest), timeless(second.manifest));
-  await compile(options('c', { seed: 4 }));
-  assert.not.ok(read('a', 'model.onnx').equals(read('c', 'model.onnx')));
+  await compile(threaded('again', { cache: at('cache2') }));
+  assertSamePackage(at('again'), at('out'));
+  for (const seed of [3, 4]) await compile(options(`seed-${seed}`, { ...quick, seed }));
+  const [made, other] = [3, 4].map((seed) => readFileSync(at(`seed-${seed}/model.onnx`)));
+  assert.not.ok(made!.equals(other!));
 });
 
 test('baked thresholds, the confidence policy, and a seed recipe', async () => {
@@ -146,11 +117,7 @@ test('baked thresholds, the confidence policy, and a seed recipe', async () => {
   assert.is(manifest.outputs.thresholds, null);
   assert.is(manifest.policy, 'confidence');
   assert.ok(manifest.data.validation!.from);
-  const result = await evaluate({
-    folder: join(folder, 'baked'),
-    test: join(folder, 'test.npz'),
-    cache: join(folder, 'cache'),
-  });
+  const result = await evaluated('baked');
   assert.equal(
     result.measured.operatingPoints.map((p) => p.name),
     ['fast'],
@@ -165,14 +132,14 @@ test('auto compares policies and says how they did; budgets of time and floors g
   assert.is(manifest.policy, means[0]!.policy);
   assert.ok(means.length >= POLICY_NAMES.length - 1, 'all but class-margin, which lacks samples of class 0');
   assert.equal([manifest.calibration.budgetsMs, manifest.calibration.minAccuracies], [[1000], [0.3]]);
-  const at = (name: string) => manifest.operatingPoints.find((p) => p.name === name)!;
-  assert.ok(at('budget-1000ms').relativeCost >= at('accuracy-0.3').relativeCost);
-  assert.ok(at('exact').latencyMsMean! > 0 && manifest.baseline.latencyMsMean! > 0);
+  const point = (name: string) => manifest.operatingPoints.find((p) => p.name === name)!;
+  assert.ok(point('budget-1000ms').relativeCost >= point('accuracy-0.3').relativeCost);
+  assert.ok(point('exact').latencyMsMean! > 0 && manifest.baseline.latencyMsMean! > 0);
   await rejectsWith('bad-option', () => compile(options('slow', { minAccuracies: [92] })));
 });
 
 test('with training data alone the other roles are split off it', async () => {
-  const { test: _, calibration: __, ...only } = options('split');
+  const { test: _, calibration: __, ...only } = options('split', quick);
   const { manifest } = await compile(only);
   const { train, calibration, test, validation } = manifest.data;
   assert.is(train!.samples + validation!.samples + calibration!.samples + test!.samples, 600);
@@ -196,7 +163,7 @@ test('a promised drop is certified on samples that the search has not seen, and 
 });
 
 test('a model with exits of its own is calibrated and lowered, nothing is trained', async () => {
-  const own = join(folder, 'branchy.onnx');
+  const own = at('branchy.onnx');
   writeFileSync(own, serializeModel(branchyNet()));
   const { train: _, taps: __, ...rest } = options('given', { model: own });
   const given = { ...rest, exitOutputs: ['exit1', 'exit2', 'logits'], prove: 'all' as const };
@@ -209,55 +176,31 @@ test('a model with exits of its own is calibrated and lowered, nothing is traine
     assert.ok(manifest.exits.every((exit) => exit.head === 'given' && exit.headMacs > 0));
     const exact = manifest.operatingPoints.find((p) => p.name === 'exact')!;
     assert.is(exact.agreement, 1);
-    const { sameData, movedShare } = await evaluate({
-      folder: join(folder, 'given'),
-      test: join(folder, 'test.npz'),
-      cache: join(folder, 'cache'),
-      batch: 7,
-    });
+    const { sameData, movedShare } = await evaluated('given', 7);
     assert.ok(sameData && movedShare <= 1 / 300 + 1e-9, `${movedShare} moved`);
   }
   await rejectsWith('no-confidence-heads', () => compile({ ...given, policy: 'confidence', force: true }));
-  await rejectsWith('training-data-missing', () => compile({ ...rest, model, out: join(folder, 'none') }));
+  await rejectsWith('training-data-missing', () => compile({ ...rest, model, out: at('none') }));
 });
 
 test('a fixed batch compiles to the single-sample form', async () => {
-  const fixed = join(folder, 'fixed.onnx');
+  const fixed = at('fixed.onnx');
   writeFileSync(fixed, serializeModel(tinyResidual({ seed: 4, batch: 1 })));
-  const { manifest } = await compile(options('fixed', { model: fixed }));
+  const { manifest } = await compile(options('fixed', { ...quick, model: fixed }));
   assert.is(manifest.batch, 'fixed');
-  const result = await evaluate({
-    folder: join(folder, 'fixed'),
-    test: join(folder, 'test.npz'),
-    cache: join(folder, 'cache'),
-  });
+  const result = await evaluated('fixed');
   assert.ok(result.largestDifference <= 1 / 300 + 1e-9);
 });
 
 test('external data stay external and travel along', async () => {
-  const home = mkdtempSync(join(folder, 'external-'));
-  const source = tinyResidual({ seed: 4 });
-  const chunks: Uint8Array[] = [];
-  let offset = 0;
-  const initializers = source.graph.initializers.map((tensor) => {
-    const length = tensor.bytes.byteLength;
-    const external = { location: 'weights.bin', offset, length };
-    chunks.push(tensor.bytes);
-    offset += length;
-    return { ...tensor, bytes: new Uint8Array(), external };
-  });
-  writeFileSync(join(home, 'weights.bin'), Buffer.concat(chunks));
-  const path = join(home, 'tiny.onnx');
-  writeFileSync(path, serializeModel({ ...source, graph: { ...source.graph, initializers } }));
-  const { manifest } = await compile(options('external', { model: path }));
-  assert.ok(readdirSync(join(folder, 'external')).includes('weights.bin'));
-  const { files } = JSON.parse(readFileSync(join(folder, 'external/package.json'), 'utf8'));
+  mkdirSync(at('external-model'));
+  const path = at('external-model/tiny-net.onnx');
+  writeWithExternalData(tinyResidual({ seed: 4 }), path);
+  const { manifest } = await compile(options('external', { ...quick, model: path }));
+  assert.ok(readdirSync(at('external')).includes('weights.bin'));
+  const { files } = JSON.parse(readFileSync(at('external/package.json'), 'utf8'));
   assert.ok(files.includes('weights.bin') && !files.includes('heads.onnx'));
-  const result = await evaluate({
-    folder: join(folder, 'external'),
-    test: join(folder, 'test.npz'),
-    cache: join(folder, 'cache'),
-  });
+  const result = await evaluated('external');
   assert.ok(result.largestDifference <= 1 / 300 + 1e-9);
   assert.is(manifest.baseline.macs, result.promised.baseline.macs);
 });
@@ -267,8 +210,8 @@ test('bad input is refused with a code and leaves nothing behind', async () => {
     ['budget-unreachable', { budgets: [0.01] }],
     ['unknown-operating-point', { at: 'fastest' }],
     ['unknown-tap', { taps: ['nowhere'] }],
-    ['bad-labels', { labels: join(folder, 'absent.txt') }],
-    ['not-an-onnx-file', { model: join(folder, 'train.npz') }],
+    ['bad-labels', { labels: at('absent.txt') }],
+    ['not-an-onnx-file', { model: at('train.npz') }],
     ['class-without-samples', { policy: 'class-margin' }],
   ];
   for (const [code, more] of cases) {
@@ -278,24 +221,24 @@ test('bad input is refused with a code and leaves nothing behind', async () => {
       code,
     );
   }
-  await compile(options('full'));
+  cpSync(at('out'), at('full'), { recursive: true });
   await rejectsWith('output-not-empty', () => compile(options('full')));
-  await compile(options('full', { force: true }));
+  await compile(options('full', { ...quick, force: true }));
 });
 
 test('an interrupted run stops at once, writes nothing, and the next one goes on from its cache', async () => {
   const controller = new AbortController();
-  const cache = join(folder, 'cache3');
+  const cache = at('cache3');
   const onProgress = ({ phase }: { phase: string }) => {
     if (phase === 'training') controller.abort();
   };
-  await compile(options('stopped', { cache }), { signal: controller.signal, onProgress }).then(
+  await compile(threaded('stopped', { cache }), { signal: controller.signal, onProgress }).then(
     () => assert.unreachable(),
     (error) => assert.is(error.name, 'AbortError'),
   );
   assert.not.ok(readdirSync(folder).some((name) => name.includes('stopped')));
   const phases = new Map<string, number>();
-  await compile(options('stopped', { cache }), {
+  await compile(options('stopped', { ...quick, cache }), {
     onProgress: ({ phase }) => void phases.set(phase, (phases.get(phase) ?? 0) + 1),
   });
   assert.is(phases.has('decoding train'), false, 'decoded records are found again');

@@ -1,77 +1,47 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CompileOptions, compile } from '../src/compile.ts';
-import { readManifest } from '../src/emit/manifest.ts';
 import { type ExportTritonOptions, exportTriton } from '../src/export-triton.ts';
-import type { Model } from '../src/graph/types.ts';
 import { Tensor, withSession } from '../src/ort.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { rejectsWith } from './expect.ts';
 import { assertServes, type ModelConfig, type ModelTensor, readModelConfig } from './export/model-config.ts';
 import { tinyResidual } from './models.ts';
-import { writeTinySamples } from './tiny-samples.ts';
+import { manifestIn } from './timeless.ts';
+import { tinyProject, writeWithExternalData } from './tiny-project.ts';
 
 const test = suite('export triton');
 const LABELS = ['ant', 'bee', 'cat', 'dog', 'eel'];
-let root = '';
-let model = '';
-const at = (name: string) => join(root, name);
+const { folder, model, at, writeSamples, compileOptions, remove } = tinyProject('triton', {
+  epochs: 1,
+  views: 1,
+  seed: 3,
+});
 
 test.before(async () => {
-  root = mkdtempSync(join(tmpdir(), 'offramp-triton-'));
-  model = at('tiny-net.onnx');
-  writeFileSync(model, serializeModel(tinyResidual({ seed: 4 })));
   writeFileSync(at('labels.txt'), LABELS.join('\n'));
-  for (const [name, count] of [
-    ['train', 400],
-    ['calibration', 300],
-    ['test', 200],
-  ] as const)
-    await writeTinySamples(model, at(`${name}.npz`), count, count + name.length);
+  await writeSamples({ train: 400, calibration: 300, test: 60 });
   await compiled('package', { labels: at('labels.txt') });
 });
 
-test.after(() => rmSync(root, { recursive: true, force: true }));
+test.after(remove);
 
-const compiled = (out: string, more: Partial<CompileOptions> = {}) =>
-  compile({
-    model,
-    train: at('train.npz'),
-    calibration: at('calibration.npz'),
-    test: at('test.npz'),
-    preset: 'unit',
-    out: at(out),
-    cache: at('cache'),
-    taps: ['stem', 'block1', 'block2'],
-    epochs: 1,
-    batch: 64,
-    seed: 3,
-    ...more,
-  });
+const compiled = (out: string, more: Partial<CompileOptions> = {}) => compile(compileOptions(out, more));
 
 const exported = (repository: string, more: Partial<ExportTritonOptions> = {}) =>
   exportTriton({ folder: at('package'), repository: at(repository), model, ...more });
 
 /** Reads the configuration of `name`, checks it against the model beside it, and sends the warm-up requests. */
 async function served(repository: string, name = 'tiny-net'): Promise<ModelConfig> {
-  const folder = join(at(repository), name);
-  const config = readModelConfig(readFileSync(join(folder, 'config.pbtxt'), 'utf8'));
+  const home = join(at(repository), name);
+  const config = readModelConfig(readFileSync(join(home, 'config.pbtxt'), 'utf8'));
   assert.is(config.name, name);
   assert.is(config.backend, 'onnxruntime');
   for (const { label_filename } of config.output)
-    if (label_filename) assert.ok(existsSync(join(folder, label_filename)));
-  const file = join(folder, '1/model.onnx');
+    if (label_filename) assert.ok(existsSync(join(home, label_filename)));
+  const file = join(home, '1/model.onnx');
   const path = existsSync(join(file, 'model.onnx')) ? join(file, 'model.onnx') : file;
   await withSession(path, { threads: 1 }, async (session) => {
     const tensors = (of: readonly object[]) => of as readonly ModelTensor[];
@@ -92,7 +62,7 @@ async function served(repository: string, name = 'tiny-net'): Promise<ModelConfi
   return config;
 }
 
-const bytes = (...path: string[]) => readFileSync(join(root, ...path)).toString('latin1');
+const bytes = (path: string) => readFileSync(at(path)).toString('latin1');
 
 test('the repository of a model whose thresholds are an input holds what compile would have baked', async () => {
   const result = await exported('repository');
@@ -165,22 +135,9 @@ test('a fixed batch is not batched', async () => {
 });
 
 test('a model with external data becomes a folder called model.onnx', async () => {
-  const home = at('external-model');
-  mkdirSync(home);
-  const source = tinyResidual({ seed: 4 });
-  const chunks: Uint8Array[] = [];
-  let offset = 0;
-  const initializers = source.graph.initializers.map((tensor) => {
-    const length = tensor.bytes.byteLength;
-    const external = { location: 'weights.bin', offset, length };
-    chunks.push(tensor.bytes);
-    offset += length;
-    return { ...tensor, bytes: new Uint8Array(), external };
-  });
-  writeFileSync(join(home, 'weights.bin'), Buffer.concat(chunks));
-  const path = join(home, 'tiny-net.onnx');
-  const apart: Model = { ...source, graph: { ...source.graph, initializers } };
-  writeFileSync(path, serializeModel(apart));
+  mkdirSync(at('external-model'));
+  const path = at('external-model/tiny-net.onnx');
+  writeWithExternalData(tinyResidual({ seed: 4 }), path);
   await compiled('external', { model: path });
   await exported('external-repository', { folder: at('external'), model: path });
   assert.equal(readdirSync(at('external-repository/tiny-net/1/model.onnx')).sort(), [
@@ -201,7 +158,7 @@ test('what cannot be exported is told, and nothing is written', async () => {
   };
   await refused('original-missing', { model: undefined as never });
   await refused('unknown-operating-point', { at: 'warp' });
-  await refused('not-a-package', { folder: root });
+  await refused('not-a-package', { folder });
   await refused('bad-option', { name: 'a/b' });
   await refused('bad-option', { maxBatch: 0 });
   await refused('bad-option', { threads: 1.5 });
@@ -218,7 +175,7 @@ test('what cannot be exported is told, and nothing is written', async () => {
 });
 
 test('what is served is chosen by what early exits bear', async () => {
-  const manifest = readManifest(readFileSync(at('package/manifest.json'), 'utf8'));
+  const manifest = manifestIn(at('package'));
   const exact = await exported('exact', { at: 'exact' });
   assert.is(exact.maxBatch, 32);
   assert.ok(manifest.operatingPoints.some(({ name }) => name === 'fast'));

@@ -1,0 +1,52 @@
+/** The command line without a process of its own, whose start takes longer than most commands. */
+import { register } from 'node:module';
+import { join } from 'node:path';
+import { ROOT } from './house/sources.ts';
+
+export interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** cli.ts reads its arguments when it is loaded, and cli/ keeps state: each run loads both anew, under a `?run=` of its own. */
+const loadAnew = `export async function resolve(specifier, context, next) {
+  const found = await next(specifier, context);
+  const run = context.parentURL?.match(/\\/src\\/cli\\b.*(\\?run=\\d+)$/)?.[1];
+  return run && found.url.includes('/src/cli/') ? { ...found, url: found.url + run } : found;
+}`;
+register(`data:text/javascript,${encodeURIComponent(loadAnew)}`);
+let runs = 0;
+
+/** Runs `offramp ...words` in `folder`. Not for `--help` and `--version`, after which yargs ends the process. */
+export async function runCli(folder: string, words: readonly string[]): Promise<Ended> {
+  const told = { stdout: '', stderr: '' };
+  const before = {
+    argv: process.argv,
+    folder: process.cwd(),
+    exitCode: process.exitCode,
+    listeners: process.listeners('SIGINT'),
+    stdout: process.stdout.write,
+    stderr: process.stderr.write,
+  };
+  process.argv = [process.execPath, join(ROOT, 'bin/offramp.js'), ...words];
+  process.chdir(folder);
+  process.exitCode = undefined;
+  for (const name of ['stdout', 'stderr'] as const)
+    process[name].write = (text: unknown) => {
+      told[name] += text;
+      return true;
+    };
+  try {
+    await import(`../src/cli.ts?run=${++runs}`);
+    return { ...told, status: Number(process.exitCode ?? 0) };
+  } finally {
+    process.argv = before.argv;
+    process.chdir(before.folder);
+    process.stdout.write = before.stdout;
+    process.stderr.write = before.stderr;
+    process.exitCode = before.exitCode;
+    for (const listener of process.listeners('SIGINT'))
+      if (!before.listeners.includes(listener)) process.off('SIGINT', listener);
+  }
+}

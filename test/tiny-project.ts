@@ -1,0 +1,63 @@
+/** What tests compile: a small network, labelled samples of it, and a temporary folder for what comes out. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { CompileOptions } from '../src/compile.ts';
+import type { Model } from '../src/graph/types.ts';
+import { serializeModel } from '../src/parser/index.ts';
+import { tinyResidual } from './models.ts';
+import { writeTinySamples } from './tiny-samples.ts';
+
+const WEIGHTS = 'weights.bin';
+
+/** `common`: options of every compile. */
+export function tinyProject(name: string, common: Partial<CompileOptions> = {}) {
+  const folder = mkdtempSync(join(tmpdir(), `offramp-${name}-`));
+  const at = (path: string) => join(folder, path);
+  const model = at('tiny-net.onnx');
+  writeFileSync(model, serializeModel(tinyResidual({ seed: 4 })));
+  return {
+    folder,
+    at,
+    model,
+    /** `<role>.npz` for every role, of so many samples. */
+    async writeSamples(roles: Readonly<Record<string, number>>): Promise<void> {
+      for (const [role, count] of Object.entries(roles))
+        await writeTinySamples(model, at(`${role}.npz`), count, count + role.length);
+    },
+    /** On one thread: with more, heads train on worker threads, each of which takes seconds to load the sources. */
+    compileOptions: (out: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
+      model,
+      train: at('train.npz'),
+      calibration: at('calibration.npz'),
+      test: at('test.npz'),
+      preset: 'unit',
+      out: at(out),
+      cache: at('cache'),
+      taps: ['stem', 'block1', 'block2'],
+      batch: 64,
+      threads: 1,
+      ...common,
+      ...more,
+    }),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+/** On as many threads as there are cores, as when nothing is said. */
+export const onAllThreads = ({ threads: _, ...options }: CompileOptions): CompileOptions => options;
+
+/** Writes `model` to `path` and its weights beside it, as weights.bin. */
+export function writeWithExternalData(model: Model, path: string): void {
+  const { graph } = model;
+  let offset = 0;
+  const initializers = graph.initializers.map((tensor) => {
+    const length = tensor.bytes.byteLength;
+    const external = { location: WEIGHTS, offset, length };
+    offset += length;
+    return { ...tensor, bytes: new Uint8Array(), external };
+  });
+  const weights = graph.initializers.map((tensor) => tensor.bytes);
+  writeFileSync(join(dirname(path), WEIGHTS), Buffer.concat(weights));
+  writeFileSync(path, serializeModel({ ...model, graph: { ...graph, initializers } }));
+}
