@@ -21,10 +21,10 @@ export interface EmitOptions {
  */
 export async function emit({ folder, check = false, stubOnly }: EmitOptions): Promise<readonly string[]> {
   const manifest = await readPackage(folder);
-  const files =
-    stubOnly === undefined
-      ? new Map([...emitPackage(manifest)].map(([name, text]) => [join(folder, name), text]))
-      : new Map([[stubOnly, emitStub(manifest, modelFolderFrom(stubOnly, folder))]]);
+  const wanted = stubOnly === undefined ? emitPackage(manifest) : undefined;
+  const files = wanted
+    ? new Map([...wanted].map(([name, text]) => [join(folder, name), text]))
+    : new Map([[stubOnly!, emitStub(manifest, modelFolderFrom(stubOnly!, folder))]]);
   if (check) {
     const differing: string[] = [];
     for (const [path, text] of files) {
@@ -33,10 +33,10 @@ export async function emit({ folder, check = false, stubOnly }: EmitOptions): Pr
     }
     const command = `offramp emit ${folder}${stubOnly === undefined ? '' : ` --stub-only ${stubOnly}`}`;
     if (differing.length > 0) throw packageDiffers(differing, command);
-  } else if (stubOnly === undefined) {
-    await writeOutput(folder, emitPackage(manifest), { update: true });
+  } else if (wanted) {
+    await writeOutput(folder, wanted, { update: true });
   } else {
-    await writeStub(stubOnly, files.get(stubOnly)!);
+    await writeStub(stubOnly!, files.get(stubOnly!)!);
   }
   return [...files.keys()];
 }
