@@ -27,8 +27,9 @@ const MOST_CHARACTERS = 4000;
 
 /** Names out of a file may hold control characters, which a terminal obeys, and may be endless. */
 function printable(text: string): string {
-  const short = text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS - 1)}…` : text;
-  return short.replace(/[^\P{Cc}\n\t]/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  const code = (c: string) => c.charCodeAt(0).toString(16).padStart(2, '0');
+  const shown = text.slice(0, MOST_CHARACTERS + 1).replace(/[^\P{Cc}\n\t]/gu, (c) => `\\x${code(c)}`);
+  return shown.length > MOST_CHARACTERS ? `${shown.slice(0, MOST_CHARACTERS - 1)}…` : shown;
 }
 
 /** Runs `fn`; an error that rises through it gains `step` (e.g. `pass attach-exits`) at the head of its trail. */
@@ -442,11 +443,16 @@ export const samplesNotIndependent = (output: string, moved: number) =>
     'Early exits regroup a batch, so the model must treat samples independently; is a BatchNormalization in training mode?',
   );
 
+/** How `no-class-scores` lists an output that is a map or a sequence. */
+export const NOT_A_TENSOR = 'not a tensor';
+
 export const noClassScores = (outputs: readonly string[]) =>
   new OfframpError(
     'no-class-scores',
     `no output is a float [N, classes]; found ${outputs.join('; ') || 'none'}`,
-    'Offramp needs a classifier: one float score per class and sample. Export the scores as an output.',
+    outputs.some((output) => output.includes(NOT_A_TENSOR))
+      ? "A map of probabilities is no tensor. From scikit-learn export with options={'zipmap': False}."
+      : 'Offramp needs a classifier: one float score per class and sample. Export the scores as an output.',
   );
 
 export const ambiguousOutput = (outputs: readonly string[]) =>

@@ -142,8 +142,11 @@ function withStatics(
   return values;
 }
 
+/** Maps and sequences cannot be fetched from onnxruntime-node. */
+const tensorsOf = (session: Session) => session.outputMetadata.filter((v) => v.isTensor).map((v) => v.name);
+
 async function observeFixed(session: Session, model: Model, slots: readonly InputSlot[]): Promise<Observed> {
-  const outputs = await session.run(feedsOf(slots, 1));
+  const outputs = await session.run(feedsOf(slots, 1), tensorsOf(session));
   const sampled = dependents(
     model.graph,
     slots.map((s) => s.name),
@@ -161,8 +164,8 @@ async function observeDynamic(
   model: Model,
   slots: readonly InputSlot[],
 ): Promise<Observed> {
-  const two = await session.run(feedsOf(slots, 2));
-  const three = await session.run(feedsOf(slots, 3));
+  const two = await session.run(feedsOf(slots, 2), tensorsOf(session));
+  const three = await session.run(feedsOf(slots, 3), tensorsOf(session));
   const sampled = dependents(
     model.graph,
     slots.map((s) => s.name),

@@ -100,6 +100,25 @@ test('a symbolic size that is no batch must be given', async () => {
   assert.equal(typed.facts.get('x')!.dims, [1, 4, 6]);
 });
 
+test('a map of probabilities (scikit-learn) is refused with the remedy', async () => {
+  const b = new GraphBuilder();
+  const scores = b.op('Softmax', [b.input('x', 'float', ['N', 4])], { axis: 1 });
+  b.nodes.push({
+    opType: 'ZipMap',
+    domain: 'ai.onnx.ml',
+    name: 'zip',
+    inputs: [scores],
+    outputs: ['probabilities'],
+    attributes: { classlabels_int64s: { type: 'INTS', value: [0, 1, 2, 3] } },
+  });
+  b.output(b.op('ArgMax', [scores], { axis: 1, keepdims: 0 }, 'label'), 'int64', ['N']);
+  b.outputs.push({ name: 'probabilities', type: undefined });
+  const model = makeModel(b.build('sklearn'), 13);
+  const opsetImports = [...model.opsetImports, { domain: 'ai.onnx.ml', version: 1 }];
+  const error = await rejectsWith('no-class-scores', () => observeFacts({ ...model, opsetImports }));
+  assert.match(error.hint ?? '', 'zipmap');
+});
+
 test('no class scores, several outputs with scores, an unknown output', async () => {
   const outputs = (names: string[]) => (b: GraphBuilder) => {
     for (const name of names) b.output(name, 'float', undefined as never);

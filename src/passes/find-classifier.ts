@@ -1,5 +1,5 @@
 /** Which output carries the class scores, and where in the graph they are still logits. */
-import { ambiguousOutput, noClassScores, unknownOutput } from '../errors.ts';
+import { ambiguousOutput, NOT_A_TENSOR, noClassScores, unknownOutput } from '../errors.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Model } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
@@ -34,7 +34,7 @@ export function findClassifier(
   const output = scored[0];
   if (output === undefined) {
     const seen = names.map(
-      (n) => `${n}: ${facts.get(n)?.dataType ?? 'not a tensor'} [${facts.get(n)?.dims ?? '?'}]`,
+      (n) => `${n}: ${facts.get(n)?.dataType ?? NOT_A_TENSOR} [${facts.get(n)?.dims ?? '?'}]`,
     );
     throw noClassScores(wanted === undefined ? seen : seen.filter((s) => s.startsWith(`${wanted}:`)));
   }
