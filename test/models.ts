@@ -96,19 +96,27 @@ class NetBuilder extends GraphBuilder {
 }
 
 /**
- * A transformer encoder of three layers over 8 tokens of 24 features: input [N, 3, 8, 8] → `scores` [N, 5]. Every layer reads the
- * batch size that was looked up once at the top (as PyTorch's dynamo exporter writes it), and an attention mask [N, 1, 1, 8].
+ * A transformer encoder of three layers over 8 tokens of 24 features → `scores` [N, 5], from pictures [N, 3, 8, 8], or from `input_ids`
+ * and `attention_mask` [N, 8] int64 (64 words). Every layer reads the batch size that was looked up once at the top (as PyTorch's dynamo
+ * exporter writes it), and an attention mask [N, 1, 1, 8].
  */
-export function tinyEncoder(opset = 17): Model {
+export function tinyEncoder(opset = 17, reads: 'pictures' | 'words' = 'pictures'): Model {
   const b = new NetBuilder(31);
   const [tokens, width, heads] = [8, 24, 2];
-  const image = b.input('image', 'float', ['N', 3, 8, 8]);
-  const size = b.op('Gather', [b.op('Shape', [image]), b.int64([0])], { axis: 0 }, 'size');
+  const words = reads === 'words';
+  const input = words
+    ? b.input('input_ids', 'int64', ['N', tokens])
+    : b.input('image', 'float', ['N', 3, 8, 8]);
+  const size = b.op('Gather', [b.op('Shape', [input]), b.int64([0])], { axis: 0 }, 'size');
   const sized = (...dims: number[]) => b.op('Concat', [size, b.int64(dims)], { axis: 0 });
-  let x = b.op('Reshape', [image, sized(tokens, width)], {}, 'tokens');
+  let x = words
+    ? b.op('Gather', [b.weight('words', [64, width], 4), input], { axis: 0 }, 'tokens')
+    : b.op('Reshape', [input, sized(tokens, width)], {}, 'tokens');
   const first = b.op('Slice', [x, b.int64([0]), b.int64([1]), b.int64([2])]);
-  const padding = b.op('Cast', [b.op('Less', [first, b.float(-0.5)])], { to: 1 });
-  const shaped = b.op('Reshape', [padding, sized(1, 1, tokens)]);
+  const masked = words
+    ? b.op('Equal', [b.input('attention_mask', 'int64', ['N', tokens]), b.int64(0)])
+    : b.op('Less', [first, b.float(-0.5)]);
+  const shaped = b.op('Reshape', [b.op('Cast', [masked], { to: 1 }), sized(1, 1, tokens)]);
   const mask = b.op('Mul', [shaped, b.float(-9)], {}, 'mask');
   const linear = (v: string, name: string, gain = 1) =>
     b.op('MatMul', [v, b.weight(name, [width, width], gain)]);

@@ -1,0 +1,170 @@
+/** A model of several inputs from JSONL to answers of its generated package; and what is compiled without labels, or without data. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import * as ort from 'onnxruntime-node';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { calibrate } from '../src/calibrate-compiled.ts';
+import { type CompileOptions, compile } from '../src/compile.ts';
+import { evaluate } from '../src/evaluate.ts';
+import { withSession } from '../src/ort.ts';
+import { serializeModel } from '../src/parser/index.ts';
+import { noise, tinyEncoder } from './models.ts';
+import { assertSamePackage } from './timeless.ts';
+
+const test = suite('compile: text');
+const folder = mkdtempSync(join(tmpdir(), 'offramp-text-'));
+const at = (name: string) => join(folder, name);
+const model = at('encoder.onnx');
+
+interface Sample {
+  readonly input_ids: readonly number[];
+  readonly attention_mask: readonly number[];
+  readonly label?: number;
+}
+
+/** `count` sentences of 3 to 8 words. */
+function sentences(count: number, seed: number): Sample[] {
+  const random = noise(count * 9, seed);
+  return Array.from({ length: count }, (_, n) => {
+    const at = (i: number) => Math.floor(((random[9 * n + i]! + 1) / 2) * 64) % 64;
+    const length = 3 + (at(8) % 6);
+    return {
+      input_ids: Array.from({ length: 8 }, (_, i) => (i < length ? at(i) : 0)),
+      attention_mask: Array.from({ length: 8 }, (_, i) => Number(i < length)),
+    };
+  });
+}
+
+const int64 = (rows: readonly (readonly number[])[]) => BigInt64Array.from(rows.flat().map(BigInt));
+
+function feedsOf(samples: readonly Sample[]) {
+  const tensor = (rows: readonly (readonly number[])[]) =>
+    new ort.Tensor('int64', int64(rows), [rows.length, 8]);
+  return {
+    input_ids: tensor(samples.map((s) => s.input_ids)),
+    attention_mask: tensor(samples.map((s) => s.attention_mask)),
+  };
+}
+
+const roles = { train: sentences(200, 1), calibration: sentences(100, 2), test: sentences(50, 3) };
+
+const options = (out: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
+  model,
+  train: at('train.jsonl'),
+  calibration: at('calibration.jsonl'),
+  test: at('test.jsonl'),
+  taps: ['layer1', 'layer2'],
+  out: at(out),
+  cache: at('cache'),
+  epochs: 2,
+  batch: 64,
+  threads: 1,
+  ...more,
+});
+
+test.before(async () => {
+  writeFileSync(model, serializeModel(tinyEncoder(17, 'words')));
+  await withSession(model, {}, async (session) => {
+    for (const [role, samples] of Object.entries(roles)) {
+      const scores = (await session.run(feedsOf(samples))).scores!.data as Float32Array;
+      const lines = samples.map((sample, i) => {
+        const row = [...scores.subarray(5 * i, 5 * i + 5)];
+        return JSON.stringify({ ...sample, label: i % 10 === 0 ? i % 5 : row.indexOf(Math.max(...row)) });
+      });
+      writeFileSync(at(`${role}.jsonl`), `${lines.join('\n')}\n`);
+    }
+  });
+  await compile(options('out'));
+});
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('ids and mask are read, heads read tokens, and evaluate agrees', async () => {
+  const { measured, promised, sameData, largestDifference } = await evaluate({
+    folder: at('out'),
+    test: at('test.jsonl'),
+    cache: at('cache'),
+    threads: 1,
+  });
+  assert.equal(
+    promised.inputs.map((i) => [i.name, i.dataType, i.dims]),
+    [
+      ['input_ids', 'int64', ['N', 8]],
+      ['attention_mask', 'int64', ['N', 8]],
+    ],
+  );
+  assert.equal(
+    promised.exits.map((e) => e.head),
+    ['token', 'token'],
+  );
+  assert.ok(sameData);
+  assert.ok(largestDifference < 1e-9, `${largestDifference}`);
+  assert.ok(measured.baseline.accuracy > 0.85);
+});
+
+test('the generated package takes both inputs, and answers as the model does', async () => {
+  const { default: Encoder } = await import(pathToFileURL(at('out/index.js')).href);
+  const encoder = await Encoder.load(ort);
+  const samples = roles.test.slice(0, 20);
+  const feeds = {
+    input_ids: int64(samples.map((s) => s.input_ids)),
+    attention_mask: int64(samples.map((s) => s.attention_mask)),
+  };
+  const exact = await encoder.classify(feeds, { at: 'exact' });
+  const scores = await withSession(
+    model,
+    {},
+    async (s) => (await s.run(feedsOf(samples))).scores!.data as Float32Array,
+  );
+  exact.forEach(({ index, exitId }: { index: number; exitId: string }, i: number) => {
+    const row = [...scores.subarray(5 * i, 5 * i + 5)];
+    assert.is(index, row.indexOf(Math.max(...row)));
+    assert.is(exitId, 'full');
+  });
+  const early = await encoder.classify(feeds, { thresholds: [0, 1] });
+  assert.equal(new Set(early.map((r: { exitId: string }) => r.exitId)), new Set(['exit_1']));
+  await encoder.release();
+});
+
+test("without labels the original's answers are the truth, whatever the file says; calibrate and evaluate go on so", async () => {
+  const notes: string[] = [];
+  const { manifest } = await compile(options('unlabelled', { labels: 'none', epochs: 1 }), {
+    onNote: (n) => notes.push(n),
+  });
+  assert.ok(notes.some((note) => note.startsWith('Nothing is labelled')));
+  assert.is(manifest.baseline.accuracy, 1);
+  for (const point of manifest.operatingPoints) assert.is(point.accuracy, point.agreement);
+  for (const { labels } of Object.values(manifest.data)) assert.is(labels, 'original');
+  const roles = { calibration: at('calibration.jsonl'), test: at('test.jsonl') };
+  await calibrate({
+    folder: at('unlabelled'),
+    model,
+    ...roles,
+    out: at('again'),
+    cache: at('cache'),
+    threads: 1,
+  });
+  assertSamePackage(at('again'), at('unlabelled'));
+  const evaluated = await evaluate({
+    folder: at('unlabelled'),
+    test: roles.test,
+    cache: at('cache'),
+    threads: 1,
+  });
+  assert.ok(evaluated.sameData);
+  assert.ok(evaluated.largestDifference < 1e-9);
+});
+
+test('random samples say what they are', async () => {
+  const notes: string[] = [];
+  const { train: _, calibration: __, test: ___, ...rest } = options('random', { epochs: 1 });
+  const { manifest } = await compile({ ...rest, train: 'random:100' }, { onNote: (n) => notes.push(n) });
+  assert.ok(notes.some((note) => note.startsWith('RANDOM SAMPLES')));
+  assert.ok(Object.values(manifest.data).every((role) => role.random && role.hash.startsWith('random-')));
+  assert.match(readFileSync(at('random/manifest.json'), 'utf8'), '"random": true');
+});
+
+test.run();
