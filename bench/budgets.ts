@@ -6,6 +6,7 @@ import { measure, searchPolicy } from '../src/calibrate/index.ts';
 import type { Candidate, CostModel, Outcomes } from '../src/calibrate/types.ts';
 import {
   type Decider,
+  fitLastAnswer,
   fitPolicy,
   type Judged,
   type JudgedHeads,
@@ -39,6 +40,13 @@ export type Finder = (view: View, costs: CostModel) => readonly Pick<Candidate, 
 
 const searched: Finder = (view, costs) => searchPolicy(view, costs, { target: 'accuracy' });
 
+export interface Way {
+  /** How thresholds are found; searched when left out. */
+  readonly find?: Finder;
+  /** Whether the open exits join the last answer. */
+  readonly joined?: boolean;
+}
+
 const fitted = new WeakMap<Judged, Map<string, Decider>>();
 
 /** `fitPolicy`, remembered: a fit under a budget takes seconds. */
@@ -51,6 +59,15 @@ function fittedOnce(policy: PolicyName, fit: Judged, costs: CostModel, budget: n
   return decider;
 }
 
+const weights = new WeakMap<Judged, number>();
+
+/** `fitLastAnswer`, remembered. */
+function weightOnce(fit: Judged): number {
+  const weight = weights.get(fit) ?? fitLastAnswer(fit);
+  weights.set(fit, weight);
+  return weight;
+}
+
 /**
  * `policy` fitted and calibrated on `fit` and reported on `report`: every point's realised cost there, blended linearly at every budget. A
  * policy that brings thresholds for a budget is fitted for each.
@@ -61,11 +78,13 @@ export function judgeBudgets(
   report: Judged,
   costs: CostModel,
   budgets: readonly number[],
-  find: Finder = searched,
+  way: Way = {},
 ): Map<number, AtBudget> {
   if (policyOf(policy).thresholds && budgets.length > 1)
-    return new Map(budgets.flatMap((b) => [...judgeBudgets(policy, fit, report, costs, [b], find)]));
-  const decider = fittedOnce(policy, fit, costs, budgets[0]);
+    return new Map(budgets.flatMap((b) => [...judgeBudgets(policy, fit, report, costs, [b], way)]));
+  const { find = searched, joined = false } = way;
+  const last = joined ? weightOnce(fit) : undefined;
+  const decider = { ...fittedOnce(policy, fit, costs, budgets[0]), last };
   const view = viewOf(report, decider);
   const hull = find(viewOf(fit, decider), costs)
     .map(({ thresholds }) => ({
@@ -111,8 +130,11 @@ function lossesAt(view: View, thresholds: readonly number[]): AtBudget {
   };
 }
 
-function answers({ scores, predictions, original }: Outcomes, thresholds: readonly number[]): Int32Array {
-  return original.map((full, i) => {
+function answers(
+  { scores, predictions, original, last = original }: Outcomes,
+  thresholds: readonly number[],
+): Int32Array {
+  return last.map((full, i) => {
     const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
     return k < 0 ? full : predictions[k]![i]!;
   });

@@ -53,8 +53,9 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const force = options.out === undefined || (options.force ?? false);
   const before = await readPackage(folder);
   await checkOutput(out, { force });
-  const wishes = settleWishes(options, wishesIn(before));
-  refuseOdd(wishes);
+  const unlabelled = options.labels === UNLABELLED || before.data.calibration?.labels === 'original';
+  const wishes = settleWishes(options, unlabelled, wishesIn(before));
+  refuseOdd(wishes, unlabelled);
   if (options.calibration === undefined && options.train === undefined) throw calibrationDataMissing();
   const { seed, recipe, labels } = before;
   const { file, sha256, exitOutputs } = before.source;
@@ -68,7 +69,6 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
 
   const session = { ...threads, externalDataFolder: source.folder };
   const judging = { typed, modelHash: sha256, session, signal };
-  const unlabelled = options.labels === UNLABELLED || before.data.calibration?.labels === 'original';
   const opening = {
     inputs: inputsOf(typed),
     preprocessing,
@@ -122,10 +122,11 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
 }
 
 /** What compile was asked for. */
-const wishesIn = ({ policy, calibration, outputs, defaultPoint }: Manifest): Wishes => ({
+const wishesIn = ({ policy, last, calibration, outputs, defaultPoint }: Manifest): Wishes => ({
   ...DEFAULT_WISHES,
   ...calibration,
   policy: policy as PolicyName,
+  last: last ? 'joined' : 'original',
   thresholds: outputs.thresholds === null ? 'baked' : 'input',
   at: defaultPoint,
 });

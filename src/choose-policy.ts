@@ -27,6 +27,8 @@ export interface ChoiceOptions {
   readonly budgets: readonly number[];
   /** Whether the exits have confidence heads. */
   readonly haveConfidence: boolean;
+  /** Weight of the open exits in the last answer, whichever policy is taken. */
+  readonly last?: number | undefined;
   /** All of them by default. */
   readonly policies?: readonly PolicyName[];
   readonly seed: number;
@@ -53,8 +55,9 @@ export function choosePolicy(
   const [first, second] = halvesOf(calibration, options.seed);
   const entries = names.flatMap((policy, done) => {
     options.onProgress?.(done, names.length);
-    const decider = fitted(policy, validation, costs, options.budgets[0]);
-    if (!decider) return [];
+    const found = fitted(policy, validation, costs, options.budgets[0]);
+    if (!found) return [];
+    const decider = { ...found, last: options.last };
     const means = [
       [first, second],
       [second, first],

@@ -53,9 +53,10 @@ export interface CompileOptions extends InspectOptions, RolePaths, Preprocessing
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
   const { seed = 1, cache = defaultCache(), recipe = 'distill', skipBad } = options;
   const { signal } = events;
-  const wishes = settleWishes(options);
+  const unlabelled = options.labels === UNLABELLED;
+  const wishes = settleWishes(options, unlabelled);
   await checkOutput(options.out, { force: options.force ?? false });
-  refuseOdd(wishes);
+  refuseOdd(wishes, unlabelled);
   if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
 
   const threads: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
@@ -72,7 +73,6 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   const inputs = inputsOf(typed);
   const preprocessing = resolvePreprocessing(options, inputs);
   const progress = progressOf(events);
-  const unlabelled = options.labels === UNLABELLED;
   const labels =
     options.labels === undefined || unlabelled ? undefined : await readLabels(options.labels, typed.classes);
 

@@ -49,6 +49,8 @@ export interface CompiledFacts {
   /** The one asked for, or chosen. */
   readonly policy: string;
   readonly policyFit: PolicyFit | undefined;
+  /** Weight of the open exits in the last answer, if they were to join it. */
+  readonly last: number | undefined;
   readonly comparison: PolicyComparison | undefined;
   readonly data: Manifest['data'];
   readonly points: readonly { readonly name: string; readonly thresholds: readonly number[] }[];
@@ -83,6 +85,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     recipe: origin.recipe,
     policy,
     ...(policyFit && { policyFit }),
+    ...(facts.last !== undefined && { last: { weight: facts.last } }),
     ...(comparison && { policyComparison: comparison }),
     calibration: goalsOf(wishes),
     classes: typed.classes,

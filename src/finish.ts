@@ -22,7 +22,15 @@ import { type Content, writeOutput } from './emit/write.ts';
 import { timeBudgetUnreachable } from './errors.ts';
 import type { Events, progressOf } from './events.ts';
 import type { Inspection } from './inspect.ts';
-import { type Decider, fitPolicy, type Judged, ownThresholds, type View, viewOf } from './judge.ts';
+import {
+  type Decider,
+  fitLastAnswer,
+  fitPolicy,
+  type Judged,
+  ownThresholds,
+  type View,
+  viewOf,
+} from './judge.ts';
 import { raceOriginal } from './measure-latency.ts';
 import type { SessionOptions } from './ort.ts';
 import { serializeModel } from './parser/index.ts';
@@ -162,6 +170,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
         parameters: decider.parameters,
         data: summaryOf(prepared.validation),
       },
+    last: decider.last,
     comparison,
     data: {
       ...(train && { train }),
@@ -192,21 +201,23 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   return { manifest, shown: manifest.operatingPoints.filter((p) => wanted.has(p.name)) };
 }
 
-/** The policy asked for, fitted; or the best of all of them. */
+/** The policy asked for, fitted; or the best of all of them. What learns nothing else has the last answer fitted where it is searched. */
 function decide(
   validated: Judged | undefined,
   judged: Judged,
   { inspection, wishes, costs, origin, events, progress }: FinishSetting,
 ): { readonly decider: Decider; readonly comparison?: PolicyComparison } {
   const { policy, target, budgets } = wishes;
-  if (policy !== 'auto')
-    return {
-      decider: validated ? fitPolicy(policy, validated, costs, budgets[0]) : { policy, parameters: {} },
-    };
+  const last = wishes.last === 'joined' ? fitLastAnswer(validated ?? judged) : undefined;
+  if (policy !== 'auto') {
+    const fitted = validated ? fitPolicy(policy, validated, costs, budgets[0]) : { policy, parameters: {} };
+    return { decider: { ...fitted, last } };
+  }
   const { decider, range, compared } = choosePolicy(validated!, judged, costs, {
     target,
     budgets,
     haveConfidence: inspection.given === undefined,
+    last,
     seed: origin.seed,
     onProgress: progress('comparing', 'policies'),
   });

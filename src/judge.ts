@@ -7,7 +7,8 @@ import { aligned } from './graph/tensor.ts';
 import type { Model } from './graph/types.ts';
 import { floatsOf, type SessionOptions, withSession } from './ort.ts';
 import type { ExitPlan, Head, TypedModel } from './passes/exits.ts';
-import { type PolicyName, type PolicyParameters, policyOf } from './policies/index.ts';
+import { type Policy, type PolicyName, type PolicyParameters, policyOf } from './policies/index.ts';
+import { fitLast, join, remembering } from './policies/last.ts';
 import { argMaxRows } from './policies/rows.ts';
 import { sampleFeeds } from './run-emitted.ts';
 import { Extractor, slotsOf } from './train/extractor.ts';
@@ -125,6 +126,13 @@ export function rowsOf(judged: Judged, samples: Int32Array): Judged {
 export interface Decider {
   readonly policy: PolicyName;
   readonly parameters: PolicyParameters;
+  /** Weight of the open exits in the last answer; the original alone when 0 or left out. */
+  readonly last?: number | undefined;
+}
+
+/** What decides as `decider` says, at the exits; its memory begins with what joins the last answer. */
+function policyIn({ policy, last }: Decider): Policy {
+  return last ? remembering(policyOf(policy)) : policyOf(policy);
 }
 
 /** `policy` with its parameters fitted on `validation`, for an average cost of `budget` if it is fitted for one. */
@@ -139,6 +147,12 @@ export function fitPolicy(
   const classes = original.length / labels.length;
   const data = { exits, original, labels, classes, costs: leavingCosts(cost), budget };
   return { policy, parameters: policyOf(policy).fit?.(data) ?? {} };
+}
+
+/** The weight of the exits in a joined last answer, fitted on `judged`. */
+export function fitLastAnswer(judged: Judged): number {
+  const { labels, original } = judged;
+  return fitLast({ exits: exitsOf(judged), original, labels, classes: original.length / labels.length });
 }
 
 /** [K + 1]: what a sample costs that leaves at each exit, or goes all the way, with all exits open. */
@@ -161,34 +175,34 @@ const exitsOf = ({ logits, confidence }: Judged) =>
   logits.map((l, k) => ({ logits: l, confidence: confidence[k]! }));
 
 export interface Seen extends Outcomes {
-  /** Per exit, [n, classes]: the answer of a sample that leaves there. */
+  /** Per exit, [n, classes]: the answer of a sample that leaves there; and of one that goes all the way, last. */
   readonly logits: readonly Float32Array[];
 }
 
 /**
- * `judged` through the eyes of a policy, every sample at every exit. What a policy with a memory thinks depends on which exits
- * are open: those of `thresholds` below `CLOSED`, all when left out.
+ * `judged` through the eyes of a policy, every sample at every exit. What a policy with a memory thinks, and a joined last answer,
+ * depend on which exits are open: those of `thresholds` below `CLOSED`, all when left out.
  */
-export function outcomesOf(
-  judged: Judged,
-  { policy, parameters }: Decider,
-  thresholds?: readonly number[],
-): Seen {
+export function outcomesOf(judged: Judged, decider: Decider, thresholds?: readonly number[]): Seen {
+  const policy = policyIn(decider);
   const samples = judged.labels.length;
   const classes = judged.original.length / samples;
   const all = exitsOf(judged);
   const exits = all.length;
-  const memory = new Float32Array(samples * policyOf(policy).memory(exits, classes));
+  const isOpen = all.map((_, k) => thresholds === undefined || thresholds[k]! < CLOSED);
+  const memory = new Float32Array(samples * policy.memory(exits, classes));
   const decided = all.map((outputs, exit) => {
-    const isOpen = thresholds === undefined || thresholds[exit]! < CLOSED;
-    const own = isOpen ? memory : memory.slice();
-    return policyOf(policy).decide({ ...outputs, exit, exits, classes, memory: own }, parameters);
+    const own = isOpen[exit] ? memory : memory.slice();
+    return policy.decide({ ...outputs, exit, exits, classes, memory: own }, decider.parameters);
   });
+  const joined = decider.last && isOpen.includes(true);
+  const last = joined ? join(judged.original, memory, classes, decider.last!) : judged.original;
   return {
     scores: decided.map((d) => d.score),
-    logits: decided.map((d) => d.logits),
+    logits: [...decided.map((d) => d.logits), last],
     predictions: decided.map((d) => argMaxRows(d.logits, samples)),
     original: argMaxRows(judged.original, samples),
+    last: argMaxRows(last, samples),
     labels: judged.labels,
   };
 }
@@ -198,7 +212,7 @@ export type View = (thresholds?: readonly number[]) => Seen;
 
 export function viewOf(judged: Judged, decider: Decider): View {
   const exits = judged.logits.length;
-  const remembers = policyOf(decider.policy).memory(exits, 1) > 0;
+  const remembers = policyIn(decider).memory(exits, 1) > 0;
   const known = new Map<string, Seen>();
   return (thresholds) => {
     const key = remembers ? (thresholds ?? []).map((t) => (t < CLOSED ? 'open' : 'closed')).join() : '';

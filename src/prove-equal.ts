@@ -12,7 +12,7 @@ import { type Answers, runEmitted, sampleFeeds } from './run-emitted.ts';
 const TIE = 1e-5;
 /** What an answer may deviate from the head's or the original's, relative to its own largest logit or the original's. */
 export const TOLERANCE = 1e-5;
-/** The same for an answer of a head: its sums may cancel, which leaves fewer digits (1.2e-5 was seen behind 512 channels). */
+/** The same for an answer that heads have a part in: their sums may cancel, which leaves fewer digits (1.2e-5 was seen behind 512 channels). */
 const HEAD_TOLERANCE = 1e-4;
 /**
  * Types whose values ONNX Runtime fuses and rounds differently from one graph to another, so that floats move much further. Half floats are
@@ -120,7 +120,7 @@ function checkExit(
     );
 }
 
-/** Logits against those of the head that answered; only where nothing lies between logits and output. */
+/** Logits against those of the head, or of the last answer; only where nothing lies between logits and output. */
 function checkScores(
   { typed, judged }: Proof,
   seen: Seen,
@@ -132,9 +132,8 @@ function checkScores(
   const { classes } = typed;
   const largest = largestOf(judged.original, 0);
   for (const [i, sample] of indices.entries()) {
-    const early = seen.logits[exits[i]!];
-    const all = early ?? judged.original;
-    const allowed = early ? Math.max(tolerance, HEAD_TOLERANCE) : tolerance;
+    const all = seen.logits[exits[i]!]!;
+    const allowed = all === judged.original ? tolerance : Math.max(tolerance, HEAD_TOLERANCE);
     const expected = all.subarray(sample * classes, (sample + 1) * classes);
     const scale = largestOf(expected, largest);
     for (const [c, value] of expected.entries()) {

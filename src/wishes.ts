@@ -17,6 +17,11 @@ export interface ThresholdOptions {
   readonly policy?: PolicyName | 'auto';
   /** What thresholds preserve: accuracy against labels, or agreement with the original. */
   readonly target?: 'accuracy' | 'agreement';
+  /**
+   * Who answers samples that go all the way: the original, or the original joined by the open exits (policies/last.ts), which is right more
+   * often and agrees with the original less. `joined` with `auto` for accuracy, else `original`, when left out.
+   */
+  readonly last?: 'original' | 'joined';
   /** Average costs relative to the original that operating points are wanted for. */
   readonly budgets?: readonly number[];
   /** Average milliseconds a sample, alone, on this machine, that operating points are wanted for. */
@@ -42,6 +47,7 @@ export type Wishes = Required<Omit<ThresholdOptions, 'confidence'>> & Pick<Thres
 export const DEFAULT_WISHES: Wishes = {
   policy: 'max-prob',
   target: 'accuracy',
+  last: 'original',
   budgets: [],
   budgetsMs: [],
   minAccuracies: [],
@@ -50,11 +56,16 @@ export const DEFAULT_WISHES: Wishes = {
   at: 'balanced',
 };
 
-/** What is asked for in `options`, and in `before` where they say nothing. */
-export function settleWishes(options: ThresholdOptions, before: Wishes = DEFAULT_WISHES): Wishes {
+/** What is asked for in `options`, and in `before` where they say nothing. Without labels nothing can be more right than the original. */
+export function settleWishes(
+  options: ThresholdOptions,
+  unlabelled: boolean,
+  before: Wishes = DEFAULT_WISHES,
+): Wishes {
   const names = [
     'policy',
     'target',
+    'last',
     'budgets',
     'budgetsMs',
     'minAccuracies',
@@ -64,7 +75,10 @@ export function settleWishes(options: ThresholdOptions, before: Wishes = DEFAULT
     'at',
   ] as const;
   const given = names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]]));
-  return { ...before, ...Object.fromEntries(given) };
+  const wishes: Wishes = { ...before, ...Object.fromEntries(given) };
+  if (options.last !== undefined) return wishes;
+  const agree = wishes.target === 'agreement' || unlabelled;
+  return { ...wishes, last: agree ? 'original' : wishes.policy === 'auto' ? 'joined' : before.last };
 }
 
 /** Shares of the calibration role when something is to be promised. */
@@ -76,8 +90,20 @@ export const confidenceOfEach = ({ confidence, maxAccuracyDrops }: Wishes): numb
 
 const isShare = (value: number) => value > 0 && value < 1;
 
-/** Shares are shares, milliseconds above 0, and a promise needs a drop to promise. Throws `bad-option`. */
-export function refuseOdd({ confidence, maxAccuracyDrops, budgetsMs, minAccuracies }: Wishes): void {
+/**
+ * Shares are shares, milliseconds above 0, a promise needs a drop to promise, and who joins the original does not agree with it. Throws
+ * `bad-option`.
+ */
+export function refuseOdd(wishes: Wishes, unlabelled: boolean): void {
+  const { confidence, maxAccuracyDrops, budgetsMs, minAccuracies, target, last } = wishes;
+  if (last === 'joined' && (target === 'agreement' || unlabelled))
+    throw badOption(
+      '--last',
+      last,
+      unlabelled
+        ? 'labels with it: without them only the original is right'
+        : '--target accuracy with it, or --last original: exits join to be right, not to agree with the original',
+    );
   for (const floor of minAccuracies)
     if (!isShare(floor)) throw badOption('--min-accuracy', `${floor}`, 'a number between 0 and 1');
   for (const budget of budgetsMs)

@@ -151,11 +151,11 @@ function suitedTest(
 
 /** What `thresholds` change; an earlier exit's answer overwrites a later one's. */
 function count(
-  { scores, predictions, original, labels }: Outcomes,
+  { scores, predictions, original, last = original, labels }: Outcomes,
   thresholds: readonly number[],
   risk: Promised['risk'],
 ): Counts {
-  const answers = original.slice();
+  const answers = last.slice();
   for (let k = scores.length - 1; k >= 0; k--) {
     const threshold = thresholds[k]!;
     if (!(threshold < CLOSED)) continue;

@@ -4,15 +4,15 @@ import { CLOSED, type CostModel, type Measured, type Outcomes } from './types.ts
 /**
  * What `thresholds` ([K]) do on `outcomes`. A sample visits the exits in order; at an open one (threshold < `CLOSED`) it pays
  * `head[k]`, and leaves when score > threshold, having cost `prefix[k]` and every head paid so far. One that never leaves
- * costs 1 and every open head, and keeps the original's answer. NaN never leaves; a NaN threshold is closed.
+ * costs 1 and every open head, and gets the last answer. NaN never leaves; a NaN threshold is closed.
  */
 export function measure(outcomes: Outcomes, cost: CostModel, thresholds: readonly number[]): Measured {
-  const { scores, predictions, original, labels } = outcomes;
+  const { scores, predictions, original, last = original, labels } = outcomes;
   const exits = scores.length;
   if (thresholds.length !== exits) throw wrongThresholdCount(thresholds.length, exits);
   const samples = labels.length;
   const left = new Int32Array(samples).fill(exits);
-  const answers = Int32Array.from(original);
+  const answers = Int32Array.from(last);
   const shares = new Array<number>(exits + 1).fill(0);
   let staying = samples;
   let relativeCost = 0;

@@ -42,7 +42,7 @@ function hullOf(
   options: SearchOptions,
   open?: readonly boolean[],
 ): Candidate[] {
-  const answers = [...outcomes.predictions, outcomes.original];
+  const answers = [...outcomes.predictions, outcomes.last ?? outcomes.original];
   const { target, caution = 0.2 } = options;
   const truth = target === 'accuracy' ? outcomes.labels : outcomes.original;
   const worths = answers.map((answer) =>
@@ -237,8 +237,14 @@ export function searchPolicy(outlook: Outlook, cost: CostModel, options: PolicyS
   const found = forgetful
     ? hullOf(all, cost, options)
     : sets.flatMap((open) => hullOf(outcomesOf(open), cost, options, open));
-  const given = also.map((thresholds) => ({ thresholds, ...measure(outlook(thresholds), cost, thresholds) }));
-  const points = [...found, ...given].map((point): Point => ({ ...point, worth: worthOf(point, options) }));
-  const exact = points.find(({ thresholds }) => thresholds.every((t) => t >= CLOSED))!;
-  return [...rising(points, exact), exact].map(({ worth: _, ...point }) => point);
+  const measured = (thresholds: readonly number[]): Candidate => ({
+    thresholds,
+    ...measure(outlook(thresholds), cost, thresholds),
+  });
+  // What a set of open exits takes for exact may be joined by exits that exact has not got.
+  const open = found.filter(({ thresholds }) => thresholds.some((t) => t < CLOSED));
+  const [exact, ...points] = [measured(all.scores.map(() => CLOSED)), ...open, ...also.map(measured)].map(
+    (point): Point => ({ ...point, worth: worthOf(point, options) }),
+  );
+  return [...rising(points, exact!), exact!].map(({ worth: _, ...point }) => point);
 }

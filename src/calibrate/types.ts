@@ -6,8 +6,10 @@ export interface Outcomes {
   readonly scores: readonly Float32Array[];
   /** Per exit, [N]: predicted class. */
   readonly predictions: readonly Int32Array[];
-  /** [N]: the original model's predicted class. */
+  /** [N]: the original model's predicted class, which answers are compared with. */
   readonly original: Int32Array;
+  /** [N]: the answer of samples that go all the way, where open exits join the original; else it is the original's. */
+  readonly last?: Int32Array;
   /** [N]: the true class. */
   readonly labels: Int32Array;
 }

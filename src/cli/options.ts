@@ -146,6 +146,11 @@ export const thresholdOptions = <T>(y: Argv<T>) =>
       describe: 'what makes a sample leave; auto compares all of them',
     })
     .option('target', { choices: ['accuracy', 'agreement'] as const, describe: 'what thresholds preserve' })
+    .option('last', {
+      choices: ['original', 'joined'] as const,
+      describe:
+        'who answers samples that go all the way: the original, or joined by the open exits (default: joined where --policy auto is for accuracy)',
+    })
     .option('budget', {
       coerce: budgets,
       describe: 'average cost relative to the original, e.g. 0.6, or average time on this machine, e.g. 3ms',

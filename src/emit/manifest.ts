@@ -21,6 +21,8 @@ export interface Manifest {
   readonly policy: string;
   /** Set when the policy learns something. */
   readonly policyFit?: PolicyFit;
+  /** Set when open exits join the last answer; the original alone gives it otherwise. */
+  readonly last?: LastAnswer;
   /** Set when the policy was chosen among all of them. */
   readonly policyComparison?: PolicyComparison;
   readonly calibration: CalibrationGoals;
@@ -74,6 +76,11 @@ export interface PolicyFit {
   /** Named vectors, as the policy defines them. */
   readonly parameters: Readonly<Record<string, readonly number[]>>;
   readonly data: DataSummary;
+}
+
+/** Logits of a sample that goes all the way: the original's + `weight` times the sum of those of the open exits' heads. */
+export interface LastAnswer {
+  readonly weight: number;
 }
 
 /** How policies did on calibration samples that they had not seen. */

@@ -15,6 +15,7 @@ import type { DataType, Graph, Model, Node, Tensor } from '../graph/types.ts';
 import { opsetOf } from '../graph/types.ts';
 import { allNames, indexGraph, nodeReads } from '../graph/walk.ts';
 import { type Policy, type PolicyName, type PolicyParameters, policyOf } from '../policies/index.ts';
+import { joinNodes, remembering } from '../policies/last.ts';
 import { reduceMax } from '../policies/nodes.ts';
 import type { DecisionValues } from '../policies/policy.ts';
 import { type Cut, cutSegments } from './cut-segments.ts';
@@ -30,6 +31,8 @@ export interface LowerOptions {
   readonly policy: PolicyName;
   /** Of a policy that is fitted. */
   readonly parameters?: PolicyParameters;
+  /** Weight of the open exits in the last answer; the original alone when 0 or left out. */
+  readonly last?: number | undefined;
   /** Thresholds built into the model instead of the `thresholds` input; a closed exit then vanishes. */
   readonly baked?: readonly number[] | undefined;
   /** Drop outputs that an early exit does not compute, instead of refusing. */
@@ -159,7 +162,7 @@ class Lowering {
     const slot = this.slots[k];
     if (!slot && k > 0) names.set(this.typed.logits, this.fresh(`${this.typed.logits}/full`));
     this.segment(k, b, names);
-    if (!slot) this.fullPath(b, names.get(this.typed.logits) ?? this.typed.logits, as);
+    if (!slot) this.fullPath(b, names.get(this.typed.logits) ?? this.typed.logits, memory, as);
     else this.exit(k, slot, b, names, memory ?? this.noMemory(b, slot, names), as);
   }
 
@@ -181,11 +184,16 @@ class Lowering {
     b.initializers.push(...local);
   }
 
-  /** Nobody left: the original's own logits, the index after the last exit, and the largest class probability. */
-  private fullPath(b: GraphBuilder, logits: string, as: Answer): void {
+  /** Nobody left: the last answer's logits, the index after the last exit, and the largest class probability. */
+  private fullPath(b: GraphBuilder, logits: string, memory: string | undefined, as: Answer): void {
     const { classes } = this.typed;
-    if (this.slots.length > 0) b.op('Identity', [logits], {}, as.logits);
-    const flat = this.float(b, b.op('Reshape', [logits, b.int64([-1, classes])]), this.logitsType());
+    const { last } = this.options;
+    if (this.slots.length > 0 && !last) b.op('Identity', [logits], {}, as.logits);
+    let flat = this.float(b, b.op('Reshape', [logits, b.int64([-1, classes])]), this.logitsType());
+    if (this.slots.length > 0 && last) {
+      flat = joinNodes(b, flat, memory!, { classes, width: this.memoryWidth, weight: last });
+      b.op('Identity', [this.asLogits(b, flat)], {}, as.logits);
+    }
     reduceMax(b, b.op('Softmax', [flat], { axis: 1 }), 1, this.opset, as.confidence);
     const index = this.slots.length > 0 ? 0 : this.fullIndex();
     this.constantRows(b, as.confidence, int64Tensor('value', [1], [index]), as.index);
@@ -230,7 +238,8 @@ class Lowering {
         for (const value of node.outputs) if (value) kept.set(value, survivors(value));
         onward.nodes.push(renameNode(node, kept));
       }
-      const carried = decided.memory && this.slots[k + 1] && onward.op('GatherND', [decided.memory, rows]);
+      const carried =
+        decided.memory && this.isRead(k + 1) ? onward.op('GatherND', [decided.memory, rows]) : undefined;
       this.level(k + 1, onward, kept, carried, inner);
       const answers = { ...inner, index: count(inner.index, this.fresh('answer/index')) };
       for (const part of PARTS) onward.op('ScatterND', [found[part], rows, answers[part]], {}, outward[part]);
@@ -270,11 +279,19 @@ class Lowering {
 
   /** What the policy remembers of samples that have met no exit: 0s. Undefined when it remembers nothing. */
   private noMemory(b: GraphBuilder, slot: ExitSlot, names: ReadonlyMap<string, string>): string | undefined {
-    const width = this.policy.memory(this.fullIndex(), this.typed.classes);
-    if (width === 0) return undefined;
+    if (this.memoryWidth === 0) return undefined;
     const tap = names.get(slot.head.exit.tap.value) ?? slot.head.exit.tap.value;
-    const dims = b.op('Concat', [this.rowCount(b, tap), b.int64([width])], { axis: 0 });
+    const dims = b.op('Concat', [this.rowCount(b, tap), b.int64([this.memoryWidth])], { axis: 0 });
     return b.op('ConstantOfShape', [dims]);
+  }
+
+  private get memoryWidth(): number {
+    return this.policy.memory(this.fullIndex(), this.typed.classes);
+  }
+
+  /** Whether what samples remember matters at level `k`: at an exit, or in a joined last answer. */
+  private isRead(k: number): boolean {
+    return this.slots[k] !== undefined || Boolean(this.options.last);
   }
 
   /**
@@ -305,7 +322,7 @@ class Lowering {
       { value: zero },
     );
     const noScore = closed.op('ConstantOfShape', [rows]);
-    const remembers = decided.memory !== undefined && this.slots[k + 1] !== undefined;
+    const remembers = decided.memory !== undefined && this.isRead(k + 1);
     const same = remembers ? [closed.op('Identity', [memory!])] : [];
     const { id } = slot.head.exit;
     const parts = remembers ? ['logits', 'score', 'memory'] : ['logits', 'score'];
@@ -352,11 +369,14 @@ class Lowering {
       opset: this.opset,
     };
     const decided = this.policy.nodes(b, exit, this.options.parameters ?? {});
-    let { logits } = decided;
-    if (this.logitsType() !== 'float') logits = b.op('Cast', [logits], { to: TYPE_CODE[this.logitsType()]! });
-    if (this.logitsDims().length > 2)
-      logits = b.op('Reshape', [logits, b.int64([-1, ...this.logitsDims().slice(1)])]);
-    return { ...decided, logits };
+    return { ...decided, logits: this.asLogits(b, decided.logits) };
+  }
+
+  /** `logits` [M, classes] float, in the type and shape of the original's. */
+  private asLogits(b: GraphBuilder, logits: string): string {
+    const [type, dims] = [this.logitsType(), this.logitsDims()];
+    const typed = type === 'float' ? logits : b.op('Cast', [logits], { to: TYPE_CODE[type]! });
+    return dims.length > 2 ? b.op('Reshape', [typed, b.int64([-1, ...dims.slice(1)])]) : typed;
   }
 
   /** How many samples `tap` holds, [1] int64. */
@@ -367,7 +387,8 @@ class Lowering {
   }
 
   private get policy(): Policy {
-    return policyOf(this.options.policy);
+    const policy = policyOf(this.options.policy);
+    return this.options.last ? remembering(policy) : policy;
   }
 
   /** [M] filled with `value`, in the shape of `like` [M]. */

@@ -7,20 +7,24 @@ import { FIVE_EXITS, simulate, uniform } from './simulate.ts';
 const test = suite('calibrate: measure');
 
 /** One sample after another, by the definition. */
-function naive({ scores, predictions, original, labels }: Outcomes, cost: CostModel, thresholds: number[]) {
+function naive(
+  { scores, predictions, original, last = original, labels }: Outcomes,
+  cost: CostModel,
+  thresholds: number[],
+) {
   let [right, same, total] = [0, 0, 0];
   const counts = new Array<number>(scores.length + 1).fill(0);
   labels.forEach((label, i) => {
     let heads = 0;
     for (let k = 0; k <= scores.length; k++) {
-      const last = k === scores.length;
-      if (!last && !(thresholds[k]! < 1)) continue;
-      if (!last) heads += cost.head[k]!;
-      if (!last && !(scores[k]![i]! > thresholds[k]!)) continue;
-      const answer = last ? original[i]! : predictions[k]![i]!;
+      const isLast = k === scores.length;
+      if (!isLast && !(thresholds[k]! < 1)) continue;
+      if (!isLast) heads += cost.head[k]!;
+      if (!isLast && !(scores[k]![i]! > thresholds[k]!)) continue;
+      const answer = isLast ? last[i]! : predictions[k]![i]!;
       right += +(answer === label);
       same += +(answer === original[i]);
-      total += heads + (last ? 1 : cost.prefix[k]!);
+      total += heads + (isLast ? 1 : cost.prefix[k]!);
       counts[k]!++;
       break;
     }
@@ -35,12 +39,14 @@ function naive({ scores, predictions, original, labels }: Outcomes, cost: CostMo
 }
 
 test('equals the definition, sample by sample', () => {
-  const outcomes = simulate(300, 1);
-  for (let i = 0; i < 300; i += 7) outcomes.scores[i % 5]![i] = Number.NaN;
+  const alone = simulate(300, 1);
+  for (let i = 0; i < 300; i += 7) alone.scores[i % 5]![i] = Number.NaN;
+  const joined = { ...alone, last: alone.original.map((answer, i) => (i % 9 ? answer : alone.labels[i]!)) };
   const random = uniform(2);
   for (let n = 0; n < 50; n++) {
     const thresholds = FIVE_EXITS.prefix.map(() => (random() < 0.3 ? CLOSED : random()));
     if (n === 0) thresholds[2] = Number.NaN;
+    const outcomes = n % 2 ? joined : alone;
     const got = measure(outcomes, FIVE_EXITS, thresholds);
     const wanted = naive(outcomes, FIVE_EXITS, thresholds);
     assert.is(got.accuracy, wanted.accuracy);

@@ -9,6 +9,7 @@ import {
   type Measured,
   type Outcomes,
 } from '../../src/calibrate/types.ts';
+import { NOBODY } from '../../src/policies/index.ts';
 import { FIVE_EXITS, simulate, uniform } from './simulate.ts';
 
 const test = suite('calibrate: search');
@@ -231,25 +232,46 @@ function remembering(samples: number, seed: number): (thresholds?: readonly numb
   return (thresholds) => (thresholds && thresholds[0]! >= CLOSED ? alone : all);
 }
 
-test('where scores depend on which exits are open, every set of open exits is searched and measured as it runs', () => {
-  for (let seed = 0; seed < 60; seed++) {
-    const outlook = remembering(3 + (seed % 5), seed);
-    const found = searchPolicy(outlook, twoExits, PLAIN);
-    for (const { thresholds, accuracy, relativeCost } of found) {
-      const again = measure(outlook(thresholds), twoExits, thresholds);
-      assert.equal([again.accuracy, again.relativeCost], [accuracy, relativeCost]);
+/** Outcomes whose last answer depends on which exits are open. */
+function joined(samples: number, seed: number): (thresholds?: readonly number[]) => Outcomes {
+  const all = arbitrary(samples, 2, 1000, seed);
+  const sets = [1, 2, 3].map((set) => arbitrary(samples, 2, 1000, seed + 1000 * set).original);
+  const known = [all, ...sets.map((last) => ({ ...all, last }))];
+  return (thresholds = [0, 0]) =>
+    known[thresholds.reduce((set, t, k) => set + (t < CLOSED ? 2 ** k : 0), 0)]!;
+}
+
+for (const [what, draw] of Object.entries({
+  'scores depend': remembering,
+  'the last answer depends': joined,
+}))
+  test(`where ${what} on which exits are open, every set of open exits is searched and measured as it runs`, () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const outlook = draw(3 + (seed % 5), seed);
+      const found = searchPolicy(outlook, twoExits, PLAIN);
+      assert.equal(found.at(-1)!.thresholds, [CLOSED, CLOSED]);
+      assert.is(found.at(-1)!.agreement, 1);
+      for (const { thresholds, accuracy, relativeCost } of found) {
+        const again = measure(outlook(thresholds), twoExits, thresholds);
+        assert.equal([again.accuracy, again.relativeCost], [accuracy, relativeCost]);
+      }
+      const sets = [
+        [0, 0],
+        [0, CLOSED],
+        [CLOSED, 0],
+        [CLOSED, CLOSED],
+      ].map(outlook);
+      const all = [...new Set(sets)]
+        .flatMap(everyCombination)
+        .map((thresholds) => thresholds.map((t) => (t === CLOSED ? t : Math.min(t, NOBODY))))
+        .map((t) => measure(outlook(t), twoExits, t))
+        .filter((p) => p.relativeCost <= 1);
+      for (const price of PRICES) {
+        const best = (points: readonly Measured[]) =>
+          Math.max(...points.map((p) => p.accuracy - price * p.relativeCost));
+        assert.ok(best(found) >= best(all) - 1e-9, `seed ${seed}, price ${price}`);
+      }
     }
-    const open = everyCombination(outlook()).filter(([first]) => first! < CLOSED);
-    const closed = everyCombination(outlook([CLOSED, 0])).filter(([first]) => first === CLOSED);
-    const all = [...open, ...closed]
-      .map((t) => measure(outlook(t), twoExits, t))
-      .filter((p) => p.relativeCost <= 1);
-    for (const price of PRICES) {
-      const best = (points: readonly Measured[]) =>
-        Math.max(...points.map((p) => p.accuracy - price * p.relativeCost));
-      assert.ok(best(found) >= best(all) - 1e-9, `seed ${seed}, price ${price}`);
-    }
-  }
-});
+  });
 
 test.run();

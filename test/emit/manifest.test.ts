@@ -40,6 +40,7 @@ const VALID: Record<string, unknown> = {
     ...SAMPLE,
     policyFit: { parameters: { weight: [0.25, -1.5], bias: [] }, data: { samples: 40, hash: 'dd44' } },
   },
+  'a joined last answer': { ...SAMPLE, last: { weight: 0.125 } },
   'float16 scores': changed('outputs.dataType', 'float16'),
   'one exit': {
     ...SAMPLE,
@@ -63,6 +64,7 @@ const BROKEN: readonly (readonly [where: string, value: unknown])[] = [
     'policyFit.parameters.weight',
     changed('policyFit', { parameters: { weight: 1 }, data: SAMPLE.data.train }),
   ],
+  ['last.weight', { ...SAMPLE, last: { weight: -0.1 } }],
   ['calibration.target', changed('calibration.target', 'speed')],
   ['calibration.budgets[0]', changed('calibration.budgets.0', '0.6')],
   ['classes', changed('classes', 0)],

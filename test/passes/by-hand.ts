@@ -9,7 +9,8 @@ import type { Head, HeadKind, TypedModel } from '../../src/passes/exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
 import { inferenceForm } from '../../src/passes/training-form.ts';
-import { noise } from '../models.ts';
+import { argMaxRows } from '../../src/policies/rows.ts';
+import { noise, tinyResidual } from '../models.ts';
 
 const TAPS = ['stem', 'block1', 'block2'];
 export const SAMPLE = 3 * 8 * 8;
@@ -78,6 +79,31 @@ export async function byHand(typed: TypedModel, heads: readonly Head[], data: Fl
   const final = Float32Array.from(values.flatMap((v) => [...(v[typed.logits]!.data as Float32Array)]));
   return { logits: [...logits, final], confidences };
 }
+
+/** The small net with heads whose answers differ from sample to sample: each class's mean logit is taken off its bias. */
+export async function prepareVaried(options: Parameters<typeof tinyResidual>[0] = {}) {
+  const { typed, heads } = await prepare(tinyResidual(options));
+  const { classes } = typed;
+  const { logits } = await byHand(typed, heads, samples);
+  const varied = heads.map((head, k): Head => {
+    const bias = new Float32Array(classes);
+    for (const [at, z] of logits[k]!.entries()) bias[at % classes]! -= z / COUNT;
+    const bytes = new Uint8Array(bias.buffer);
+    const initializers = head.graph.initializers.map((t) =>
+      t.name === 'classifier/bias' ? { ...t, bytes } : t,
+    );
+    return { ...head, graph: { ...head.graph, initializers } };
+  });
+  return { typed, heads: varied, hand: await byHand(typed, varied, samples) };
+}
+
+/** Right answers: each class once, then the original's for one sample in two, the exits' in turn for the others. */
+export const labelsOf = (hand: ByHand, classes: number) =>
+  Int32Array.from({ length: COUNT }, (_, i) => {
+    if (i < classes) return i;
+    const said = i % 2 ? hand.logits.at(-1)! : hand.logits[(i / 2) % 3]!;
+    return argMaxRows(said.slice(i * classes, (i + 1) * classes), 1)[0]!;
+  });
 
 /** In the middle of the widest gap between neighbouring scores around `share` of the samples. */
 export function midway(scores: Float32Array, share: number): number {

@@ -12,7 +12,10 @@ import { tinyResidual } from '../models.ts';
 const test = suite('lower-exits: goldens');
 
 /** The lowered graph in ONNX's textual syntax. Head weights are zeroed: their digits are no business of a golden. */
-async function lowered(options: Parameters<typeof tinyResidual>[0], baked?: number[]): Promise<string> {
+async function lowered(
+  options: Parameters<typeof tinyResidual>[0],
+  how: { readonly baked?: number[]; readonly last?: number } = {},
+): Promise<string> {
   const typed = await observeFacts(tinyResidual(options));
   const plan = planExits(typed, { taps: ['stem', 'block2'] });
   const heads = attachExits(plan, { kind: 'pool', seed: 1 }).map((head) => {
@@ -22,7 +25,7 @@ async function lowered(options: Parameters<typeof tinyResidual>[0], baked?: numb
     );
     return { ...head, graph: { ...graph, initializers } };
   });
-  return `${printModel(lowerExits(typed, heads, { policy: 'max-prob', baked })).trimEnd()}\n`;
+  return `${printModel(lowerExits(typed, heads, { policy: 'max-prob', ...how })).trimEnd()}\n`;
 }
 
 test('dynamic batch: survivors are gathered and scattered back', async () => {
@@ -36,8 +39,12 @@ test('fixed batch: the single-sample form', async () => {
 test('baked thresholds, opset 18, softmax behind the exits', async () => {
   goldenCase(
     'lower-baked',
-    new Map([['model.txt', await lowered({ opset: 18, softmax: true }, [0.5, 0.25])]]),
+    new Map([['model.txt', await lowered({ opset: 18, softmax: true }, { baked: [0.5, 0.25] })]]),
   );
+});
+
+test('a joined last answer: what open exits said comes along', async () => {
+  goldenCase('lower-joined', new Map([['model.txt', await lowered({}, { last: 0.125 })]]));
 });
 
 test.run();

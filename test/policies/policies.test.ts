@@ -1,16 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Head } from '../../src/passes/exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { POLICIES, type PolicyName, type PolicyParameters, policyOf } from '../../src/policies/index.ts';
 import { hasCode } from '../expect.ts';
-import { noise, tinyResidual } from '../models.ts';
+import { noise } from '../models.ts';
 import {
   type ByHand,
-  byHand,
   COUNT,
+  labelsOf,
   midway,
-  prepare,
+  prepareVaried,
   runLowered,
   SAMPLE,
   samples,
@@ -156,23 +155,6 @@ const REFERENCE: Record<PolicyName, Reference> = {
   },
 };
 
-/** The small net with heads whose answers differ from sample to sample: each class's mean logit is taken off its bias. */
-async function prepareVaried(options: Parameters<typeof tinyResidual>[0]) {
-  const { typed, heads } = await prepare(tinyResidual(options));
-  const { classes } = typed;
-  const { logits } = await byHand(typed, heads, samples);
-  const varied = heads.map((head, k): Head => {
-    const bias = new Float32Array(classes);
-    for (const [at, z] of logits[k]!.entries()) bias[at % classes]! -= z / COUNT;
-    const bytes = new Uint8Array(bias.buffer);
-    const initializers = head.graph.initializers.map((t) =>
-      t.name === 'classifier/bias' ? { ...t, bytes } : t,
-    );
-    return { ...head, graph: { ...head.graph, initializers } };
-  });
-  return { typed, heads: varied, hand: await byHand(typed, varied, samples) };
-}
-
 const exitsOf = (hand: ByHand, i: number, classes: number): Exit[] =>
   hand.confidences.map((h, k) => ({
     z: [...hand.logits[k]!.slice(i * classes, (i + 1) * classes)],
@@ -193,14 +175,6 @@ function referenceOf(
   );
   return hand.confidences.map((_, k) => verdicts.map((v) => v[k]!));
 }
-
-/** Right answers: each class once, then the original's for one sample in two, the exits' in turn for the others. */
-const labelsOf = (hand: ByHand, classes: number) =>
-  Int32Array.from({ length: COUNT }, (_, i) => {
-    if (i < classes) return i;
-    const said = i % 2 ? hand.logits.at(-1)! : hand.logits[(i / 2) % 3]!;
-    return argMax([...said.slice(i * classes, (i + 1) * classes)]);
-  });
 
 /** Lowered in the oldest operator set there is for dynamic batches. */
 const OLDEST: ReadonlySet<PolicyName> = new Set(['class-margin', 'patience', 'eenet']);
