@@ -133,6 +133,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     dataset: reported,
     view,
     judged: seenJudged,
+    judgeAlone: prepared.judgeAlone,
     thresholds: baked ? [baked] : points.map((point) => point.thresholds),
     baked: baked !== undefined,
     session,
@@ -142,8 +143,12 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   });
   const coarse =
     proved.tolerance > TOLERANCE
-      ? ` (allowed ${proved.tolerance.toExponential(1)}: it computes in float16 or int8, which ONNX Runtime's own optimizations move that far)`
+      ? ` (allowed ${proved.tolerance.toExponential(1)}: ONNX Runtime's own optimizations, or the batch, move this model's output that far)`
       : '';
+  if (proved.unsteady > 0)
+    events.onNote?.(
+      `Answers at exits may move by ${proved.unsteady.toExponential(1)} of the largest score with the batch: what this model computes on the way to them does, in ONNX Runtime itself.`,
+    );
   events.onNote?.(
     `The emitted model gave ${proved.compared} answers as heads and policy do by hand; with all exits closed it is within ${proved.deviation.toExponential(1)} of the original${coarse}.`,
   );

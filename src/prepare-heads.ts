@@ -30,6 +30,8 @@ export interface Prepared {
   readonly calibration: RoleData;
   /** What the heads say of a role or a part of it; found in the cache where it was said before. */
   judge(dataset: Dataset, phase: string): Promise<Judged>;
+  /** The same with one sample a run, kept nowhere. */
+  judgeAlone(dataset: Dataset): Promise<Judged>;
 }
 
 /** What heads were trained and their confidence layers fitted on; neither when they came with the model. */
@@ -108,7 +110,7 @@ export async function takeGivenHeads(setting: Setting): Promise<Prepared> {
     kept: undefined,
     fittedOn: {},
     ...rolesFor(setting, findValidation(roles, seed)),
-    judge: judgeThrough(setting, answers, (dataset, options) =>
+    ...judgeThrough(setting, answers, (dataset, options) =>
       judgeGiven(whole.model, answers, dataset, options),
     ),
   };
@@ -131,11 +133,17 @@ export async function takeKeptHeads(setting: KeptSetting): Promise<Prepared> {
   };
 }
 
-function judgedByOwn(heads: readonly Head[], setting: Setting): Pick<Prepared, 'heads' | 'kept' | 'judge'> {
+function judgedByOwn(
+  heads: readonly Head[],
+  setting: Setting,
+): Pick<Prepared, 'heads' | 'kept' | 'judge' | 'judgeAlone'> {
   const kept = serializeModel(makeModel(bundleHeads(heads)));
   const identity = createHash('sha256').update(kept).digest('hex');
-  const judgeRole = judgeThrough(setting, identity, (dataset, options) => judge(heads, dataset, options));
-  return { heads, kept, judge: judgeRole };
+  return {
+    heads,
+    kept,
+    ...judgeThrough(setting, identity, (dataset, options) => judge(heads, dataset, options)),
+  };
 }
 
 /**
@@ -162,7 +170,7 @@ function judgeThrough(
   { roles, cache, judging, inspection, progress }: Setting,
   heads: unknown,
   run: (dataset: Dataset, options: JudgeOptions) => Promise<Judged>,
-): Prepared['judge'] {
+): Pick<Prepared, 'judge' | 'judgeAlone'> {
   const { typed, modelHash, signal } = judging;
   const calibration = roles.calibration.dataset;
   const key = {
@@ -173,12 +181,15 @@ function judgeThrough(
     classes: typed.classes,
     signal,
   };
-  return async (dataset, phase) => {
-    const part = samplesWithin(dataset, calibration);
-    const whole = part ? calibration : dataset;
-    const judged = await keptJudged({ ...key, dataset: whole }, () =>
-      run(whole, { ...judging, onProgress: progress(phase) }),
-    );
-    return part && whole !== dataset ? rowsOf(judged, part) : judged;
+  return {
+    async judge(dataset, phase) {
+      const part = samplesWithin(dataset, calibration);
+      const whole = part ? calibration : dataset;
+      const judged = await keptJudged({ ...key, dataset: whole }, () =>
+        run(whole, { ...judging, onProgress: progress(phase) }),
+      );
+      return part && whole !== dataset ? rowsOf(judged, part) : judged;
+    },
+    judgeAlone: (dataset) => run(dataset, { ...judging, typed: { ...typed, batch: 'fixed' } }),
   };
 }
