@@ -3,13 +3,17 @@ import { invalidGraph } from '../errors.ts';
 import type { Graph } from './types.ts';
 import { subgraphs } from './walk.ts';
 
+type Scope = Pick<ReadonlySet<string>, 'has'>;
+
 /** Throws `invalid-graph` naming the first node or value that breaks an invariant. `outer`: names in scope around it. */
-export function checkGraph(graph: Graph, outer: ReadonlySet<string> = new Set()): void {
-  const defined = new Set(outer);
+export function checkGraph(graph: Graph, outer: Scope = new Set()): void {
+  const own = new Set<string>();
+  // Not a copy of `outer`: a file can hold a subgraph for every ten bytes.
+  const defined: Scope = { has: (name) => own.has(name) || outer.has(name) };
   const define = (name: string, where: string) => {
     if (name === '') return;
     if (defined.has(name)) throw invalidGraph(`value ${name} is defined twice`, where);
-    defined.add(name);
+    own.add(name);
   };
   for (const input of graph.inputs) define(input.name, `input of graph ${graph.name}`);
   const inputs = new Set(graph.inputs.map((v) => v.name));

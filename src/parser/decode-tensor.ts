@@ -17,7 +17,8 @@ const RAW_DATA = 9;
 const DOUBLE_DATA = 10;
 const UINT64_DATA = 11;
 const EXTERNAL_DATA = 13;
-const EXTERNAL = 1;
+const DATA_LOCATION = 14;
+const { DEFAULT, EXTERNAL } = onnx.TensorProto.DataLocation;
 const NO_BYTES = new Uint8Array(0);
 
 /** Which field holds a data type's elements when it is not raw_data; int32_data where nothing is said. */
@@ -32,17 +33,16 @@ const TYPED_DATA: Partial<Record<DataType, number>> = {
  */
 export function decodeTensor(bytes: Uint8Array): Tensor {
   const whole = cutMessage(bytes, TENSOR);
-  const { name, dims, dataType: typeNumber, dataLocation } = onnx.TensorProto.decode(whole.plain);
+  const { name, dims, dataType: typeNumber } = onnx.TensorProto.decode(whole.plain);
   const dataType = DATA_TYPES[typeNumber] ?? 'undefined';
   const { apart, unknownFields } = dataType === 'undefined' ? cutMessage(bytes, UNTYPED_TENSOR) : whole;
   const head = { name, dataType, dims: dims.map(Number), ...(unknownFields && { unknownFields }) };
   const expected = byteLengthOf(head);
-  const tensor: Tensor =
-    dataLocation === EXTERNAL
-      ? { ...head, bytes: NO_BYTES, external: decodeExternal(name, apart(EXTERNAL_DATA)) }
-      : dataType === 'string'
-        ? { ...head, bytes: NO_BYTES, strings: apart(STRING_DATA).map((f) => f.payload) }
-        : { ...head, bytes: decodeElements(dataType, apart) };
+  const tensor: Tensor = isExternal(name, apart(DATA_LOCATION))
+    ? { ...head, bytes: NO_BYTES, external: decodeExternal(name, apart(EXTERNAL_DATA)) }
+    : dataType === 'string'
+      ? { ...head, bytes: NO_BYTES, strings: apart(STRING_DATA).map((f) => f.payload) }
+      : { ...head, bytes: decodeElements(dataType, apart) };
   if (!tensor.external) verifyLength(tensor, expected);
   return rememberSource(tensor, bytes);
 }
@@ -54,6 +54,15 @@ export function byteLengthOf({ name, dataType, dims }: Omit<Tensor, 'bytes'>): n
   if (!Number.isSafeInteger(count * 16)) throw malformedTensor(name, `dims [${dims}] are beyond all bounds`);
   const size = elementBytes(dataType);
   return size === undefined ? undefined : Math.ceil(count * size);
+}
+
+/** Some readers drop a value that the enum does not have and go by the one before: what they would read is not what we looked at. */
+function isExternal(name: string, fields: readonly Field[]): boolean {
+  const payloads = fields.map((f) => f.payload);
+  const locations = new Int32Array(unpackVarints(payloads, 4).buffer);
+  const odd = locations.find((location) => location !== DEFAULT && location !== EXTERNAL);
+  if (odd !== undefined) throw malformedTensor(name, `data_location ${odd}`);
+  return locations.at(-1) === EXTERNAL;
 }
 
 function verifyLength({ name, dataType, dims, bytes, strings }: Tensor, expected: number | undefined): void {
@@ -76,7 +85,11 @@ function decodeElements(dataType: DataType, apart: Parts['apart']): Uint8Array {
 function decodeExternal(name: string, fields: readonly Field[]): ExternalData {
   const payloads = fields.map((f) => f.payload);
   const entries = payloads.map((p) => onnx.StringStringEntryProto.decode(p));
-  const get = (key: string) => entries.find((e) => e.key === key)?.value;
+  const get = (key: string) => {
+    const found = entries.filter((e) => e.key === key);
+    if (found.length > 1) throw malformedTensor(name, `external data with ${key} given twice`);
+    return found[0]?.value;
+  };
   const whole = (key: string) => {
     const text = get(key);
     if (text === undefined) return undefined;

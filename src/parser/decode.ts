@@ -1,6 +1,13 @@
 /** ONNX bytes → Model. Each element's bytes are remembered (`source-bytes.ts`); small messages are read by onnx-proto. */
 import onnxProto from 'onnx-proto';
-import { malformedFile, messageOf, nestedTooDeeply, notAnOnnxFile, OfframpError } from '../errors.ts';
+import {
+  malformedFile,
+  malformedTensor,
+  messageOf,
+  nestedTooDeeply,
+  notAnOnnxFile,
+  OfframpError,
+} from '../errors.ts';
 import {
   type Attribute,
   DATA_TYPES,
@@ -12,11 +19,22 @@ import {
   type TensorType,
   type ValueInfo,
 } from '../graph/types.ts';
-import { decodeTensor } from './decode-tensor.ts';
+import { byteLengthOf, decodeTensor } from './decode-tensor.ts';
 import { readModelFields } from './model-fields.ts';
-import { ATTRIBUTE, GRAPH, MODEL, MODEL_FUNCTIONS, NODE, SPARSE_TENSOR, TYPE, VALUE_INFO } from './schema.ts';
+import {
+  ATTRIBUTE,
+  GRAPH,
+  MODEL,
+  MODEL_FUNCTIONS,
+  NODE,
+  SHAPE,
+  SPARSE_TENSOR,
+  TENSOR_TYPE,
+  TYPE,
+  VALUE_INFO,
+} from './schema.ts';
 import { rememberSource } from './source-bytes.ts';
-import { cutMessage, type Field, joinBytes, readFields, sortFields } from './wire.ts';
+import { cutMessage, type Field, joinBytes, sortFields, withFieldLimit } from './wire.ts';
 
 const { onnx } = onnxProto;
 
@@ -32,9 +50,9 @@ const text = new TextDecoder('utf-8', { ignoreBOM: true });
 export function parseModel(bytes: Uint8Array): Model {
   const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
-    return decodeModel(view, readModelFields(view));
+    return withFieldLimit(() => decodeModel(view, readModelFields(view)));
   } catch (error) {
-    throw error instanceof OfframpError ? error : malformedFile('model', messageOf(error));
+    throw error instanceof OfframpError ? error : malformedFile('model', messageOf(error), error);
   }
 }
 
@@ -79,10 +97,16 @@ function decodeGraph(bytes: Uint8Array, depth: number): Graph {
   return rememberSource(graph, bytes);
 }
 
-function decodeNode(bytes: Uint8Array, depth: number): Node {
+/** `depth`: of the graph around it. */
+export function decodeNode(bytes: Uint8Array, depth: number): Node {
   const parts = cutMessage(bytes, NODE);
   const { opType, domain, name, input, output } = onnx.NodeProto.decode(parts.plain);
   const attributes = decodeAll('attribute', parts.apart(5), (payload) => decodeAttribute(payload, depth));
+  const names = new Set<string>();
+  for (const attribute of attributes) {
+    if (names.has(attribute.name)) throw malformedFile(`node ${name}`, `two attributes ${attribute.name}`);
+    names.add(attribute.name);
+  }
   const node: Node = {
     opType,
     domain,
@@ -102,18 +126,25 @@ const ATTRIBUTE_TYPES = [
 /** The field of each attribute type, for files of IR version 1 and 2, which may leave `type` out. */
 const ATTRIBUTE_FIELDS = [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 const REF_ATTR_NAME = 21;
+/** Fields that hold tensors and graphs: what is in them is looked at only when the type says so. */
+const NESTED_FIELDS = [5, 6, 10, 11];
+const SPARSE_FIELDS = [22, 23];
 
-function decodeAttribute(bytes: Uint8Array, depth: number): { name: string; attribute: Attribute } {
+/** `depth`: of the graph around it. */
+export function decodeAttribute(bytes: Uint8Array, depth: number): { name: string; attribute: Attribute } {
   const parts = cutMessage(bytes, ATTRIBUTE);
   const proto = onnx.AttributeProto.decode(parts.plain);
   const inferred = ATTRIBUTE_FIELDS.findIndex((field) => parts.present.has(field));
-  const type = ATTRIBUTE_TYPES[proto.type || Math.max(inferred, 0)];
+  const isReference = parts.present.has(REF_ATTR_NAME);
+  const type = isReference ? 'OPAQUE' : ATTRIBUTE_TYPES[proto.type || Math.max(inferred, 0)];
+  const hidden = NESTED_FIELDS.find((n) => parts.present.has(n) && ATTRIBUTE_TYPES[n - 1] !== type);
+  if (hidden) throw malformedFile(`attribute ${proto.name}`, `type ${type}, but field ${hidden} is set`);
+  for (const field of SPARSE_FIELDS.flatMap(parts.apart)) decodeSparse(field.payload);
   const one = (number: number) => merge(parts.apart(number));
   const each = <T>(number: number, decode: (payload: Uint8Array) => T) =>
     parts.apart(number).map((f) => decode(f.payload));
   const graph = (payload: Uint8Array) => decodeGraph(payload, depth + 1);
   const decode = (): Attribute => {
-    if (parts.present.has(REF_ATTR_NAME)) return { type: 'OPAQUE', value: undefined };
     if (type === 'FLOAT') return { type, value: proto.f };
     if (type === 'INT') return { type, value: Number(proto.i) };
     if (type === 'STRING') return { type, value: text.decode(proto.s) };
@@ -143,33 +174,39 @@ function decodeValueInfo(bytes: Uint8Array): ValueInfo {
 function decodeType(bytes: Uint8Array): TensorType | undefined {
   const tensors = cutMessage(bytes, TYPE).apart(1);
   if (tensors.length === 0) return undefined;
-  const { elemType, shape } = onnx.TypeProto.Tensor.decode(merge(tensors));
-  const dataType = DATA_TYPES[elemType];
-  return dataType && rememberSource({ dataType, dims: shape?.dim?.map(decodeDim) }, bytes);
+  const { plain, apart } = cutMessage(merge(tensors), TENSOR_TYPE);
+  const dataType = DATA_TYPES[onnx.TypeProto.Tensor.decode(plain).elemType];
+  const shapes = apart(2);
+  const dims = shapes.length ? cutMessage(merge(shapes), SHAPE).apart(1).map(decodeDim) : undefined;
+  return dataType && rememberSource({ dataType, dims }, bytes);
 }
 
-function decodeDim({ dimValue, dimParam }: onnxProto.onnx.TensorShapeProto.IDimension): Dim {
+function decodeDim({ payload }: Field): Dim {
+  const { dimValue, dimParam } = onnx.TensorShapeProto.Dimension.decode(payload);
   if (dimParam) return dimParam;
   return dimValue === undefined || dimValue === null ? undefined : Number(dimValue);
 }
 
-function decodeSparse(bytes: Uint8Array): SparseTensor {
-  const values = cutMessage(bytes, SPARSE_TENSOR).apart(1);
-  return rememberSource({ name: onnx.TensorProto.decode(nameOnly(merge(values))).name }, bytes);
-}
+/** What ONNX Runtime makes of it is dense: no more than this, protobuf's limit on a dense tensor in a file. */
+const MAX_DENSE_BYTES = 2 ** 31 - 1;
 
-const nameOnly = (tensor: Uint8Array) =>
-  joinBytes(
-    readFields(tensor)
-      .filter((f) => f.number === 8 && f.wire === 2)
-      .map((f) => f.raw),
-  );
+/** Only the name is kept, but all of it is looked at. */
+function decodeSparse(bytes: Uint8Array): SparseTensor {
+  const { plain, apart } = cutMessage(bytes, SPARSE_TENSOR);
+  const [values, indices] = [decodeTensor(merge(apart(1))), decodeTensor(merge(apart(2)))] as const;
+  const { name, dataType } = values;
+  if (values.external || indices.external) throw malformedTensor(name, 'sparse, with external data');
+  const dense = { name, dataType, dims: onnx.SparseTensorProto.decode(plain).dims.map(Number) };
+  if ((byteLengthOf(dense) ?? 0) > MAX_DENSE_BYTES)
+    throw malformedTensor(name, `sparse, of dims [${dense.dims}]`);
+  return rememberSource({ name }, bytes);
+}
 
 /** A message given in several fields is their concatenation. */
 const merge = (fields: readonly Field[]) => joinBytes(fields.map((f) => f.payload));
 
 /** Decodes repeated elements; an error in one says which. */
-function decodeAll<T extends object>(
+export function decodeAll<T extends object>(
   what: string,
   fields: readonly Field[],
   decode: (payload: Uint8Array) => T,
@@ -178,7 +215,7 @@ function decodeAll<T extends object>(
     try {
       return decode(field.payload);
     } catch (error) {
-      if (!(error instanceof OfframpError)) throw malformedFile(`${what} ${i}`, messageOf(error));
+      if (!(error instanceof OfframpError)) throw malformedFile(`${what} ${i}`, messageOf(error), error);
       error.trail.unshift(`${what} ${i}`);
       throw error;
     }

@@ -44,12 +44,15 @@ const encodeModel = (model: Model): Uint8Array | Chunks =>
   kept(model, (m) => {
     const { irVersion, producerName, producerVersion } = m;
     const out = new Chunks();
-    out.append(onnx.ModelProto.encode({ irVersion, producerName, producerVersion }).finish());
+    const head = { irVersion: int64(irVersion), producerName, producerVersion };
+    out.append(onnx.ModelProto.encode(head).finish());
     out.field(7, encodeGraph(m.graph));
     for (const o of m.opsetImports) {
       out.field(
         8,
-        kept(o, ({ domain, version }) => onnx.OperatorSetIdProto.encode({ domain, version }).finish()),
+        kept(o, ({ domain, version }) =>
+          onnx.OperatorSetIdProto.encode({ domain, version: int64(version) }).finish(),
+        ),
       );
     }
     for (const p of m.metadataProps) {
@@ -146,14 +149,14 @@ function encodeNewAttribute(name: Uint8Array, key: string, attribute: Attribute)
 
 const INT64_MAX = onnxProto.onnx.TensorProto.fromObject({ dims: ['9223372036854775807'] }).dims[0]!;
 
-/** An INT as protobufjs takes it; INT64_MAX, which a number rounds up to 2^63, stays itself. */
+/** An int64 as protobufjs takes it; INT64_MAX, which a number rounds up to 2^63, stays itself. */
 const int64 = (value: number) => (value >= 2 ** 63 ? INT64_MAX : value);
 
 /** Elements are written as raw_data, whatever field they came from. */
 const encodeTensor = (tensor: Tensor) =>
   kept(tensor, ({ name, dims, dataType, bytes, strings, external, unknownFields }) => {
     const head = {
-      dims: [...dims],
+      dims: dims.map(int64),
       ...(dataType !== 'undefined' && { dataType: DATA_TYPES.indexOf(dataType) }),
       ...(name && { name }),
       ...(external && { dataLocation: onnx.TensorProto.DataLocation.EXTERNAL }),
@@ -186,7 +189,7 @@ function encodeType({ dataType, dims }: TensorType): Uint8Array {
 
 function encodeDim(dim: Dim) {
   if (dim === undefined) return {};
-  return typeof dim === 'number' ? { dimValue: dim } : { dimParam: dim };
+  return typeof dim === 'number' ? { dimValue: int64(dim) } : { dimParam: dim };
 }
 
 const encodeSparse = (tensor: SparseTensor) =>

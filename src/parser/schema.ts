@@ -17,6 +17,12 @@ export const MODEL_FIELDS: Readonly<Record<number, number>> = {
 
 export const MODEL_FUNCTIONS = 25;
 
+/** name, domain | node, attribute_proto, overload */
+export const FUNCTION: Schema = {
+  plain: { 1: one(LEN), 10: one(LEN) },
+  apart: { 7: one(LEN), 11: one(LEN), 13: one(LEN) },
+};
+
 /** name | node, initializer, input, output, value_info, sparse_initializer */
 export const GRAPH: Schema = {
   plain: { 2: one(LEN) },
@@ -29,13 +35,15 @@ export const NODE: Schema = {
   apart: { 5: one(LEN) },
 };
 
-/** name, f, i, s, floats, ints, strings, type, ref_attr_name | t, g, tensors, graphs */
+export const NODE_OVERLOAD = 8;
+
+/** name, f, i, s, floats, ints, strings, type, ref_attr_name | t, g, tensors, graphs, sparse_tensor, sparse_tensors */
 export const ATTRIBUTE: Schema = {
   plain: {
     1: one(LEN), 2: one(FIXED32), 3: one(VARINT), 4: one(LEN), 7: packable(FIXED32), 8: packable(VARINT),
     9: one(LEN), 20: one(VARINT), 21: one(LEN),
   }, // biome-ignore format: a table
-  apart: { 5: one(LEN), 6: one(LEN), 10: one(LEN), 11: one(LEN) },
+  apart: { 5: one(LEN), 6: one(LEN), 10: one(LEN), 11: one(LEN), 22: one(LEN), 23: one(LEN) },
 };
 
 export const ATTRIBUTE_NAME = 1;
@@ -46,23 +54,32 @@ export const VALUE_INFO: Schema = { plain: { 1: one(LEN) }, apart: { 2: one(LEN)
 /** | tensor_type */
 export const TYPE: Schema = { plain: {}, apart: { 1: one(LEN) } };
 
+/** elem_type | shape */
+export const TENSOR_TYPE: Schema = { plain: { 1: one(VARINT) }, apart: { 2: one(LEN) } };
+
+/** | dim */
+export const SHAPE: Schema = { plain: {}, apart: { 1: one(LEN) } };
+
 /**
- * dims, data_type, name, data_location
- * | float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data, external_data
+ * dims, data_type, name
+ * | float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data, external_data, data_location
  */
 export const TENSOR: Schema = {
-  plain: { 1: packable(VARINT), 2: one(VARINT), 8: one(LEN), 14: one(VARINT) },
+  plain: { 1: packable(VARINT), 2: one(VARINT), 8: one(LEN) },
   apart: {
     4: packable(FIXED32), 5: packable(VARINT), 6: one(LEN), 7: packable(VARINT), 9: one(LEN),
-    10: packable(FIXED64), 11: packable(VARINT), 13: one(LEN),
+    10: packable(FIXED64), 11: packable(VARINT), 13: one(LEN), 14: one(VARINT),
   }, // biome-ignore format: a table
 };
 
-/** A tensor of a data type we do not know: dims, name, data_location | external_data. */
+/** A tensor of a data type we do not know: dims, name | external_data, data_location. */
 export const UNTYPED_TENSOR: Schema = {
-  plain: { 1: packable(VARINT), 8: one(LEN), 14: one(VARINT) },
-  apart: { 13: one(LEN) },
+  plain: { 1: packable(VARINT), 8: one(LEN) },
+  apart: { 13: one(LEN), 14: one(VARINT) },
 };
 
-/** | values */
-export const SPARSE_TENSOR: Schema = { plain: {}, apart: { 1: one(LEN) } };
+/** dims | values, indices */
+export const SPARSE_TENSOR: Schema = {
+  plain: { 3: packable(VARINT) },
+  apart: { 1: one(LEN), 2: one(LEN) },
+};

@@ -1,5 +1,6 @@
 /** Protobuf's wire format: a message cut into fields that are views on its bytes, and chunks joined back into one. */
 import protobuf from 'protobufjs/minimal.js';
+import { OfframpError, tooManyFields } from '../errors.ts';
 
 export const VARINT = 0;
 export const FIXED64 = 1;
@@ -40,6 +41,28 @@ export class WireError extends Error {
   }
 }
 
+/**
+ * How many fields one file may have. Two bytes can be a field and every field becomes an object or more, so that without a
+ * limit the smallest file could fill the memory. The largest model we know has 42,000.
+ */
+const MAX_FIELDS = 2 ** 20;
+let fieldsLeft = Number.POSITIVE_INFINITY;
+
+/** Runs `parse` on one file; `too-many-fields` when it reads more than MAX_FIELDS fields and packed varints in all. */
+export function withFieldLimit<T>(parse: () => T): T {
+  fieldsLeft = MAX_FIELDS;
+  try {
+    return parse();
+  } finally {
+    fieldsLeft = Number.POSITIVE_INFINITY;
+  }
+}
+
+function countFields(count: number): void {
+  fieldsLeft -= count;
+  if (fieldsLeft < 0) throw tooManyFields(MAX_FIELDS);
+}
+
 /** Cuts `bytes` into fields; nothing is copied. Throws WireError. */
 export function readFields(bytes: Uint8Array): Field[] {
   const fields: Field[] = [];
@@ -48,6 +71,7 @@ export function readFields(bytes: Uint8Array): Field[] {
   let wire = -1;
   try {
     while (reader.pos < reader.len) {
+      countFields(1);
       const start = reader.pos;
       const tag = reader.uint32();
       number = tag >>> 3;
@@ -63,7 +87,7 @@ export function readFields(bytes: Uint8Array): Field[] {
       fields.push(new Field(bytes, number, wire, start, payloadStart, reader.pos));
     }
   } catch (error) {
-    if (error instanceof WireError) throw error;
+    if (error instanceof WireError || error instanceof OfframpError) throw error;
     throw new WireError(error instanceof RangeError ? 'truncated' : 'malformed', fields, number, wire);
   }
   return fields;
@@ -99,8 +123,11 @@ export function sortFields(fields: readonly Field[], schema: Schema): Parts {
   const unknown: Uint8Array[] = [];
   const present = new Set<number>();
   for (const field of fields) {
-    if (schema.plain[field.number]?.includes(field.wire)) plain.push(field.raw);
-    else if (schema.apart[field.number]?.includes(field.wire)) {
+    const wires = schema.plain[field.number];
+    if (wires?.includes(field.wire)) {
+      plain.push(field.raw);
+      if (field.wire === LEN && wires.includes(VARINT)) countFields(countVarints(field.payload));
+    } else if (schema.apart[field.number]?.includes(field.wire)) {
       const list = apart.get(field.number);
       if (list) list.push(field);
       else apart.set(field.number, [field]);
@@ -138,10 +165,15 @@ export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
+function countVarints(payload: Uint8Array): number {
+  let count = 0;
+  for (const byte of payload) if (byte < 128) count++;
+  return count;
+}
+
 /** The varints in `payloads` (one each, or many packed) as little-endian integers of `size` bytes. Throws WireError. */
 export function unpackVarints(payloads: readonly Uint8Array[], size: number): Uint8Array {
-  let count = 0;
-  for (const payload of payloads) for (const byte of payload) if (byte < 128) count++;
+  const count = payloads.reduce((sum, payload) => sum + countVarints(payload), 0);
   const bytes = new Uint8Array(count * size);
   let to = 0;
   for (const payload of payloads) {
