@@ -29,6 +29,8 @@ export interface CalibrateOptions extends ThresholdOptions, RolePaths {
   readonly folder: string;
   /** Path of the original ONNX file. */
   readonly model: string;
+  /** Folder that its external data lie in; its own by default. */
+  readonly externalDataFolder?: string;
   /** Folder to write, empty or absent unless `force`; `folder` itself when left out. */
   readonly out?: string;
   readonly force?: boolean;
@@ -62,7 +64,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
 
   const count = options.threads ?? before.sessionOptions.threads;
   const threads: SessionOptions = count === null ? {} : { threads: count };
-  const { inspection, heads } = await reopen(folder, before, model, threads);
+  const { inspection, heads } = await reopen(folder, before, model, threads, options.externalDataFolder);
   const { source, typed, plan, given } = inspection;
   const preprocessing = before.preprocessing as Preprocessing;
   const progress = progressOf(events);

@@ -5,6 +5,7 @@ import { hideBin } from 'yargs/helpers';
 import { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
 import {
   dataOptions,
+  externalData,
   file,
   modelFile,
   modelOptions,
@@ -71,11 +72,12 @@ const cli = yargs(hideBin(process.argv))
         .option('all', { type: 'boolean', default: false, describe: 'every tap and every rejected value' })
         .example('$0 inspect resnet56.onnx', 'taps, prefix costs, and the exits that compile would place'),
     async (args) => {
-      const { model, output, dim, exits, placement, taps, exitOutputs, widenBatch } = args;
+      const { model, output, dim, exits, placement, taps, exitOutputs, widenBatch, externalDataFolder } =
+        args;
       const { typed, plan, notes } = await inspect({
         model,
         placement,
-        ...given({ output, dims: dim, exits, taps, exitOutputs, widenBatch }),
+        ...given({ output, dims: dim, exits, taps, exitOutputs, widenBatch, externalDataFolder }),
       });
       if (args.json)
         return print(
@@ -145,7 +147,7 @@ const cli = yargs(hideBin(process.argv))
     'calibrate <package>',
     'Redo the thresholds of a compiled model, for another budget, policy or data; what is not said stays',
     (y) =>
-      shared(runOptions(thresholdOptions(samplesAgainOptions(packageFolder(y)))))
+      shared(externalData(runOptions(thresholdOptions(samplesAgainOptions(packageFolder(y))))))
         .option('model', { type: 'string', demandOption: true, describe: 'the original ONNX file' })
         .option('calibration', { type: 'string', describe: 'chooses thresholds' })
         .option('validation', { type: 'string', describe: 'fits policies that learn' })
@@ -224,7 +226,7 @@ const cli = yargs(hideBin(process.argv))
     (y) =>
       shared(
         packageFolder(
-          y.positional('target', {
+          externalData(y).positional('target', {
             choices: ['triton'] as const,
             demandOption: true,
             describe: 'serving engine',
@@ -250,12 +252,13 @@ const cli = yargs(hideBin(process.argv))
         .option('force', { type: 'boolean', default: false, describe: 'replace the model of that name' })
         .example('$0 export triton out/ models/ --model net.onnx', 'models/net, for Triton'),
     async (args) => {
-      const { package: folder, repository, force, model, at, name, maxBatch, instances, threads } = args;
+      const { package: folder, repository, force, ...rest } = args;
+      const { model, externalDataFolder, at, name, maxBatch, instances, threads } = rest;
       const exported = await exportTriton({
         folder,
         repository,
         force,
-        ...given({ model, at, name, maxBatch, instances, threads }),
+        ...given({ model, externalDataFolder, at, name, maxBatch, instances, threads }),
       });
       if (args.json) return print(JSON.stringify(exported, null, 2));
       const batches = exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';

@@ -147,14 +147,14 @@ export const externalDataMissing = (tensor: string, location: string) =>
   new OfframpError(
     'external-data-missing',
     `the data of tensor ${tensor} should be in the file "${location}", which is not there`,
-    'Put the external data file beside the model, where the exporter wrote it.',
+    'Put the file beside the model, where the exporter wrote it, or name its folder: --external-data-folder.',
   );
 
-export const externalDataOutside = (tensor: string, location: string) =>
+export const externalDataOutside = (tensor: string, location: string, folder: string) =>
   new OfframpError(
     'external-data-outside',
-    `the data of tensor ${tensor} are in "${location}", outside of the model's folder`,
-    'Put the file beside the model and save the model with a relative location.',
+    `the data of tensor ${tensor} are in "${location}", which leads out of ${folder}`,
+    'Put the file itself there, no link, and save the model with a relative location; --external-data-folder names another folder.',
   );
 
 export const externalDataTooShort = (tensor: string, location: string, needed: number, found: number) =>

@@ -33,6 +33,8 @@ export interface ExportTritonOptions {
   readonly repository: string;
   /** Path of the original ONNX file; needed unless `folder` has the thresholds of that point built in. */
   readonly model?: string;
+  /** Folder that its external data lie in; its own by default. */
+  readonly externalDataFolder?: string;
   /** Operating point to build in; the package's default by default. */
   readonly at?: string;
   /** Name that clients ask for; the source file's by default. */
@@ -147,14 +149,14 @@ function notesOn(
 async function bakedModel(
   manifest: Manifest,
   point: OperatingPoint,
-  { folder, model }: ExportTritonOptions,
+  { folder, model, externalDataFolder }: ExportTritonOptions,
 ): Promise<Baked> {
   if (manifest.outputs.thresholds === null && point.name === manifest.defaultPoint) {
     const { bytes, externalFiles } = await loadModel(join(folder, 'model.onnx'));
     return { bytes, dataFolder: folder, dataFiles: externalFiles };
   }
   if (model === undefined) throw originalMissing(folder, point.name);
-  const { inspection, heads } = await reopen(folder, manifest, model, {});
+  const { inspection, heads } = await reopen(folder, manifest, model, {}, externalDataFolder);
   const { source, typed } = inspection;
   const lowered = lowerExits(typed, heads, {
     policy: manifest.policy as PolicyName,

@@ -13,6 +13,8 @@ import { widenModel } from './widen-model.ts';
 export interface InspectOptions extends PlanOptions, ObserveOptions {
   /** Path of the ONNX file. */
   readonly model: string;
+  /** Folder that its external data lie in; its own by default. */
+  readonly externalDataFolder?: string | undefined;
   /** Make a model that takes one sample at a time take any number. */
   readonly widenBatch?: boolean | undefined;
   /** Outputs of a model that has exits already, earliest first, its last output last. */
@@ -37,13 +39,13 @@ const NEWEST_WITH_IF = 22;
 
 /** Loads the model, raises its opset where that is too old, observes its facts, and plans exits as `compile` would. */
 export async function inspect(options: InspectOptions): Promise<Inspection> {
-  return await inspectLoaded(await loadModel(options.model), options);
+  return await inspectLoaded(await loadModel(options.model, options.externalDataFolder), options);
 }
 
 /** `inspect` for a model that is loaded already. */
 export async function inspectLoaded(
   source: LoadedModel,
-  options: Omit<InspectOptions, 'model'>,
+  options: Omit<InspectOptions, 'model' | 'externalDataFolder'>,
 ): Promise<Inspection> {
   const session = { ...options.session, externalDataFolder: source.folder };
   const output = options.exitOutputs?.at(-1) ?? options.output;

@@ -18,7 +18,7 @@ export interface Reopened {
 }
 
 /**
- * Inspects `model` as the compile of `folder` did. Throws `other-model` and `unusable-heads`, and what reading a model
+ * Inspects `model`, whose external data lie in `dataFolder`, as the compile of `folder` did. Throws `other-model` and `unusable-heads`, and what reading a model
  * throws.
  */
 export async function reopen(
@@ -26,9 +26,10 @@ export async function reopen(
   manifest: Manifest,
   model: string,
   session: SessionOptions,
+  dataFolder?: string,
 ): Promise<Reopened> {
   const { sha256, exitOutputs } = manifest.source;
-  const source = await loadModel(model);
+  const source = await loadModel(model, dataFolder);
   if (source.sha256 !== sha256) throw otherModel(model, folder, sha256);
   const inspection = await inspectLoaded(source, {
     output: manifest.outputs.scores,

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -7,7 +7,8 @@ import { printManifest } from '../src/emit/manifest.ts';
 import { type Ended, runCli } from './cli-in-process.ts';
 import { SAMPLE } from './emit/sample.ts';
 import { ROOT } from './house/sources.ts';
-import { tinyProject } from './tiny-project.ts';
+import { tinyResidual } from './models.ts';
+import { tinyProject, writeWithExternalData } from './tiny-project.ts';
 
 const test = suite('command line');
 const bin = join(ROOT, 'bin/offramp.js');
@@ -77,12 +78,20 @@ test('emit --check ends with 1 and names what differs; emit mends it', async () 
   assert.is(JSON.parse(same.stdout).files.length, 5);
 });
 
-test('compile, then calibrate in place and into a new folder', async () => {
-  const common = ['--cache', 'cache', '--threads', '1', '--quiet'];
+test('compile, then calibrate in place and into a new folder, with weights in a folder of their own', async () => {
+  const elsewhere = at('elsewhere.onnx');
+  writeWithExternalData(tinyResidual({ seed: 4 }), elsewhere);
+  mkdirSync(at('weights'));
+  renameSync(at('weights.bin'), at('weights/weights.bin'));
+  const missing = await offramp('inspect', elsewhere);
+  assert.match(missing.stderr, /\[external-data-missing\]\n.* --external-data-folder/);
+  const data = ['--external-data-folder', 'weights'];
+  assert.is((await offramp('inspect', elsewhere, ...data)).status, 0);
+  const common = [...data, '--cache', 'cache', '--threads', '1', '--quiet'];
   const words = ['--calibration', samples, '--test', samples, '--preset', 'unit', '--epochs', '1'];
-  const compiled = await offramp('compile', model, '--train', samples, ...words, '--out', 'c', ...common);
+  const compiled = await offramp('compile', elsewhere, '--train', samples, ...words, '--out', 'c', ...common);
   assert.is(compiled.status, 0, compiled.stderr);
-  const given = ['calibrate', 'c', '--model', model, '--calibration', samples, ...common];
+  const given = ['calibrate', 'c', '--model', elsewhere, '--calibration', samples, ...common];
   const table = await offramp(...given, '--budget', '0.7', '--at', 'budget-0.7');
   assert.is(table.status, 0, table.stderr);
   assert.match(table.stdout, /budget-0\.7 .*\n(.*\n)*Measured on calibration .* Written to c\n/);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -139,14 +139,17 @@ test('a model with external data becomes a folder called model.onnx', async () =
   const path = at('external-model/tiny-net.onnx');
   writeWithExternalData(tinyResidual({ seed: 4 }), path);
   await compiled('external', { model: path });
-  await exported('external-repository', { folder: at('external'), model: path });
+  const externalDataFolder = at('external-weights');
+  mkdirSync(externalDataFolder);
+  renameSync(at('external-model/weights.bin'), at('external-weights/weights.bin'));
+  await exported('external-repository', { folder: at('external'), model: path, externalDataFolder });
   assert.equal(readdirSync(at('external-repository/tiny-net/1/model.onnx')).sort(), [
     'model.onnx',
     'weights.bin',
   ]);
   await served('external-repository');
 
-  await compiled('external-baked', { model: path, thresholds: 'baked' });
+  await compiled('external-baked', { model: path, externalDataFolder, thresholds: 'baked' });
   await exported('external-baked-repository', { folder: at('external-baked'), model: undefined as never });
   await served('external-baked-repository');
 });

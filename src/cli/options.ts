@@ -60,8 +60,14 @@ const settings = (value: unknown): Record<string, number> =>
     }),
   );
 
+export const externalData = <T>(y: Argv<T>) =>
+  y.option('external-data-folder', {
+    type: 'string',
+    describe: "folder that the model's external data lie in (default: its own)",
+  });
+
 export const modelOptions = <T>(y: Argv<T>) =>
-  y
+  externalData(y)
     .option('output', { type: 'string', describe: 'output with the class scores, when there are several' })
     .option('widen-batch', {
       type: 'boolean',

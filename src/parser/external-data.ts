@@ -1,35 +1,35 @@
 /** Tensors whose bytes lie in files beside the model: found, verified, never read. */
 import { realpath, stat } from 'node:fs/promises';
-import { dirname, isAbsolute, relative, resolve, sep, win32 } from 'node:path';
+import { isAbsolute, relative, resolve, sep, win32 } from 'node:path';
 import {
   externalDataMissing,
   externalDataOutside,
   externalDataTooShort,
   malformedTensor,
 } from '../errors.ts';
-import type { Graph, Tensor } from '../graph/types.ts';
-import { subgraphs } from '../graph/walk.ts';
+import type { Attribute, Graph, Tensor } from '../graph/types.ts';
 import { byteLengthOf } from './decode-tensor.ts';
+import type { LocalFunction } from './functions.ts';
 
 /**
- * Locations of the external data of `graph` (of the model at `path`), each once, in order of first use.
- * Throws when one is missing, too short, or, unless `allowOutside`, not inside the model's folder.
+ * Locations of the external data among `tensors`, each file once, in order of first use. Throws when one is missing, too short, or
+ * not inside `folder`, which is absolute.
  */
-export async function externalFiles(graph: Graph, path: string, allowOutside: boolean): Promise<string[]> {
-  const folder = dirname(resolve(path));
-  const sizes = new Map<string, number>();
-  for (const tensor of tensorsOf(graph)) {
+export async function externalFiles(tensors: Iterable<Tensor>, folder: string): Promise<string[]> {
+  const files = new Map<string, { readonly location: string; readonly size: number }>();
+  for (const tensor of tensors) {
     if (!tensor.external) continue;
     const { location, offset, length } = tensor.external;
-    let size = sizes.get(location);
+    refuseOutside(tensor, folder, location);
+    const file = resolve(folder, location);
+    let size = files.get(file)?.size;
     if (size === undefined) {
-      if (!allowOutside) refuseOutside(tensor, folder, location);
-      const file = resolve(folder, location);
       const info = await stat(file).catch(() => undefined);
       if (!info?.isFile()) throw externalDataMissing(tensor.name, location);
-      if (!allowOutside) await refuseLinkOutside(tensor, path, file);
+      if (!isInside(await realpath(file), await realpath(folder)))
+        throw externalDataOutside(tensor.name, location, folder);
       size = info.size;
-      sizes.set(location, size);
+      files.set(file, { location, size });
     }
     const expected = byteLengthOf(tensor);
     if (length !== undefined && expected !== undefined && length !== expected) {
@@ -38,35 +38,38 @@ export async function externalFiles(graph: Graph, path: string, allowOutside: bo
     const end = offset + (length ?? expected ?? 0);
     if (end > size) throw externalDataTooShort(tensor.name, location, end, size);
   }
-  return [...sizes.keys()];
+  return Array.from(files.values(), (file) => file.location);
 }
 
-/** Every tensor in `graph`: initializers and attributes, subgraphs included. */
-function* tensorsOf(graph: Graph): Generator<Tensor> {
-  yield* graph.initializers;
-  for (const node of graph.nodes) {
-    for (const attribute of Object.values(node.attributes)) {
-      if (attribute.type === 'TENSOR') yield attribute.value;
-      if (attribute.type === 'TENSORS') yield* attribute.value;
-    }
-    for (const sub of subgraphs(node)) yield* tensorsOf(sub);
+/** Every tensor of a model: initializers and attributes, in subgraphs and functions too. */
+export function* tensorsOf(graph: Graph, functions: readonly LocalFunction[]): Generator<Tensor> {
+  yield* tensorsOfGraph(graph);
+  for (const { nodes, defaults } of functions) {
+    yield* tensorsAmong(defaults);
+    for (const node of nodes) yield* tensorsAmong(Object.values(node.attributes));
   }
 }
 
+function* tensorsOfGraph({ initializers, nodes }: Graph): Generator<Tensor> {
+  yield* initializers;
+  for (const node of nodes) yield* tensorsAmong(Object.values(node.attributes));
+}
+
+function* tensorsAmong(attributes: readonly Attribute[]): Generator<Tensor> {
+  for (const attribute of attributes) {
+    if (attribute.type === 'TENSOR') yield attribute.value;
+    if (attribute.type === 'TENSORS') yield* attribute.value;
+    if (attribute.type === 'GRAPH') yield* tensorsOfGraph(attribute.value);
+    if (attribute.type === 'GRAPHS') for (const graph of attribute.value) yield* tensorsOfGraph(graph);
+  }
+}
+
+/** What ONNX Runtime refuses too, before the disk is asked. Links are looked at later. */
 function refuseOutside(tensor: Tensor, folder: string, location: string): void {
   const absolute = isAbsolute(location) || win32.isAbsolute(location);
   const climbs = location.split(/[\\/]/).includes('..');
   if (absolute || climbs || !isInside(resolve(folder, location), folder)) {
-    throw externalDataOutside(tensor.name, location);
-  }
-}
-
-/** A link may lead to beside the model, or to beside what the model itself is a link to (as download caches do). */
-async function refuseLinkOutside(tensor: Tensor, path: string, file: string): Promise<void> {
-  const target = await realpath(file);
-  const folders = [await realpath(dirname(resolve(path))), dirname(await realpath(path))];
-  if (!folders.some((folder) => isInside(target, folder))) {
-    throw externalDataOutside(tensor.name, tensor.external!.location);
+    throw externalDataOutside(tensor.name, location, folder);
   }
 }
 

@@ -3,16 +3,19 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { invalidGraph, messageOf, unreadableModel } from '../errors.ts';
+import { inputTooLarge, invalidGraph, messageOf, unreadableModel } from '../errors.ts';
 import { checkGraph } from '../graph/check.ts';
+import { elementBytes, elementCount } from '../graph/tensor.ts';
 import type { Model } from '../graph/types.ts';
+import { indexGraph } from '../graph/walk.ts';
 import { parseModel } from './decode.ts';
-import { externalFiles } from './external-data.ts';
+import { externalFiles, tensorsOf } from './external-data.ts';
+import { checkFunctions, readFunctions } from './functions.ts';
 
 export interface LoadedModel {
   readonly model: Model;
   readonly bytes: Uint8Array;
-  /** The folder the model lies in, absolute; external data are relative to it. */
+  /** The folder that external data are relative to, absolute. */
   readonly folder: string;
   /** Locations of the external data files, as the model gives them, in order of first use. */
   readonly externalFiles: readonly string[];
@@ -21,20 +24,19 @@ export interface LoadedModel {
 }
 
 /**
- * Reads and verifies a model: its format, its graph's invariants, and that its external data exist, lie beside it
- * (unless `allowOutside`) and are long enough. External data are not read into memory.
+ * Reads and verifies a model: its format, its graph's invariants, and that its external data exist, lie inside `dataFolder`
+ * (the model's own by default) and are long enough. External data are not read into memory.
  */
-export async function loadModel(
-  path: string,
-  options: { allowOutside?: boolean } = {},
-): Promise<LoadedModel> {
+export async function loadModel(path: string, dataFolder = dirname(path)): Promise<LoadedModel> {
   const bytes = await readFile(path).catch((error) => {
     throw unreadableModel(path, messageOf(error));
   });
   const model = parseModel(bytes);
   verifyModel(model);
-  const files = await externalFiles(model.graph, path, options.allowOutside ?? false);
-  const folder = dirname(resolve(path));
+  const functions = readFunctions(model);
+  checkFunctions(functions);
+  const folder = resolve(dataFolder);
+  const files = await externalFiles(tensorsOf(model.graph, functions), folder);
   const hash = createHash('sha256').update(bytes);
   for (const file of files) {
     for await (const chunk of createReadStream(resolve(folder, file))) hash.update(chunk as Uint8Array);
@@ -42,9 +44,18 @@ export async function loadModel(
   return { model, bytes, folder, externalFiles: files, sha256: hash.digest('hex') };
 }
 
+/** Offramp runs a model on random samples to see what it does: three of them must fit into memory. */
+const MAX_SAMPLE_BYTES = 2 ** 29;
+
 function verifyModel({ graph, irVersion, opsetImports }: Model): void {
   const where = `graph ${graph.name}`;
   if (graph.outputs.length === 0) throw invalidGraph('there are no outputs', where);
   if (irVersion >= 3 && opsetImports.length === 0) throw invalidGraph('no operator set is imported', where);
   checkGraph(graph);
+  const { realInputs } = indexGraph(graph);
+  for (const { name, type } of graph.inputs) {
+    const dims = type?.dims?.filter((dim) => typeof dim === 'number' && dim > 0) as number[] | undefined;
+    const bytes = elementCount(dims ?? []) * (elementBytes(type?.dataType ?? 'undefined') ?? 1);
+    if (realInputs.has(name) && bytes > MAX_SAMPLE_BYTES) throw inputTooLarge(name, bytes, MAX_SAMPLE_BYTES);
+  }
 }

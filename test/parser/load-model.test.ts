@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadModel } from '../../src/parser/index.ts';
@@ -45,8 +45,8 @@ function save(bytes: Uint8Array, name = 'm.onnx'): string {
   return path;
 }
 
-async function codeOf(path: string, options = {}): Promise<string> {
-  return loadModel(path, options).then(
+async function codeOf(path: string, dataFolder?: string): Promise<string> {
+  return loadModel(path, dataFolder).then(
     () => '',
     (error) => error.code ?? String(error),
   );
@@ -98,21 +98,30 @@ for (const [what, entries, code] of refused) {
   });
 }
 
-test('allowOutside lets a path climb out', async () => {
-  assert.is(await codeOf(located({ location: '../outside.bin' }), { allowOutside: true }), '');
+test('data may lie in another folder that is named, and then only there', async () => {
+  const elsewhere = join(root, 'elsewhere');
+  mkdirSync(elsewhere);
+  writeFileSync(join(elsewhere, 'moved.bin'), new Uint8Array(64));
+  const path = located({ location: 'moved.bin' });
+  assert.is(await codeOf(path), 'external-data-missing');
+  const { folder: named, externalFiles } = await loadModel(path, relative(process.cwd(), elsewhere));
+  assert.equal([named, externalFiles], [elsewhere, ['moved.bin']]);
+  assert.is(await codeOf(located({ location: 'w.bin' }), elsewhere), 'external-data-missing');
+  assert.is(await codeOf(located({ location: '../model/w.bin' }), elsewhere), 'external-data-outside');
 });
 
-test('a link may not lead outside, save to beside what the model is a link to', async () => {
+test('a link may not lead outside, as ONNX Runtime does not follow it; the model itself may be one', async () => {
   symlinkSync(join(root, 'outside.bin'), join(folder, 'link.bin'));
   assert.is(await codeOf(located({ location: 'link.bin' })), 'external-data-outside');
   const cache = join(root, 'cache');
-  mkdirSync(join(cache, 'blobs'), { recursive: true });
-  mkdirSync(join(cache, 'snapshot'));
-  writeFileSync(join(cache, 'blobs', 'a'), model(...fields, len(5, external('w', { location: 'w.bin' }))));
-  writeFileSync(join(cache, 'blobs', 'b'), new Uint8Array(64));
-  symlinkSync(join(cache, 'blobs', 'a'), join(cache, 'snapshot', 'm.onnx'));
-  symlinkSync(join(cache, 'blobs', 'b'), join(cache, 'snapshot', 'w.bin'));
-  assert.is(await codeOf(join(cache, 'snapshot', 'm.onnx')), '');
+  mkdirSync(cache);
+  symlinkSync(located({ location: 'w.bin' }), join(cache, 'm.onnx'));
+  assert.is(await codeOf(join(cache, 'm.onnx')), 'external-data-missing');
+  assert.is(await codeOf(join(cache, 'm.onnx'), folder), '');
+  symlinkSync(join(folder, 'w.bin'), join(cache, 'w.bin'));
+  assert.is(await codeOf(join(cache, 'm.onnx')), 'external-data-outside');
+  symlinkSync(folder, join(root, 'way'));
+  assert.is(await codeOf(join(root, 'way', 'm.onnx')), '', 'a folder may be a link as a whole');
 });
 
 test('a model that is not there, or is a folder', async () => {
