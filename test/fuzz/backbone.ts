@@ -19,6 +19,7 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
   classes: fc.integer({ min: 2, max: 6 }),
   end: fc.constantFrom(...ENDS),
   weights: fc.constantFrom('initializers', 'initializers', 'inputs', 'constants'),
+  measured: fc.boolean(),
   oddNames: fc.boolean(),
   seed: fc.nat({ max: 1e6 }),
 }) as fc.Arbitrary<Recipe>;
@@ -26,7 +27,10 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
 export function buildBackbone(recipe: Recipe): Model {
   const net = new Net(recipe);
   const name = net.input(INPUT, 'float', [recipe.batch, ...recipe.input]);
-  net.values.push({ name, dims: recipe.input, axis: 0 });
+  const input = { name, dims: recipe.input, axis: 0 };
+  net.values.push(input);
+  // So that taps stand behind the measured batch size, and what follows them needs it again.
+  if (recipe.measured) net.values.push(net.reshaped(input, recipe.input));
   for (const { op, which, other } of recipe.steps) {
     const nearest = net.values.toReversed();
     for (const value of [...nearest.slice(which), ...nearest.slice(0, which)]) {

@@ -18,6 +18,7 @@ import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
 import { inferenceForm } from '../../src/passes/training-form.ts';
 import { POLICY_NAMES, type PolicyName, type PolicyParameters, policyOf } from '../../src/policies/index.ts';
+import { join, remembering } from '../../src/policies/last.ts';
 import { noise } from '../models.ts';
 import { buildBackbone, recipes } from './backbone.ts';
 import { INPUT, type Recipe, SCORES } from './net.ts';
@@ -32,6 +33,8 @@ export interface Case {
   /** Of the samples that reach an open exit, how many leave there, in tenths. */
   readonly shares: readonly number[];
   readonly policy: PolicyName;
+  /** Weight of the exits in the last answer, in tenths; undefined where they have no say. */
+  readonly last: number | undefined;
   readonly batch: number;
   /** Which sample of the batch is all NaN. */
   readonly sick: number | undefined;
@@ -49,6 +52,7 @@ export const cases: fc.Arbitrary<Case> = fc.record({
   open: four(fc.constantFrom(true, true, true, false)),
   shares: four(fc.integer({ min: 0, max: 9 })),
   policy: fc.constantFrom(...POLICY_NAMES, ...POLICY_NAMES.filter(remembers)),
+  last: fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined, freq: 2 }),
   batch: fc.integer({ min: 1, max: 9 }),
   sick: fc.option(fc.nat({ max: 8 }), { nil: undefined, freq: 2 }),
   baked: fc.boolean(),
@@ -76,13 +80,21 @@ export async function checkCase(c: Case): Promise<Seen> {
   const subject = await prepare(c);
   if (!subject) return { skipped: true, exits: 0, ways: 0 };
   const { typed, heads, parameters } = subject;
-  const options = { policy: c.policy, parameters, dropOutputs: true };
-  const lowered = lowerExits(typed, heads, options);
+  const lowered = lowerExits(typed, heads, optionsOf(c, parameters));
   checkGraph(lowered.graph);
   await checkExactPath(c, subject, lowered);
   const ways = await checkDecisions(c, subject, lowered);
   return { skipped: false, exits: heads.length, ways };
 }
+
+const weightOf = ({ last }: Case) => (last === undefined ? undefined : Math.fround(last / 10));
+
+const optionsOf = (c: Case, parameters: PolicyParameters) => ({
+  policy: c.policy,
+  parameters,
+  last: weightOf(c),
+  dropOutputs: true,
+});
 
 interface Subject {
   readonly typed: TypedModel;
@@ -273,7 +285,7 @@ async function checkExactPath(c: Case, { typed, heads, parameters, samples }: Su
     if (name in got) expectClose(got[name]!, values, `closed: ${name}`);
   }
   if (c.baked) {
-    const options = { policy: c.policy, parameters, dropOutputs: true, baked: heads.map(() => 1) };
+    const options = { ...optionsOf(c, parameters), baked: heads.map(() => 1) };
     const without = await run(lowerExits(typed, heads, options), c, batch, undefined);
     expectClose(without[SCORES]!, expected[SCORES]!, 'baked closed');
   }
@@ -303,17 +315,17 @@ function expectClose(got: readonly number[], expected: readonly number[], what: 
 /** Property (b): every sample of a batch leaves where it does by hand, with the score and the answer it has there. */
 async function checkDecisions(c: Case, subject: Subject, lowered: Model): Promise<number> {
   const { typed, heads, parameters, samples } = subject;
-  const { thresholds, scores, answers, leaves } = decide(c, subject);
+  const { thresholds, scores, answers, full, leaves } = decide(c, subject);
   const order = shuffled(POOL, c.seed, 'order');
   const batch = takeTurns(order, leaves).slice(0, c.batch);
   const sick = c.sick === undefined ? undefined : c.sick % c.batch;
   const rows = [...batch].map((i, row) => (row === sick ? samples[i]!.map(() => Number.NaN) : samples[i]!));
-  const options = { policy: c.policy, parameters, dropOutputs: true };
-  const model = c.baked ? lowerExits(typed, heads, { ...options, baked: thresholds }) : lowered;
+  const baked = { ...optionsOf(c, parameters), baked: thresholds };
+  const model = c.baked ? lowerExits(typed, heads, baked) : lowered;
   const got = await run(model, c, rows, c.baked ? undefined : thresholds);
   const { classes } = typed;
   const last = heads.length;
-  const all = [...answers.flatMap((a) => [...a]), ...subject.hand.original];
+  const all = [...answers.flatMap((a) => [...a]), ...full];
   const largest = Math.max(...all.map(Math.abs));
   for (const [row, i] of batch.entries()) {
     const where = `${c.policy}: row ${row} of ${batch.length}, sample ${i}`;
@@ -323,7 +335,7 @@ async function checkDecisions(c: Case, subject: Subject, lowered: Model): Promis
       continue;
     }
     assert.is(k, leaves[i], `${where}: exit`);
-    const answer = [...(answers[k] ?? subject.hand.original).subarray(i * classes, (i + 1) * classes)];
+    const answer = [...(answers[k] ?? full).subarray(i * classes, (i + 1) * classes)];
     const expected = activated(answer, typed.activation);
     const scale = typed.activation === 'none' ? largest : Math.max(1, ...expected.map(Math.abs));
     for (const [at, value] of expected.entries()) {
@@ -346,7 +358,9 @@ async function checkDecisions(c: Case, subject: Subject, lowered: Model): Promis
 /** Heads by hand and the policy's plain arithmetic, for all samples: where each leaves under thresholds that suit the case. */
 function decide(c: Case, { typed, heads, parameters, hand }: Subject) {
   const { classes } = typed;
-  const policy = policyOf(c.policy);
+  const weight = weightOf(c);
+  const own = policyOf(c.policy);
+  const policy = weight === undefined ? own : remembering(own);
   const memory = new Float32Array(POOL * policy.memory(heads.length, classes));
   const decided = heads.map((_, exit) => {
     const [logits, confidence] = [hand.logits[exit]!, hand.confidence[exit]!];
@@ -359,7 +373,8 @@ function decide(c: Case, { typed, heads, parameters, hand }: Subject) {
     const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
     return k < 0 ? heads.length : k;
   });
-  return { thresholds, scores, answers: decided.map((d) => d.logits), leaves };
+  const full = weight === undefined ? hand.original : join(hand.original, memory, classes, weight);
+  return { thresholds, scores, answers: decided.map((d) => d.logits), full, leaves };
 }
 
 /** Midway between two neighbouring scores, so that about `share` of all are above; below all of them when they are all one. */

@@ -14,6 +14,8 @@ export interface Recipe {
   readonly end: (typeof ENDS)[number];
   /** How weights are given. */
   readonly weights: 'initializers' | 'inputs' | 'constants';
+  /** Whether shapes hold the batch size as the graph measures it at its input, not -1. */
+  readonly measured: boolean;
   /** Whether values have names that something might trip over. */
   readonly oddNames: boolean;
   readonly seed: number;
@@ -48,6 +50,7 @@ export const INPUT = 'x';
 export class Net extends GraphBuilder {
   readonly values: Value[] = [];
   private weightCount = 0;
+  private batch: string | undefined;
 
   constructor(readonly recipe: Recipe) {
     super();
@@ -98,11 +101,20 @@ export class Net extends GraphBuilder {
 
   reshaped(value: Value, dims: readonly number[]): Value {
     const lead = this.recipe.batch === 'N' ? -1 : 1;
-    return { name: this.op('Reshape', [value.name, this.int64([lead, ...dims])]), dims, axis: 0 };
+    const shape = this.recipe.measured
+      ? this.op('Concat', [this.batchOf(value), this.int64([...dims])], { axis: 0 })
+      : this.int64([lead, ...dims]);
+    return { name: this.op('Reshape', [value.name, shape]), dims, axis: 0 };
   }
 
   transposed(value: Value, perm: readonly number[], dims: readonly number[], axis: number): Value {
     return { name: this.op('Transpose', [value.name], { perm }), dims, axis };
+  }
+
+  /** The batch size as an int64[1]: measured at `value` when it is first asked for, and remembered. */
+  batchOf(value: Value): string {
+    this.batch ??= this.op('Gather', [this.op('Shape', [value.name]), this.int64([0])], { axis: 0 });
+    return this.batch;
   }
 
   mean(value: string, axis: number, keepdims: number): string {

@@ -138,10 +138,10 @@ export const STEPS: Readonly<Record<string, Make>> = {
   add: (net, v, other) => net.like(v, 'Add', [partner(net, v, other, sameShape(v)).name]),
   gate: (net, v, other) => net.like(v, 'Mul', [net.op('Sigmoid', [partner(net, v, other, sameShape(v)).name])]),
   throughDouble: (net, v) => ({ ...v, name: net.op('Cast', [net.op('Tanh', [net.op('Cast', [v.name], { to: 11 })])], { to: 1 }) }),
-  /** The batch size as a number in the graph. */
+  /** The batch size as a number in the graph, from wherever it was first needed. */
   reshapedByShape: on((v) => v.axis === 0 && sizeOf(v) <= 512, (net, v) => {
-    const batch = net.op('Gather', [net.op('Shape', [v.name]), net.int64([0])], { axis: 0 });
-    return { name: net.op('Reshape', [v.name, net.op('Concat', [batch, net.int64([sizeOf(v)])], { axis: 0 })]), dims: [sizeOf(v)], axis: 0 };
+    const shape = net.op('Concat', [net.batchOf(v), net.int64([sizeOf(v)])], { axis: 0 });
+    return { name: net.op('Reshape', [v.name, shape]), dims: [sizeOf(v)], axis: 0 };
   }),
   /** A branch that reads two values from around it. */
   branch: (net, v, other) => {
