@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { table } from '../src/cli/tables.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
 import { accuracy, deviation, judgeBudgets, mean, points, readKept } from './budgets.ts';
+import { markdown } from './markdown.ts';
 
 const BUDGETS = [0.745, 0.7, 0.638, 0.6, 0.532, 0.45, 0.4];
 /** What this project set out for, at three of them. */
@@ -53,8 +54,6 @@ const headRows = kept[0]!.costs.prefix.map((prefix, k) => [
   ].map((list) => `${(100 * mean(list)).toFixed(2)} %`),
 ]);
 
-const markdown = (list: readonly (readonly string[])[]) =>
-  [list[0]!, list[0]!.map(() => '---'), ...list.slice(1)].map((row) => `| ${row.join(' | ')} |`).join('\n');
 const header = [
   'honest cost',
   'drop, points',

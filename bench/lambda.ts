@@ -18,6 +18,7 @@ import { inputsOf } from '../src/roles.ts';
 import { openFeatures } from '../src/train/features.ts';
 import { trainHeads } from '../src/train/train.ts';
 import { trainingViews } from '../src/train/views.ts';
+import { markdown } from './markdown.ts';
 
 const { values } = parseArgs({
   options: {
@@ -98,7 +99,6 @@ const header = [
   ...heads.map((h) => h.exit.id),
   'full path',
 ];
-const markdown = [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 writeFileSync(
   values.out,
   `# The seed's recipe: a λ sweep on ResNet-20, CIFAR-10
@@ -108,7 +108,7 @@ ${costs.prefix.map((_, k) => `${percent(costs.prefix[k]!)} (head ${percent(costs
 their mirror images, ${values.epochs} epochs (the seed: 50,000 pictures, 30 epochs), Adam 5e-4, batch 128, targets are the
 original's answers, seed ${seed}. One threshold of ${THRESHOLD} for all exits, as in the seed's code. Reported on the 3,000 pictures of \`test\`.
 
-${markdown}
+${markdown([header, ...rows])}
 
 "Cost as the seed counts it" leaves out heads that were run and did not let the sample go (methods.md 1.4).
 `,

@@ -24,6 +24,7 @@ import {
   readKept,
   type Way,
 } from './budgets.ts';
+import { markdown } from './markdown.ts';
 
 const BUDGETS = [0.745, 0.638, 0.532, 0.4];
 /** Policies that are shown with a joined last answer too. */
@@ -133,8 +134,6 @@ function cell(runs: readonly AtBudget[]): string {
 }
 
 const header = ['policy', ...BUDGETS.map(String)];
-const markdown = (rows: readonly (readonly string[])[]) =>
-  [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 const PUBLISHED = [
   ['BranchyNet, as published in EENet', '0.14', '1.33', '6.35', ''],
   ['MSDNet, as published in EENet', '0.09', '1.11', '5.14', ''],
@@ -163,7 +162,7 @@ const sections = places.map((place) => {
   const title = `${model}, ${kept.length} seeds, exits at ${shares(prefix)} % with heads of ${shares(head)} % of the MACs`;
   console.log(`${title}\n${table([header, ...rows])}`);
   const others = model === 'resnet56' ? PUBLISHED : [];
-  return `## ${title}\n\n${markdown([...rows, ...others])}\n\n\`auto\` took, run by run: ${auto.taken}; with \`--last original\`: ${alone.taken}.\n`;
+  return `## ${title}\n\n${markdown([header, ...rows, ...others])}\n\n\`auto\` took, run by run: ${auto.taken}; with \`--last original\`: ${alone.taken}.\n`;
 });
 writeFileSync(
   out,

@@ -1,0 +1,150 @@
+/**
+ * A training step of a head against the same head in PyTorch eager, turn by turn, on the same threads: forward, distillation loss, backward,
+ * AdamW, batch 128.
+ *
+ *   npx tsx bench/pytorch.ts [model.onnx]      PYTHON=/usr/bin/python3 ROUNDS=12
+ *
+ * PyTorch is Debian's: `apt-get install python3-torch`. Without it there is nothing to compare with and the script says so.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { table } from '../src/cli/tables.ts';
+import { Random } from '../src/data/index.ts';
+import { indexGraph } from '../src/graph/walk.ts';
+import { inspect } from '../src/inspect.ts';
+import { Tensor } from '../src/ort.ts';
+import { attachExits } from '../src/passes/attach-exits.ts';
+import type { Head, HeadKind } from '../src/passes/exits.ts';
+import { distill, joinHeads } from '../src/train/losses.ts';
+import { Stepper } from '../src/train/stepper.ts';
+
+const BATCH = 128;
+const STEPS = 5;
+const python = process.env.PYTHON ?? '/usr/bin/python3';
+const rounds = Number(process.env.ROUNDS ?? 12);
+const [model = '../shared/data/models/resnet56.onnx'] = process.argv.slice(2);
+
+if (spawnSync(python, ['-c', 'import torch']).status !== 0) {
+  console.log(`Skipped: ${python} has no torch. On Debian: apt-get install python3-torch`);
+  process.exit();
+}
+
+const { plan, typed } = await inspect({ model });
+const { classes } = typed;
+
+/** The nodes that logits need, as pytorch-step.py reads them. */
+function described({ graph }: Head) {
+  const { initializer } = indexGraph(graph);
+  const last = graph.nodes.findIndex((node) => node.outputs.includes('logits'));
+  return graph.nodes.slice(0, last + 1).map((node) => {
+    const ints = (name: string) => (node.attributes[name]?.value as readonly number[] | undefined)?.[0];
+    return {
+      op: node.opType,
+      inputs: node.inputs.filter((name) => name && !initializer.has(name)),
+      output: node.outputs[0],
+      weight: initializer.get(node.inputs[1] ?? '')?.dims,
+      stride: ints('strides'),
+      pad: ints('pads'),
+    };
+  });
+}
+
+/** Steps of `head` in PyTorch: milliseconds each. */
+async function inPyTorch(head: Head, threads: number) {
+  const child = spawn(python, [join(dirname(fileURLToPath(import.meta.url)), 'pytorch-step.py')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, OMP_NUM_THREADS: `${threads}` },
+  });
+  const lines = createInterface({ input: child.stdout });
+  const ask = async (line: string) => {
+    const answer = once(lines, 'line');
+    child.stdin.write(`${line}\n`);
+    return JSON.parse((await answer)[0] as string);
+  };
+  const { dims } = head.exit.tap;
+  const about = await ask(JSON.stringify({ nodes: described(head), batch: BATCH, dims, classes, threads }));
+  return {
+    about: `PyTorch ${about.version}, BLAS ${about.blas}, ${about.dnn}`,
+    steps: (count: number): Promise<number[]> => ask(`${count}`),
+    close: () => child.stdin.end(),
+  };
+}
+
+/** The same here. */
+async function inOfframp(head: Head, threads: number) {
+  const { id, tap } = head.exit;
+  const random = new Random(1, 'bench');
+  const floats = (dims: number[]) =>
+    new Tensor(
+      'float32',
+      Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, () => random.gaussian()),
+      dims,
+    );
+  const feeds = {
+    [`${id}/features`]: floats([BATCH, ...tap.dims]),
+    labels: new Tensor(
+      'int64',
+      BigInt64Array.from({ length: BATCH }, () => BigInt(random.integer(0, classes))),
+      [BATCH],
+    ),
+    teacher: floats([BATCH, classes]),
+    survivors: new Tensor('float32', [0], []),
+  };
+  const graph = distill(joinHeads([{ id, graph: head.graph }]), [id], classes);
+  const stepper = await Stepper.open(graph, {
+    batch: BATCH,
+    seed: 1,
+    weightDecay: 0.01,
+    session: { threads },
+  });
+  return {
+    async steps(count: number): Promise<number[]> {
+      const times: number[] = [];
+      for (let i = 0; i < count; i++) {
+        const start = performance.now();
+        await stepper.step(feeds, 1e-3);
+        times.push(performance.now() - start);
+      }
+      return times;
+    },
+    close: () => stepper.close(),
+  };
+}
+
+const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1]!;
+const rows: string[][] = [];
+let about = '';
+for (const kind of ['strided', 'conv2', 'residual'] as HeadKind[])
+  for (const head of attachExits(plan, { kind, seed: 1 }))
+    for (const threads of [1, 2]) {
+      const [ours, theirs] = [await inOfframp(head, threads), await inPyTorch(head, threads)];
+      about = theirs.about;
+      const [mine, its]: [number[], number[]] = [[], []];
+      for (let round = 0; round <= rounds; round++) {
+        const [a, b] = [await ours.steps(STEPS), await theirs.steps(STEPS)];
+        if (round === 0) continue;
+        mine.push(...a);
+        its.push(...b);
+      }
+      const [m, i] = [median(mine), median(its)];
+      rows.push([
+        kind,
+        `[${head.exit.tap.dims}]`,
+        (head.macs / 1e6).toFixed(2),
+        `${threads}`,
+        m.toFixed(1),
+        i.toFixed(1),
+        (m / i).toFixed(2),
+      ]);
+      console.log(rows.at(-1)!.join('  '));
+      await ours.close();
+      theirs.close();
+    }
+console.log(`\n${about}; batch ${BATCH}, medians of ${rounds * STEPS} steps\n`);
+console.log(
+  table([['head', 'features', 'M MACs', 'threads', 'Offramp, ms', 'PyTorch, ms', 'ratio'], ...rows]),
+);
+process.exit();
