@@ -19,7 +19,7 @@ import {
 } from '../graph/types.ts';
 import { ATTRIBUTE_NAME } from './schema.ts';
 import { sourceBytes } from './source-bytes.ts';
-import { Chunks, readFields } from './wire.ts';
+import { Chunks, joinBytes, readFields } from './wire.ts';
 
 const { onnx } = onnxProto;
 
@@ -35,9 +35,14 @@ const MAX_MODEL_BYTES = 2 ** 31 - 1;
  * untouched model gives the bytes it was parsed from (the same memory).
  */
 export function serializeModel(model: Model): Uint8Array {
+  return joinBytes(serializeChunks(model));
+}
+
+/** The bytes of `serializeModel` in pieces, which are where they were: a file can be written of them without a copy of all its weights. */
+export function serializeChunks(model: Model): readonly Uint8Array[] {
   const encoded = encodeModel(model);
   if (encoded.length > MAX_MODEL_BYTES) throw modelTooLarge(encoded.length);
-  return encoded instanceof Uint8Array ? encoded : encoded.join();
+  return encoded instanceof Uint8Array ? [encoded] : encoded.parts;
 }
 
 const encodeModel = (model: Model): Uint8Array | Chunks =>

@@ -32,8 +32,12 @@ export function attachExits(plan: ExitPlan, options: AttachOptions): readonly He
     const kind = kinds[i] ?? kinds[0]!;
     const most = MOST[kind];
     const limit = (options.maxShare ?? most ?? 1) * plan.totalMacs;
-    const candidates = (most === undefined ? [1] : WIDTHS).map((width) => make(exit, i, kind, width));
-    return candidates.find((head) => head.macs <= limit) ?? candidates.at(-1)!;
+    let head: Head | undefined;
+    for (const width of most === undefined ? [1] : WIDTHS) {
+      head = make(exit, i, kind, width);
+      if (head.macs <= limit) break;
+    }
+    return head!;
   });
 
   function make(exit: PlannedExit, i: number, kind: HeadKind, width: number): Head {

@@ -217,7 +217,8 @@ class HeadBuilder extends GraphBuilder {
   /** Normal weights; `deviation` √(2 / fan-in) keeps variances through Relu (He et al. 2015, eq. 10). */
   private normal(name: string, dims: readonly number[], deviation: number): string {
     const gaussian = gaussians(this.seed, name);
-    const values = Float32Array.from({ length: elementCount(dims) }, () => deviation * gaussian());
+    const values = new Float32Array(elementCount(dims));
+    for (let i = 0; i < values.length; i++) values[i] = deviation * gaussian();
     return this.initializer(floatTensor(name, dims, values));
   }
 }
