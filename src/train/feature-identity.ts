@@ -108,7 +108,7 @@ export function differencesOf(found: FeatureIdentity, wanted: FeatureIdentity): 
     inputs: (of) => `inputs ${of.inputs.map(({ name, dims }) => `${name} [${dims.join(', ')}]`).join(', ')}`,
     preprocessing: (of) => `preprocessing ${JSON.stringify(of.preprocessing)}`,
     provider: (of) => `provider ${of.provider}`,
-    views: (of) => `${of.views.length} views`,
+    views: (of) => `${of.views.length} view${of.views.length === 1 ? '' : 's'}`,
     features: (of) =>
       `exits at ${of.features
         .slice(0, -1)

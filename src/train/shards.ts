@@ -138,7 +138,8 @@ export async function openMerged(folder: string, options: FeatureOptions): Promi
 /** All shards that `folder` should hold, as the names of those that are there tell. */
 async function findShards(folder: string): Promise<Shard[]> {
   const names = await readdir(folder).catch(() => []);
-  const counts = new Set(names.flatMap((name) => Number(/^shard-\d+-of-(\d+)$/.exec(name)?.[1] ?? [])));
+  const counts = new Set(names.map((name) => Number(/^shard-\d+-of-(\d+)$/.exec(name)?.[1] ?? 0)));
+  counts.delete(0);
   const [count, other] = [...counts].sort((a, b) => a - b);
   if (count === undefined) throw noShards(folder);
   if (other !== undefined) throw shardsMixed(folder, count, other);
