@@ -108,9 +108,10 @@ export async function proveRecords(path: string, recordBytes: number, size: numb
 async function proven(path: string, fd: number, recordBytes: number, size: number): Promise<Proven> {
   const mark = await readMark(path);
   const known = mark?.recordBytes === recordBytes && mark.size === size ? mark.chunks : [];
+  const piece = new Uint8Array(Math.min(PIECE_BYTES, CHUNK * recordBytes));
   const wrong = known.findIndex((hash, i) => {
     const records = Math.min(CHUNK, size - i * CHUNK);
-    return hashOf(fd, i * CHUNK * recordBytes, records * recordBytes) !== hash;
+    return hashOf(fd, i * CHUNK * recordBytes, records * recordBytes, piece) !== hash;
   });
   return { chunks: wrong < 0 ? known : known.slice(0, wrong), damaged: wrong >= 0 };
 }
@@ -154,9 +155,9 @@ function readFully(fd: number, target: Uint8Array, at: number, length: number, p
   return true;
 }
 
-function hashOf(fd: number, position: number, length: number): string | undefined {
+/** Of `length` bytes, read through `piece`; undefined where there are fewer. */
+function hashOf(fd: number, position: number, length: number, piece: Uint8Array): string | undefined {
   const hash = createHash('sha256');
-  const piece = new Uint8Array(Math.min(PIECE_BYTES, length));
   for (let at = 0; at < length; at += piece.length) {
     const part = piece.subarray(0, Math.min(piece.length, length - at));
     if (!readFully(fd, part, 0, part.length, position + at)) return undefined;
