@@ -42,6 +42,10 @@ const FAILURES = new Set([
   'emitted-model-differs',
   'raised-model-differs',
   'disk-full',
+  'cache-unwritable',
+  'cache-damaged',
+  'features-damaged',
+  'shards-unusable',
   'nan-loss',
   'package-differs',
 ]);
