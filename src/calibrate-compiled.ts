@@ -7,7 +7,7 @@ import { calibrationDataMissing } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { type Compiled, finish } from './finish.ts';
 import { answersOf, costsOf } from './judge.ts';
-import type { SessionOptions } from './ort.ts';
+import { settleSession } from './ort.ts';
 import type { PolicyName } from './policies/index.ts';
 import { takeGivenHeads, takeKeptHeads } from './prepare-heads.ts';
 import type { ProofEffort } from './prove-equal.ts';
@@ -37,6 +37,8 @@ export interface CalibrateOptions extends ThresholdOptions, RolePaths {
   /** How many of the reported samples the emitted model is checked on before it is written. */
   readonly prove?: ProofEffort;
   readonly threads?: number;
+  /** ONNX Runtime's execution provider. */
+  readonly provider?: string;
   readonly skipBad?: boolean;
   /** `none`: the original's own answers are the labels; so too when compile had none. */
   readonly labels?: 'none';
@@ -62,14 +64,18 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const { seed, recipe, labels } = before;
   const { file, sha256, exitOutputs } = before.source;
 
-  const count = options.threads ?? before.sessionOptions.threads;
-  const threads: SessionOptions = count === null ? {} : { threads: count };
-  const { inspection, heads } = await reopen(folder, before, model, threads, options.externalDataFolder);
+  const { sessionOptions } = before;
+  const runs = await settleSession({
+    threads: options.threads ?? sessionOptions.threads ?? undefined,
+    provider: options.provider ?? sessionOptions.provider,
+  });
+  const { provider: _, ...onCpu } = runs;
+  const { inspection, heads } = await reopen(folder, before, model, onCpu, options.externalDataFolder);
   const { source, typed, plan, given } = inspection;
   const preprocessing = before.preprocessing as Preprocessing;
   const progress = progressOf(events);
 
-  const session = { ...threads, externalDataFolder: source.folder };
+  const session = { ...runs, externalDataFolder: source.folder };
   const judging = { typed, modelHash: sha256, session, signal };
   const opening = {
     inputs: inputsOf(typed),
@@ -112,7 +118,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       // Outputs that early exits do not compute were allowed to go, or there would be no such package.
       dropOutputs: true,
       prove: options.prove,
-      threads,
+      runs,
       out,
       force,
       events,

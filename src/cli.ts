@@ -1,33 +1,39 @@
 /** The command line: a command each, and what it prints. No logic of the compiler lives here. */
 import { readFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
 import {
-  dataOptions,
   externalData,
   file,
+  machineOptions,
   modelFile,
   modelOptions,
   packageFolder,
+  projectOptions,
   refusal,
   runOptions,
-  sampleOptions,
   samplesAgainOptions,
   shared,
   size,
   thresholdOptions,
 } from './cli/options.ts';
 import { ProgressPrinter } from './cli/progress.ts';
+import { shardOf } from './cli/shard.ts';
 import { comparison, formatMacs, planTable, resultTable } from './cli/tables.ts';
 import { type CompileOptions, compile } from './compile.ts';
+import { writeOutput } from './emit/write.ts';
 import { type EmitOptions, emit } from './emit-package.ts';
 import { OfframpError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
-import type { Events } from './events.ts';
+import { type Events, progressOf } from './events.ts';
+import { printKubernetesJob } from './export/kubernetes-job.ts';
 import { exportTriton } from './export-triton.ts';
+import { type ExtractShardOptions, extractShard } from './extract-shard.ts';
 import type { Compiled } from './finish.ts';
 import { inspect } from './inspect.ts';
+import { mergeShards } from './train/shards.ts';
 
 /** Errors that are nobody's bad input: exit code 1 instead of 2. */
 const FAILURES = new Set([
@@ -36,6 +42,10 @@ const FAILURES = new Set([
   'emitted-model-differs',
   'raised-model-differs',
   'disk-full',
+  'cache-unwritable',
+  'cache-damaged',
+  'features-damaged',
+  'shards-unusable',
   'nan-loss',
   'package-differs',
 ]);
@@ -97,16 +107,14 @@ const cli = yargs(hideBin(process.argv))
     'compile <model>',
     'Attach, train and calibrate exits; write the early-exit model and its package',
     (y) =>
-      shared(runOptions(thresholdOptions(sampleOptions(dataOptions(modelOptions(modelFile(y)))))))
+      shared(runOptions(thresholdOptions(projectOptions(y))))
         .default({ policy: 'max-prob', target: 'accuracy', thresholds: 'input', at: 'balanced' })
-        .option('train', {
-          type: 'string',
-          describe: 'image folder, CIFAR, Parquet, JSONL, IDX, npz, npy or random: fits the heads',
-        })
-        .option('validation', { type: 'string', describe: 'fits the confidence heads' })
-        .option('calibration', { type: 'string', describe: 'chooses thresholds' })
-        .option('test', { type: 'string', describe: 'only reported' })
         .option('out', { type: 'string', demandOption: true, describe: 'folder to write' })
+        .option('features', {
+          coerce: file('features', 'a folder'),
+          describe:
+            'train from merged features in this folder, made by `offramp features` with the same options',
+        })
         .option('recipe', {
           choices: ['distill', 'pteenet-v1', 'pteenet-v2'] as const,
           default: 'distill' as const,
@@ -117,15 +125,9 @@ const cli = yargs(hideBin(process.argv))
           default: false,
           describe: 'heads learn most from samples that earlier ones do not take',
         })
-        .option('views', {
-          type: 'number',
-          describe:
-            'cached views of each training picture: 1 plain, 2 mirrored too, up to 6 shifted too (default: 2)',
-        })
         .option('epochs', { type: 'number' })
         .option('batch', { type: 'number', describe: 'training batch' })
         .option('learning-rate', { type: 'number' })
-        .option('seed', { type: 'number', default: 1 })
         .option('cache-limit', {
           coerce: size('cache-limit'),
           describe: 'most that cached features may take, e.g. 8GB',
@@ -143,11 +145,65 @@ const cli = yargs(hideBin(process.argv))
       printCompiled(await compiled.finally(() => progress.stop()), args, args.out);
     },
   )
+  .command('features', 'Make the features that compile trains from, on as many machines as there are', (y) =>
+    y
+      .command(
+        '$0 <model>',
+        'Make one shard of the features that compile with the same options trains from',
+        (z) =>
+          shared(projectOptions(z))
+            .option('out', { type: 'string', demandOption: true, describe: 'folder of all shards' })
+            .option('shard', {
+              type: 'string',
+              describe:
+                'i/n, from 1/n to n/n (default: from the environment of a Kubernetes or Slurm job, else 1/1)',
+            })
+            .option('shards', { type: 'number', describe: 'how many, where the environment tells which' })
+            .example(
+              '$0 features net.onnx --train data/train --shard 2/4 --out features/',
+              'the second of four parts; what of it is there and whole is kept',
+            ),
+        async (args) => {
+          const progress = printer(args);
+          const { dim, shard, shards, ...rest } = args;
+          const options = given({ ...rest, dims: dim, shard: shardOf(shard, shards, process.env) });
+          const made = await extractShard(options as ExtractShardOptions, eventsOf(progress)).finally(() =>
+            progress.stop(),
+          );
+          if (args.json) return print(JSON.stringify(made, null, 2));
+          const { index, count } = made.shard;
+          print(`Shard ${index}/${count} is in ${args.out}: ${made.samples} samples from ${made.first} on`);
+        },
+      )
+      .command(
+        'merge <folder>',
+        'Put all shards together, once every one of them has proved whole',
+        (z) =>
+          shared(
+            z.positional('folder', { type: 'string', demandOption: true, describe: 'folder of all shards' }),
+          ).example('$0 features merge features/', 'for compile --features features/'),
+        async (args) => {
+          const progress = printer(args);
+          const { onProgress, signal } = eventsOf(progress);
+          const merged = await mergeShards(args.folder, {
+            signal,
+            onProgress: progressOf({ onProgress })('merging'),
+          }).finally(() => progress.stop());
+          const { folder, shards, identity } = merged;
+          if (args.json) return print(JSON.stringify(merged, null, 2));
+          print(
+            `Merged ${shards} shards of ${identity.samples} samples into ${folder}; they are not needed any more`,
+          );
+        },
+      ),
+  )
   .command(
     'calibrate <package>',
     'Redo the thresholds of a compiled model, for another budget, policy or data; what is not said stays',
     (y) =>
-      shared(externalData(runOptions(thresholdOptions(samplesAgainOptions(packageFolder(y))))))
+      shared(
+        externalData(machineOptions(runOptions(thresholdOptions(samplesAgainOptions(packageFolder(y)))))),
+      )
         .option('model', { type: 'string', demandOption: true, describe: 'the original ONNX file' })
         .option('calibration', { type: 'string', describe: 'chooses thresholds' })
         .option('validation', { type: 'string', describe: 'fits policies that learn' })
@@ -174,22 +230,20 @@ const cli = yargs(hideBin(process.argv))
     'evaluate <package>',
     'Run a compiled model on data and report every operating point',
     (y) =>
-      shared(samplesAgainOptions(packageFolder(y)))
+      shared(machineOptions(samplesAgainOptions(packageFolder(y))))
         .option('test', { type: 'string', demandOption: true, describe: 'samples as compile takes them' })
         .option('batch', { type: 'number', default: 32, describe: 'samples a run' })
-        .option('cache', { type: 'string', describe: 'folder for decoded data (default: ~/.cache/offramp)' })
-        .option('threads', { type: 'number' })
         .example('$0 evaluate out/ --test data/test', "compare with the manifest's figures"),
     async (args) => {
       const progress = printer(args);
-      const { cache, threads, labels, tokenizer } = args;
+      const { cache, threads, provider, labels, tokenizer } = args;
       const result = await evaluate(
         {
           folder: args.package,
           test: args.test,
           batch: args.batch,
           skipBad: args.skipBad,
-          ...given({ cache, threads, labels, tokenizer }),
+          ...given({ cache, threads, provider, labels, tokenizer }),
         },
         eventsOf(progress),
       ).finally(() => progress.stop());
@@ -220,54 +274,111 @@ const cli = yargs(hideBin(process.argv))
       print(`${check ? 'As generated' : 'Written'}: ${files.join(', ')}`);
     },
   )
-  .command(
-    'export <target> <package> <repository>',
-    'Write a compiled model, thresholds built in, as a model repository of a serving engine',
-    (y) =>
-      shared(
-        packageFolder(
-          externalData(y).positional('target', {
-            choices: ['triton'] as const,
-            demandOption: true,
-            describe: 'serving engine',
-          }),
-        ).positional('repository', {
-          type: 'string',
-          demandOption: true,
-          describe: 'model repository; other models in it are left alone',
-        }),
+  .command('export', 'Write what a serving engine or a cluster is told', (y) =>
+    y
+      .command(
+        'triton <package> <repository>',
+        'Write a compiled model, thresholds built in, as a model of a Triton repository',
+        (z) =>
+          shared(
+            packageFolder(externalData(z)).positional('repository', {
+              type: 'string',
+              demandOption: true,
+              describe: 'model repository; other models in it are left alone',
+            }),
+          )
+            .option('model', {
+              type: 'string',
+              describe: 'the original ONNX file; not needed for baked thresholds',
+            })
+            .option('at', {
+              type: 'string',
+              describe: "operating point to build in (default: the package's)",
+            })
+            .option('name', {
+              type: 'string',
+              describe: 'name that clients ask for (default: of the original)',
+            })
+            .option('max-batch', {
+              type: 'number',
+              describe: 'most samples a run (default: what easy samples bear to wait for hard ones)',
+            })
+            .option('instances', {
+              type: 'number',
+              describe: 'copies that run at the same time (default: 2)',
+            })
+            .option('threads', { type: 'number', describe: 'threads of each copy (default: 1)' })
+            .option('force', { type: 'boolean', default: false, describe: 'replace the model of that name' })
+            .example('$0 export triton out/ models/ --model net.onnx', 'models/net, for Triton'),
+        async (args) => {
+          const { package: folder, repository, force, ...rest } = args;
+          const { model, externalDataFolder, at, name, maxBatch, instances, threads } = rest;
+          const exported = await exportTriton({
+            folder,
+            repository,
+            force,
+            ...given({ model, externalDataFolder, at, name, maxBatch, instances, threads }),
+          });
+          if (args.json) return print(JSON.stringify(exported, null, 2));
+          const batches =
+            exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';
+          print(`Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`);
+        },
       )
-        .option('model', {
-          type: 'string',
-          describe: 'the original ONNX file; not needed for baked thresholds',
-        })
-        .option('at', { type: 'string', describe: "operating point to build in (default: the package's)" })
-        .option('name', { type: 'string', describe: 'name that clients ask for (default: of the original)' })
-        .option('max-batch', {
-          type: 'number',
-          describe: 'most samples a run (default: what easy samples bear to wait for hard ones)',
-        })
-        .option('instances', { type: 'number', describe: 'copies that run at the same time (default: 2)' })
-        .option('threads', { type: 'number', describe: 'threads of each copy (default: 1)' })
-        .option('force', { type: 'boolean', default: false, describe: 'replace the model of that name' })
-        .example('$0 export triton out/ models/ --model net.onnx', 'models/net, for Triton'),
-    async (args) => {
-      const { package: folder, repository, force, ...rest } = args;
-      const { model, externalDataFolder, at, name, maxBatch, instances, threads } = rest;
-      const exported = await exportTriton({
-        folder,
-        repository,
-        force,
-        ...given({ model, externalDataFolder, at, name, maxBatch, instances, threads }),
-      });
-      if (args.json) return print(JSON.stringify(exported, null, 2));
-      const batches = exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';
-      print(`Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`);
-    },
+      .command(
+        'k8s',
+        'Write an Indexed Job of Kubernetes that makes features, one pod a shard; after -- what `offramp features` is told',
+        (z) =>
+          shared(z)
+            .option('shards', { type: 'number', demandOption: true, describe: 'how many pods' })
+            .option('image', { type: 'string', demandOption: true, describe: 'with offramp on its PATH' })
+            .option('claim', {
+              type: 'string',
+              demandOption: true,
+              describe: 'volume claim with model and data; the shards go there too',
+            })
+            .option('mount', { type: 'string', describe: 'where paths begin in the pods (default: /data)' })
+            .option('name', { type: 'string', describe: "the Job's (default: offramp-features)" })
+            .option('cpu', { type: 'string', describe: 'cores of each pod (default: 2)' })
+            .option('memory', { type: 'string', describe: 'of each pod (default: 4Gi)' })
+            .option('gpus', { type: 'number', describe: 'of NVIDIA, for each pod (default: none)' })
+            .option('parallelism', { type: 'number', describe: 'pods at a time (default: all)' })
+            .option('retries', { type: 'number', describe: 'of each shard (default: 3)' })
+            .option('out', { type: 'string', describe: 'file to write (default: stdout)' })
+            .example(
+              '$0 export k8s --shards 8 --image registry/offramp --claim data -- net.onnx --train train --out features',
+              'kubectl apply -f takes it',
+            ),
+        async (args) => {
+          const { shards, image, claim, mount, name, cpu, memory, gpus, parallelism, retries, out } = args;
+          const words = ((args as { '--'?: unknown[] })['--'] ?? []).map(String);
+          const options = given({
+            words,
+            shards,
+            image,
+            claim,
+            mount,
+            name,
+            cpu,
+            memory,
+            gpus,
+            parallelism,
+            retries,
+          });
+          const job = printKubernetesJob(options);
+          if (out === undefined) process.stdout.write(job);
+          else {
+            await writeOutput(dirname(out), new Map([[basename(out), job]]), { update: true });
+            print(`Written to ${out}`);
+          }
+        },
+      )
+      .demandCommand(1, 'Export to what? triton or k8s.'),
   )
   .demandCommand(1, 'Which command? See offramp --help.')
   .recommendCommands()
   .strict()
+  .parserConfiguration({ 'populate--': true })
   .wrap(Math.min(110, process.stdout.columns ?? 110))
   .fail((message, error) => {
     throw refusal() ?? error ?? new OfframpError('bad-usage', message, 'See offramp --help.');

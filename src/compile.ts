@@ -1,36 +1,25 @@
 /** The story: a trained classifier in, one early-exit model and its package out. */
 import { basename } from 'node:path';
-import { defaultCache } from './cache.ts';
-import { type Dataset, type PreprocessingOptions, resolvePreprocessing } from './data/index.ts';
 import { checkOutput } from './emit/write.ts';
-import { trainingDataMissing } from './errors.ts';
-import { type Events, progressOf } from './events.ts';
+import { badOption, trainingDataMissing } from './errors.ts';
+import type { Events } from './events.ts';
 import { type Compiled, finish } from './finish.ts';
-import { type InspectOptions, inspect } from './inspect.ts';
-import { answersOf, costsOf } from './judge.ts';
-import type { SessionOptions } from './ort.ts';
-import { attachExits } from './passes/attach-exits.ts';
-import type { HeadKind } from './passes/exits.ts';
-import { checkLowerable } from './passes/lower-exits.ts';
+import { costsOf } from './judge.ts';
 import { takeGivenHeads, trainOwnHeads } from './prepare-heads.ts';
+import { type ProjectOptions, withProject } from './project.ts';
 import type { ProofEffort } from './prove-equal.ts';
-import { readLabels } from './read-labels.ts';
-import { inputsOf, notesOn, openRoles, type RolePaths, UNLABELLED } from './roles.ts';
+import { UNLABELLED } from './roles.ts';
 import { type RecipeName, SURVIVORS } from './train/recipes.ts';
 import { refuseOdd, refuseUnreachable, settleWishes, type ThresholdOptions } from './wishes.ts';
 
-export interface CompileOptions extends InspectOptions, RolePaths, PreprocessingOptions, ThresholdOptions {
+export interface CompileOptions extends ProjectOptions, ThresholdOptions {
   /** Folder to write; must be empty or absent unless `force`. */
   readonly out: string;
   readonly force?: boolean;
-  /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
-  readonly labels?: string;
-  /** A tokenizer.json, where data are text. */
-  readonly tokenizer?: string;
-  /** One for all exits, or one an exit; by default `token` at tokens and `strided` elsewhere. */
-  readonly head?: HeadKind | readonly HeadKind[];
   /** Views of each training picture that features are cached of: plain, mirrored, then shifted ones; 2 by default. */
   readonly views?: number;
+  /** Folder of merged features (`mergeShards`) to train from, made with the same options; nothing is extracted then. */
+  readonly features?: string;
   readonly recipe?: RecipeName;
   /** Cost weight of the `pteenet-*` recipes. */
   readonly lambda?: number;
@@ -40,80 +29,34 @@ export interface CompileOptions extends InspectOptions, RolePaths, Preprocessing
   /** Training batch. */
   readonly batch?: number;
   readonly learningRate?: number;
-  readonly seed?: number;
   /** How many of the reported samples the emitted model is checked on before it is written. */
   readonly prove?: ProofEffort;
-  readonly threads?: number;
-  readonly skipBad?: boolean;
-  readonly cache?: string;
   readonly cacheLimit?: number;
 }
 
 /** Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model proved equal. */
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
-  const { seed = 1, cache = defaultCache(), recipe = 'distill', skipBad } = options;
-  const { signal } = events;
   const unlabelled = options.labels === UNLABELLED;
   const wishes = settleWishes(options, unlabelled);
   await checkOutput(options.out, { force: options.force ?? false });
   refuseOdd(wishes, unlabelled);
   if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
+  if (options.features !== undefined && options.exitOutputs)
+    throw badOption('--features', options.features, 'it without --exit-outputs, which trains nothing');
 
-  const threads: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
-  const inspection = await inspect({ ...options, session: threads });
-  const { source, typed, plan } = inspection;
-  for (const note of inspection.notes) events.onNote?.(note);
-  const dropOutputs = options.output !== undefined;
-  checkLowerable(
-    typed,
-    plan.exits.map((exit) => exit.tap.value),
-    dropOutputs,
-  );
-  const session = { ...threads, externalDataFolder: source.folder };
-  const inputs = inputsOf(typed);
-  const preprocessing = resolvePreprocessing(options, inputs);
-  const progress = progressOf(events);
-  const labels =
-    options.labels === undefined || unlabelled ? undefined : await readLabels(options.labels, typed.classes);
-
-  const judging = { typed, modelHash: source.sha256, session, signal };
-  const opening = {
-    inputs,
-    preprocessing,
-    cache,
-    classes: typed.classes,
-    skipBad,
-    signal,
-    labels: unlabelled ? UNLABELLED : labels,
-    tokenizer: options.tokenizer,
-    answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),
-  };
-  const roles = await openRoles(options, seed, opening, (role, done, total) =>
-    progress(`decoding ${role}`)(done, total),
-  );
-  try {
-    for (const note of notesOn(roles)) events.onNote?.(note);
-    const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });
-    const costs = costsOf(plan, heads);
+  return await withProject(options, events, async (project) => {
+    const { inspection, roles, heads, labels, preprocessing, seed, runs, progress } = project;
+    const costs = costsOf(inspection.plan, heads);
     refuseUnreachable(costs, roles.calibration.dataset.size, wishes);
-    const setting = {
-      inspection,
-      roles,
-      wishes,
-      seed,
-      cache,
-      judging,
-      events,
-      progress,
-    };
+    const setting = { ...project, wishes };
     const prepared = inspection.given
       ? await takeGivenHeads(setting)
       : await trainOwnHeads({
           ...setting,
-          heads,
           training: trainingOf(options),
           cacheLimitBytes: options.cacheLimit,
           views: options.views,
+          merged: options.features,
         });
     return await finish({
       inspection,
@@ -125,21 +68,19 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
         file: basename(options.model),
         exitOutputs: options.exitOutputs,
         seed,
-        recipe: inspection.given ? 'none' : recipe,
+        recipe: inspection.given ? 'none' : (options.recipe ?? 'distill'),
         labels: labels ?? (roles.train ?? roles.calibration).dataset.classNames,
         preprocessing,
       },
-      dropOutputs,
+      dropOutputs: options.output !== undefined,
       prove: options.prove,
-      threads,
+      runs,
       out: options.out,
       force: options.force ?? false,
       events,
       progress,
     });
-  } finally {
-    await roles.close();
-  }
+  });
 }
 
 const trainingOf = ({ recipe, lambda, survivors, epochs, batch, learningRate }: CompileOptions) => ({

@@ -174,6 +174,23 @@ export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unk
     { cause },
   );
 
+const PROVIDER_HINTS: Readonly<Record<string, string>> = {
+  cuda: 'It needs an NVIDIA GPU with CUDA 12 and cuDNN 9, and `npm install onnxruntime-node --onnxruntime-node-install=cuda12`. ',
+  tensorrt:
+    'It needs an NVIDIA GPU with TensorRT, and `npm install onnxruntime-node --onnxruntime-node-install=cuda12`. ',
+  webgpu: 'It needs a GPU with a driver for Vulkan, Metal or Direct3D 12. ',
+};
+
+export const providerMissing = (provider: string, known: readonly string[], cause?: unknown) =>
+  new OfframpError(
+    'provider-missing',
+    cause === undefined
+      ? `onnxruntime-node has no execution provider ${provider} here`
+      : `the execution provider ${provider} does not start on this machine: ${messageOf(cause).trim()}`,
+    `${cause === undefined ? '' : (PROVIDER_HINTS[provider] ?? '')}Leave --provider out, or give another of ${known.join(', ')}.`,
+    { cause },
+  );
+
 // --- data ---
 
 const shown = (dims: readonly number[]) => `[${dims.join(', ')}]`;
@@ -628,6 +645,50 @@ export const workerEnded = (exitCode: number) =>
     'worker-ended',
     `a training thread ended early (exit code ${exitCode})`,
     'Most likely memory ran out: train with a smaller --batch, or with --threads 1.',
+  );
+
+export const featuresDiffer = (folder: string, differences: readonly string[]) =>
+  new OfframpError(
+    'features-differ',
+    `the features in ${folder} are of something else: ${differences.join('; ')}`,
+    'Give the same model, data and options as to `offramp features`, or make features of these in another folder.',
+  );
+
+export const featuresDamaged = (path: string) =>
+  new OfframpError(
+    'features-damaged',
+    `${path} is not what was written`,
+    'Merge the shards again: `offramp features merge` writes anew what is damaged.',
+  );
+
+export const badShard = (problem: string, hint: string) => new OfframpError('bad-shard', problem, hint);
+
+export const notMerged = (folder: string) =>
+  new OfframpError(
+    'features-not-merged',
+    `${folder} holds no merged features`,
+    `Make every shard with \`offramp features\`, then run \`offramp features merge ${folder}\`.`,
+  );
+
+export const noShards = (folder: string) =>
+  new OfframpError(
+    'no-shards',
+    `${folder} holds no shards of features`,
+    'Give the folder that `offramp features --out` wrote to.',
+  );
+
+export const shardsMixed = (folder: string, count: number, other: number) =>
+  new OfframpError(
+    'shards-mixed',
+    `${folder} holds shards of ${count} and shards of ${other}`,
+    'Delete the folders of one of the two.',
+  );
+
+export const shardsUnusable = (folder: string, problems: readonly string[]) =>
+  new OfframpError(
+    'shards-unusable',
+    `the shards in ${folder} do not make a whole: ${problems.join(', ')}`,
+    'Run `offramp features` again for each of these shards (what is whole of them is kept; delete what is of something else), then merge.',
   );
 
 // --- calibrate ---

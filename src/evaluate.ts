@@ -7,7 +7,7 @@ import { relativeCosts } from './emit/runtime/thresholds.ts';
 import { bakedUnlabelled } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
-import { type SessionOptions, withSession } from './ort.ts';
+import { settleSession, withSession } from './ort.ts';
 import { argMaxRows } from './policies/rows.ts';
 import { readPackage } from './read-package.ts';
 import { UNLABELLED } from './roles.ts';
@@ -27,6 +27,8 @@ export interface EvaluateOptions {
   readonly tokenizer?: string;
   readonly cache?: string;
   readonly threads?: number;
+  /** ONNX Runtime's execution provider; that of the manifest's figures by default. */
+  readonly provider?: string;
 }
 
 export interface Evaluation {
@@ -47,7 +49,10 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
   const { signal } = events;
   const promised = await readPackage(folder);
   const modelFile = join(folder, 'model.onnx');
-  const session: SessionOptions = options.threads === undefined ? {} : { threads: options.threads };
+  const session = await settleSession({
+    threads: options.threads,
+    provider: options.provider ?? promised.sessionOptions.provider,
+  });
   const inputs = promised.inputs.map(({ name, dataType, dims }) => ({
     name,
     dataType,

@@ -62,7 +62,7 @@ export interface FinishSetting {
   /** How many of the reported samples the emitted model is checked on before it is written. */
   readonly prove: ProofEffort | undefined;
   /** What the manifest records and generated code repeats. */
-  readonly threads: SessionOptions;
+  readonly runs: SessionOptions;
   readonly out: string;
   readonly force: boolean;
   readonly events: Events;
@@ -74,12 +74,12 @@ export interface FinishSetting {
  * Deterministic but for latencies.
  */
 export async function finish(setting: FinishSetting): Promise<Compiled> {
-  const { inspection, prepared, costs, wishes, origin, dropOutputs, threads, events, progress } = setting;
+  const { inspection, prepared, costs, wishes, origin, dropOutputs, runs, events, progress } = setting;
   const { source, typed } = inspection;
   const { heads, calibration } = prepared;
   const { target } = wishes;
   const { signal } = events;
-  const session = { ...threads, externalDataFolder: source.folder };
+  const session = { ...runs, externalDataFolder: source.folder };
 
   const halves =
     wishes.confidence === undefined ? undefined : splitRoles(calibration.dataset, HALVES, origin.seed);
@@ -189,7 +189,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     costs,
     view,
     latency,
-    session: threads,
+    session: runs,
   });
   await writeOutput(
     setting.out,

@@ -1,7 +1,8 @@
 /** The one door to onnxruntime-node: sessions with the options Offramp measures with, and coded errors. */
 import { availableParallelism } from 'node:os';
 import * as ort from 'onnxruntime-node';
-import { messageOf, sessionFailed, unsupportedInputType } from './errors.ts';
+import { messageOf, providerMissing, sessionFailed, unsupportedInputType } from './errors.ts';
+import { GraphBuilder, makeModel, makeNode, makeValue } from './graph/builder.ts';
 import { elementCount, fromHalf, toHalf } from './graph/tensor.ts';
 import type { DataType, Model } from './graph/types.ts';
 import { serializeModel } from './parser/index.ts';
@@ -52,6 +53,42 @@ export function toOrtOptions(options: SessionOptions): ort.InferenceSession.Sess
       },
     },
   };
+}
+
+/**
+ * What was asked of sessions, once this machine's ONNX Runtime has shown that it has the provider; `cpu`, which it always has, is left
+ * out. Throws `provider-missing`.
+ */
+export async function settleSession({
+  threads,
+  provider = CPU,
+}: {
+  readonly threads?: number | undefined;
+  readonly provider?: string | undefined;
+}): Promise<SessionOptions> {
+  if (provider !== CPU) await tryProvider(provider);
+  return { ...(threads !== undefined && { threads }), ...(provider !== CPU && { provider }) };
+}
+
+const CPU = 'cpu';
+
+/** Opens a session of one Identity: a provider that is built in may still lack its libraries or its device. */
+async function tryProvider(provider: string): Promise<void> {
+  const known = ort.listSupportedBackends().map(({ name }) => name);
+  if (!known.includes(provider)) throw providerMissing(provider, known);
+  const graph = new GraphBuilder();
+  graph.inputs.push(makeValue('x', 'float', [1]));
+  graph.outputs.push(makeValue('y', 'float', [1]));
+  graph.nodes.push(makeNode('Identity', ['x'], ['y']));
+  const { logLevel } = ort.env;
+  ort.env.logLevel = 'fatal';
+  try {
+    await withSession(makeModel(graph.build('provider')), { provider }, async () => {});
+  } catch (error) {
+    throw providerMissing(provider, known, (error as Error).cause ?? error);
+  } finally {
+    if (logLevel) ort.env.logLevel = logLevel;
+  }
 }
 
 export class Session {

@@ -4,7 +4,7 @@ import { type Dataset, samplesWithin } from './data/index.ts';
 import type { DataSummary } from './emit/manifest.ts';
 import { noConfidenceHeads, trainingDataMissing } from './errors.ts';
 import type { Events, progressOf } from './events.ts';
-import { findValidation, fitGates, settleValidation } from './fit-gates.ts';
+import { findValidation, fitGates, type GateRoles, settleValidation } from './fit-gates.ts';
 import { makeModel } from './graph/builder.ts';
 import type { Inspection } from './inspect.ts';
 import { type Judged, type JudgeOptions, judge, judgeGiven, rowsOf } from './judge.ts';
@@ -14,7 +14,8 @@ import { bundleHeads } from './passes/bundle-heads.ts';
 import type { Head } from './passes/exits.ts';
 import { policyOf } from './policies/index.ts';
 import { type RoleData, type Roles, summaryOf } from './roles.ts';
-import { openFeatures } from './train/features.ts';
+import { type FeatureOptions, openFeatures } from './train/features.ts';
+import { openMerged } from './train/shards.ts';
 import { type TrainOptions, trainHeads } from './train/train.ts';
 import { trainingViews } from './train/views.ts';
 import type { Wishes } from './wishes.ts';
@@ -57,23 +58,19 @@ export interface TrainSetting extends Setting {
   readonly training: Omit<TrainOptions, 'seed'>;
   readonly cacheLimitBytes: number | undefined;
   readonly views: number | undefined;
+  /** Folder of merged features. */
+  readonly merged: string | undefined;
 }
 
 /** Trains heads and fits their confidence layers and temperatures on the validation role. */
 export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
-  const { heads, roles, seed, cache, judging, events, progress } = setting;
-  if (!roles.train) throw trainingDataMissing();
-  const gates = await settleValidation({ ...roles, train: roles.train }, seed, judging, events);
+  const { heads, seed, judging, events, progress, merged } = setting;
+  const { gates, wanted } = await trainingFeatures(setting, setting.views);
   const parts = rolesFor(setting, gates);
-  const features = await openFeatures({
-    ...judging,
-    heads,
-    dataset: gates.train.dataset,
-    cacheFolder: cache,
-    cacheLimitBytes: setting.cacheLimitBytes,
-    ...trainingViews(gates.train.dataset, setting.views),
-    onProgress: progress('extracting features'),
-  });
+  const features =
+    merged === undefined
+      ? await openFeatures({ ...wanted, cacheLimitBytes: setting.cacheLimitBytes })
+      : await openMerged(merged, wanted);
   const trained = await trainHeads(heads, features, {
     ...setting.training,
     seed,
@@ -97,6 +94,35 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
     fittedOn: { train: summaryOf(gates.train), validation: summaryOf(gates.validation) },
     ...parts,
   };
+}
+
+/** The roles as training has them, and the features that it reads. `views` as in `trainingViews`. */
+export async function trainingFeatures(
+  {
+    heads,
+    roles,
+    seed,
+    cache,
+    judging,
+    events,
+    progress,
+  }: Omit<Setting, 'wishes' | 'inspection'> & {
+    readonly heads: readonly Head[];
+  },
+  views: number | undefined,
+): Promise<{ readonly gates: GateRoles; readonly wanted: FeatureOptions }> {
+  if (!roles.train) throw trainingDataMissing();
+  const gates = await settleValidation({ ...roles, train: roles.train }, seed, judging, events);
+  const { dataset } = gates.train;
+  const wanted = {
+    ...judging,
+    heads,
+    dataset,
+    cacheFolder: cache,
+    ...trainingViews(dataset, views),
+    onProgress: progress('extracting features'),
+  };
+  return { gates, wanted };
 }
 
 /** Trains nothing and fits no temperature: the model's own exits, whose logits stay as they are. */
@@ -171,12 +197,12 @@ function judgeThrough(
   heads: unknown,
   run: (dataset: Dataset, options: JudgeOptions) => Promise<Judged>,
 ): Pick<Prepared, 'judge' | 'judgeAlone'> {
-  const { typed, modelHash, signal } = judging;
+  const { typed, modelHash, session, signal } = judging;
   const calibration = roles.calibration.dataset;
   const key = {
     cache,
     modelHash,
-    heads: [typed.logits, typed.batch, heads],
+    heads: [typed.logits, typed.batch, heads, ...(session.provider ? [session.provider] : [])],
     exits: inspection.plan.exits.length,
     classes: typed.classes,
     signal,

@@ -32,10 +32,12 @@ const headKinds = (value: unknown) => {
   if (odd !== undefined) throw refuse('--head', odd, HEAD_KINDS.join(', '));
   return words(value) as HeadKind[];
 };
-export const file = (name: string) => (value: unknown) => {
-  if (typeof value !== 'string' || value === '') throw refuse(`--${name}`, String(value), 'a file');
-  return value;
-};
+export const file =
+  (name: string, what = 'a file') =>
+  (value: unknown) => {
+    if (typeof value !== 'string' || value === '') throw refuse(`--${name}`, String(value), what);
+    return value;
+  };
 /** `0.6,3ms`: costs relative to the original, and milliseconds. */
 const budgets = (value: unknown) => {
   const all = words(value);
@@ -130,6 +132,36 @@ export const samplesAgainOptions = <T>(y: Argv<T>) =>
     .option('labels', { choices: ['none'] as const, describe: 'none: nothing is labelled' })
     .option('skip-bad', { type: 'boolean', default: false, describe: 'leave unreadable pictures out' });
 
+/** How models are run. */
+export const machineOptions = <T>(y: Argv<T>) =>
+  y
+    .option('cache', {
+      type: 'string',
+      describe: 'folder for decoded data and features (default: ~/.cache/offramp)',
+    })
+    .option('threads', { type: 'number', describe: 'threads of ONNX Runtime (default: all cores)' })
+    .option('provider', {
+      coerce: file('provider', 'an execution provider'),
+      describe: "ONNX Runtime's execution provider: cpu, webgpu, cuda, … (default: cpu)",
+    });
+
+/** What heads are trained from, and which features of it they read: the same for `compile` and `features`. */
+export const projectOptions = <T>(y: Argv<T>) =>
+  machineOptions(sampleOptions(dataOptions(modelOptions(modelFile(y)))))
+    .option('train', {
+      type: 'string',
+      describe: 'image folder, CIFAR, Parquet, JSONL, IDX, npz, npy or random: fits the heads',
+    })
+    .option('validation', { type: 'string', describe: 'fits the confidence heads' })
+    .option('calibration', { type: 'string', describe: 'chooses thresholds' })
+    .option('test', { type: 'string', describe: 'only reported' })
+    .option('views', {
+      type: 'number',
+      describe:
+        'cached views of each training picture: 1 plain, 2 mirrored too, up to 6 shifted too (default: 2)',
+    })
+    .option('seed', { type: 'number', default: 1 });
+
 export const runOptions = <T>(y: Argv<T>) =>
   y
     .option('force', { type: 'boolean', default: false, describe: 'replace what is in --out' })
@@ -137,12 +169,7 @@ export const runOptions = <T>(y: Argv<T>) =>
       choices: ['some', 'all'] as const,
       default: 'some' as const,
       describe: 'how many reported samples the emitted model is checked on',
-    })
-    .option('cache', {
-      type: 'string',
-      describe: 'folder for decoded data and features (default: ~/.cache/offramp)',
-    })
-    .option('threads', { type: 'number', describe: 'threads of ONNX Runtime (default: all cores)' });
+    });
 
 /** Without defaults of their own: `calibrate` leaves what is not said as it was. */
 export const thresholdOptions = <T>(y: Argv<T>) =>

@@ -1,5 +1,4 @@
 /** What heads learn from: the frozen backbone's features, cached on disk where they fit, else recomputed for each batch. */
-import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dataset, Progress, View } from '../data/index.ts';
@@ -7,11 +6,11 @@ import type { SessionOptions } from '../ort.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { evict, spaceFor } from './cache-space.ts';
 import { Extractor, type Slot, slotsOf } from './extractor.ts';
+import { type FeatureIdentity, identityOf, keyOf } from './feature-identity.ts';
 import { CachedSource, type FeatureSource, RecomputedSource } from './feature-source.ts';
 import { exclusively } from './lock.ts';
 import { CHUNK, RecordFile, writing } from './record-file.ts';
 
-const VERSION = 1;
 /** Both views of 50,000 pictures at the default taps of a ResNet-56 take 7.4 GB. */
 const DEFAULT_LIMIT_BYTES = 8e9;
 
@@ -45,28 +44,48 @@ export function cropViews(reach = 4): readonly View[] {
   return [false, true].flatMap((mirror) => shifts.flatMap((dy) => shifts.map((dx) => ({ mirror, dx, dy }))));
 }
 
+/** What openFeatures and shards are made of: `options` with what follows from them. */
+export interface FeaturePlan extends FeatureOptions {
+  readonly slots: readonly Slot[];
+  readonly views: readonly View[];
+  readonly identity: FeatureIdentity;
+}
+
+export function planFeatures(options: FeatureOptions): FeaturePlan {
+  const { typed, heads, views = [PLAIN], half = true, session } = options;
+  const slots = slotsOf(typed, heads, half);
+  const identity = identityOf({ ...options, views, slots, provider: session?.provider });
+  return { ...options, views, slots, identity };
+}
+
+/** Where each feature is in `folder`, [views][slots]. */
+export const pathsIn = (folder: string, { identity, views }: FeaturePlan): string[][] =>
+  views.map((view) => identity.features.map((feature) => join(folder, keyOf(identity, feature, view))));
+
 /** Fills the cache (or takes it up where an interrupted run left it) and opens it, or opens the backbone. */
 export async function openFeatures(options: FeatureOptions): Promise<FeatureSource> {
-  const { typed, heads, dataset, views = [PLAIN], half = true, cacheFolder } = options;
-  const slots = slotsOf(typed, heads, half);
+  const plan = planFeatures(options);
+  const { typed, dataset, cacheFolder, slots, views } = plan;
   const perView = dataset.size * slots.reduce((sum, slot) => sum + slot.recordBytes, 0);
   if (cacheFolder !== undefined) {
     const folder = join(cacheFolder, 'features');
     await writing(folder, () => mkdir(folder, { recursive: true }));
-    const paths = views.map((view) => slots.map((slot) => join(folder, keyOf(options, slot, view))));
+    const paths = pathsIn(folder, plan);
     const limit = await spaceFor(folder, paths.flat(), options.cacheLimitBytes ?? DEFAULT_LIMIT_BYTES);
     const count = Math.min(views.length, Math.floor(limit / Math.max(1, perView)));
     if (count > 0) {
-      await evict(folder, new Set(paths.slice(0, count).flat()), limit - count * perView);
-      return await openCached(options, slots, views.slice(0, count), paths);
+      const kept = paths.slice(0, count);
+      await evict(folder, new Set(kept.flat()), limit - count * perView);
+      await fillFiles(plan, kept, { first: 0, size: dataset.size });
+      return openFilled(plan, kept);
     }
   }
   const fresh = options.freshViews ?? views;
   return new RecomputedSource(
-    facts(options),
+    facts(plan),
     slots,
     fresh,
-    await Extractor.open(typed, dataset, slots, session(options)),
+    await Extractor.open(typed, dataset, slots, session(plan)),
   );
 }
 
@@ -79,78 +98,75 @@ const facts = ({ dataset, typed, half = true }: FeatureOptions) => ({
 
 const session = (options: FeatureOptions): SessionOptions => options.session ?? {};
 
-function keyOf({ modelHash, dataset, typed }: FeatureOptions, slot: Slot, view: View): string {
-  const { value, as, stem } = slot.request;
-  const stems = stem?.nodes.map((n) => n.opType) ?? [];
-  const input = [dataset.hash, dataset.inputs, dataset.preprocessing, view];
-  const key = JSON.stringify([
-    VERSION,
-    modelHash,
-    typed.batch,
-    value,
-    stems,
-    as,
-    slot.dims,
-    dataset.size,
-    ...input,
-  ]);
-  return createHash('sha256').update(key).digest('hex').slice(0, 40);
+/** Complete files of all samples as a source; `paths` [views][slots] may be of fewer views than planned. */
+export const openFilled = (plan: FeaturePlan, paths: readonly (readonly string[])[]): FeatureSource =>
+  new CachedSource({
+    facts: facts(plan),
+    slots: plan.slots,
+    views: plan.views.slice(0, paths.length),
+    paths,
+  });
+
+/** Some samples in a row. */
+export interface SampleRange {
+  /** A multiple of CHUNK, so that batches are the same whatever the range. */
+  readonly first: number;
+  readonly size: number;
 }
 
-async function openCached(
-  options: FeatureOptions,
-  slots: readonly Slot[],
-  views: readonly View[],
+/** Writes the features of samples `range` to `paths` [views][slots], or what of them is not there. */
+export async function fillFiles(
+  plan: FeaturePlan,
   paths: readonly (readonly string[])[],
-): Promise<FeatureSource> {
-  const { size } = options.dataset;
-  for (const [v, view] of views.entries()) {
-    await exclusively(paths[v]!, options.signal, async () => {
+  range: SampleRange,
+): Promise<void> {
+  const { size } = range;
+  for (const [v, own] of paths.entries()) {
+    await exclusively(own, plan.signal, async () => {
       const files: RecordFile[] = [];
       try {
-        for (const [s, slot] of slots.entries())
-          files.push(await RecordFile.open(paths[v]![s]!, slot.recordBytes, size));
-        await fill(options, slots, files, view, (done) =>
-          options.onProgress?.(v * size + done, views.length * size),
+        for (const [s, slot] of plan.slots.entries())
+          files.push(await RecordFile.open(own[s]!, slot.recordBytes, size));
+        await fill(plan, files, plan.views[v]!, range, (done) =>
+          plan.onProgress?.(v * size + done, paths.length * size),
         );
       } finally {
         await Promise.all(files.map((file) => file.close()));
       }
     });
   }
-  return new CachedSource({ facts: facts(options), slots, views, paths: paths.slice(0, views.length) });
 }
 
-/** Runs the backbone over what `files` lack. */
+/** Runs the backbone over what `files`, one a slot, lack. */
 async function fill(
-  options: FeatureOptions,
-  slots: readonly Slot[],
+  plan: FeaturePlan,
   files: readonly RecordFile[],
   view: View,
+  range: SampleRange,
   onProgress: (done: number) => void,
 ): Promise<void> {
-  const { dataset, typed, signal } = options;
+  const { dataset, typed, slots, signal } = plan;
   const pending = files.flatMap((file, i) => (file.done < file.size ? [{ file, slot: slots[i]! }] : []));
   if (pending.length > 0) {
     const start = Math.min(...pending.map(({ file }) => file.done));
     for (const { file } of pending) file.rewind(start);
     const wanted = pending.map(({ slot }) => slot);
-    const extractor = await Extractor.open(typed, dataset, wanted, session(options));
+    const extractor = await Extractor.open(typed, dataset, wanted, session(plan));
     try {
-      for (let first = start; first < dataset.size; first += CHUNK) {
+      for (let done = start; done < range.size; done += CHUNK) {
         const indices = Int32Array.from(
-          { length: Math.min(CHUNK, dataset.size - first) },
-          (_, i) => first + i,
+          { length: Math.min(CHUNK, range.size - done) },
+          (_, i) => range.first + done + i,
         );
         await extractor.run(indices, view, async (_, records) => {
           signal?.throwIfAborted();
           for (const [i, { file }] of pending.entries()) await file.append(records[i]!);
         });
-        onProgress(first + indices.length);
+        onProgress(done + indices.length);
       }
     } finally {
       await extractor.close();
     }
   }
-  onProgress(dataset.size);
+  onProgress(range.size);
 }

@@ -1,29 +1,52 @@
-/** Files that one process at a time may write. */
-import { open, readFile, rm, stat } from 'node:fs/promises';
+/** Files that one process at a time may write, also where several machines share a disk. */
+import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { writing } from './record-file.ts';
 
 const POLL_MS = 500;
-const FORGOTTEN_MS = 10_000;
+/** A lock without an owner's name in it: its maker has had the time to write one. */
+const UNNAMED_MS = 10_000;
+/** How often the owner touches its locks, and after how long without that another machine takes it for dead. */
+const TOUCH_MS = 5_000;
+const SILENT_MS = 90_000;
+
+export interface LockOptions {
+  /** How long another machine's lock must have been seen untouched; 90 s by default, since a run of a large model touches nothing. */
+  readonly silentMs?: number;
+}
 
 /**
  * Runs `use` while this process alone holds `<path>.lock` of every path: another compile that fills the same files is
- * waited for. What a dead process left locked is free. Throws what `use` throws, and the abort reason.
+ * waited for. What a dead process left locked is free: at once on its own machine, after `silentMs` on others. Throws what
+ * `use` throws, and the abort reason.
  */
 export async function exclusively<T>(
   paths: readonly string[],
   signal: AbortSignal | undefined,
   use: () => Promise<T>,
+  { silentMs = SILENT_MS }: LockOptions = {},
 ): Promise<T> {
   const held: string[] = [];
+  const touch = setInterval(() => {
+    const now = new Date();
+    for (const lock of held) utimes(lock, now, now).catch(() => {});
+  }, TOUCH_MS);
+  touch.unref();
   try {
     // In one order everywhere, so that two processes never wait for each other.
     for (const path of [...new Set(paths)].sort()) {
-      while (!(await take(`${path}.lock`))) await wait(POLL_MS, undefined, { signal });
-      held.push(`${path}.lock`);
+      const lock = `${path}.lock`;
+      const watched = new Watch(lock, silentMs);
+      while (!(await take(lock))) {
+        if (await watched.isDead()) await rm(lock, { force: true });
+        else await wait(POLL_MS, undefined, { signal });
+      }
+      held.push(lock);
     }
     return await use();
   } finally {
+    clearInterval(touch);
     await Promise.all(held.map((lock) => rm(lock, { force: true })));
   }
 }
@@ -35,26 +58,58 @@ async function take(lock: string): Promise<boolean> {
       throw error;
     }),
   );
-  if (file) {
-    await file.writeFile(`${process.pid}`);
-    await file.close();
-    return true;
+  if (!file) return false;
+  await file.writeFile(`${process.pid} ${await startOf(process.pid)} ${hostname()}`);
+  await file.close();
+  return true;
+}
+
+/** Somebody else's lock, looked at again and again. */
+class Watch {
+  private touched = Number.NaN;
+  private since = 0;
+
+  constructor(
+    private readonly lock: string,
+    private readonly silentMs: number,
+  ) {}
+
+  async isDead(): Promise<boolean> {
+    const [owner, made] = await Promise.all([
+      readFile(this.lock, 'utf8').catch(() => ''),
+      stat(this.lock).catch(() => undefined),
+    ]);
+    if (!made) return false;
+    const [pid, start, host = hostname()] = owner.split(' ');
+    if (!pid) return Date.now() - made.mtimeMs > UNNAMED_MS;
+    if (host === hostname()) return !(await isAlive(Number(pid), start));
+    // By this machine's clock alone: the other's may be wrong.
+    if (made.mtimeMs !== this.touched) {
+      this.touched = made.mtimeMs;
+      this.since = performance.now();
+    }
+    return performance.now() - this.since > this.silentMs;
   }
-  const owner = Number(await readFile(lock, 'utf8').catch(() => ''));
-  if (owner ? !isAlive(owner) : await isForgotten(lock)) await rm(lock, { force: true });
-  return false;
 }
 
-/** A lock without an owner's name in it: its maker has had the time to write one. */
-async function isForgotten(lock: string): Promise<boolean> {
-  const made = await stat(lock).catch(() => undefined);
-  return made !== undefined && Date.now() - made.mtimeMs > FORGOTTEN_MS;
-}
-
-function isAlive(pid: number): boolean {
+/**
+ * A container that is started again has the host name and the process ids that it had before, so a process is known by its
+ * start as well, where the system tells it.
+ */
+async function isAlive(pid: number, start: string | undefined): Promise<boolean> {
   try {
-    return process.kill(pid, 0);
+    process.kill(pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
+  return start === undefined || start === (await startOf(pid));
+}
+
+const UNKNOWN = '-';
+
+/** When a process started, in the kernel's ticks since boot (proc(5), field 22); `-` where there is no /proc. */
+async function startOf(pid: number): Promise<string> {
+  const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
+  // The second field, a name in parentheses, may hold spaces; the third comes after the last one.
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? UNKNOWN;
 }

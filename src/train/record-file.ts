@@ -16,6 +16,14 @@ interface Mark {
   readonly chunks: readonly string[];
 }
 
+/** What of a record file is proven. */
+export interface Proven {
+  /** sha256 of every chunk from the front whose bytes are what the mark says. */
+  readonly chunks: readonly string[];
+  /** The mark tells of more chunks than that. */
+  readonly damaged: boolean;
+}
+
 export class RecordFile {
   private readonly chunks: string[];
   private hash = createHash('sha256');
@@ -37,15 +45,15 @@ export class RecordFile {
   static async open(path: string, recordBytes: number, size: number): Promise<RecordFile> {
     return writing(path, async () => {
       const file = await open(path, 'r+').catch(() => open(path, 'w+'));
-      const mark = await readMark(path);
-      const known = mark?.recordBytes === recordBytes && mark.size === size ? mark.chunks : [];
-      const intact = known.findIndex((hash, i) => {
-        const records = Math.min(CHUNK, size - i * CHUNK);
-        return hashOf(file.fd, i * CHUNK * recordBytes, records * recordBytes) !== hash;
-      });
+      const { chunks } = await proven(path, file.fd, recordBytes, size);
       await utimes(path, new Date(), new Date());
-      return new RecordFile(path, recordBytes, size, file, intact < 0 ? known : known.slice(0, intact));
+      return new RecordFile(path, recordBytes, size, file, chunks);
     });
+  }
+
+  /** sha256 of every complete chunk. */
+  get hashes(): readonly string[] {
+    return this.chunks;
   }
 
   /** Records that are there for good: whole chunks, and the last one. */
@@ -80,6 +88,32 @@ export class RecordFile {
   async close(): Promise<void> {
     await this.file.close();
   }
+}
+
+/** Reads `path` through and holds it against its mark; a file that is not there has nothing proven. */
+export async function proveRecords(path: string, recordBytes: number, size: number): Promise<Proven> {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch {
+    return { chunks: [], damaged: false };
+  }
+  try {
+    return await proven(path, fd, recordBytes, size);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function proven(path: string, fd: number, recordBytes: number, size: number): Promise<Proven> {
+  const mark = await readMark(path);
+  const known = mark?.recordBytes === recordBytes && mark.size === size ? mark.chunks : [];
+  const piece = new Uint8Array(Math.min(PIECE_BYTES, CHUNK * recordBytes));
+  const wrong = known.findIndex((hash, i) => {
+    const records = Math.min(CHUNK, size - i * CHUNK);
+    return hashOf(fd, i * CHUNK * recordBytes, records * recordBytes, piece) !== hash;
+  });
+  return { chunks: wrong < 0 ? known : known.slice(0, wrong), damaged: wrong >= 0 };
 }
 
 /** Reads a complete record file. */
@@ -121,9 +155,9 @@ function readFully(fd: number, target: Uint8Array, at: number, length: number, p
   return true;
 }
 
-function hashOf(fd: number, position: number, length: number): string | undefined {
+/** Of `length` bytes, read through `piece`; undefined where there are fewer. */
+function hashOf(fd: number, position: number, length: number, piece: Uint8Array): string | undefined {
   const hash = createHash('sha256');
-  const piece = new Uint8Array(Math.min(PIECE_BYTES, length));
   for (let at = 0; at < length; at += piece.length) {
     const part = piece.subarray(0, Math.min(piece.length, length - at));
     if (!readFully(fd, part, 0, part.length, position + at)) return undefined;

@@ -19,6 +19,7 @@ const DOORS: Record<string, string> = {
   hyparquet: 'data',
   'hyparquet-compressors': 'data',
   '@huggingface/tokenizers': 'data',
+  yaml: 'export',
   yargs: 'cli',
   'cli-progress': 'cli',
 };

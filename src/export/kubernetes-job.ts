@@ -1,0 +1,129 @@
+/** An Indexed Job of Kubernetes that makes features, one pod a shard (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/). */
+import { stringify } from 'yaml';
+import { badOption } from '../errors.ts';
+
+export interface KubernetesJobOptions {
+  /** What follows `offramp features` on the command line, the model first; paths relative to `mount`, or below it. */
+  readonly words: readonly string[];
+  readonly shards: number;
+  /** An image with `offramp` on its PATH. */
+  readonly image: string;
+  /** PersistentVolumeClaim with model and data, which the shards are written to as well; several nodes need ReadWriteMany. */
+  readonly claim: string;
+  /** Where the claim is mounted and commands run; `/data` by default. */
+  readonly mount?: string;
+  /** `offramp-features` by default. */
+  readonly name?: string;
+  /** Of each pod, as Kubernetes writes quantities: `2` and `4Gi` by default. */
+  readonly cpu?: string;
+  readonly memory?: string;
+  /** NVIDIA GPUs of each pod; none by default. */
+  readonly gpus?: number;
+  /** Pods at a time; all by default. */
+  readonly parallelism?: number;
+  /** Times that one shard is tried again; 3 by default. */
+  readonly retries?: number;
+}
+
+/** Exit code for bad usage and bad input, which no retry mends. */
+const BAD_INPUT = 2;
+/** Of a host name, which is the job's name and the index. */
+const MOST_CHARACTERS = 63;
+
+/** The manifest as YAML. Throws `bad-option`. */
+export function printKubernetesJob(options: KubernetesJobOptions): string {
+  const { words, shards, image, claim, mount = '/data', name = 'offramp-features', cpu = '2' } = options;
+  const { memory = '4Gi', gpus = 0, parallelism = shards, retries = 3 } = options;
+  for (const [option, count, least] of [
+    ['--shards', shards, 1],
+    ['--parallelism', parallelism, 1],
+    ['--retries', retries, 0],
+    ['--gpus', gpus, 0],
+  ] as const)
+    if (!Number.isInteger(count) || count < least)
+      throw badOption(option, `${count}`, `a whole number from ${least} on`);
+  const longest = MOST_CHARACTERS - `-${shards - 1}`.length;
+  if (!/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name) || name.length > longest)
+    throw badOption('--name', name, `at most ${longest} lower-case letters, digits and -, a letter first`);
+  if (!/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/.test(claim))
+    throw badOption('--claim', claim, 'the name of a claim');
+  if (image === '') throw badOption('--image', image, 'an image');
+  if (!/^\/[^:]*$/.test(mount)) throw badOption('--mount', mount, 'an absolute path');
+  const cores = coresOf(cpu);
+  if (!(cores > 0)) throw badOption('--cpu', cpu, 'cores, such as 2 or 1500m');
+  if (!/^[1-9]\d*([kMGT]|[KMGT]i)?$/.test(memory)) throw badOption('--memory', memory, 'bytes, such as 4Gi');
+  checkWords(words, mount);
+
+  // In a container Node 20 sees the machine's cores, not its own.
+  const threads = words.includes('--threads') ? [] : ['--threads', `${Math.max(1, Math.floor(cores))}`];
+  const args = ['features', ...words, ...threads, '--shards', `${shards}`, '--quiet'];
+  const resources = { cpu, memory, ...(gpus > 0 && { 'nvidia.com/gpu': gpus }) };
+  const labels = { 'app.kubernetes.io/name': 'offramp', 'app.kubernetes.io/component': 'features' };
+  return stringify(
+    {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { name, labels },
+      spec: {
+        completions: shards,
+        parallelism: Math.min(parallelism, shards),
+        completionMode: 'Indexed',
+        backoffLimitPerIndex: retries,
+        podFailurePolicy: {
+          rules: [
+            {
+              action: 'FailJob',
+              onExitCodes: { containerName: 'features', operator: 'In', values: [BAD_INPUT] },
+            },
+          ],
+        },
+        template: {
+          metadata: { labels },
+          spec: {
+            restartPolicy: 'Never',
+            containers: [
+              {
+                name: 'features',
+                image,
+                command: ['offramp'],
+                // Kubernetes puts variables in for $(NAME), and a dollar sign for two.
+                args: args.map((word) => word.replaceAll('$', '$$$$')),
+                workingDir: mount,
+                resources: { requests: resources, limits: resources },
+                volumeMounts: [{ name: 'data', mountPath: mount }],
+              },
+            ],
+            volumes: [{ name: 'data', persistentVolumeClaim: { claimName: claim } }],
+          },
+        },
+      },
+    },
+    { lineWidth: 0, aliasDuplicateObjects: false },
+  );
+}
+
+function checkWords(words: readonly string[], mount: string): void {
+  const wordAfter = (option: string) =>
+    words.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1) ??
+    words[words.indexOf(option) + 1 || words.length];
+  const [model = '', told] = [words[0], words.find((word) => /^--shards?(=|$)/.test(word))];
+  if (model === '' || model.startsWith('-'))
+    throw badOption('--', words.join(' '), 'after -- what `offramp features` is to be told, the model first');
+  if (told !== undefined)
+    throw badOption(told, '(after --)', 'it before --: the Job tells every pod which shard is its own');
+  for (const option of ['--train', '--out'])
+    if (wordAfter(option) === undefined) throw badOption('--', words.join(' '), `${option} after --`);
+  const out = wordAfter('--out')!;
+  if (out.startsWith('/') && out !== mount && !out.startsWith(`${mount.replace(/\/$/, '')}/`))
+    throw badOption(
+      '--out',
+      out,
+      `a folder in the volume, below ${mount}: a pod takes everything else with it`,
+    );
+}
+
+/** `2`, `0.5` or `1500m`. */
+function coresOf(cpu: string): number {
+  const match = /^(\d+(?:\.\d+)?)(m?)$/.exec(cpu);
+  return match ? Number(match[1]) / (match[2] ? 1000 : 1) : Number.NaN;
+}

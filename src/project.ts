@@ -1,0 +1,111 @@
+/** What a compile starts from: model, exits and data, opened as its options say. The same for all who are given the same options. */
+import { defaultCache } from './cache.ts';
+import {
+  type Dataset,
+  type Preprocessing,
+  type PreprocessingOptions,
+  resolvePreprocessing,
+} from './data/index.ts';
+import { type Events, progressOf } from './events.ts';
+import { type Inspection, type InspectOptions, inspect } from './inspect.ts';
+import { answersOf, type JudgeOptions } from './judge.ts';
+import { type SessionOptions, settleSession } from './ort.ts';
+import { attachExits } from './passes/attach-exits.ts';
+import type { Head, HeadKind } from './passes/exits.ts';
+import { checkLowerable } from './passes/lower-exits.ts';
+import { readLabels } from './read-labels.ts';
+import { inputsOf, notesOn, openRoles, type RolePaths, type Roles, UNLABELLED } from './roles.ts';
+
+export interface ProjectOptions extends InspectOptions, RolePaths, PreprocessingOptions {
+  /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
+  readonly labels?: string;
+  /** A tokenizer.json, where data are text. */
+  readonly tokenizer?: string;
+  /** One for all exits, or one an exit; by default `token` at tokens and `strided` elsewhere. */
+  readonly head?: HeadKind | readonly HeadKind[];
+  readonly seed?: number;
+  readonly threads?: number;
+  /** ONNX Runtime's execution provider for everything but planning exits; `cpu` by default. */
+  readonly provider?: string;
+  readonly skipBad?: boolean;
+  readonly cache?: string;
+}
+
+export interface Project {
+  readonly inspection: Inspection;
+  readonly roles: Roles;
+  /** Untrained, or those that came with the model. */
+  readonly heads: readonly Head[];
+  readonly preprocessing: Preprocessing;
+  /** As the labels file has them. */
+  readonly labels: readonly string[] | undefined;
+  readonly seed: number;
+  readonly cache: string;
+  /** How the model is run, wherever it lies. */
+  readonly runs: SessionOptions;
+  readonly judging: JudgeOptions;
+  readonly events: Events;
+  readonly progress: ReturnType<typeof progressOf>;
+}
+
+/** Hands the opened project to `use`, and closes its data whatever happens. */
+export async function withProject<T>(
+  options: ProjectOptions,
+  events: Events,
+  use: (project: Project) => Promise<T>,
+): Promise<T> {
+  const { seed = 1, cache = defaultCache(), skipBad, tokenizer } = options;
+  const { signal } = events;
+  const unlabelled = options.labels === UNLABELLED;
+  const runs = await settleSession(options);
+  const { provider: _, ...onCpu } = runs;
+  const inspection = await inspect({ ...options, session: onCpu });
+  const { source, typed, plan } = inspection;
+  for (const note of inspection.notes) events.onNote?.(note);
+  checkLowerable(
+    typed,
+    plan.exits.map((exit) => exit.tap.value),
+    options.output !== undefined,
+  );
+  const inputs = inputsOf(typed);
+  const preprocessing = resolvePreprocessing(options, inputs);
+  const progress = progressOf(events);
+  const labels =
+    options.labels === undefined || unlabelled ? undefined : await readLabels(options.labels, typed.classes);
+
+  const session = { ...runs, externalDataFolder: source.folder };
+  const judging = { typed, modelHash: source.sha256, session, signal };
+  const opening = {
+    inputs,
+    preprocessing,
+    cache,
+    classes: typed.classes,
+    skipBad,
+    signal,
+    labels: unlabelled ? UNLABELLED : labels,
+    tokenizer,
+    answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),
+  };
+  const roles = await openRoles(options, seed, opening, (role, done, total) =>
+    progress(`decoding ${role}`)(done, total),
+  );
+  try {
+    for (const note of notesOn(roles)) events.onNote?.(note);
+    const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });
+    return await use({
+      inspection,
+      roles,
+      heads,
+      preprocessing,
+      labels,
+      seed,
+      cache,
+      runs,
+      judging,
+      events,
+      progress,
+    });
+  } finally {
+    await roles.close();
+  }
+}

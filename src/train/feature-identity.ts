@@ -1,0 +1,121 @@
+/** What features are of, as plain data: where two identities are equal, so are the numbers. */
+import { createHash } from 'node:crypto';
+import type { Dataset, InputSpec, Preprocessing, View } from '../data/index.ts';
+import { elementBytes, elementCount } from '../graph/tensor.ts';
+import type { TypedModel } from '../passes/exits.ts';
+import type { Slot } from './extractor.ts';
+
+const VERSION = 1;
+const DEFAULT_PROVIDER = 'cpu';
+
+export interface FeatureIdentity {
+  readonly version: number;
+  /** sha256 of the model's bytes. */
+  readonly model: string;
+  readonly batch: TypedModel['batch'];
+  /** Hash of the samples, which seed and labels have a part in where roles are cut off `--train`. */
+  readonly data: string;
+  readonly samples: number;
+  readonly inputs: readonly InputSpec[];
+  readonly preprocessing: Preprocessing;
+  /** ONNX Runtime's execution provider: each rounds in its own way. */
+  readonly provider: string;
+  readonly views: readonly View[];
+  readonly features: readonly FeatureFacts[];
+}
+
+/** What is kept of every sample, the logits last. */
+export interface FeatureFacts {
+  /** The exit's id, or `logits`. */
+  readonly id: string;
+  readonly value: string;
+  /** Operators between the value and what is kept. */
+  readonly stem: readonly string[];
+  readonly as: 'float' | 'float16';
+  /** Per sample. */
+  readonly dims: readonly number[];
+}
+
+export function identityOf(of: {
+  readonly modelHash: string;
+  readonly typed: TypedModel;
+  readonly dataset: Dataset;
+  readonly provider: string | undefined;
+  readonly views: readonly View[];
+  readonly slots: readonly Slot[];
+}): FeatureIdentity {
+  const { dataset, slots } = of;
+  return {
+    version: VERSION,
+    model: of.modelHash,
+    batch: of.typed.batch,
+    data: dataset.hash,
+    samples: dataset.size,
+    inputs: dataset.inputs,
+    preprocessing: dataset.preprocessing,
+    provider: of.provider ?? DEFAULT_PROVIDER,
+    views: of.views,
+    features: slots.map(({ id, request, dims }) => ({
+      id,
+      value: request.value,
+      stem: request.stem?.nodes.map((node) => node.opType) ?? [],
+      as: request.as,
+      dims,
+    })),
+  };
+}
+
+/** Name of the file that holds one feature in one view. Exits that read the same share it. */
+export function keyOf(of: FeatureIdentity, feature: FeatureFacts, view: View): string {
+  const { value, stem, as, dims } = feature;
+  const key = JSON.stringify([
+    of.version,
+    of.model,
+    of.batch,
+    value,
+    stem,
+    as,
+    dims,
+    of.samples,
+    of.data,
+    of.inputs,
+    of.preprocessing,
+    view,
+    ...(of.provider === DEFAULT_PROVIDER ? [] : [of.provider]),
+  ]);
+  return createHash('sha256').update(key).digest('hex').slice(0, 40);
+}
+
+export const recordBytesOf = ({ dims, as }: FeatureFacts): number => elementCount(dims) * elementBytes(as)!;
+
+/** The files that `of` stands for: names and bytes a record. */
+export function filesOf(of: FeatureIdentity): { readonly name: string; readonly recordBytes: number }[] {
+  const all = of.views.flatMap((view) =>
+    of.features.map((feature) => [keyOf(of, feature, view), recordBytesOf(feature)] as const),
+  );
+  return [...new Map(all)].map(([name, recordBytes]) => ({ name, recordBytes }));
+}
+
+/** In what `found` is another than `wanted`, a phrase each; empty where they are equal. */
+export function differencesOf(found: FeatureIdentity, wanted: FeatureIdentity): string[] {
+  const short = (hash: string) => hash.replace(/^(random-)?(.{12}).*$/, '$1$2');
+  const tell: { readonly [key in keyof FeatureIdentity]: (of: FeatureIdentity) => string } = {
+    version: (of) => `format ${of.version}`,
+    model: (of) => `model ${short(of.model)}`,
+    batch: (of) => `${of.batch} batch`,
+    data: (of) => `data ${short(of.data)}`,
+    samples: (of) => `${of.samples} samples`,
+    inputs: (of) => `inputs ${of.inputs.map(({ name, dims }) => `${name} [${dims.join(', ')}]`).join(', ')}`,
+    preprocessing: (of) => `preprocessing ${JSON.stringify(of.preprocessing)}`,
+    provider: (of) => `provider ${of.provider}`,
+    views: (of) => `${of.views.length} view${of.views.length === 1 ? '' : 's'}`,
+    features: (of) =>
+      `exits at ${of.features
+        .slice(0, -1)
+        .map(({ value, stem, dims }) => [value, ...stem, `[${dims.join(', ')}]`].join(' '))
+        .join(', ')}`,
+  };
+  return (Object.keys(tell) as (keyof FeatureIdentity)[])
+    .filter((key) => JSON.stringify(found[key]) !== JSON.stringify(wanted[key]))
+    .map((key) => `${tell[key](found)} instead of ${tell[key](wanted)}`);
+}
