@@ -1,6 +1,6 @@
 /** The story: a trained classifier in, one early-exit model and its package out. */
 import { basename } from 'node:path';
-import { checkOutput } from './emit/write.ts';
+import { checkCopies, checkOutput } from './emit/write.ts';
 import { badOption, trainingDataMissing } from './errors.ts';
 import type { Events } from './events.ts';
 import { type Compiled, finish } from './finish.ts';
@@ -46,6 +46,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
 
   return await withProject(options, events, async (project) => {
     const { inspection, roles, heads, labels, preprocessing, seed, runs, progress } = project;
+    checkCopies(inspection.source.externalFiles);
     const costs = costsOf(inspection.plan, heads);
     refuseUnreachable(costs, roles.calibration.dataset.size, wishes);
     const setting = { ...project, wishes };

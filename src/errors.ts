@@ -164,6 +164,13 @@ export const externalDataTooShort = (tensor: string, location: string, needed: n
     'The file is incomplete or belongs to another model: download or export both again.',
   );
 
+export const externalDataNameTaken = (location: string) =>
+  new OfframpError(
+    'external-data-name-taken',
+    `the model's external data are in "${location}", which is also the name of a file that Offramp writes beside it`,
+    'Save the model with another location for its external data, e.g. onnx.save_model(…, location="weights.bin").',
+  );
+
 // --- ort ---
 
 export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unknown) =>

@@ -1,7 +1,7 @@
 /** Puts a finished output in its place: written aside, then renamed, so that nobody meets half of it. */
 import { access, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { diskFull, messageOf, outputFailed, outputNotEmpty } from '../errors.ts';
+import { basename, dirname, join, normalize, resolve } from 'node:path';
+import { diskFull, externalDataNameTaken, messageOf, outputFailed, outputNotEmpty } from '../errors.ts';
 import { readManifest } from './manifest.ts';
 
 export interface WriteOptions {
@@ -14,17 +14,25 @@ export interface WriteOptions {
   readonly update?: boolean;
 }
 
-/** What an earlier compile may have left. */
-const OWNED =
-  'model.onnx model.onnx.data heads.onnx manifest.json report.html index.ts index.js index.d.ts package.json README.md'.split(
+/** What a compile writes. */
+const WRITTEN =
+  'model.onnx heads.onnx manifest.json report.html index.ts index.js index.d.ts package.json README.md'.split(
     ' ',
   );
+/** What an earlier compile may have left. */
+const OWNED = [...WRITTEN, 'model.onnx.data'];
 
 /** Text, bytes, or another file's content (external data, which may be larger than memory). */
 export type Content = string | Uint8Array | { readonly copyOf: string };
 
 /** Undoes one step that was taken. */
 type Undo = () => Promise<void>;
+
+/** Throws `external-data-name-taken` where a file that is copied along would take the place of one that is written. */
+export function checkCopies(names: readonly string[]): void {
+  const taken = names.find((name) => WRITTEN.includes(normalize(name)));
+  if (taken !== undefined) throw externalDataNameTaken(taken);
+}
 
 /** Throws `output-not-empty` or `output-failed` where `writeOutput` would, before any work is done. */
 export async function checkOutput(folder: string, options: WriteOptions = {}): Promise<void> {

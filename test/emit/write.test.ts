@@ -12,8 +12,9 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { printManifest } from '../../src/emit/manifest.ts';
-import { checkOutput, writeOutput } from '../../src/emit/write.ts';
+import { checkCopies, checkOutput, writeOutput } from '../../src/emit/write.ts';
 import type { OfframpError } from '../../src/errors.ts';
+import { hasCode } from '../expect.ts';
 import { SAMPLE } from './sample.ts';
 
 const test = suite<{ folder: string }>('emit: write');
@@ -112,6 +113,11 @@ test('a failure half-way through replacing puts everything back', async ({ folde
   for (const [name, text] of Object.entries(before)) writeFileSync(join(folder, name), text);
   assert.is(await codeOf(writeOutput(folder, FILES, { force: true })), 'output-failed');
   assert.equal(contents(folder), before);
+});
+
+test('external data may not be called what is written beside them', () => {
+  assert.not.throws(() => checkCopies(['weights.bin', 'model.onnx.data', 'sub/manifest.json']));
+  assert.throws(() => checkCopies(['weights.bin', './manifest.json']), hasCode('external-data-name-taken'));
 });
 
 test('a file in the place of the folder is an error', async ({ folder }) => {
