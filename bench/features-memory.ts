@@ -1,6 +1,6 @@
 /**
  * Peak memory of making a shard, of merging and of reading for training, by the number of samples; each in a process of its own.
- * `npx tsx bench/features-memory.ts bench/features-memory.md`
+ * `npx tsx bench/features-memory.ts`
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -68,7 +68,7 @@ if (folder && samples) {
       rmSync(place, { recursive: true, force: true });
     }
   });
-  const table = `# Memory of features against the number of samples
+  console.log(`# Memory of features against the number of samples
 
 Made by \`npx tsx bench/features-memory.ts\`: peak resident memory of a process that makes the second of ${SHARDS} shards (the samples
 decoded already, labelled by the original), merges both, or reads one epoch of merged features in batches of ${BATCH} from all over.
@@ -77,10 +77,7 @@ all samples: labels, the order they are in, a hash for every 256 of them.
 
 | samples | shard | merge | read |
 |---|---|---|---|
-${rows.join('\n')}
-`;
-  if (first) writeFileSync(first, table);
-  console.log(table);
+${rows.join('\n')}`);
 }
 
 function peakOf(phase: Phase, place: string, count: number): number {

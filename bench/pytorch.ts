@@ -11,7 +11,6 @@ import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { table } from '../src/cli/tables.ts';
 import { Random } from '../src/data/index.ts';
 import { indexGraph } from '../src/graph/walk.ts';
 import { inspect } from '../src/inspect.ts';
@@ -20,6 +19,7 @@ import { attachExits } from '../src/passes/attach-exits.ts';
 import type { Head, HeadKind } from '../src/passes/exits.ts';
 import { distill, joinHeads } from '../src/train/losses.ts';
 import { Stepper } from '../src/train/stepper.ts';
+import { markdown } from './markdown.ts';
 
 const BATCH = 128;
 const STEPS = 5;
@@ -139,12 +139,14 @@ for (const kind of ['strided', 'conv2', 'residual'] as HeadKind[])
         i.toFixed(1),
         (m / i).toFixed(2),
       ]);
-      console.log(rows.at(-1)!.join('  '));
+      console.error(rows.at(-1)!.join('  '));
       await ours.close();
       theirs.close();
     }
-console.log(`\n${about}; batch ${BATCH}, medians of ${rounds * STEPS} steps\n`);
-console.log(
-  table([['head', 'features', 'M MACs', 'threads', 'Offramp, ms', 'PyTorch, ms', 'ratio'], ...rows]),
-);
+console.log(`# A training step against PyTorch
+
+Made by \`npx tsx bench/pytorch.ts\`: forward, distillation loss, backward and AdamW of one head at batch ${BATCH}, medians of ${rounds * STEPS} steps, in turn on the same
+threads. ${about}; eager, Debian's package.
+
+${markdown([['head', 'features', 'M MACs', 'threads', 'Offramp, ms', 'PyTorch, ms', 'ratio'], ...rows])}`);
 process.exit();

@@ -10,7 +10,6 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import type * as Sample from '../golden/stub-image-labels/index.ts';
-import { table } from '../src/cli/tables.ts';
 import type { Manifest, OperatingPoint } from '../src/emit/manifest.ts';
 import { emitPackage } from '../src/emit/stub.ts';
 import { inspect } from '../src/inspect.ts';
@@ -19,6 +18,7 @@ import { attachExits } from '../src/passes/attach-exits.ts';
 import { lowerExits } from '../src/passes/lower-exits.ts';
 import { runPasses } from '../src/passes/pass.ts';
 import { inferenceForm } from '../src/passes/training-form.ts';
+import { markdown } from './markdown.ts';
 
 const [model = '../shared/data/models/resnet20.onnx'] = process.argv.slice(2);
 const threads = Number(process.env.THREADS ?? 1);
@@ -50,10 +50,12 @@ const net = await Pets.load({ ...ort, InferenceSession: { create } as typeof ort
 
 const rows = [['point', 'run', 'tensor', 'ratio', 'array', 'ratio', 'picture', 'ratio']];
 for (const at of ['fast', 'exact'] as const) rows.push(await race(at));
-console.log(
-  `${basename(model)}, batch 1, ${threads} threads, the least of ${passes} passes a sample; medians of ${SAMPLES} samples in ms\n`,
-);
-console.log(table(rows));
+console.log(`# The generated package against a bare run
+
+Made by \`npx tsx bench/stub.ts\`: ${basename(model)}, batch 1, ${threads} ${threads === 1 ? 'thread' : 'threads'}, the least of ${passes} passes for each of ${SAMPLES} samples, medians; the same session, the same
+three outputs, in turns. A bare run has its tensors made beforehand; a picture is preprocessed, which a bare run is not.
+
+${markdown(rows)}`);
 await net.release();
 
 /** `fast` leaves every sample at the first exit, `exact` none. */
