@@ -190,12 +190,13 @@ async function race(subject: Subject, batch: number): Promise<string[][]> {
       (alone / base).toFixed(2),
       foretold ? foretold.toFixed(2) : '',
       realised,
+      foretold && against !== 'original' ? (ms('original') / base / foretold).toFixed(2) : '',
     ];
   };
   const headShare = (upTo: number) =>
     heads.slice(upTo, upTo + 1).reduce((sum, h) => sum + h.macs / plan.totalMacs, 0);
   return [
-    [`${batch}`, 'original', ms('original').toFixed(2), '', '', '', '', ''],
+    [`${batch}`, 'original', ms('original').toFixed(2), '', '', '', '', '', ''],
     [
       `${batch}`,
       'original and heads',
@@ -203,6 +204,7 @@ async function race(subject: Subject, batch: number): Promise<string[][]> {
       'original',
       '',
       (ms('original and heads') / ms('original')).toFixed(2),
+      '',
       '',
       '',
     ],
@@ -264,7 +266,7 @@ console.log(`# The emitted model against what it is made of
 Made by \`npx tsx bench/emitted.ts\` with ${threads} threads. Milliseconds a run, medians over samples of the least of several passes; contestants take
 turns, sessions do not spin. An output more costs onnxruntime-node 10 to 20 µs, so there are two ratios: with all three outputs of the emitted
 model, and with the class scores alone, as those it is compared with have. *Foretold*: the speed-up over the original that MACs promise, and
-*realised* the share of it that is measured. *As they like*: thresholds at which about as many samples leave at each exit as go all the way.
+*realised* the share of it that is measured, *by hand* the share that prefix and head alone realise. *As they like*: thresholds at which about as many samples leave at each exit as go all the way.
 `);
 for (const model of models) {
   const subject = await subjectOf(model);
@@ -280,7 +282,10 @@ for (const model of models) {
     rows.push(...(await race(subject, batch)));
   }
   console.log(
-    markdown([['batch', '', 'ms', 'against', 'ratio', 'scores only', 'foretold ×', 'realised'], ...rows]),
+    markdown([
+      ['batch', '', 'ms', 'against', 'ratio', 'scores only', 'foretold ×', 'realised', 'by hand'],
+      ...rows,
+    ]),
   );
   console.log(`\n${markdown([['', 'load, ms', 'ratio', 'peak, MB', 'ratio'], ...weighed(subject)])}\n`);
 }
