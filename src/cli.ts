@@ -5,6 +5,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
 import {
+  dataOptions,
   externalData,
   file,
   machineOptions,
@@ -15,13 +16,18 @@ import {
   refusal,
   runOptions,
   samplesAgainOptions,
+  samplesARun,
   shared,
   size,
   thresholdOptions,
+  tokenizer,
+  unlabelled,
+  words,
 } from './cli/options.ts';
 import { ProgressPrinter } from './cli/progress.ts';
 import { shardOf } from './cli/shard.ts';
-import { comparison, formatMacs, planTable, resultTable } from './cli/tables.ts';
+import { comparison, formatMacs, planTable, resultTable, sideBySide } from './cli/tables.ts';
+import { type CompareOptions, compare } from './compare.ts';
 import { type CompileOptions, compile } from './compile.ts';
 import { writeOutput } from './emit/write.ts';
 import { type EmitOptions, emit } from './emit-package.ts';
@@ -232,7 +238,7 @@ const cli = yargs(hideBin(process.argv))
     (y) =>
       shared(machineOptions(samplesAgainOptions(packageFolder(y))))
         .option('test', { type: 'string', demandOption: true, describe: 'samples as compile takes them' })
-        .option('batch', { type: 'number', default: 32, describe: 'samples a run' })
+        .option('batch', samplesARun)
         .example('$0 evaluate out/ --test data/test', "compare with the manifest's figures"),
     async (args) => {
       const progress = printer(args);
@@ -250,6 +256,33 @@ const cli = yargs(hideBin(process.argv))
       if (args.json) return print(JSON.stringify(result, null, 2));
       print(`\n${resultTable(result.measured)}\n`);
       print(comparison(result));
+    },
+  )
+  .command(
+    'compare <a> <b>',
+    'Run two models on the same data, side by side: compiled ones, or a compiled and a plain one',
+    (y) =>
+      shared(machineOptions(dataOptions(tokenizer(y))))
+        .positional('a', {
+          type: 'string',
+          demandOption: true,
+          describe: 'folder that compile wrote, or ONNX file',
+        })
+        .positional('b', { type: 'string', demandOption: true, describe: 'the same' })
+        .option('test', { type: 'string', demandOption: true, describe: 'samples as compile takes them' })
+        .option('at', {
+          coerce: words,
+          describe: 'operating point of both, or A,B (default: of each package)',
+        })
+        .option('labels', unlabelled)
+        .option('batch', samplesARun)
+        .example('$0 compare out/ net.onnx --test data/test', 'is what is lost more than chance?'),
+    async (args) => {
+      const progress = printer(args);
+      const result = await compare(given(args) as CompareOptions, eventsOf(progress)).finally(() =>
+        progress.stop(),
+      );
+      print(args.json ? JSON.stringify(result, null, 2) : `\n${sideBySide(result)}`);
     },
   )
   .command(

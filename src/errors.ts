@@ -803,6 +803,9 @@ export const notAPackage = (folder: string) =>
     'Give the folder that `offramp compile --out` wrote.',
   );
 
+export const notComparable = (a: string, b: string, problem: string, hint: string) =>
+  new OfframpError('not-comparable', `${a} and ${b} cannot be compared: ${problem}`, hint);
+
 export const unusableHeads = (file: string, problem: string) =>
   new OfframpError(
     'unusable-heads',

@@ -1,5 +1,12 @@
 /** What `import 'onnx-offramp'` gives: the compiler, and what its results are made of. */
 export { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
+export {
+  type AccuracyDifference,
+  type Compared,
+  type CompareOptions,
+  type Comparison,
+  compare,
+} from './compare.ts';
 export { type CompileOptions, compile } from './compile.ts';
 export {
   type Manifest,

@@ -1,4 +1,5 @@
 /** Plain-text tables of what was planned and what was measured. Fractions become percent only here. */
+import type { AccuracyDifference, Comparison } from '../compare.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import type { Evaluation } from '../evaluate.ts';
 import type { ExitPlan } from '../passes/exits.ts';
@@ -58,6 +59,44 @@ export function comparison({ sameData, largestDifference, movedShare, promised }
   return largestDifference <= 1e-3
     ? `Agrees with the manifest (${apart}).`
     : `Differs from the manifest: ${apart}.`;
+}
+
+/** Two models side by side, and in words how far apart they are. */
+export function sideBySide({
+  samples,
+  a,
+  b,
+  agreement,
+  accuracy,
+  macsRatio,
+  latencyRatio,
+}: Comparison): string {
+  const header = ['', 'model', 'point', 'accuracy', 'MACs', 'of its own', 'latency'];
+  const rows = [a, b].map((side, i) => [
+    'AB'[i]!,
+    side.path,
+    side.point ?? '–',
+    side.accuracy === null ? '–' : percent(side.accuracy),
+    macs(side.macs),
+    percent(side.relativeCost, 1),
+    ms(side.latencyMsP50),
+  ]);
+  const told = [`Both give ${percent(agreement)} of ${samples} samples the same class.`];
+  if (accuracy) told.push(differenceTold(accuracy));
+  told.push(
+    `B costs ${macsRatio.toFixed(3)} of A's average MACs and takes ${latencyRatio.toFixed(3)} of its median time, one sample a run, measured in turn.`,
+  );
+  return `${table([header, ...rows])}\n\n${told.join('\n')}`;
+}
+
+/** Below this p-value a difference is called one. */
+const SIGNIFICANT = 0.05;
+
+function differenceTold({ difference, interval, onlyA, onlyB, pValue }: AccuracyDifference): string {
+  const points = (share: number) => `${share < 0 ? '−' : '+'}${Math.abs(100 * share).toFixed(2)}`;
+  const found = pValue < SIGNIFICANT ? 'a real difference' : 'no significant difference';
+  const p = pValue < 1e-4 ? 'p < 0.0001' : `p = ${pValue.toFixed(4)}`;
+  return `Accuracy of B − A: ${points(difference)} points, 95 % interval ${points(interval[0])} to ${points(interval[1])}; only A is right on ${onlyA}, only B on ${onlyB}: ${found} (${p}, McNemar's exact test).`;
 }
 
 /** Taps with their cost and what they carry; rejected values with the reason. */
