@@ -4,6 +4,8 @@ import { basename, dirname } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
+import { COMMAND_OPTIONS, commandOf, settingsFor } from './cli/config.ts';
+import { nearest } from './cli/nearest.ts';
 import {
   dataOptions,
   externalData,
@@ -22,7 +24,7 @@ import {
   thresholdOptions,
   tokenizer,
   unlabelled,
-  words,
+  words as wordList,
 } from './cli/options.ts';
 import { ProgressPrinter } from './cli/progress.ts';
 import { shardOf } from './cli/shard.ts';
@@ -31,7 +33,7 @@ import { type CompareOptions, compare } from './compare.ts';
 import { type CompileOptions, compile } from './compile.ts';
 import { writeOutput } from './emit/write.ts';
 import { type EmitOptions, emit } from './emit-package.ts';
-import { OfframpError } from './errors.ts';
+import { badUsage, OfframpError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
 import { type Events, progressOf } from './events.ts';
 import { printKubernetesJob } from './export/kubernetes-job.ts';
@@ -74,7 +76,9 @@ const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
 
-const cli = yargs(hideBin(process.argv))
+const words = hideBin(process.argv);
+
+export const cli = yargs(words)
   .scriptName('offramp')
   .usage(
     '$0 <command>\n\nTurns a trained ONNX classifier into one early-exit ONNX model and a TypeScript package.',
@@ -271,7 +275,7 @@ const cli = yargs(hideBin(process.argv))
         .positional('b', { type: 'string', demandOption: true, describe: 'the same' })
         .option('test', { type: 'string', demandOption: true, describe: 'samples as compile takes them' })
         .option('at', {
-          coerce: words,
+          coerce: wordList,
           describe: 'operating point of both, or A,B (default: of each package)',
         })
         .option('labels', unlabelled)
@@ -408,14 +412,31 @@ const cli = yargs(hideBin(process.argv))
       )
       .demandCommand(1, 'Export to what? triton or k8s.'),
   )
+  .completion('completion', 'Print what makes bash or zsh (by $SHELL) complete commands and options')
+  .option('config', {
+    type: 'string',
+    global: true,
+    describe: 'file with options (default: offramp.config.json, if it is here)',
+  })
   .demandCommand(1, 'Which command? See offramp --help.')
   .recommendCommands()
   .strict()
   .parserConfiguration({ 'populate--': true })
   .wrap(Math.min(110, process.stdout.columns ?? 110))
+  .epilogue(
+    'Exit codes: 0 done; 1 failed, or a check did not hold; 2 bad usage or input; 130 interrupted.\nProgress goes to stderr, results to stdout. Nothing is coloured.',
+  )
   .fail((message, error) => {
-    throw refusal() ?? error ?? new OfframpError('bad-usage', message, 'See offramp --help.');
+    throw refusal() ?? error ?? misused(message);
   });
+
+/** Unknown options with the one that was meant. */
+function misused(problem: string): OfframpError {
+  const command = commandOf(words);
+  const [, unknown] = /^Unknown arguments?: ([^,]+)/.exec(problem) ?? [];
+  const near = unknown && nearest(unknown, COMMAND_OPTIONS[command ?? ''] ?? []);
+  return badUsage(problem, near && `--${near}`, command);
+}
 
 function eventsOf(progress: ProgressPrinter): Events {
   return { onProgress: progress.update, onNote: progress.line, signal: interrupt.signal };
@@ -433,7 +454,7 @@ process.once('SIGINT', () => {
 });
 
 try {
-  await cli.parseAsync();
+  await cli.config(settingsFor(words)).parseAsync();
 } catch (error) {
   if (interrupt.signal.aborted) {
     process.stderr.write('\nInterrupted. What is in the cache will be used by the next run.\n');

@@ -1,5 +1,6 @@
 /** The command line without a process of its own, whose start takes longer than most commands. */
 import { register } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from './house/sources.ts';
 
@@ -17,6 +18,12 @@ const loadAnew = `export async function resolve(specifier, context, next) {
 }`;
 register(`data:text/javascript,${encodeURIComponent(loadAnew)}`);
 let runs = 0;
+
+/** The command line itself, anew: what yargs knows of it. */
+export async function loadCli(): Promise<typeof import('../src/cli.ts').cli> {
+  await runCli(tmpdir(), []);
+  return (await import(`../src/cli.ts?run=${runs}`)).cli;
+}
 
 /** Runs `offramp ...words` in `folder`. Not for `--help` and `--version`, after which yargs ends the process. */
 export async function runCli(folder: string, words: readonly string[]): Promise<Ended> {
