@@ -29,12 +29,11 @@ const LIST = { type: ['string', 'number', 'array'], items: { type: ['string', 'n
 
 /** The JSON Schema of offramp.config.json, for the command line `cli`. */
 export function configSchema(cli: unknown): object {
-  const handlers = (cli as Described).getInternalMethods().getCommandInstance().getCommandHandlers();
   const sections: Record<string, { properties: Record<string, Rule> }> = {};
-  for (const [name, { builder }] of Object.entries(handlers).filter(([name]) => name !== 'completion'))
+  for (const [name, y] of leavesOf(cli as Described))
     sections[name] = {
       ...{ type: 'object', description: `Options of offramp ${name}.`, additionalProperties: false },
-      properties: propertiesOf(builder(yargs([]))),
+      properties: propertiesOf(y),
     };
   const shared: Record<string, Rule> = {};
   for (const [name, rule] of Object.values(sections).flatMap(({ properties }) =>
@@ -54,6 +53,17 @@ export function configSchema(cli: unknown): object {
     additionalProperties: false,
     properties: { $schema: { type: 'string' }, ...shared, ...sections },
   };
+}
+
+/** Commands that do something, by the words that call them: `export` is none, `export triton` is. */
+function leavesOf(y: Described, before: readonly string[] = []): [name: string, y: Described][] {
+  const handlers = Object.entries(y.getInternalMethods().getCommandInstance().getCommandHandlers());
+  if (handlers.length === 0) return [[before.join(' '), y]];
+  return handlers
+    .filter(([name]) => name !== 'completion')
+    .flatMap(([name, { builder }]) =>
+      leavesOf(builder(yargs([])), name === '$0' ? before : [...before, name]),
+    );
 }
 
 function propertiesOf(y: Described): Record<string, Rule> {

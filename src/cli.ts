@@ -28,7 +28,7 @@ import {
 } from './cli/options.ts';
 import { ProgressPrinter } from './cli/progress.ts';
 import { shardOf } from './cli/shard.ts';
-import { comparison, formatMacs, planTable, resultTable, sideBySide } from './cli/tables.ts';
+import { comparison, dryRunTold, formatMacs, planTable, resultTable, sideBySide } from './cli/tables.ts';
 import { type CompareOptions, compare } from './compare.ts';
 import { type CompileOptions, compile } from './compile.ts';
 import { writeOutput } from './emit/write.ts';
@@ -41,6 +41,7 @@ import { exportTriton } from './export-triton.ts';
 import { type ExtractShardOptions, extractShard } from './extract-shard.ts';
 import type { Compiled } from './finish.ts';
 import { inspect } from './inspect.ts';
+import { planCompile } from './plan-compile.ts';
 import { mergeShards } from './train/shards.ts';
 
 /** Errors that are nobody's bad input: exit code 1 instead of 2. */
@@ -138,6 +139,11 @@ export const cli = yargs(words)
         .option('epochs', { type: 'number' })
         .option('batch', { type: 'number', describe: 'training batch' })
         .option('learning-rate', { type: 'number' })
+        .option('dry-run', {
+          type: 'boolean',
+          default: false,
+          describe: 'write nothing: plan, and estimate time, memory and disk by trying a few samples',
+        })
         .option('cache-limit', {
           coerce: size('cache-limit'),
           describe: 'most that cached features may take, e.g. 8GB',
@@ -151,6 +157,10 @@ export const cli = yargs(words)
       const { dim, budget, minAccuracy, maxAccuracyDrop, ...rest } = args;
       const asked = { ...budget, minAccuracies: minAccuracy, maxAccuracyDrops: maxAccuracyDrop };
       const options = given({ ...rest, ...asked, dims: dim });
+      if (args.dryRun) {
+        const plan = await planCompile(options as CompileOptions, eventsOf(progress));
+        return print(args.json ? JSON.stringify(plan, null, 2) : dryRunTold(plan));
+      }
       const compiled = compile(options as CompileOptions, eventsOf(progress));
       printCompiled(await compiled.finally(() => progress.stop()), args, args.out);
     },

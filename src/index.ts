@@ -25,5 +25,6 @@ export { type ExtractedShard, type ExtractShardOptions, extractShard } from './e
 export type { Compiled } from './finish.ts';
 export { type Inspection, type InspectOptions, inspect } from './inspect.ts';
 export { loadModel, parseModel, serializeModel } from './parser/index.ts';
+export { type CompilePlan, planCompile } from './plan-compile.ts';
 export { type Merged, type MergeOptions, mergeShards, type Shard } from './train/shards.ts';
 export type { ThresholdOptions } from './wishes.ts';

@@ -13,7 +13,7 @@ type Settings = Readonly<Record<string, unknown>>;
 const PROPERTIES = schema.properties as unknown as Readonly<Record<string, Schema>>;
 const { $schema: _, ...SECTIONS_AND_SHARED } = PROPERTIES;
 
-/** Options of each command that a file may set, by the command's name. */
+/** Options of each command that a file may set, by the words that call it: `compile`, `export triton`. */
 export const COMMAND_OPTIONS: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
   Object.entries(SECTIONS_AND_SHARED).flatMap(([name, rule]) =>
     rule.type === 'object' ? [[name, Object.keys(rule.properties!)]] : [],
@@ -27,9 +27,12 @@ export const PATHS = [
 /** What stands for no path there. */
 const NO_PATH = /^(none|random(:\d+)?)$/;
 
-/** The command that `words` call. */
-export const commandOf = (words: readonly string[]): string | undefined =>
-  words.find((word) => Object.hasOwn(COMMAND_OPTIONS, word));
+/** The command that `words` call, the longest that they may mean. */
+export function commandOf(words: readonly string[]): string | undefined {
+  const isCommand = (name: string) => Object.hasOwn(COMMAND_OPTIONS, name);
+  const named = words.flatMap((word, i) => [`${word} ${words[i + 1]}`, word]);
+  return named.find(isCommand);
+}
 
 /**
  * What the file that `words` name by --config, or offramp.config.json in the working directory, says for the command that they call: its own

@@ -4,6 +4,8 @@ import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import type { Evaluation } from '../evaluate.ts';
 import type { ExitPlan } from '../passes/exits.ts';
 import { isClean } from '../passes/plan-exits.ts';
+import type { CompilePlan } from '../plan-compile.ts';
+import { seconds } from './progress.ts';
 
 const percent = (fraction: number, digits = 2) => `${(100 * fraction).toFixed(digits)} %`;
 const ms = (value: number | null | undefined) =>
@@ -88,6 +90,40 @@ export function sideBySide({
   );
   return `${table([header, ...rows])}\n\n${told.join('\n')}`;
 }
+
+/** What a dry run found. */
+export function dryRunTold(plan: CompilePlan): string {
+  const exits = plan.exits.map(({ id, tap, head, prefixCost, headCost }) => [
+    id,
+    tap,
+    head,
+    percent(prefixCost, 1),
+    percent(headCost, 1),
+  ]);
+  const data = Object.entries(plan.data).map(([role, { samples, from, cached }]) => [
+    role,
+    String(samples),
+    from ?? (cached ? 'decoded before' : ''),
+  ]);
+  const { total, ...parts } = plan.seconds;
+  const times = Object.entries(parts)
+    .filter(([, value]) => value >= 0.05)
+    .map(([name, value]) => `${name} ${seconds(value)}`);
+  return [
+    table([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
+    table([['data', 'samples', ''], ...data]),
+    `Time: about ${seconds(total)} (${times.join(', ')}), by trying a few samples of each; more where phases were not tried: thresholds, fitting policies.`,
+    `Memory: about ${bytes(plan.memoryBytes)}. Disk: ${bytes(plan.cacheBytes)} in the cache${plan.features ? ` (features ${plan.features.storage})` : ''}, ${bytes(plan.outputBytes)} for the result.`,
+    'Nothing was written.',
+  ].join('\n\n');
+}
+
+const bytes = (value: number) =>
+  value >= 1e9
+    ? `${(value / 1e9).toFixed(1)} GB`
+    : value >= 1e6
+      ? `${(value / 1e6).toFixed(0)} MB`
+      : `${(value / 1e3).toFixed(0)} kB`;
 
 /** Below this p-value a difference is called one. */
 const SIGNIFICANT = 0.05;

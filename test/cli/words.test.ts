@@ -20,7 +20,7 @@ test('help of every command shows an example, and that of all the exit codes', a
   const commands = Object.keys(COMMAND_OPTIONS);
   assert.ok(commands.length >= 7);
   for (const command of commands) {
-    const text = await help(command);
+    const text = await help(...command.split(' '));
     assert.match(text, new RegExp(`Examples:\\s+offramp ${command} \\S`), command);
     assert.match(text, /--json.*machine-readable/, command);
     assert.match(text, /--quiet/, command);
