@@ -56,7 +56,7 @@ test('docs/guide.md runs from its first command to its last', async () => {
   try {
     process.env.XDG_CACHE_HOME = join(folder, 'cache');
     const guide = readmeCommands('docs/guide.md');
-    assert.ok(guide.length >= 8 && guide.every(isOfframp), 'other commands than offramp need a place to run');
+    assert.ok(guide.length >= 7 && guide.every(isOfframp), 'other commands than offramp need a place to run');
     for (const command of guide) {
       const words = await wordsWithStandIns(command, folder, TINY);
       const { status, stdout, stderr } = await runCli(folder, words);
@@ -130,7 +130,7 @@ async function wordsWithStandIns(
     } else if (flag === '--labels') writeFileSync(path, `${CLASSES.join('\n')}\n`);
     else if (/^--(train|validation|calibration|test)$/.test(flag)) await place(path, i);
   }
-  const quick = words[0] === 'compile' && !words.includes('--epochs') ? ['--epochs', '1'] : [];
+  const quick = words[0] === 'compile' && !words.includes('--epochs') ? ['--epochs', '1', '--threads', '1'] : [];
   return [...words, ...quick];
 }
 
