@@ -130,7 +130,8 @@ async function wordsWithStandIns(
     } else if (flag === '--labels') writeFileSync(path, `${CLASSES.join('\n')}\n`);
     else if (/^--(train|validation|calibration|test)$/.test(flag)) await place(path, i);
   }
-  const quick = words[0] === 'compile' && !words.includes('--epochs') ? ['--epochs', '1', '--threads', '1'] : [];
+  const quick =
+    words[0] === 'compile' && !words.includes('--epochs') ? ['--epochs', '1', '--threads', '1'] : [];
   return [...words, ...quick];
 }
 
