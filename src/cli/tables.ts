@@ -113,7 +113,7 @@ export function dryRunTold(plan: CompilePlan): string {
     table([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
     table([['data', 'samples', ''], ...data]),
     `Time: about ${seconds(total)} (${times.join(', ')}), by trying a few samples of each; more where phases were not tried: thresholds, fitting policies.`,
-    `Memory: about ${bytes(plan.memoryBytes)}. Disk: ${bytes(plan.cacheBytes)} in the cache${plan.features ? ` (features ${plan.features.storage})` : ''}, ${bytes(plan.outputBytes)} for the result.`,
+    `Memory: at least ${bytes(plan.memoryBytes)}. Disk: ${bytes(plan.cacheBytes)} in the cache${plan.features ? ` (features ${plan.features.storage})` : ''}, ${bytes(plan.outputBytes)} for the result.`,
     'Nothing was written.',
   ].join('\n\n');
 }
