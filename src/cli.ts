@@ -458,6 +458,13 @@ function printCompiled({ manifest, shown }: Compiled, { json }: { json: boolean 
   print(json ? JSON.stringify(manifest, null, 2) : told);
 }
 
+/** Whoever reads the output may have seen enough: `offramp inspect net.onnx | head`. */
+function readerLeft(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+}
+process.stdout.on('error', readerLeft);
+
 process.once('SIGINT', () => {
   interrupt.abort();
   process.once('SIGINT', () => process.exit(INTERRUPTED));

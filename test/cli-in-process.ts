@@ -33,6 +33,7 @@ export async function runCli(folder: string, words: readonly string[]): Promise<
     folder: process.cwd(),
     exitCode: process.exitCode,
     listeners: process.listeners('SIGINT'),
+    outputListeners: process.stdout.listeners('error') as (() => void)[],
     stdout: process.stdout.write,
     stderr: process.stderr.write,
   };
@@ -53,6 +54,8 @@ export async function runCli(folder: string, words: readonly string[]): Promise<
     process.stdout.write = before.stdout;
     process.stderr.write = before.stderr;
     process.exitCode = before.exitCode;
+    for (const listener of process.stdout.listeners('error') as (() => void)[])
+      if (!before.outputListeners.includes(listener)) process.stdout.off('error', listener);
     for (const listener of process.listeners('SIGINT'))
       if (!before.listeners.includes(listener)) process.off('SIGINT', listener);
   }

@@ -1,5 +1,5 @@
 /** Help, completion and suggestions: what a person meets before anything is run. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -94,6 +94,18 @@ test('progress has a rate and the time left only once there is something to go b
   printer(false, true).update(event(300));
   printer(false, true).line('a note');
   assert.is(lines.length, 2, 'quiet is quiet');
+});
+
+test('who reads the output may leave early', async () => {
+  const words = [join(ROOT, 'bin/offramp.js'), 'inspect', join(ROOT, 'examples/demo/base.onnx')];
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const status = await new Promise((resolve) => child.on('close', resolve));
+  assert.equal([status, stderr], [0, '']);
 });
 
 test('nothing is coloured', async () => {
