@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 /** The commands that only make sense in a whole fresh clone; .ci/run runs exactly these. */
 export const isForCi = (command: string): boolean => command.startsWith('npm ci ');
 
-/** The lines of README's ```sh blocks, continued lines joined, comments and blank lines dropped. */
-export function readmeCommands(): string[] {
-  const text = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+/** The lines of the ```sh blocks of `file` (README.md by default), continued lines joined, comments and blank lines dropped. */
+export function readmeCommands(file = 'README.md'): string[] {
+  const text = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');
   return [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)]
     .flatMap((block) => block[1]!.replace(/\\\n\s*/g, '').split('\n'))
     .map((line) =>

@@ -4,7 +4,10 @@ import { basename, dirname } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
+import { COMMAND_OPTIONS, commandOf, settingsFor } from './cli/config.ts';
+import { nearest } from './cli/nearest.ts';
 import {
+  dataOptions,
   externalData,
   file,
   machineOptions,
@@ -15,17 +18,22 @@ import {
   refusal,
   runOptions,
   samplesAgainOptions,
+  samplesARun,
   shared,
   size,
   thresholdOptions,
+  tokenizer,
+  unlabelled,
+  words as wordList,
 } from './cli/options.ts';
 import { ProgressPrinter } from './cli/progress.ts';
 import { shardOf } from './cli/shard.ts';
-import { comparison, formatMacs, planTable, resultTable } from './cli/tables.ts';
+import { comparison, dryRunTold, formatMacs, planTable, resultTable, sideBySide } from './cli/tables.ts';
+import { type CompareOptions, compare } from './compare.ts';
 import { type CompileOptions, compile } from './compile.ts';
 import { writeOutput } from './emit/write.ts';
 import { type EmitOptions, emit } from './emit-package.ts';
-import { OfframpError } from './errors.ts';
+import { badUsage, OfframpError } from './errors.ts';
 import { evaluate } from './evaluate.ts';
 import { type Events, progressOf } from './events.ts';
 import { printKubernetesJob } from './export/kubernetes-job.ts';
@@ -33,6 +41,7 @@ import { exportTriton } from './export-triton.ts';
 import { type ExtractShardOptions, extractShard } from './extract-shard.ts';
 import type { Compiled } from './finish.ts';
 import { inspect } from './inspect.ts';
+import { planCompile } from './plan-compile.ts';
 import { mergeShards } from './train/shards.ts';
 
 /** Errors that are nobody's bad input: exit code 1 instead of 2. */
@@ -68,7 +77,9 @@ const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
 
-const cli = yargs(hideBin(process.argv))
+const words = hideBin(process.argv);
+
+export const cli = yargs(words)
   .scriptName('offramp')
   .usage(
     '$0 <command>\n\nTurns a trained ONNX classifier into one early-exit ONNX model and a TypeScript package.',
@@ -128,6 +139,11 @@ const cli = yargs(hideBin(process.argv))
         .option('epochs', { type: 'number' })
         .option('batch', { type: 'number', describe: 'training batch' })
         .option('learning-rate', { type: 'number' })
+        .option('dry-run', {
+          type: 'boolean',
+          default: false,
+          describe: 'write nothing: plan, and estimate time, memory and disk by trying a few samples',
+        })
         .option('cache-limit', {
           coerce: size('cache-limit'),
           describe: 'most that cached features may take, e.g. 8GB',
@@ -141,6 +157,10 @@ const cli = yargs(hideBin(process.argv))
       const { dim, budget, minAccuracy, maxAccuracyDrop, ...rest } = args;
       const asked = { ...budget, minAccuracies: minAccuracy, maxAccuracyDrops: maxAccuracyDrop };
       const options = given({ ...rest, ...asked, dims: dim });
+      if (args.dryRun) {
+        const plan = await planCompile(options as CompileOptions, eventsOf(progress));
+        return print(args.json ? JSON.stringify(plan, null, 2) : dryRunTold(plan));
+      }
       const compiled = compile(options as CompileOptions, eventsOf(progress));
       printCompiled(await compiled.finally(() => progress.stop()), args, args.out);
     },
@@ -232,7 +252,7 @@ const cli = yargs(hideBin(process.argv))
     (y) =>
       shared(machineOptions(samplesAgainOptions(packageFolder(y))))
         .option('test', { type: 'string', demandOption: true, describe: 'samples as compile takes them' })
-        .option('batch', { type: 'number', default: 32, describe: 'samples a run' })
+        .option('batch', samplesARun)
         .example('$0 evaluate out/ --test data/test', "compare with the manifest's figures"),
     async (args) => {
       const progress = printer(args);
@@ -250,6 +270,33 @@ const cli = yargs(hideBin(process.argv))
       if (args.json) return print(JSON.stringify(result, null, 2));
       print(`\n${resultTable(result.measured)}\n`);
       print(comparison(result));
+    },
+  )
+  .command(
+    'compare <a> <b>',
+    'Run two models on the same data, side by side: compiled ones, or a compiled and a plain one',
+    (y) =>
+      shared(machineOptions(dataOptions(tokenizer(y))))
+        .positional('a', {
+          type: 'string',
+          demandOption: true,
+          describe: 'folder that compile wrote, or ONNX file',
+        })
+        .positional('b', { type: 'string', demandOption: true, describe: 'the same' })
+        .option('test', { type: 'string', demandOption: true, describe: 'samples as compile takes them' })
+        .option('at', {
+          coerce: wordList,
+          describe: 'operating point of both, or A,B (default: of each package)',
+        })
+        .option('labels', unlabelled)
+        .option('batch', samplesARun)
+        .example('$0 compare out/ net.onnx --test data/test', 'is what is lost more than chance?'),
+    async (args) => {
+      const progress = printer(args);
+      const result = await compare(given(args) as CompareOptions, eventsOf(progress)).finally(() =>
+        progress.stop(),
+      );
+      print(args.json ? JSON.stringify(result, null, 2) : `\n${sideBySide(result)}`);
     },
   )
   .command(
@@ -375,14 +422,31 @@ const cli = yargs(hideBin(process.argv))
       )
       .demandCommand(1, 'Export to what? triton or k8s.'),
   )
+  .completion('completion', 'Print what makes bash or zsh (by $SHELL) complete commands and options')
+  .option('config', {
+    type: 'string',
+    global: true,
+    describe: 'file with options (default: offramp.config.json, if it is here)',
+  })
   .demandCommand(1, 'Which command? See offramp --help.')
   .recommendCommands()
   .strict()
   .parserConfiguration({ 'populate--': true })
   .wrap(Math.min(110, process.stdout.columns ?? 110))
+  .epilogue(
+    'Exit codes: 0 done; 1 failed, or a check did not hold; 2 bad usage or input; 130 interrupted.\nProgress goes to stderr, results to stdout. Nothing is coloured.',
+  )
   .fail((message, error) => {
-    throw refusal() ?? error ?? new OfframpError('bad-usage', message, 'See offramp --help.');
+    throw refusal() ?? error ?? misused(message);
   });
+
+/** Unknown options with the one that was meant. */
+function misused(problem: string): OfframpError {
+  const command = commandOf(words);
+  const [, unknown] = /^Unknown arguments?: ([^,]+)/.exec(problem) ?? [];
+  const near = unknown && nearest(unknown, COMMAND_OPTIONS[command ?? ''] ?? []);
+  return badUsage(problem, near && `--${near}`, command);
+}
 
 function eventsOf(progress: ProgressPrinter): Events {
   return { onProgress: progress.update, onNote: progress.line, signal: interrupt.signal };
@@ -394,13 +458,20 @@ function printCompiled({ manifest, shown }: Compiled, { json }: { json: boolean 
   print(json ? JSON.stringify(manifest, null, 2) : told);
 }
 
+/** Whoever reads the output may have seen enough: `offramp inspect net.onnx | head`. */
+function readerLeft(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+}
+process.stdout.on('error', readerLeft);
+
 process.once('SIGINT', () => {
   interrupt.abort();
   process.once('SIGINT', () => process.exit(INTERRUPTED));
 });
 
 try {
-  await cli.parseAsync();
+  await cli.config(settingsFor(words)).parseAsync();
 } catch (error) {
   if (interrupt.signal.aborted) {
     process.stderr.write('\nInterrupted. What is in the cache will be used by the next run.\n');

@@ -10,7 +10,7 @@ import { type ProjectOptions, withProject } from './project.ts';
 import type { ProofEffort } from './prove-equal.ts';
 import { UNLABELLED } from './roles.ts';
 import { type RecipeName, SURVIVORS } from './train/recipes.ts';
-import { refuseOdd, refuseUnreachable, settleWishes, type ThresholdOptions } from './wishes.ts';
+import { refuseOdd, refuseUnreachable, settleWishes, type ThresholdOptions, type Wishes } from './wishes.ts';
 
 export interface CompileOptions extends ProjectOptions, ThresholdOptions {
   /** Folder to write; must be empty or absent unless `force`. */
@@ -36,14 +36,7 @@ export interface CompileOptions extends ProjectOptions, ThresholdOptions {
 
 /** Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model proved equal. */
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
-  const unlabelled = options.labels === UNLABELLED;
-  const wishes = settleWishes(options, unlabelled);
-  await checkOutput(options.out, { force: options.force ?? false });
-  refuseOdd(wishes, unlabelled);
-  if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
-  if (options.features !== undefined && options.exitOutputs)
-    throw badOption('--features', options.features, 'it without --exit-outputs, which trains nothing');
-
+  const wishes = await settleFirst(options);
   return await withProject(options, events, async (project) => {
     const { inspection, roles, heads, labels, preprocessing, seed, runs, progress } = project;
     checkCopies(inspection.source.externalFiles);
@@ -84,7 +77,20 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   });
 }
 
-const trainingOf = ({ recipe, lambda, survivors, epochs, batch, learningRate }: CompileOptions) => ({
+/** What is asked of the thresholds, once what is odd about `options` by themselves was refused. */
+export async function settleFirst(options: CompileOptions): Promise<Wishes> {
+  const unlabelled = options.labels === UNLABELLED;
+  const wishes = settleWishes(options, unlabelled);
+  await checkOutput(options.out, { force: options.force ?? false });
+  refuseOdd(wishes, unlabelled);
+  if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
+  if (options.features !== undefined && options.exitOutputs)
+    throw badOption('--features', options.features, 'it without --exit-outputs, which trains nothing');
+  return wishes;
+}
+
+/** What `options` say of training. */
+export const trainingOf = ({ recipe, lambda, survivors, epochs, batch, learningRate }: CompileOptions) => ({
   recipe: recipe ?? 'distill',
   ...(lambda !== undefined && { lambda }),
   ...(survivors && { survivors: SURVIVORS }),

@@ -796,12 +796,48 @@ export const packageDiffers = (files: readonly string[], command: string) =>
 
 // --- cli ---
 
+export const configMissing = (path: string) =>
+  new OfframpError(
+    'config-missing',
+    `there is no settings file ${path}`,
+    'Give the path of a JSON file, or leave --config out: offramp.config.json here is found by itself.',
+  );
+
+const CONFIG_HINT = "Option names are the command line's; the file's schema is schema/config.schema.json.";
+
+export const badConfig = (path: string, where: string, problem: string) =>
+  new OfframpError('bad-config', `${path}: ${where} ${problem}`, CONFIG_HINT);
+
+export const unknownSetting = (
+  path: string,
+  name: string,
+  near: string | undefined,
+  command: string | undefined,
+) =>
+  new OfframpError(
+    'unknown-setting',
+    `${path}: there is no setting ${name}`,
+    near === undefined
+      ? `See offramp ${command === undefined ? '' : `${command} `}--help. ${CONFIG_HINT}`
+      : `Did you mean ${near}?`,
+  );
+
+export const badUsage = (problem: string, near: string | undefined, command: string | undefined) =>
+  new OfframpError(
+    'bad-usage',
+    problem,
+    `${near === undefined ? '' : `Did you mean ${near}? `}See offramp ${command === undefined ? '' : `${command} `}--help.`,
+  );
+
 export const notAPackage = (folder: string) =>
   new OfframpError(
     'not-a-package',
     `${folder} holds no manifest.json`,
     'Give the folder that `offramp compile --out` wrote.',
   );
+
+export const notComparable = (a: string, b: string, problem: string, hint: string) =>
+  new OfframpError('not-comparable', `${a} and ${b} cannot be compared: ${problem}`, hint);
 
 export const unusableHeads = (file: string, problem: string) =>
   new OfframpError(

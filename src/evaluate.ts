@@ -1,7 +1,7 @@
 /** Runs a compiled model as an app would, on labelled samples, and compares with what its manifest promises. */
 import { join } from 'node:path';
 import { defaultCache } from './cache.ts';
-import { openDataset, type Preprocessing } from './data/index.ts';
+import { type InputSpec, openDataset, type Preprocessing } from './data/index.ts';
 import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { relativeCosts } from './emit/runtime/thresholds.ts';
 import { bakedUnlabelled } from './errors.ts';
@@ -53,17 +53,12 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
     threads: options.threads,
     provider: options.provider ?? promised.sessionOptions.provider,
   });
-  const inputs = promised.inputs.map(({ name, dataType, dims }) => ({
-    name,
-    dataType,
-    dims: dims.slice(1) as number[],
-  }));
   const progress = progressOf(events);
   const unlabelled =
     options.labels === UNLABELLED || promised.data[promised.measuredOn]?.labels === 'original';
   if (unlabelled && promised.outputs.thresholds === null) throw bakedUnlabelled();
   const dataset = await openDataset(options.test, {
-    inputs,
+    inputs: inputsIn(promised),
     preprocessing: promised.preprocessing as Preprocessing,
     cache,
     classes: promised.classes,
@@ -122,10 +117,20 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
   }
 }
 
-const share = (exits: Int32Array, k: number) => exits.reduce((n, e) => n + Number(e === k), 0) / exits.length;
+/** What samples of a compiled model consist of. */
+export const inputsIn = ({ inputs }: Manifest): InputSpec[] =>
+  inputs.map(({ name, dataType, dims }) => ({ name, dataType, dims: dims.slice(1) as number[] }));
+
+/** Share of samples that left at exit `k`. */
+export const share = (exits: Int32Array, k: number) =>
+  exits.reduce((n, e) => n + Number(e === k), 0) / exits.length;
 
 /** Mean cost relative to the original of samples that took `exits`, every executed head counted. */
-function meanCost({ exits, baseline }: Manifest, thresholds: readonly number[], taken: Int32Array): number {
+export function meanCost(
+  { exits, baseline }: Pick<Manifest, 'exits' | 'baseline'>,
+  thresholds: readonly number[],
+  taken: Int32Array,
+): number {
   const costs = relativeCosts(exits, baseline.macs, thresholds);
   return taken.reduce((sum, k) => sum + costs[k]!, 0) / taken.length;
 }

@@ -1,5 +1,12 @@
 /** What `import 'onnx-offramp'` gives: the compiler, and what its results are made of. */
 export { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
+export {
+  type AccuracyDifference,
+  type Compared,
+  type CompareOptions,
+  type Comparison,
+  compare,
+} from './compare.ts';
 export { type CompileOptions, compile } from './compile.ts';
 export {
   type Manifest,
@@ -18,5 +25,6 @@ export { type ExtractedShard, type ExtractShardOptions, extractShard } from './e
 export type { Compiled } from './finish.ts';
 export { type Inspection, type InspectOptions, inspect } from './inspect.ts';
 export { loadModel, parseModel, serializeModel } from './parser/index.ts';
+export { type CompilePlan, planCompile } from './plan-compile.ts';
 export { type Merged, type MergeOptions, mergeShards, type Shard } from './train/shards.ts';
 export type { ThresholdOptions } from './wishes.ts';

@@ -9,8 +9,8 @@ export interface Contestant {
   readonly session: Session;
   /** Added to every sample's feeds, e.g. the thresholds. */
   readonly extra: Feeds;
-  /** Fed instead of the samples. */
-  readonly feeds?: Feeds;
+  /** Fed instead of the samples, where it takes them in another form: as many as there are samples. */
+  readonly samples?: readonly Feeds[];
   /** Outputs asked for; all when left out. Each costs onnxruntime-node 10 to 20 µs. */
   readonly fetches?: readonly string[];
 }
@@ -45,14 +45,14 @@ export async function measureLatency(
   );
   for (let i = 0; i < options.warmup; i++) {
     for (const c of contestants)
-      await c.session.run({ ...(c.feeds ?? samples[i % samples.length]!), ...c.extra });
+      await c.session.run({ ...(c.samples ?? samples)[i % samples.length]!, ...c.extra });
   }
   for (let pass = 0; pass < options.passes; pass++) {
-    for (const [i, sample] of samples.entries()) {
+    for (let i = 0; i < samples.length; i++) {
       options.signal?.throwIfAborted();
       for (const c of contestants) {
-        const feeds = { ...(c.feeds ?? sample), ...c.extra };
-        for (let i = 0; i < (options.settle ?? 0); i++) await c.session.run(feeds, c.fetches);
+        const feeds = { ...(c.samples ?? samples)[i]!, ...c.extra };
+        for (let n = 0; n < (options.settle ?? 0); n++) await c.session.run(feeds, c.fetches);
         const start = performance.now();
         await c.session.run(feeds, c.fetches);
         const times = least.get(c.name)!;
@@ -86,13 +86,16 @@ export interface Race {
 export const RACE = { batch: 1, warmup: 20, samples: 100, passes: 3 } as const;
 export const BASELINE = 'baseline';
 
+/** `most` samples of `dataset` or all there are, evenly spread over it, each a run's feeds. */
+export async function spreadSamples(dataset: Dataset, most: number): Promise<Feeds[]> {
+  const count = Math.min(most, dataset.size);
+  const picks = Array.from({ length: count }, (_, i) => Math.floor((i * dataset.size) / count));
+  return Promise.all(picks.map((i) => sampleFeeds(dataset, [i])));
+}
+
 /** Latency of the original (`baseline`) and of every operating point on samples of `dataset`, one at a time. */
 export async function raceOriginal(race: Race): Promise<ReadonlyMap<string, Latency>> {
-  const { dataset } = race;
-  const count = Math.min(RACE.samples, dataset.size);
-  const samples: Feeds[] = [];
-  for (let i = 0; i < count; i++)
-    samples.push(await sampleFeeds(dataset, [Math.floor((i * dataset.size) / count)]));
+  const samples = await spreadSamples(race.dataset, RACE.samples);
   return await withSession(race.original, race.session, (original) =>
     withSession(race.model, race.session, (session) => {
       const points = race.points.map(({ name, thresholds }) => {

@@ -2,6 +2,7 @@
 import { defaultCache } from './cache.ts';
 import {
   type Dataset,
+  type OpenOptions,
   type Preprocessing,
   type PreprocessingOptions,
   resolvePreprocessing,
@@ -48,14 +49,9 @@ export interface Project {
   readonly progress: ReturnType<typeof progressOf>;
 }
 
-/** Hands the opened project to `use`, and closes its data whatever happens. */
-export async function withProject<T>(
-  options: ProjectOptions,
-  events: Events,
-  use: (project: Project) => Promise<T>,
-): Promise<T> {
+/** The model with its exits, and how its data are to be opened. Reads no data and writes nothing. */
+export async function lookAtProject(options: ProjectOptions, events: Events) {
   const { seed = 1, cache = defaultCache(), skipBad, tokenizer } = options;
-  const { signal } = events;
   const unlabelled = options.labels === UNLABELLED;
   const runs = await settleSession(options);
   const { provider: _, ...onCpu } = runs;
@@ -69,42 +65,43 @@ export async function withProject<T>(
   );
   const inputs = inputsOf(typed);
   const preprocessing = resolvePreprocessing(options, inputs);
-  const progress = progressOf(events);
   const labels =
     options.labels === undefined || unlabelled ? undefined : await readLabels(options.labels, typed.classes);
-
-  const session = { ...runs, externalDataFolder: source.folder };
-  const judging = { typed, modelHash: source.sha256, session, signal };
-  const opening = {
+  const opening: OpenOptions = {
     inputs,
     preprocessing,
     cache,
     classes: typed.classes,
     skipBad,
-    signal,
+    signal: events.signal,
     labels: unlabelled ? UNLABELLED : labels,
     tokenizer,
+  };
+  const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });
+  const session = { ...runs, externalDataFolder: source.folder };
+  return { inspection, heads, preprocessing, labels, seed, cache, runs, session, opening };
+}
+
+/** Hands the opened project to `use`, and closes its data whatever happens. */
+export async function withProject<T>(
+  options: ProjectOptions,
+  events: Events,
+  use: (project: Project) => Promise<T>,
+): Promise<T> {
+  const { session, opening, ...project } = await lookAtProject(options, events);
+  const { source, typed } = project.inspection;
+  const progress = progressOf(events);
+  const judging = { typed, modelHash: source.sha256, session, signal: events.signal };
+  const labelling = {
+    ...opening,
     answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),
   };
-  const roles = await openRoles(options, seed, opening, (role, done, total) =>
+  const roles = await openRoles(options, project.seed, labelling, (role, done, total) =>
     progress(`decoding ${role}`)(done, total),
   );
   try {
     for (const note of notesOn(roles)) events.onNote?.(note);
-    const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });
-    return await use({
-      inspection,
-      roles,
-      heads,
-      preprocessing,
-      labels,
-      seed,
-      cache,
-      runs,
-      judging,
-      events,
-      progress,
-    });
+    return await use({ ...project, roles, judging, events, progress });
   } finally {
     await roles.close();
   }

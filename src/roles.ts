@@ -82,7 +82,7 @@ export function notesOn(roles: Roles): string[] {
 }
 
 /** Shares of the training data that stand in for roles that were not given. */
-const SHARES = { calibration: 0.15, test: 0.15 };
+export const SHARES = { calibration: 0.15, test: 0.15 };
 
 /** Opens every path, lets the original label what is unlabelled, and splits roles that are missing off the training data, by seed. */
 export async function openRoles(

@@ -1,6 +1,6 @@
 /** Running a compiled model over a role's samples. */
 import type { Dataset } from './data/index.ts';
-import { type Feeds, feedsOf, floatsOf, type Session, Tensor } from './ort.ts';
+import { type Feeds, feedsOf, floatsOf, type Outputs, type Session, Tensor } from './ort.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from './passes/lower-exits.ts';
 
 export interface Answers {
@@ -17,7 +17,7 @@ export interface EmittedRun {
   readonly dataset: Dataset;
   /** The original's output of class scores. */
   readonly output: string;
-  /** Undefined for a model with baked thresholds. */
+  /** Undefined for a model with baked thresholds, or without exits. */
   readonly thresholds: readonly number[] | undefined;
   readonly batch: number;
   readonly signal?: AbortSignal | undefined;
@@ -38,23 +38,39 @@ export async function sampleFeeds(dataset: Dataset, indices: ArrayLike<number>):
 
 /** Answers to samples `indices` (all by default), in batches of `batch`. */
 export async function runEmitted(run: EmittedRun, indices?: ArrayLike<number>): Promise<Answers> {
+  const count = indices?.length ?? run.dataset.size;
+  const exits = new Int32Array(count);
+  const confidence = new Float32Array(count);
+  const scores = await runScores(run, indices, (outputs, at) => {
+    exits.set(Array.from(outputs[EXIT_INDEX]!.data as BigInt64Array, Number), at);
+    confidence.set(outputs[EXIT_CONFIDENCE]!.data as Float32Array, at);
+  });
+  return { exits, confidence, scores };
+}
+
+/**
+ * Scores [n, classes] of samples `indices` (all by default) by any model, in batches; `seen` is shown the outputs of each, and how many
+ * samples came before it.
+ */
+export async function runScores(
+  run: EmittedRun,
+  indices?: ArrayLike<number>,
+  seen?: (outputs: Outputs, at: number) => void,
+): Promise<Float32Array> {
   const { session, dataset, output, batch } = run;
   const picks = Array.from(indices ?? { length: dataset.size }, (v, i) => (v as number | undefined) ?? i);
-  const exits = new Int32Array(picks.length);
-  const confidence = new Float32Array(picks.length);
   let scores = new Float32Array();
   const extra = thresholdsFeed(run.thresholds);
   for (let at = 0; at < picks.length; at += batch) {
     run.signal?.throwIfAborted();
     const some = picks.slice(at, at + batch);
     const outputs = await session.run({ ...(await sampleFeeds(dataset, some)), ...extra });
-    exits.set(Array.from(outputs[EXIT_INDEX]!.data as BigInt64Array, Number), at);
-    confidence.set(outputs[EXIT_CONFIDENCE]!.data as Float32Array, at);
+    seen?.(outputs, at);
     const found = floatsOf(outputs[output]!);
     const classes = found.length / some.length;
     if (scores.length === 0) scores = new Float32Array(picks.length * classes);
     scores.set(found, at * classes);
     run.onProgress?.(at + some.length, picks.length);
   }
-  return { exits, confidence, scores };
+  return scores;
 }

@@ -1,10 +1,10 @@
 /** What segments and heads cost in milliseconds on this machine, from runs of the emitted model itself. */
 import { CLOSED, type CostModel } from './calibrate/index.ts';
 import type { Dataset } from './data/index.ts';
-import { type Contestant, type LatencyOptions, measureLatency } from './measure-latency.ts';
+import { type Contestant, type LatencyOptions, measureLatency, spreadSamples } from './measure-latency.ts';
 import { type SessionOptions, withSession } from './ort.ts';
 import { NOBODY } from './policies/index.ts';
-import { sampleFeeds, thresholdsFeed } from './run-emitted.ts';
+import { thresholdsFeed } from './run-emitted.ts';
 
 export interface TimeCosts {
   /** Shares of `exactMs`. */
@@ -33,9 +33,7 @@ const EVERYBODY = -1;
  */
 export async function timeCosts(options: TimeOptions): Promise<TimeCosts> {
   const { model, exits, dataset } = options;
-  const count = Math.min(TIMING.samples, dataset.size);
-  const picks = Array.from({ length: count }, (_, i) => Math.floor((i * dataset.size) / count));
-  const samples = await Promise.all(picks.map((i) => sampleFeeds(dataset, [i])));
+  const samples = await spreadSamples(dataset, TIMING.samples);
   const thresholds = (before: number, at: number) =>
     Array.from({ length: exits }, (_, k) => (k < at ? before : k === at ? EVERYBODY : CLOSED));
   const timing: LatencyOptions = { ...TIMING, signal: options.signal, onProgress: options.onProgress };

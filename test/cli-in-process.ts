@@ -1,5 +1,6 @@
 /** The command line without a process of its own, whose start takes longer than most commands. */
 import { register } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from './house/sources.ts';
 
@@ -18,6 +19,12 @@ const loadAnew = `export async function resolve(specifier, context, next) {
 register(`data:text/javascript,${encodeURIComponent(loadAnew)}`);
 let runs = 0;
 
+/** The command line itself, anew: what yargs knows of it. */
+export async function loadCli(): Promise<typeof import('../src/cli.ts').cli> {
+  await runCli(tmpdir(), []);
+  return (await import(`../src/cli.ts?run=${runs}`)).cli;
+}
+
 /** Runs `offramp ...words` in `folder`. Not for `--help` and `--version`, after which yargs ends the process. */
 export async function runCli(folder: string, words: readonly string[]): Promise<Ended> {
   const told = { stdout: '', stderr: '' };
@@ -26,6 +33,7 @@ export async function runCli(folder: string, words: readonly string[]): Promise<
     folder: process.cwd(),
     exitCode: process.exitCode,
     listeners: process.listeners('SIGINT'),
+    outputListeners: process.stdout.listeners('error') as (() => void)[],
     stdout: process.stdout.write,
     stderr: process.stderr.write,
   };
@@ -46,6 +54,8 @@ export async function runCli(folder: string, words: readonly string[]): Promise<
     process.stdout.write = before.stdout;
     process.stderr.write = before.stderr;
     process.exitCode = before.exitCode;
+    for (const listener of process.stdout.listeners('error') as (() => void)[])
+      if (!before.outputListeners.includes(listener)) process.stdout.off('error', listener);
     for (const listener of process.listeners('SIGINT'))
       if (!before.listeners.includes(listener)) process.off('SIGINT', listener);
   }

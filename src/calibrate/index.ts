@@ -1,6 +1,7 @@
 export { type Guarantee, guarantee, type Promised, refuseTooFew } from './guarantee.ts';
 export { measure } from './measure.ts';
 export * from './operating-points.ts';
+export { type Discordant, mcnemarPValue, pairedInterval } from './paired.ts';
 export { type PolicySearchOptions, type SearchOptions, searchPolicy, searchThresholds } from './search.ts';
 export { fitTemperature } from './temperature.ts';
 export * from './types.ts';

@@ -22,7 +22,7 @@ const numbers = (name: string) => (value: unknown) => {
     throw refuse(`--${name}`, String(value), 'numbers, separated by commas');
   return list;
 };
-const words = (value: unknown) =>
+export const words = (value: unknown) =>
   [value]
     .flat()
     .flatMap((v) => String(v).split(','))
@@ -113,7 +113,7 @@ export const dataOptions = <T>(y: Argv<T>) =>
       describe: 'leave unreadable pictures out instead of stopping',
     });
 
-const tokenizer = <T>(y: Argv<T>) =>
+export const tokenizer = <T>(y: Argv<T>) =>
   y.option('tokenizer', {
     coerce: file('tokenizer'),
     describe: "the model's tokenizer.json, where data are text",
@@ -126,10 +126,13 @@ export const sampleOptions = <T>(y: Argv<T>) =>
     describe: 'text file, one class name a line; or none: nothing is labelled',
   });
 
+export const unlabelled = { choices: ['none'] as const, describe: 'none: nothing is labelled' };
+export const samplesARun = { type: 'number', default: 32, describe: 'samples a run' } as const;
+
 /** The same, of a model whose classes and preprocessing are known. */
 export const samplesAgainOptions = <T>(y: Argv<T>) =>
   tokenizer(y)
-    .option('labels', { choices: ['none'] as const, describe: 'none: nothing is labelled' })
+    .option('labels', unlabelled)
     .option('skip-bad', { type: 'boolean', default: false, describe: 'leave unreadable pictures out' });
 
 /** How models are run. */

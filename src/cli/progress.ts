@@ -3,12 +3,16 @@ import { SingleBar } from 'cli-progress';
 import type { ProgressEvent } from '../events.ts';
 
 const PLAIN_LINE_SECONDS = 15;
+/** A rate over less is noise. */
+const LEAST_SECONDS = 0.1;
 
 export class ProgressPrinter {
   private bar: SingleBar | undefined;
   private phase = '';
   private started = 0;
   private printed = 0;
+  /** What was done when the phase was first heard of. */
+  private before = 0;
 
   constructor(private readonly options: { quiet: boolean; tty: boolean; write: (line: string) => void }) {}
 
@@ -36,10 +40,11 @@ export class ProgressPrinter {
     this.stop();
     this.phase = event.phase;
     this.started = Date.now();
+    this.before = event.done;
     this.printed = this.started;
     if (!this.options.tty) return;
     this.bar = new SingleBar({
-      format: `${event.phase.padEnd(20)} {bar} {percentage}% | {value}/{total} ${event.unit} | {rate}/s | {left} left {note}`,
+      format: `${event.phase.padEnd(20)} {bar} {percentage}% | {value}/{total} ${event.unit} | {pace} {note}`,
       stream: process.stderr,
       hideCursor: true,
       fps: 5,
@@ -51,24 +56,27 @@ export class ProgressPrinter {
     const last = event.done >= event.total;
     if (!last && Date.now() - this.printed < PLAIN_LINE_SECONDS * 1000) return;
     this.printed = Date.now();
-    const { rate, left, note } = this.payload(event);
+    const { pace, note } = this.payload(event);
     const percent = Math.floor((100 * event.done) / event.total);
-    const tail = last ? `in ${seconds((Date.now() - this.started) / 1000)}` : `${left} left`;
-    this.options.write(
-      `${event.phase}: ${percent}% (${event.done}/${event.total} ${event.unit}, ${rate}/s, ${tail})${note && ` ${note}`}`,
-    );
+    const counted = `${event.done}/${event.total} ${event.unit}`;
+    this.options.write(`${event.phase}: ${percent}% (${counted}${pace && `, ${pace}`})${note && ` ${note}`}`);
   }
 
+  /** Rate, and time left or taken; nothing until some time has passed since the phase was first heard of. */
   private payload(event: ProgressEvent) {
     const elapsed = (Date.now() - this.started) / 1000;
-    const rate = elapsed > 0 ? event.done / elapsed : 0;
-    const left = rate > 0 ? seconds((event.total - event.done) / rate) : '?';
-    return { rate: rate >= 100 ? rate.toFixed(0) : rate.toPrecision(3), left, note: event.note ?? '' };
+    const rate = (event.done - this.before) / elapsed;
+    const note = event.note ?? '';
+    if (elapsed < LEAST_SECONDS || rate === 0) return { pace: '', note };
+    const last = event.done >= event.total;
+    const time = last ? `in ${seconds(elapsed)}` : `${seconds((event.total - event.done) / rate)} left`;
+    return { pace: `${rate >= 100 ? rate.toFixed(0) : rate.toPrecision(3)}/s, ${time}`, note };
   }
 }
 
-/** 95 → `1m35s`. */
+/** 95 → `1m35s`, 0.42 → `0.4s`. */
 export function seconds(value: number): string {
+  if (value < 9.95) return `${value.toFixed(1)}s`;
   const whole = Math.round(value);
   return whole < 60 ? `${whole}s` : `${Math.floor(whole / 60)}m${String(whole % 60).padStart(2, '0')}s`;
 }

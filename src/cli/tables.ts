@@ -1,8 +1,11 @@
 /** Plain-text tables of what was planned and what was measured. Fractions become percent only here. */
+import type { AccuracyDifference, Comparison } from '../compare.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import type { Evaluation } from '../evaluate.ts';
 import type { ExitPlan } from '../passes/exits.ts';
 import { isClean } from '../passes/plan-exits.ts';
+import type { CompilePlan } from '../plan-compile.ts';
+import { seconds } from './progress.ts';
 
 const percent = (fraction: number, digits = 2) => `${(100 * fraction).toFixed(digits)} %`;
 const ms = (value: number | null | undefined) =>
@@ -58,6 +61,78 @@ export function comparison({ sameData, largestDifference, movedShare, promised }
   return largestDifference <= 1e-3
     ? `Agrees with the manifest (${apart}).`
     : `Differs from the manifest: ${apart}.`;
+}
+
+/** Two models side by side, and in words how far apart they are. */
+export function sideBySide({
+  samples,
+  a,
+  b,
+  agreement,
+  accuracy,
+  macsRatio,
+  latencyRatio,
+}: Comparison): string {
+  const header = ['', 'model', 'point', 'accuracy', 'MACs', 'of its own', 'latency'];
+  const rows = [a, b].map((side, i) => [
+    'AB'[i]!,
+    side.path,
+    side.point ?? '–',
+    side.accuracy === null ? '–' : percent(side.accuracy),
+    macs(side.macs),
+    percent(side.relativeCost, 1),
+    ms(side.latencyMsP50),
+  ]);
+  const told = [`Both give ${percent(agreement)} of ${samples} samples the same class.`];
+  if (accuracy) told.push(differenceTold(accuracy));
+  told.push(
+    `B costs ${macsRatio.toFixed(3)} of A's average MACs and takes ${latencyRatio.toFixed(3)} of its median time, one sample a run, measured in turn.`,
+  );
+  return `${table([header, ...rows])}\n\n${told.join('\n')}`;
+}
+
+/** What a dry run found. */
+export function dryRunTold(plan: CompilePlan): string {
+  const exits = plan.exits.map(({ id, tap, head, prefixCost, headCost }) => [
+    id,
+    tap,
+    head,
+    percent(prefixCost, 1),
+    percent(headCost, 1),
+  ]);
+  const data = Object.entries(plan.data).map(([role, { samples, from, cached }]) => [
+    role,
+    String(samples),
+    from ?? (cached ? 'decoded before' : ''),
+  ]);
+  const { total, ...parts } = plan.seconds;
+  const times = Object.entries(parts)
+    .filter(([, value]) => value >= 0.05)
+    .map(([name, value]) => `${name} ${seconds(value)}`);
+  return [
+    table([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
+    table([['data', 'samples', ''], ...data]),
+    `Time: about ${seconds(total)} (${times.join(', ')}), by trying a few samples of each; more where phases were not tried: thresholds, fitting policies.`,
+    `Memory: at least ${bytes(plan.memoryBytes)}. Disk: ${bytes(plan.cacheBytes)} in the cache${plan.features ? ` (features ${plan.features.storage})` : ''}, ${bytes(plan.outputBytes)} for the result.`,
+    'Nothing was written.',
+  ].join('\n\n');
+}
+
+const bytes = (value: number) =>
+  value >= 1e9
+    ? `${(value / 1e9).toFixed(1)} GB`
+    : value >= 1e6
+      ? `${(value / 1e6).toFixed(0)} MB`
+      : `${(value / 1e3).toFixed(0)} kB`;
+
+/** Below this p-value a difference is called one. */
+const SIGNIFICANT = 0.05;
+
+function differenceTold({ difference, interval, onlyA, onlyB, pValue }: AccuracyDifference): string {
+  const points = (share: number) => `${share < 0 ? '−' : '+'}${Math.abs(100 * share).toFixed(2)}`;
+  const found = pValue < SIGNIFICANT ? 'a real difference' : 'no significant difference';
+  const p = pValue < 1e-4 ? 'p < 0.0001' : `p = ${pValue.toFixed(4)}`;
+  return `Accuracy of B − A: ${points(difference)} points, 95 % interval ${points(interval[0])} to ${points(interval[1])}; only A is right on ${onlyA}, only B on ${onlyB}: ${found} (${p}, McNemar's exact test).`;
 }
 
 /** Taps with their cost and what they carry; rejected values with the reason. */

@@ -2,7 +2,7 @@
  * Samples from disk. Every format is decoded once into fixed-size records in the cache folder; everything after
  * reads records.
  */
-export { type OpenOptions, openDataset } from './open.ts';
+export { type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
 export {
   imageShape,
   PRESETS,

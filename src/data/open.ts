@@ -4,7 +4,14 @@ import { align } from './align.ts';
 import { openRecords } from './dataset.ts';
 import { rowOf } from './preprocessing.ts';
 import { randomSource } from './random-samples.ts';
-import { type Source, type SourceOptions, type StoreOptions, storeRecords } from './records.ts';
+import {
+  hasRecords,
+  recordBytes,
+  type Source,
+  type SourceOptions,
+  type StoreOptions,
+  storeRecords,
+} from './records.ts';
 import { findSource } from './source.ts';
 import type { Dataset } from './types.ts';
 
@@ -21,19 +28,8 @@ export interface OpenOptions extends SourceOptions, StoreOptions {
  * times are the same, do not.
  */
 export async function openDataset(path: string, options: OpenOptions): Promise<Dataset> {
-  const { inputs, preprocessing, cache, classes, signal } = options;
-  signal?.throwIfAborted();
-  const drawn = randomSource(path, options);
-  const random = drawn !== undefined;
-  const unlabelled = random || options.labels === 'none';
-  const found = drawn ?? (await findSource(resolve(path), options));
-  const source = unlabelled ? withoutLabels(found) : found;
-  const { name, dims } = rowOf(inputs);
-  const alignment = align(source.dims, dims, preprocessing.layout);
-  if (!alignment) throw sampleShapeMismatch(path, source.dims, name, dims);
-  const named = source.classNames?.length ?? 0;
-  if (classes !== undefined && named > classes) throw tooManyClasses(path, named, classes);
-
+  const { inputs, preprocessing, cache, classes } = options;
+  const { source, alignment, unlabelled, random } = await findSamples(path, options);
   const { folder, meta } = await storeRecords(source, cache, options);
   const bad = meta.skipped[0];
   if (bad && !options.skipBad) throw unreadableImage(bad.file, bad.reason);
@@ -46,6 +42,62 @@ export async function openDataset(path: string, options: OpenOptions): Promise<D
     throw labelOutOfRange(path, wrong, dataset.labels[wrong]!, classes);
   }
   return dataset;
+}
+
+async function findSamples(path: string, options: OpenOptions) {
+  const { inputs, preprocessing, classes, signal } = options;
+  signal?.throwIfAborted();
+  const drawn = randomSource(path, options);
+  const random = drawn !== undefined;
+  const unlabelled = random || options.labels === 'none';
+  const found = drawn ?? (await findSource(resolve(path), options));
+  const source = unlabelled ? withoutLabels(found) : found;
+  const { name, dims } = rowOf(inputs);
+  const alignment = align(source.dims, dims, preprocessing.layout);
+  if (!alignment) throw sampleShapeMismatch(path, source.dims, name, dims);
+  const named = source.classNames?.length ?? 0;
+  if (classes !== undefined && named > classes) throw tooManyClasses(path, named, classes);
+  return { source, alignment, unlabelled, random };
+}
+
+/** What opening a dataset would do. */
+export interface Peek {
+  /** Counting those that may be skipped. */
+  readonly samples: number;
+  /** That the records take in the cache. */
+  readonly bytes: number;
+  /** The records are there already. */
+  readonly cached: boolean;
+  /** Of decoding, from the first ones; 0 when cached. */
+  readonly secondsPerSample: number;
+  readonly isImage: boolean;
+  readonly recordDims: readonly number[];
+}
+
+/** Decoding is tried for this long, or one block. */
+const PEEK_SECONDS = 0.3;
+
+/** Looks at the samples at `path` without writing anything. Throws what `openDataset` throws before it decodes. */
+export async function peekDataset(path: string, options: OpenOptions): Promise<Peek> {
+  const { source, alignment } = await findSamples(path, options);
+  const samples = await source.count();
+  const cached = await hasRecords(source, options.cache);
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  let decoded = 0;
+  if (!cached)
+    for await (const { labels, skipped } of source.blocks()) {
+      decoded += labels.length + skipped.length;
+      if (seconds() > PEEK_SECONDS) break;
+    }
+  return {
+    samples,
+    bytes: samples * (recordBytes(source) + 4),
+    cached,
+    secondsPerSample: decoded === 0 ? 0 : seconds() / decoded,
+    isImage: alignment.isImage,
+    recordDims: source.dims,
+  };
 }
 
 function withoutLabels(source: Source): Source {

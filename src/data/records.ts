@@ -104,6 +104,10 @@ function keyOf(source: Source): string {
   return hash.digest('hex').slice(0, 32);
 }
 
+/** Whether `storeRecords` would find the records of `source`. */
+export const hasRecords = async (source: Source, cache: string): Promise<boolean> =>
+  (await readMeta(join(cache, 'records', keyOf(source)))) !== undefined;
+
 /** The meta of a complete records folder. */
 async function readMeta(folder: string): Promise<RecordsMeta | undefined> {
   try {

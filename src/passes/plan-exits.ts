@@ -107,6 +107,9 @@ function explicitTap(name: string, taps: readonly Tap[], rejected: readonly Reje
   );
 }
 
+/** MACs of one sample on the whole way to the logits. */
+export const totalMacsOf = (typed: TypedModel): number => countCosts(typed).totalMacs;
+
 type Cost = (nodes: Iterable<Node>) => number;
 
 /** MACs a sample of any set of nodes, and of the whole way to the logits. */

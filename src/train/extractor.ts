@@ -41,16 +41,19 @@ export function slotsOf(typed: TypedModel, heads: readonly Head[], half: boolean
   return [...taps, slot(LOGITS, typed.logits, [typed.classes], 'float')];
 }
 
+/** What is read of a dataset. */
+export type Samples = Pick<Dataset, 'inputs' | 'read'>;
+
 export class Extractor {
   private constructor(
     private readonly session: Session,
-    private readonly dataset: Dataset,
+    private readonly dataset: Samples,
     readonly slots: readonly Slot[],
     private readonly batch: number,
   ) {}
 
   /** `slots`: those wanted; nodes that none needs are not run. */
-  static async open(typed: TypedModel, dataset: Dataset, slots: readonly Slot[], options: SessionOptions) {
+  static async open(typed: TypedModel, dataset: Samples, slots: readonly Slot[], options: SessionOptions) {
     const { model } = typed;
     const graph = runPasses(model.graph, [extractFeatures(slots.map((s) => s.request))]);
     const session = await Session.open({ ...model, graph }, options);

@@ -12,7 +12,7 @@ import { exclusively } from './lock.ts';
 import { CHUNK, RecordFile, writing } from './record-file.ts';
 
 /** Both views of 50,000 pictures at the default taps of a ResNet-56 take 7.4 GB. */
-const DEFAULT_LIMIT_BYTES = 8e9;
+export const DEFAULT_LIMIT_BYTES = 8e9;
 
 export const PLAIN: View = { mirror: false, dx: 0, dy: 0 };
 export const MIRRORED: View = { mirror: true, dx: 0, dy: 0 };

@@ -20,7 +20,7 @@ export const MOST_VIEWS = 2 + SHIFTED.length;
  * are more than 2. Gray ones (digits, spectra) are not: a mirrored 2 is no 2. Throws `bad-option`.
  */
 export function trainingViews(
-  dataset: Dataset,
+  dataset: Pick<Dataset, 'isImage' | 'preprocessing' | 'recordDims'>,
   count = 2,
 ): { views: readonly View[]; freshViews: readonly View[] } {
   if (!Number.isInteger(count) || count < 1 || count > MOST_VIEWS)

@@ -16,6 +16,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CLASSES, drawSamples, SIDE, writeNpz } from '../../examples/demo/shapes.ts';
 import { isForCi, readmeCommands } from '../../scripts/readme-commands.ts';
+import { serializeModel } from '../../src/parser/index.ts';
+import { runCli } from '../cli-in-process.ts';
+import { tinyResidual } from '../models.ts';
+import { tinySamples } from '../tiny-samples.ts';
 import { ROOT } from './sources.ts';
 
 /** Commands with a place of their own, and who runs them there. */
@@ -46,6 +50,29 @@ test('every command is run by somebody', () => {
   }
 });
 
+test('docs/guide.md runs from its first command to its last', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'offramp-guide-'));
+  const { XDG_CACHE_HOME } = process.env;
+  try {
+    process.env.XDG_CACHE_HOME = join(folder, 'cache');
+    const guide = readmeCommands('docs/guide.md');
+    assert.ok(guide.length >= 7 && guide.every(isOfframp), 'other commands than offramp need a place to run');
+    for (const command of guide) {
+      const words = await wordsWithStandIns(command, folder, TINY);
+      const { status, stdout, stderr } = await runCli(folder, words);
+      assert.is(status, 0, `${command}\n${stdout}${stderr}`);
+    }
+    const text = readFileSync(join(ROOT, 'docs/guide.md'), 'utf8');
+    writeFileSync(join(folder, 'offramp.config.json'), /```json\n([\s\S]*?)```/.exec(text)![1]!);
+    const configured = await runCli(folder, ['compile', 'net.onnx', '--dry-run', '--force']);
+    assert.is(configured.status, 0, configured.stderr);
+  } finally {
+    if (XDG_CACHE_HOME === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = XDG_CACHE_HOME;
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 test('npx offramp … runs as README says, with small stand-ins for the files it names', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'offramp-readme-'));
   try {
@@ -59,7 +86,38 @@ test('npx offramp … runs as README says, with small stand-ins for the files it
 
 test.run();
 
-async function runWithStandIns(command: string, folder: string): Promise<void> {
+interface StandIns {
+  model(path: string): void;
+  place(path: string, seed: number): Promise<void>;
+}
+/** The demo's network, and drawn pictures of its classes. */
+const DEMO: StandIns = {
+  model: (path) => copyFileSync(join(ROOT, 'examples/demo/base.onnx'), path),
+  place: placeSamples,
+};
+/** A network of 8 by 8 pixels, in a folder of pictures a class. */
+const TINY: StandIns = {
+  model: (path) => writeFileSync(path, serializeModel(tinyResidual({ seed: 34 }))),
+  async place(path, seed) {
+    const net = join(dirname(path), `${seed}.onnx`);
+    mkdirSync(path, { recursive: true });
+    TINY.model(net);
+    const { pixels, labels } = await tinySamples(net, SAMPLES, seed);
+    for (let label = 0; label < 5; label++) mkdirSync(join(path, `class ${label}`));
+    for (const [i, label] of labels.entries()) {
+      const raw = { width: 8, height: 8, channels: 3 } as const;
+      const picture = sharp(pixels.subarray(i * 192, (i + 1) * 192), { raw });
+      await picture.png().toFile(join(path, `class ${label}`, `${i}.png`));
+    }
+  },
+};
+
+/** The words of `command` after `npx offramp`, once small stand-ins for the files they name are in `folder`. */
+async function wordsWithStandIns(
+  command: string,
+  folder: string,
+  { model, place }: StandIns,
+): Promise<string[]> {
   assert.not.match(command, /["'|&;<>$*]/, `too clever for this test: ${command}`);
   const words = command.split(/\s+/).slice(2);
   for (const [i, word] of words.entries()) {
@@ -68,21 +126,23 @@ async function runWithStandIns(command: string, folder: string): Promise<void> {
     const flag = words[i - 1] ?? '';
     if (word.endsWith('.onnx')) {
       mkdirSync(dirname(path), { recursive: true });
-      copyFileSync(join(ROOT, 'examples/demo/base.onnx'), path);
+      model(path);
     } else if (flag === '--labels') writeFileSync(path, `${CLASSES.join('\n')}\n`);
-    else if (/^--(train|validation|calibration|test)$/.test(flag)) await placeSamples(path, i);
+    else if (/^--(train|validation|calibration|test)$/.test(flag)) await place(path, i);
   }
-  const quick = words[0] === 'compile' && !words.includes('--epochs') ? ['--epochs', '1'] : [];
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [join(ROOT, 'bin/offramp.js'), ...words, ...quick],
-    {
-      cwd: folder,
-      encoding: 'utf8',
-      timeout: COMMAND_TIMEOUT_MS,
-      env: { ...process.env, HOME: folder, XDG_CACHE_HOME: join(folder, 'cache') },
-    },
-  );
+  const quick =
+    words[0] === 'compile' && !words.includes('--epochs') ? ['--epochs', '1', '--threads', '1'] : [];
+  return [...words, ...quick];
+}
+
+async function runWithStandIns(command: string, folder: string): Promise<void> {
+  const words = await wordsWithStandIns(command, folder, DEMO);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, 'bin/offramp.js'), ...words], {
+    cwd: folder,
+    encoding: 'utf8',
+    timeout: COMMAND_TIMEOUT_MS,
+    env: { ...process.env, HOME: folder, XDG_CACHE_HOME: join(folder, 'cache') },
+  });
   if (status !== 0) assert.unreachable(`${command}\nended with ${status}:\n${stdout}${stderr}`);
 }
 
