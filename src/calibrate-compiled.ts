@@ -107,7 +107,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     };
     const prepared = given
       ? await takeGivenHeads(setting)
-      : await takeKeptHeads({ ...setting, heads, fittedOn: before.data });
+      : await takeKeptHeads({ ...setting, heads, fittedOn: before.data, training: before.training });
     return await finish({
       inspection,
       prepared,

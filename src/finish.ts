@@ -169,6 +169,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     inspection,
     heads,
     wishes,
+    training: prepared.training,
     policy: decider.policy,
     policyFit: prepared.validation &&
       policyOf(decider.policy).fit && {
