@@ -29,7 +29,7 @@ test('inspect prints taps, and JSON on request', async () => {
   const text = spawnOfframp('inspect', model);
   assert.is(text.status, 0, text.stderr);
   assert.match(text.stdout, /5 classes, dynamic batch/);
-  assert.match(text.stdout, /block1 +\[8, 8, 8\]/);
+  assert.match(text.stdout, /─ \[8, 8, 8\]\n(│.*\n)*│ .* block1 /);
   const json = await offramp('inspect', model, '--json', '--taps', 'block1');
   assert.is(json.status, 0, json.stderr);
   const { taps, rejected, exits, totalMacs } = JSON.parse(json.stdout);
