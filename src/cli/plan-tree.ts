@@ -48,7 +48,7 @@ export function planTree(plan: ExitPlan, { all, columns, heads }: TreeOptions): 
       lines.push(`${start} ${cost}${rest}`.trimEnd());
     }
   }
-  const head = `${''.padEnd(6)}${'tap'.padEnd(width)} ${'MACs so far'.padEnd(cells + 8)}${'carries'.padStart(CARRIED)}  exit`;
+  const head = `${''.padEnd(7)}${'tap'.padEnd(width)} ${'MACs so far'.padEnd(cells + 8)}${'carries'.padStart(CARRIED)}  exit`;
   return [head, ...lines, '', legend(plan, all, taps.length)].join('\n');
 }
 
@@ -79,12 +79,9 @@ function stagesOf(places: readonly Place[]): { shape: readonly number[]; members
   return stages;
 }
 
-/** Both ends of a long name tell more than its middle. */
-function fitted(name: string, width: number): string {
-  if (name.length <= width) return name.padEnd(width);
-  const tail = Math.ceil((2 * (width - 1)) / 3);
-  return `${name.slice(0, width - 1 - tail)}…${name.slice(-tail)}`;
-}
+/** The end of a long name tells more than its beginning. */
+const fitted = (name: string, width: number) =>
+  name.length <= width ? name.padEnd(width) : `…${name.slice(1 - width)}`;
 
 /** A bar of `share` of `cells` columns, in eighths of one. */
 function bar(share: number, cells: number): string {
