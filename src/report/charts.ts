@@ -89,19 +89,46 @@ const FRONTIER = { left: 62, right: 34, top: 40, bottom: 52 };
 
 /** Room for one line of labels, in pixels. */
 const LANE = 15;
+/** Between a point and its name. */
+const GAP = 8;
 
 /**
- * For labels below points at `xs` (rising, as shares of the width): how many lines each goes down so that none runs into another.
+ * For names below points, in pixels (y down): how far down each goes so that none lies on another, or on a point. Points from left
+ * to right.
  */
-function lanesOf(xs: readonly number[], names: readonly string[], width: number): number[] {
-  const ends: number[] = [];
-  return xs.map((x, i) => {
-    const half = measureText(names[i]!).width / 2 + 6;
-    const free = ends.findIndex((end) => end <= x * width - half);
-    const lane = free < 0 ? ends.length : free;
-    ends[lane] = x * width + half;
-    return lane;
+function labelDistances(
+  points: readonly (readonly [x: number, y: number])[],
+  names: readonly string[],
+): number[] {
+  const taken = points.map(([x, y]) => ({ x, y, half: 7, height: 7 }));
+  return points.map(([x, y], i) => {
+    const half = measureText(names[i]!).width / 2 + 4;
+    const clashes = (at: number) =>
+      taken.some((b) => Math.abs(b.x - x) < half + b.half && Math.abs(b.y - at) < LANE / 2 + b.height);
+    let middle = y + GAP + LANE / 2;
+    while (clashes(middle)) middle += 3;
+    taken.push({ x, y: middle, half, height: LANE / 2 });
+    return middle - LANE / 2 - y;
   });
+}
+
+interface Ends {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Where a point lies in a drawing of `size` with the margins of `FRONTIER`. */
+function inPixels(
+  [x, y]: readonly [number, number],
+  xs: Ends,
+  ys: Ends,
+  { width, height }: Size,
+): [number, number] {
+  const { left, right, top, bottom } = FRONTIER;
+  return [
+    left + ((x - xs.min) / (xs.max - xs.min)) * (width - left - right),
+    height - bottom - ((y - ys.min) / (ys.max - ys.min)) * (height - top - bottom),
+  ];
 }
 
 /** Ends of an axis from `least` to `most`, and its step: 1, 2 or 5 times a power of ten. */
@@ -124,7 +151,7 @@ const named = (name: string, nameGap: number) => ({ name, nameLocation: 'middle'
  * Accuracy against average cost, both in percent: points with their band, the named ones by name, and the original. What lies far below
  * every named point is cut off, or it would flatten all that matters.
  */
-export function frontier({ manifest, points, chosen }: ReportFacts, { width }: Size): EChartsOption {
+export function frontier({ manifest, points, chosen }: ReportFacts, size: Size): EChartsOption {
   const base = manifest.baseline.accuracy;
   const band = points.map(({ relativeCost, drop }) => ({
     cost: 100 * relativeCost,
@@ -136,13 +163,15 @@ export function frontier({ manifest, points, chosen }: ReportFacts, { width }: S
   const shown = band.filter(({ high }) => high >= least - (highest - least) / 2);
   const y = niceAxis(Math.min(...shown.map(({ low }) => low)), highest);
   const x = niceAxis(Math.min(...shown.map(({ cost }) => cost)), 100);
+  const at = ({ relativeCost, accuracy }: PointFacts): [number, number] => [
+    100 * relativeCost,
+    100 * accuracy,
+  ];
   const labelled = points.filter((point) => point.named);
-  const lanes = lanesOf(
-    labelled.map(({ relativeCost }) => (100 * relativeCost - x.min) / (x.max - x.min)),
+  const distances = labelDistances(
+    labelled.map((point) => inPixels(at(point), x, y, size)),
     labelled.map(({ name }) => name),
-    width - FRONTIER.left - FRONTIER.right,
   );
-  const at = ({ relativeCost, accuracy }: PointFacts) => [100 * relativeCost, 100 * accuracy];
   return {
     grid: FRONTIER,
     legend: { ...LEGEND, data: ['operating points', '95 % of the difference'] },
@@ -212,7 +241,7 @@ export function frontier({ manifest, points, chosen }: ReportFacts, { width }: S
           },
           label: {
             fontWeight: point === chosen ? ('bold' as const) : ('normal' as const),
-            distance: 8 + LANE * lanes[i]!,
+            distance: distances[i]!,
           },
         })),
         label: { ...plainLabel, show: true, position: 'bottom', formatter: '{b}' },
@@ -429,14 +458,14 @@ export interface Timed {
 }
 
 /** Measured time against the time that MACs foretell. */
-export function latencyAgainstCost(points: readonly Timed[], { width }: Size): EChartsOption {
+export function latencyAgainstCost(points: readonly Timed[], size: Size): EChartsOption {
   const most = 1.12 * Math.max(...points.flatMap(({ expected, measured }) => [expected, measured]));
-  const at = ({ expected, measured }: Timed) => [expected, measured];
+  const at = ({ expected, measured }: Timed): [number, number] => [expected, measured];
   const labelled = points.filter(({ named }) => named);
-  const lanes = lanesOf(
-    labelled.map(({ expected }) => expected / most),
+  const axis = { min: 0, max: most };
+  const distances = labelDistances(
+    labelled.map((point) => inPixels(at(point), axis, axis, size)),
     labelled.map(({ name }) => name),
-    width - FRONTIER.left - FRONTIER.right,
   );
   const digits = (v: number) => String(Number(v.toPrecision(3)));
   return {
@@ -478,7 +507,7 @@ export function latencyAgainstCost(points: readonly Timed[], { width }: Size): E
           value: at(point),
           name: point.name,
           symbolSize: point.named ? 9 : 5,
-          label: { show: point.named, distance: 8 + LANE * (lanes[labelled.indexOf(point)] ?? 0) },
+          label: { show: point.named, distance: distances[labelled.indexOf(point)] ?? 0 },
         })),
         label: { ...plainLabel, position: 'bottom', formatter: '{b}' },
       },
