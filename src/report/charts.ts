@@ -93,22 +93,25 @@ const LANE = 15;
 const GAP = 8;
 
 /**
- * For names below points, in pixels (y down): how far down each goes so that none lies on another, or on a point. Points from left
- * to right.
+ * Labels below points, in pixels (y down): names begin at their point, or end there at the right edge, and hang so far down that none
+ * lies on another, or on a point. Points from left to right.
  */
-function labelDistances(
+function labelsBelow(
   points: readonly (readonly [x: number, y: number])[],
   names: readonly string[],
-): number[] {
+  { width }: Size,
+): { align: 'left' | 'right'; distance: number }[] {
   const taken = points.map(([x, y]) => ({ x, y, half: 7, height: 7 }));
   return points.map(([x, y], i) => {
     const half = measureText(names[i]!).width / 2 + 4;
+    const align = x + 2 * half < width ? 'left' : 'right';
+    const middle = align === 'left' ? x + half : x - half;
     const clashes = (at: number) =>
-      taken.some((b) => Math.abs(b.x - x) < half + b.half && Math.abs(b.y - at) < LANE / 2 + b.height);
-    let middle = y + GAP + LANE / 2;
-    while (clashes(middle)) middle += 3;
-    taken.push({ x, y: middle, half, height: LANE / 2 });
-    return middle - LANE / 2 - y;
+      taken.some((b) => Math.abs(b.x - middle) < half + b.half && Math.abs(b.y - at) < LANE / 2 + b.height);
+    let at = y + GAP + LANE / 2;
+    while (clashes(at)) at += 3;
+    taken.push({ x: middle, y: at, half, height: LANE / 2 });
+    return { align, distance: at - LANE / 2 - y };
   });
 }
 
@@ -168,9 +171,10 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
     100 * accuracy,
   ];
   const labelled = points.filter((point) => point.named);
-  const distances = labelDistances(
+  const labels = labelsBelow(
     labelled.map((point) => inPixels(at(point), x, y, size)),
     labelled.map(({ name }) => name),
+    size,
   );
   return {
     grid: FRONTIER,
@@ -241,7 +245,7 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
           },
           label: {
             fontWeight: point === chosen ? ('bold' as const) : ('normal' as const),
-            distance: distances[i]!,
+            ...labels[i]!,
           },
         })),
         label: { ...plainLabel, show: true, position: 'bottom', formatter: '{b}' },
@@ -306,25 +310,17 @@ export function leavingAtPoints({ manifest, points }: ReportFacts): EChartsOptio
   };
 }
 
-/** One exit's scores: of samples it answers right upwards, wrong downwards, each as a share of its kind. */
+/** One exit's scores: of samples it answers right upwards, wrong downwards, both as high as their tallest bar. */
 export function scoreHistogram({ edges, right, wrong, thresholds }: ScoreFacts): EChartsOption {
-  const shares = (counts: readonly number[]) => {
-    const all = Math.max(
-      1,
-      counts.reduce((sum, n) => sum + n, 0),
-    );
-    return counts.map((n) => (100 * n) / all);
-  };
+  const heights = (counts: readonly number[]) => counts.map((n) => n / Math.max(1, ...counts));
   const kinds = [
-    { name: 'right', shares: shares(right), sign: 1 },
-    { name: 'wrong', shares: shares(wrong), sign: -1 },
+    { name: 'right', heights: heights(right), sign: 1 },
+    { name: 'wrong', heights: heights(wrong), sign: -1 },
   ] as const;
-  const highest = Math.max(...kinds.flatMap((kind) => kind.shares), 1);
-  const most = Math.ceil(highest / 10) * 10;
   const [first, last] = [edges[0]!, edges.at(-1)!];
   const inside = thresholds.map(({ point, at }) => ({ point, at, x: Math.min(last, Math.max(first, at)) }));
   return {
-    grid: { left: 52, right: 16, top: 30 + 15 * Math.max(1, inside.length), bottom: 46 },
+    grid: { left: 16, right: 16, top: 30 + 15 * Math.max(1, inside.length), bottom: 46 },
     legend: { ...LEGEND, data: kinds.map(({ name }) => name) },
     xAxis: {
       type: 'value',
@@ -339,21 +335,14 @@ export function scoreHistogram({ edges, right, wrong, thresholds }: ScoreFacts):
       },
       axisLine: { onZero: false },
     },
-    yAxis: {
-      type: 'value',
-      ...named('share of its kind, %', 34),
-      min: -most,
-      max: most,
-      splitNumber: 4,
-      axisLabel: { formatter: (v: number) => String(Math.abs(v)) },
-    },
+    yAxis: { type: 'value', min: -1.05, max: 1.05, axisLabel: { show: false }, splitLine: { show: false } },
     series: [
-      ...kinds.map(({ name, shares, sign }) => ({
+      ...kinds.map(({ name, heights, sign }) => ({
         ...quiet,
         type: 'custom' as const,
         name,
         color: colour(name),
-        data: shares.map((share, b) => [edges[b]!, edges[b + 1]!, sign * share]),
+        data: heights.map((height, b) => [edges[b]!, edges[b + 1]!, sign * height]),
         encode: { x: [0, 1], y: 2 },
         renderItem: (
           _: unknown,
@@ -463,9 +452,10 @@ export function latencyAgainstCost(points: readonly Timed[], size: Size): EChart
   const at = ({ expected, measured }: Timed): [number, number] => [expected, measured];
   const labelled = points.filter(({ named }) => named);
   const axis = { min: 0, max: most };
-  const distances = labelDistances(
+  const labels = labelsBelow(
     labelled.map((point) => inPixels(at(point), axis, axis, size)),
     labelled.map(({ name }) => name),
+    size,
   );
   const digits = (v: number) => String(Number(v.toPrecision(3)));
   return {
@@ -507,7 +497,7 @@ export function latencyAgainstCost(points: readonly Timed[], size: Size): EChart
           value: at(point),
           name: point.name,
           symbolSize: point.named ? 9 : 5,
-          label: { show: point.named, distance: distances[labelled.indexOf(point)] ?? 0 },
+          label: { show: point.named, ...labels[labelled.indexOf(point)] },
         })),
         label: { ...plainLabel, position: 'bottom', formatter: '{b}' },
       },

@@ -236,8 +236,8 @@ function scoresSection({ manifest, scores }: ReportFacts, { chart }: Pen): Html 
   const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
   return html`<section>
 <h2>How well exits know when they are right</h2>
-<p>Every exit was asked about every sample, and answered with a class and a score (policy <code>${manifest.policy}</code>). Samples whose score is above the threshold leave. The further apart the bars above and below the axis, the better the exit tells its right answers from its wrong ones.</p>
-<div class="grid">
+<p>Every exit was asked about every sample, and answered with a class and a score (policy <code>${manifest.policy}</code>). Samples whose score is above the threshold leave. The further apart the bars above and below the axis, the better the exit tells its right answers from its wrong ones. Above and below are drawn to scales of their own: the tallest bar of each is as high.</p>
+<div class="${columnsFor(scores.length)}">
 ${scores.map((exit, k) => {
   const { id } = manifest.exits[k]!;
   const [right, wrong] = [sum(exit.right), sum(exit.wrong)];
@@ -260,7 +260,7 @@ function reliabilitySection({ manifest, reliability }: ReportFacts, { chart }: P
   return html`<section>
 <h2>Whether probabilities can be believed</h2>
 <p>Answers are sorted by the probability they were given (15 bins). On the diagonal, what was said is what was seen; below it the exit is too sure of itself, above it too modest. Bars are 95 % intervals (Wilson). ECE is the mean distance from the diagonal, weighted by samples (expected calibration error, Naeini et al. 2015).</p>
-<div class="grid">
+<div class="${columnsFor(reliability.length)}">
 ${reliability.map((exit, k) => {
   const id = manifest.exits[k]?.id ?? 'original';
   const tint = k < manifest.exits.length ? exitColour(k, manifest.exits.length) : colour('full');
@@ -472,6 +472,9 @@ function reproduction(manifest: Manifest): Html {
 <p class="aside">Everything on this page is in manifest.json as data, but for histograms, reliability and examples.</p>
 </section>`;
 }
+
+/** Three columns, unless two leave no gaps. */
+const columnsFor = (drawings: number) => (drawings === 2 || drawings === 4 ? 'grid two' : 'grid');
 
 const ms = (value: number | undefined) =>
   value === undefined ? '–' : `${value.toFixed(value < 10 ? 2 : 1)} ms`;

@@ -27,6 +27,7 @@ figure svg{display:block;width:100%;height:auto}
 .pair{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:24px}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:24px}
 .grid>figure{max-width:400px}
+.grid.two{grid-template-columns:repeat(auto-fit,minmax(min(100%,350px),1fr))}
 .narrow{display:none}
 .scroll{overflow-x:auto;margin:.6em 0 1.2em}
 figure .scroll svg{width:auto;max-width:100%;min-width:640px;margin:0 auto}
