@@ -1,7 +1,7 @@
 /** The command line: a command each, and what it prints. No logic of the compiler lives here. */
 import { readFileSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
 import { writeFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
@@ -35,10 +35,10 @@ import { exportTriton } from './export-triton.ts';
 import { type ExtractShardOptions, extractShard } from './extract-shard.ts';
 import type { Compiled } from './finish.ts';
 import { inspect } from './inspect.ts';
-import { mergeShards } from './train/shards.ts';
 import { attachExits } from './passes/attach-exits.ts';
 import { lineOfPlan, modelLineFile } from './report/index.ts';
 import { macs } from './report/numbers.ts';
+import { mergeShards } from './train/shards.ts';
 
 /** Errors that are nobody's bad input: exit code 1 instead of 2. */
 const FAILURES = new Set([

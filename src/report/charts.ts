@@ -335,7 +335,15 @@ export function scoreHistogram({ edges, right, wrong, thresholds }: ScoreFacts):
       },
       axisLine: { onZero: false },
     },
-    yAxis: { type: 'value', min: -1.05, max: 1.05, axisLabel: { show: false }, splitLine: { show: false } },
+    yAxis: {
+      type: 'value',
+      min: -1.05,
+      max: 1.05,
+      axisLabel: { show: false },
+      axisTick: { show: false },
+      axisLine: { show: false },
+      splitLine: { show: false },
+    },
     series: [
       ...kinds.map(({ name, heights, sign }) => ({
         ...quiet,
