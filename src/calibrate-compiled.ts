@@ -36,6 +36,8 @@ export interface CalibrateOptions extends ThresholdOptions, RolePaths {
   readonly force?: boolean;
   /** How many of the reported samples the emitted model is checked on before it is written. */
   readonly prove?: ProofEffort;
+  /** Write report.html too; true by default. */
+  readonly report?: boolean;
   readonly threads?: number;
   /** ONNX Runtime's execution provider. */
   readonly provider?: string;
@@ -107,7 +109,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     };
     const prepared = given
       ? await takeGivenHeads(setting)
-      : await takeKeptHeads({ ...setting, heads, fittedOn: before.data });
+      : await takeKeptHeads({ ...setting, heads, fittedOn: before.data, training: before.training });
     return await finish({
       inspection,
       prepared,
@@ -121,6 +123,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       runs,
       out,
       force,
+      report: options.report ?? true,
       events,
       progress,
     });

@@ -1,5 +1,6 @@
 /** The command line: a command each, and what it prints. No logic of the compiler lives here. */
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
@@ -26,9 +27,10 @@ import {
   unlabelled,
   words as wordList,
 } from './cli/options.ts';
+import { planTree } from './cli/plan-tree.ts';
 import { ProgressPrinter } from './cli/progress.ts';
 import { shardOf } from './cli/shard.ts';
-import { comparison, dryRunTold, formatMacs, planTable, resultTable, sideBySide } from './cli/tables.ts';
+import { comparison, dryRunTold, resultTable, sideBySide } from './cli/tables.ts';
 import { type CompareOptions, compare } from './compare.ts';
 import { type CompileOptions, compile } from './compile.ts';
 import { writeOutput } from './emit/write.ts';
@@ -41,7 +43,10 @@ import { exportTriton } from './export-triton.ts';
 import { type ExtractShardOptions, extractShard } from './extract-shard.ts';
 import type { Compiled } from './finish.ts';
 import { inspect } from './inspect.ts';
+import { attachExits } from './passes/attach-exits.ts';
 import { planCompile } from './plan-compile.ts';
+import { lineOfPlan, modelLineFile } from './report/index.ts';
+import { macs } from './report/numbers.ts';
 import { mergeShards } from './train/shards.ts';
 
 /** Errors that are nobody's bad input: exit code 1 instead of 2. */
@@ -91,27 +96,35 @@ export const cli = yargs(words)
     (y) =>
       shared(modelOptions(modelFile(y)))
         .option('all', { type: 'boolean', default: false, describe: 'every tap and every rejected value' })
+        .option('svg', { coerce: file('svg'), describe: 'draw the model with its exits into this file' })
         .example('$0 inspect resnet56.onnx', 'taps, prefix costs, and the exits that compile would place'),
     async (args) => {
       const { model, output, dim, exits, placement, taps, exitOutputs, widenBatch, externalDataFolder } =
         args;
-      const { typed, plan, notes } = await inspect({
+      const {
+        typed,
+        plan,
+        notes,
+        given: own,
+      } = await inspect({
         model,
         placement,
         ...given({ output, dims: dim, exits, taps, exitOutputs, widenBatch, externalDataFolder }),
       });
+      const heads = () => own?.heads ?? attachExits(plan, { kind: args.head, seed: 1 });
+      if (args.svg) await writeFile(args.svg, modelLineFile(lineOfPlan(plan, heads())));
       if (args.json)
         return print(
           JSON.stringify({ ...plan, notes }, (key, value) => (key === 'typed' ? undefined : value), 2),
         );
       print(
-        `${model}: ${typed.classes} classes, ${typed.batch} batch, ${formatMacs(plan.totalMacs)} MACs a sample`,
+        `${model}: ${typed.classes} classes, ${typed.batch} batch, ${macs(plan.totalMacs)} MACs a sample`,
       );
       for (const note of notes) print(note);
       print(
         `scores: ${typed.output} (${typed.activation === 'none' ? 'logits' : typed.activation}), exits merge at ${typed.logits}\n`,
       );
-      print(planTable(plan, args.all));
+      print(planTree(plan, { all: args.all, columns: process.stdout.columns ?? 100, heads: heads() }));
     },
   )
   .command(

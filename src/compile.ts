@@ -31,6 +31,8 @@ export interface CompileOptions extends ProjectOptions, ThresholdOptions {
   readonly learningRate?: number;
   /** How many of the reported samples the emitted model is checked on before it is written. */
   readonly prove?: ProofEffort;
+  /** Write report.html too; true by default. */
+  readonly report?: boolean;
   readonly cacheLimit?: number;
 }
 
@@ -71,6 +73,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       runs,
       out: options.out,
       force: options.force ?? false,
+      report: options.report ?? true,
       events,
       progress,
     });

@@ -10,6 +10,7 @@ import type {
   OperatingPoint,
   PolicyComparison,
   PolicyFit,
+  Training,
 } from './emit/manifest.ts';
 import { opsetOf } from './graph/types.ts';
 import type { Inspection } from './inspect.ts';
@@ -49,6 +50,7 @@ export interface CompiledFacts {
   /** The one asked for, or chosen. */
   readonly policy: string;
   readonly policyFit: PolicyFit | undefined;
+  readonly training: Training | undefined;
   /** Weight of the open exits in the last answer, if they were to join it. */
   readonly last: number | undefined;
   readonly comparison: PolicyComparison | undefined;
@@ -83,6 +85,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     },
     seed: origin.seed,
     recipe: origin.recipe,
+    ...(facts.training && { training: facts.training }),
     policy,
     ...(policyFit && { policyFit }),
     ...(facts.last !== undefined && { last: { weight: facts.last } }),

@@ -16,7 +16,7 @@ import { choosePolicy } from './choose-policy.ts';
 import { splitRoles } from './data/index.ts';
 import { describeCompiled, type Origin, provenance } from './describe-compiled.ts';
 import { type Manifest, type OperatingPoint, type PolicyComparison, printManifest } from './emit/manifest.ts';
-import { HEADS_FILE } from './emit/package-files.ts';
+import { HEADS_FILE, REPORT_FILE } from './emit/package-files.ts';
 import { emitPackage } from './emit/stub.ts';
 import { type Content, writeOutput } from './emit/write.ts';
 import { timeBudgetUnreachable } from './errors.ts';
@@ -38,6 +38,7 @@ import { lowerExits } from './passes/lower-exits.ts';
 import { policyOf } from './policies/index.ts';
 import type { Prepared } from './prepare-heads.ts';
 import { type ProofEffort, proveEqual, TOLERANCE } from './prove-equal.ts';
+import { reportCompiled } from './report-compiled.ts';
 import { type RoleData, summaryOf } from './roles.ts';
 import { type TimeCosts, timeCosts } from './time-costs.ts';
 import { confidenceOfEach, HALVES, type Wishes } from './wishes.ts';
@@ -65,6 +66,8 @@ export interface FinishSetting {
   readonly runs: SessionOptions;
   readonly out: string;
   readonly force: boolean;
+  /** Whether to write the report. */
+  readonly report: boolean;
   readonly events: Events;
   readonly progress: ReturnType<typeof progressOf>;
 }
@@ -169,6 +172,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     inspection,
     heads,
     wishes,
+    training: prepared.training,
     policy: decider.policy,
     policyFit: prepared.validation &&
       policyOf(decider.policy).fit && {
@@ -199,6 +203,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
       ...(prepared.kept ? [[HEADS_FILE, prepared.kept] as const] : []),
       ['manifest.json', printManifest(manifest)],
       ...emitPackage(manifest),
+      ...(setting.report ? [[REPORT_FILE, await reportCompiled(manifest, view, reported)] as const] : []),
     ]),
     { force: setting.force },
   );

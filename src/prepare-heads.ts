@@ -1,7 +1,7 @@
 /** Three ways to heads that can be judged: train them on the frozen backbone, take those that came with the model, or those kept. */
 import { createHash } from 'node:crypto';
 import { type Dataset, samplesWithin } from './data/index.ts';
-import type { DataSummary } from './emit/manifest.ts';
+import type { DataSummary, Training } from './emit/manifest.ts';
 import { noConfidenceHeads, trainingDataMissing } from './errors.ts';
 import type { Events, progressOf } from './events.ts';
 import { findValidation, fitGates, type GateRoles, settleValidation } from './fit-gates.ts';
@@ -15,8 +15,9 @@ import type { Head } from './passes/exits.ts';
 import { policyOf } from './policies/index.ts';
 import { type RoleData, type Roles, summaryOf } from './roles.ts';
 import { type FeatureOptions, openFeatures } from './train/features.ts';
+import { lossCurve } from './train/loss-curve.ts';
 import { openMerged } from './train/shards.ts';
-import { type TrainOptions, trainHeads } from './train/train.ts';
+import { recipeOf, type TrainOptions, trainHeads } from './train/train.ts';
 import { trainingViews } from './train/views.ts';
 import type { Wishes } from './wishes.ts';
 
@@ -25,6 +26,8 @@ export interface Prepared {
   /** The heads as an ONNX file; undefined when they came with the model. */
   readonly kept: Uint8Array | undefined;
   readonly fittedOn: FittedOn;
+  /** How they were trained; undefined when they came with the model. */
+  readonly training: Training | undefined;
   /** For what the policy learns; undefined when it learns nothing. */
   readonly validation: RoleData | undefined;
   /** For the search: samples that nothing but a temperature an exit was fitted on, and not even that where a drop is promised. */
@@ -71,27 +74,40 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
     merged === undefined
       ? await openFeatures({ ...wanted, cacheLimitBytes: setting.cacheLimitBytes })
       : await openMerged(merged, wanted);
+  const { follow, curve } = lossCurve();
   const trained = await trainHeads(heads, features, {
     ...setting.training,
     seed,
     session: judging.session,
     signal: judging.signal,
-    onProgress: (p) =>
+    onProgress: (p) => {
+      follow(p);
       events.onProgress?.({
         phase: 'training',
         done: p.done,
         total: p.total,
         unit: 'steps',
         note: `loss ${p.loss.toFixed(3)}`,
-      }),
+      });
+    },
   }).finally(() => features.close());
 
   const onProgress = progress('fitting confidence');
   const validated = await judge(trained, gates.validation.dataset, { ...judging, onProgress });
   const gated = fitGates(trained, validated);
+  const { epochs, batch, learningRate, lambda, survivors } = recipeOf(setting.training);
   return {
     ...judgedByOwn(gated, setting),
     fittedOn: { train: summaryOf(gates.train), validation: summaryOf(gates.validation) },
+    training: {
+      epochs,
+      batch,
+      learningRate,
+      ...(lambda !== 0 && { lambda }),
+      ...(survivors && { survivors: true as const }),
+      views: wanted.views?.length ?? 1,
+      ...curve,
+    },
     ...parts,
   };
 }
@@ -135,6 +151,7 @@ export async function takeGivenHeads(setting: Setting): Promise<Prepared> {
     heads,
     kept: undefined,
     fittedOn: {},
+    training: undefined,
     ...rolesFor(setting, findValidation(roles, seed)),
     ...judgeThrough(setting, answers, (dataset, options) =>
       judgeGiven(whole.model, answers, dataset, options),
@@ -146,15 +163,17 @@ export interface KeptSetting extends Setting {
   /** With their confidence layers. */
   readonly heads: readonly Head[];
   readonly fittedOn: FittedOn;
+  readonly training: Training | undefined;
 }
 
 /** Trains nothing: heads of an earlier compile. */
 export async function takeKeptHeads(setting: KeptSetting): Promise<Prepared> {
-  const { heads, fittedOn, roles, seed } = setting;
+  const { heads, fittedOn, training, roles, seed } = setting;
   const found = findValidation(roles, seed, fittedOn.validation?.hash);
   return {
     ...judgedByOwn(heads, setting),
     fittedOn,
+    training,
     ...rolesFor(setting, found),
   };
 }

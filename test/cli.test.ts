@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { printManifest } from '../src/emit/manifest.ts';
+import { inspect } from '../src/inspect.ts';
 import { type Ended, runCli } from './cli-in-process.ts';
 import { SAMPLE } from './emit/sample.ts';
 import { ROOT } from './house/sources.ts';
@@ -29,12 +30,48 @@ test('inspect prints taps, and JSON on request', async () => {
   const text = spawnOfframp('inspect', model);
   assert.is(text.status, 0, text.stderr);
   assert.match(text.stdout, /5 classes, dynamic batch/);
-  assert.match(text.stdout, /block1 +\[8, 8, 8\]/);
+  assert.match(text.stdout, /─ \[8, 8, 8\]\n(│.*\n)*│ .* block1 /);
   const json = await offramp('inspect', model, '--json', '--taps', 'block1');
   assert.is(json.status, 0, json.stderr);
   const { taps, rejected, exits, totalMacs } = JSON.parse(json.stdout);
   assert.is(exits[0].tap.value, 'block1');
   assert.ok(taps.length > 3 && Array.isArray(rejected) && totalMacs > 0);
+});
+
+test('inspect is a tree of stages that fits the terminal, with everything on request', async () => {
+  const taps = ['--taps', 'block1'];
+  const { stdout } = await offramp('inspect', model, ...taps);
+  const lines = stdout.split('\n');
+  assert.ok(lines.every((line) => line.length <= 100));
+  assert.match(stdout, /^│? +[├└] ● block1 +█+[▏▎▍▌▋▊▉]? +[\d.]+ % +[\d.]+ kB +exit_1 \+[\d.]+ [kMG]$/m);
+  assert.match(stdout, /○ block2 /);
+  assert.not.match(stdout, / [·×] \w/);
+  const all = (await offramp('inspect', model, ...taps, '--all')).stdout;
+  const { plan } = await inspect({ model, taps: ['block1'] });
+  for (const { value, reason } of plan.rejected)
+    assert.ok(all.includes(value) && all.includes(reason), value);
+  const marked = all.split('\n').filter((line) => /[├└] [●○·×] /.test(line));
+  assert.is(marked.length, plan.taps.length + plan.rejected.length);
+});
+
+test('inspect --svg draws the model with its exits', async () => {
+  const { status, stderr } = await offramp('inspect', model, '--taps', 'block1', '--svg', 'line.svg');
+  assert.is(status, 0, stderr);
+  const drawing = readFileSync(at('line.svg'), 'utf8');
+  assert.match(drawing, /^<svg [^>]*aria-label="The model, [^"]*exit_1 at [^"]*"/);
+  assert.is(drawing.match(/<circle/g)?.length, 1);
+  assert.match(drawing, 'prefers-color-scheme: dark');
+});
+
+test('whoever stops reading ends it quietly', async () => {
+  const child = spawn(process.execPath, [bin, 'inspect', model, '--all'], { cwd: folder });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  assert.is(await new Promise((resolve) => child.on('close', resolve)), 0);
+  assert.is(stderr, '');
 });
 
 test('bad usage and bad input end with 2, the code, and a remedy', async () => {

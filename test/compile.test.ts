@@ -50,6 +50,7 @@ test('a model, its manifest and its package come out, and evaluate agrees', asyn
     'manifest.json',
     'model.onnx',
     'package.json',
+    'report.html',
   ]);
   assert.equal(manifestIn(at('out')), manifest);
   assert.is(manifest.measuredOn, 'test');

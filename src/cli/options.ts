@@ -168,6 +168,7 @@ export const projectOptions = <T>(y: Argv<T>) =>
 export const runOptions = <T>(y: Argv<T>) =>
   y
     .option('force', { type: 'boolean', default: false, describe: 'replace what is in --out' })
+    .option('report', { type: 'boolean', default: true, describe: 'report.html, to look at; --no-report' })
     .option('prove', {
       choices: ['some', 'all'] as const,
       default: 'some' as const,

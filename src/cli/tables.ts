@@ -2,21 +2,13 @@
 import type { AccuracyDifference, Comparison } from '../compare.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import type { Evaluation } from '../evaluate.ts';
-import type { ExitPlan } from '../passes/exits.ts';
-import { isClean } from '../passes/plan-exits.ts';
 import type { CompilePlan } from '../plan-compile.ts';
+import { macs } from '../report/numbers.ts';
 import { seconds } from './progress.ts';
 
 const percent = (fraction: number, digits = 2) => `${(100 * fraction).toFixed(digits)} %`;
 const ms = (value: number | null | undefined) =>
   value === null || value === undefined ? '–' : `${value.toFixed(2)} ms`;
-const macs = (value: number) =>
-  value >= 1e9
-    ? `${(value / 1e9).toFixed(2)} G`
-    : value >= 1e6
-      ? `${(value / 1e6).toFixed(2)} M`
-      : `${(value / 1e3).toFixed(1)} k`;
-
 /** Columns padded to their widest cell; the first is left-aligned, the others right-aligned. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
@@ -133,39 +125,4 @@ function differenceTold({ difference, interval, onlyA, onlyB, pValue }: Accuracy
   const found = pValue < SIGNIFICANT ? 'a real difference' : 'no significant difference';
   const p = pValue < 1e-4 ? 'p < 0.0001' : `p = ${pValue.toFixed(4)}`;
   return `Accuracy of B − A: ${points(difference)} points, 95 % interval ${points(interval[0])} to ${points(interval[1])}; only A is right on ${onlyA}, only B on ${onlyB}: ${found} (${p}, McNemar's exact test).`;
-}
-
-/** Taps with their cost and what they carry; rejected values with the reason. */
-export function planTable(plan: ExitPlan, all: boolean): string {
-  const chosen = new Map(plan.exits.map((e) => [e.tap.value, e.id]));
-  const clean = plan.taps.filter((t) => isClean(t) || chosen.has(t.value));
-  const shown = all ? plan.taps : clean;
-  const rows = shown.map((tap) => [
-    tap.value,
-    `[${tap.dims.join(', ')}]`,
-    percent(tap.relativeCost, 1),
-    String(tap.live.length),
-    `${(tap.liveBytes / 1024).toFixed(1)} kB`,
-    chosen.get(tap.value) ?? '',
-  ]);
-  const parts = [table([['tap', 'shape', 'prefix cost', 'live values', 'live data', 'exit'], ...rows])];
-  const hidden = plan.taps.length - shown.length;
-  if (hidden > 0) parts.push(`${hidden} more taps carry much else along (--all shows them).`);
-  if (plan.rejected.length > 0) {
-    const reasons = all
-      ? plan.rejected.map((r) => `  ${r.value}: ${r.reason}`)
-      : [...countBy(plan.rejected.map((r) => r.reason))].map(([reason, count]) => `  ${count} × ${reason}`);
-    parts.push(['Rejected:', ...reasons].join('\n'));
-  }
-  const uncounted = Object.entries(plan.notCounted).map(([op, count]) => `${count} ${op}`);
-  if (uncounted.length > 0) parts.push(`MACs do not count: ${uncounted.join(', ')}.`);
-  return parts.join('\n\n');
-}
-
-export { macs as formatMacs, percent as formatPercent };
-
-function countBy(items: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1);
-  return counts;
 }

@@ -13,4 +13,5 @@ export {
 export { Random, shuffled } from './random.ts';
 export { relabel } from './relabel.ts';
 export { samplesWithin, splitRoles, subset } from './split.ts';
+export { thumbnails } from './thumbnails.ts';
 export type { Dataset, InputSpec, Layout, Preprocessing, Progress, Resize, Skipped, View } from './types.ts';

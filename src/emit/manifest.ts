@@ -17,6 +17,8 @@ export interface Manifest {
   readonly seed: number;
   /** Training recipe, e.g. `distill`. */
   readonly recipe: string;
+  /** How heads were trained; absent when none were. */
+  readonly training?: Training;
   /** Exit policy, e.g. `confidence` or `max-prob`. */
   readonly policy: string;
   /** Set when the policy learns something. */
@@ -69,6 +71,23 @@ export interface Source {
   readonly producer: string;
   /** Set when it had exits already: their outputs, earliest first, its own last. */
   readonly exitOutputs?: readonly string[];
+}
+
+/** The recipe's settings, and how training went. */
+export interface Training {
+  readonly epochs: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  /** Cost weight, of the recipes that have one. */
+  readonly lambda?: number;
+  /** Set when heads learned most from samples that earlier ones do not take. */
+  readonly survivors?: true;
+  /** Cached views of each training sample. */
+  readonly views: number;
+  /** Steps, counted from 1, that losses are told of. */
+  readonly steps: readonly number[];
+  /** Running means of each exit's loss at those steps, by exit id; `joint` where all exits share one. */
+  readonly losses: Readonly<Record<string, readonly number[]>>;
 }
 
 /** What the policy learned, and from which samples. */

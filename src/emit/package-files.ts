@@ -6,6 +6,8 @@ import { arrayType, tensorType } from './tensor-types.ts';
 
 /** The trained heads, for `calibrate`; not packed. */
 export const HEADS_FILE = 'heads.onnx';
+/** For people to look at; not packed either. */
+export const REPORT_FILE = 'report.html';
 
 /** External data of model.onnx is packed with it. */
 export function printPackageJson(

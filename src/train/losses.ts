@@ -6,6 +6,8 @@ import { allNames } from '../graph/walk.ts';
 
 /** Name of the scalar that training lowers. */
 export const LOSS = 'loss';
+/** Name of one head's part of it, where it is a sum over heads. */
+export const lossOf = (id: string): string => `${id}/${LOSS}`;
 
 /** A head on its way into a training graph; its values are renamed `<id>/…`. */
 export interface NamedGraph {
@@ -52,7 +54,7 @@ export function joinHeads(heads: readonly NamedGraph[], half = false): Graph {
  * Adds inputs `labels` int64 [N], `teacher` [N, classes] (the backbone's logits) and `survivors` [] (0: all samples weigh
  * the same; 1: as below), output `loss` [], the sum over heads k of
  * `mean_n w_kn · [(1-s)·CE(label) + s·T²·KL(teacher_T ‖ head_T)]`, s = ½, T = 4 (Hinton et al. 2015, section 2; CalexNet
- * eq. 10). A sample's weight is its probability of getting past the earlier heads, detached, with a floor that keeps a
+ * eq. 10); each head's own is the output `<id>/loss` []. A sample's weight is its probability of getting past the earlier heads, detached, with a floor that keeps a
  * head useful when those are closed, and mean 1: `w_k ∝ floor + (1-floor)·Π_{j<k} (1 - leave_j)` (CalexNet eq. 13).
  */
 export function distill(
@@ -83,7 +85,7 @@ export function distill(
     const sure = b.op('Mul', [b.op('Sub', [top, b.float(gate.at)]), b.float(1 / gate.softness)]);
     const stays = b.op('Sub', [b.float(1), b.op('Sigmoid', [sure])]);
     survives = survives ? b.op('Mul', [survives, stays]) : stays;
-    return b.mean(weighted);
+    return b.loss(b.mean(weighted), lossOf(id));
   });
   b.loss(losses.reduce((sum, loss) => b.op('Add', [sum, loss])));
   return b.finish();
@@ -171,8 +173,8 @@ class LossBuilder extends GraphBuilder {
     return this.op('ReduceMean', [value], { axes: [0], keepdims: 0 });
   }
 
-  loss(value: string): void {
-    this.output(this.op('Identity', [value], {}, LOSS), 'float', []);
+  loss(value: string, name = LOSS): string {
+    return this.output(this.op('Identity', [value], {}, name), 'float', []);
   }
 
   finish(): Graph {

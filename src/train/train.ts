@@ -10,7 +10,7 @@ import { runPasses } from '../passes/pass.ts';
 import { inferenceForm } from '../passes/training-form.ts';
 import { Batches } from './batches.ts';
 import { CachedSource, type FeatureSource } from './feature-source.ts';
-import { type DistillOptions, distill, joinHeads, LOSS, pteenet } from './losses.ts';
+import { type DistillOptions, distill, joinHeads, LOSS, lossOf, pteenet } from './losses.ts';
 import { RECIPE, type Recipe, type RecipeName } from './recipes.ts';
 import { splitStem } from './stem.ts';
 import { Stepper } from './stepper.ts';
@@ -36,12 +36,20 @@ export interface TrainProgress {
   readonly total: number;
   /** Running mean over recent steps of the heads' joint loss. */
   readonly loss: number;
+  /** The same of each head, by exit id; of recipes whose heads share one loss, that one as `joint`. */
+  readonly losses: Readonly<Record<string, number>>;
   /** Samples a second, every head having seen each. */
   readonly rate: number;
 }
 
 /** How much of the running means a step leaves in place. */
 const MEMORY = 0.95;
+
+/** The recipe that `options` name, with what they say themselves. */
+export function recipeOf(options: Partial<TrainOptions>): Recipe {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...RECIPE[options.recipe ?? 'distill'], ...Object.fromEntries(given) };
+}
 
 /**
  * Trains `heads` on `source` (which was opened for them) and returns them in inference form. Incomplete batches are
@@ -54,8 +62,7 @@ export async function trainHeads(
   options: TrainOptions,
 ): Promise<Head[]> {
   const name = options.recipe ?? 'distill';
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const recipe: Recipe = { ...RECIPE[name], ...Object.fromEntries(given) };
+  const recipe = recipeOf(options);
   const threads = options.session?.threads ?? availableParallelism();
   const apart = name === 'distill' && !recipe.survivors;
   if (apart && heads.length > 1 && threads > 1 && source instanceof CachedSource)
@@ -69,12 +76,15 @@ export async function trainHeads(
     batch: batches.size,
     seed: options.seed,
     weightDecay: recipe.weightDecay,
+    extras: name === 'distill' ? ids.map(lossOf) : [],
     // The only session alive on these threads, but for a backbone that recomputes features.
     session: { ...options.session, spinning: source.storage === 'cached' },
   });
   try {
     const started = performance.now();
+    const parts = new Map(name === 'distill' ? ids.map((id) => [id, lossOf(id)]) : [['joint', LOSS]]);
     let mean = 0;
+    let means: Record<string, number> = {};
     for (let step = 0; step < total; step++) {
       options.signal?.throwIfAborted();
       const { features, logits, labels } = await batches.next(recipe.targets);
@@ -85,14 +95,18 @@ export async function trainHeads(
         feeds.survivors = new Tensor('float32', [weighs ? 1 : 0], []);
       }
       const outputs = await stepper.step(feeds, peak * recipe.schedule(step, total));
-      const loss = (outputs[LOSS]!.data as Float32Array)[0]!;
+      const scalar = (output: string) => (outputs[output]!.data as Float32Array)[0]!;
+      const loss = scalar(LOSS);
       if (!Number.isFinite(loss)) throw trainingDiverged(ids.join(', '), step + 1, peak);
-      mean = step === 0 ? loss : MEMORY * mean + (1 - MEMORY) * loss;
+      const moved = (from: number, to: number) => (step === 0 ? to : MEMORY * from + (1 - MEMORY) * to);
+      mean = moved(mean, loss);
+      means = Object.fromEntries([...parts].map(([id, part]) => [id, moved(means[id]!, scalar(part))]));
       options.onProgress?.({
         phase: 'train',
         done: step + 1,
         total,
         loss: mean,
+        losses: means,
         rate: ((step + 1) * batches.size * 1000) / (performance.now() - started),
       });
     }

@@ -80,18 +80,19 @@ function abortOf(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Puts the groups' progress together: as far as the slowest, the losses added up. */
+/** Puts the groups' progress together: a step is told when the slowest has made it, the losses added up. */
 function slowest(groups: number, onProgress: TrainOptions['onProgress']) {
-  const last = new Map<number, TrainProgress>();
-  let told = 0;
+  const steps = new Map<number, (TrainProgress | undefined)[]>();
   return (group: number, progress: TrainProgress): void => {
-    last.set(group, progress);
-    const all = [...last.values()];
-    const done = Math.min(...all.map((p) => p.done));
-    if (all.length < groups || done === told) return;
-    told = done;
+    const step = steps.get(progress.done) ?? new Array<undefined>(groups).fill(undefined);
+    step[group] = progress;
+    steps.set(progress.done, step);
+    const all = step.filter((p) => p !== undefined);
+    if (all.length < groups) return;
+    steps.delete(progress.done);
     const loss = all.reduce((sum, p) => sum + p.loss, 0);
-    onProgress?.({ ...progress, done, loss, rate: Math.min(...all.map((p) => p.rate)) });
+    const losses = Object.assign({}, ...all.map((p) => p.losses));
+    onProgress?.({ ...progress, loss, losses, rate: Math.min(...all.map((p) => p.rate)) });
   };
 }
 

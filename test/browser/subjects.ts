@@ -1,11 +1,12 @@
 /** Compiled packages to try, each with pictures that nothing was fitted on. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { drawSamples, SIDE } from '../../examples/demo/shapes.ts';
 import { compile } from '../../src/compile.ts';
+import { REPORT_FILE } from '../../src/emit/package-files.ts';
 import { emit } from '../../src/emit-package.ts';
 import { sharedData } from '../shared.ts';
 
@@ -26,6 +27,7 @@ export async function demoPackage(): Promise<string> {
   const folder = join(ROOT, 'out/demo');
   try {
     await emit({ folder, check: true });
+    statSync(join(folder, REPORT_FILE));
   } catch {
     const { status } = spawnSync('npm', ['run', 'demo'], { cwd: ROOT, stdio: 'inherit' });
     if (status !== 0) throw new Error('npm run demo failed');

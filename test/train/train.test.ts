@@ -63,6 +63,11 @@ for (const [kind, enough] of Object.entries(ENOUGH) as [HeadKind, number][]) {
       Array.from({ length: 120 }, (_, i) => i + 1),
     );
     assert.ok(seen.every((p) => p.total === 120 && p.rate > 0));
+    for (const { loss, losses } of seen)
+      assert.ok(
+        Math.abs(losses.exit_1! + losses.exit_2! - loss) < 1e-4 * loss,
+        'the loss is the sum of the heads\u2019',
+      );
     assert.ok(seen.at(-1)!.loss < seen[0]!.loss, `${seen[0]!.loss} ${seen.at(-1)!.loss}`);
     for (const [i, { graph, macs }] of trained.entries()) {
       checkGraph(graph);

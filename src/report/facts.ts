@@ -1,0 +1,218 @@
+/** What the report says, as plain data: all of its arithmetic, none of its looks. */
+import { CLOSED, type Outcomes } from '../calibrate/types.ts';
+import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
+import { type Interval, pairedDrop, type Reliability, reliabilityOf } from './statistics.ts';
+
+/** Outcomes of the reported samples, with the logits behind each answer: [K + 1], per exit and of the last answer, [n, classes]. */
+export interface Seen extends Outcomes {
+  readonly logits: readonly Float32Array[];
+}
+
+/** Outcomes by thresholds: what an exit thinks may depend on which others are open. All are, when left out. */
+export type View = (thresholds?: readonly number[]) => Seen;
+
+export interface ReportFacts {
+  readonly manifest: Manifest;
+  readonly samples: number;
+  /** Every operating point, cheapest first. */
+  readonly points: readonly PointFacts[];
+  /** The one that is used when none is named; all that follows is at its thresholds. */
+  readonly chosen: PointFacts;
+  /** [K + 1]: samples that leave at each exit, the full path last. */
+  readonly leaving: readonly { readonly right: number; readonly wrong: number }[];
+  /** [K] */
+  readonly scores: readonly ScoreFacts[];
+  /** [K + 1]: of each exit asked about every sample, and of the original. */
+  readonly reliability: readonly (Reliability & { readonly accuracy: number })[];
+  /** [K + 1] */
+  readonly examples: readonly ExitExamples[];
+}
+
+export interface PointFacts extends OperatingPoint {
+  /** Accuracy lost to the original on the same samples, with its 95 % interval; negative where more was gained. */
+  readonly drop: Interval & { readonly value: number };
+  /** Whether it has a name that says what it is for. */
+  readonly named: boolean;
+}
+
+/** How an exit's scores are spread over all samples, whether or not they get that far. */
+export interface ScoreFacts {
+  /** Edges of the bins, rising: one more than there are bins. */
+  readonly edges: readonly number[];
+  /** Samples in each bin that this exit answers right, and wrong. */
+  readonly right: readonly number[];
+  readonly wrong: readonly number[];
+  /** Samples whose score is no number: they never leave here. */
+  readonly unscored: number;
+  /** Open thresholds of the points worth comparing, lowest first. */
+  readonly thresholds: readonly { readonly point: string; readonly at: number }[];
+}
+
+/** Samples that leave at one exit, a few of each kind. */
+export interface ExitExamples {
+  /** Right, the largest probability first. */
+  readonly easy: readonly Example[];
+  /** Right, the smallest probability first. */
+  readonly hard: readonly Example[];
+  /** Wrong, the largest probability first. */
+  readonly wrong: readonly Example[];
+}
+
+export interface Example {
+  /** Index in the reported data. */
+  readonly sample: number;
+  readonly label: number;
+  readonly answer: number;
+  /** Softmax of the logits that gave the answer, at the answer. */
+  readonly probability: number;
+}
+
+const EXAMPLES = 4;
+const BINS = 30;
+/** Points whose thresholds are drawn into histograms, if there are that many. */
+const MOST_MARKED = 4;
+
+export function reportFacts(manifest: Manifest, view: View): ReportFacts {
+  const points = manifest.operatingPoints.map((point) => pointFacts(point, view(point.thresholds)));
+  const chosen = points.find(({ name }) => name === manifest.defaultPoint)!;
+  const seen = view(chosen.thresholds);
+  const samples = seen.labels.length;
+  const { exits, answers } = follow(seen, chosen.thresholds);
+  const isRight = Array.from(answers, (answer, i) => answer === seen.labels[i]);
+  const confidences = seen.logits.map((logits) => topProbabilities(logits, samples));
+  const original = view(seen.scores.map(() => CLOSED));
+  const ofOriginal = topProbabilities(original.logits.at(-1)!, samples);
+  const places = seen.logits.map((_, k) => k);
+  return {
+    manifest,
+    samples,
+    points,
+    chosen,
+    leaving: places.map((k) => {
+      const here = isRight.filter((_, i) => exits[i] === k);
+      const right = here.filter(Boolean).length;
+      return { right, wrong: here.length - right };
+    }),
+    scores: seen.scores.map((scores, k) =>
+      scoreFacts(
+        scores,
+        seen.predictions[k]!.map((p, i) => +(p === seen.labels[i])),
+        markedThresholds(points, chosen, k),
+      ),
+    ),
+    reliability: [...seen.predictions, seen.original].map((predictions, k) => {
+      const right = Array.from(predictions, (p, i) => p === seen.labels[i]);
+      const accuracy = right.filter(Boolean).length / samples;
+      return { ...reliabilityOf(k < seen.scores.length ? confidences[k]! : ofOriginal, right), accuracy };
+    }),
+    examples: places.map((k) => {
+      const here = [...exits.keys()].filter((i) => exits[i] === k);
+      const example = (sample: number): Example => ({
+        sample,
+        label: seen.labels[sample]!,
+        answer: answers[sample]!,
+        probability: confidences[k]![sample]!,
+      });
+      const all = here.map(example).sort((a, b) => b.probability - a.probability || a.sample - b.sample);
+      const right = all.filter(({ label, answer }) => label === answer);
+      return {
+        easy: right.slice(0, EXAMPLES),
+        hard: right.slice(EXAMPLES).slice(-EXAMPLES).reverse(),
+        wrong: all.filter(({ label, answer }) => label !== answer).slice(0, EXAMPLES),
+      };
+    }),
+  };
+}
+
+/** Samples whose pictures the report shows, each once. */
+export const picturedSamples = ({ examples }: ReportFacts): number[] => [
+  ...new Set(examples.flatMap((e) => [e.easy, e.hard, e.wrong].flat().map(({ sample }) => sample))),
+];
+
+/** Where each sample leaves, [n] (K is the full path), and what it is answered, [n]. */
+export function follow(
+  { scores, predictions, original, last = original }: Outcomes,
+  thresholds: readonly number[],
+): { readonly exits: Int32Array; readonly answers: Int32Array } {
+  const exits = new Int32Array(original.length).fill(scores.length);
+  const answers = Int32Array.from(last);
+  for (let k = scores.length - 1; k >= 0; k--) {
+    const threshold = thresholds[k]!;
+    if (!(threshold < CLOSED)) continue;
+    for (let i = 0; i < exits.length; i++) {
+      if (!(scores[k]![i]! > threshold)) continue;
+      exits[i] = k;
+      answers[i] = predictions[k]![i]!;
+    }
+  }
+  return { exits, answers };
+}
+
+function pointFacts(point: OperatingPoint, seen: Seen): PointFacts {
+  const { answers } = follow(seen, point.thresholds);
+  let losses = 0;
+  let gains = 0;
+  for (const [i, label] of seen.labels.entries()) {
+    const change = +(seen.original[i] === label) - +(answers[i] === label);
+    if (change > 0) losses++;
+    if (change < 0) gains++;
+  }
+  const samples = answers.length;
+  const value = (losses - gains) / samples;
+  return {
+    ...point,
+    drop: { value, ...pairedDrop(losses, gains, samples) },
+    named: !point.name.startsWith('cost-'),
+  };
+}
+
+/** [n]: the largest softmax of each row of `logits`. */
+function topProbabilities(logits: Float32Array, samples: number): Float64Array {
+  const classes = logits.length / samples;
+  return Float64Array.from({ length: samples }, (_, i) => {
+    const row = logits.subarray(i * classes, (i + 1) * classes);
+    let top = Number.NEGATIVE_INFINITY;
+    for (const value of row) top = Math.max(top, value);
+    let sum = 0;
+    for (const value of row) sum += Math.exp(value - top);
+    return 1 / sum;
+  });
+}
+
+/** The chosen point's threshold at exit k and those of other named points, as far as they are open there. */
+function markedThresholds(points: readonly PointFacts[], chosen: PointFacts, k: number) {
+  const usual = ['fast', 'balanced', 'accurate'];
+  const others = points.filter(({ name, named }) => named && name !== chosen.name);
+  const ranked = [chosen, ...others.sort((a, b) => usual.indexOf(b.name) - usual.indexOf(a.name))];
+  return ranked
+    .filter(({ thresholds }) => thresholds[k]! < CLOSED)
+    .slice(0, MOST_MARKED)
+    .map(({ name, thresholds }) => ({ point: name, at: thresholds[k]! }))
+    .sort((a, b) => a.at - b.at);
+}
+
+/** `right` is 1 where the exit answers right, else 0. */
+function scoreFacts(
+  scores: Float32Array,
+  right: Int32Array,
+  thresholds: ScoreFacts['thresholds'],
+): ScoreFacts {
+  const finite = [...scores.keys()].filter((i) => Number.isFinite(scores[i]!));
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const i of finite) {
+    least = Math.min(least, scores[i]!);
+    most = Math.max(most, scores[i]!);
+  }
+  if (!(least < most)) [least, most] = finite.length > 0 ? [least - 0.5, least + 0.5] : [0, 1];
+  const counts = { right: new Array<number>(BINS).fill(0), wrong: new Array<number>(BINS).fill(0) };
+  for (const i of finite) {
+    const bin = Math.min(BINS - 1, Math.floor(((scores[i]! - least) / (most - least)) * BINS));
+    counts[right[i] ? 'right' : 'wrong'][bin]!++;
+  }
+  return {
+    edges: Array.from({ length: BINS + 1 }, (_, b) => least + ((most - least) * b) / BINS),
+    ...counts,
+    unscored: scores.length - finite.length,
+    thresholds,
+  };
+}

@@ -1,0 +1,34 @@
+/** HTML by template: whatever is put in is text, unless it is HTML already. */
+
+export class Html {
+  constructor(readonly text: string) {}
+  toString(): string {
+    return this.text;
+  }
+}
+
+type Part = string | number | Html | readonly Part[] | undefined | false;
+
+/** Strings are escaped, lists joined; undefined and false leave nothing. */
+export function html(texts: TemplateStringsArray, ...parts: readonly Part[]): Html {
+  return new Html(texts.map((text, i) => text + (i < parts.length ? written(parts[i]) : '')).join(''));
+}
+
+/** For text and for quoted attributes, of HTML and of XML alike, where control characters have no place. */
+export function escapeHtml(text: string): string {
+  const entities: Record<string, string> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&#39;',
+  };
+  return text.replace(/[^\P{Cc}\t\n\r]|[\ufffe\uffff]/gu, '\ufffd').replace(/[&<>"']/g, (c) => entities[c]!);
+}
+
+function written(part: Part): string {
+  if (part === undefined || part === false) return '';
+  if (part instanceof Html) return part.text;
+  if (typeof part === 'object') return part.map(written).join('');
+  return escapeHtml(String(part));
+}

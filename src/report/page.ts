@@ -1,0 +1,480 @@
+/** The report as one HTML file that asks for nothing: text, tables, and charts as SVG. */
+import type { DataSummary, Manifest } from '../emit/manifest.ts';
+import {
+  type Draw,
+  frontier,
+  latencyAgainstCost,
+  leavingAtExits,
+  leavingAtPoints,
+  lossesInOrder,
+  openCharts,
+  policyMeans,
+  reliabilityDiagram,
+  type Size,
+  scoreHistogram,
+  type Timed,
+  trainingCurves,
+} from './charts.ts';
+import type { Example, PointFacts, ReportFacts } from './facts.ts';
+import { Html, html } from './html.ts';
+import { drawModelLine, lineOf } from './model-line.ts';
+import { count, macs, percent, signedPoints } from './numbers.ts';
+import { colour, exitColour } from './palette.ts';
+import { PAGE_CSS } from './style.ts';
+
+/** PNG of a sample, by its index. */
+export type Pictures = ReadonlyMap<number, Uint8Array>;
+
+type Chart = Parameters<Draw>[0];
+
+const WIDE: Size = { width: 900, height: 400 };
+const HALF: Size = { width: 440, height: 310 };
+const NARROW: Size = { width: 360, height: 330 };
+const SMALL: Size = { width: 360, height: 310 };
+
+/**
+ * `facts` on a page. The same facts give the same bytes; what clocks measured is inside elements with the attribute `data-clock`
+ * and nowhere else. `pictures`: those that the examples name; undefined when samples are no pictures.
+ */
+export async function reportPage(facts: ReportFacts, pictures: Pictures | undefined): Promise<string> {
+  const draw = await openCharts();
+  let drawn = 0;
+  /** One drawing for all widths. */
+  const chart = (option: Chart, label: string, size = SMALL): Html =>
+    new Html(draw(option, size, `chart${++drawn}`, label));
+  /** One for screens that are wide enough and one for those that are not. */
+  const twice = (option: (size: Size) => Chart, label: string, wide = WIDE): Html =>
+    html`<div class="wide">${chart(option(wide), label, wide)}</div><div class="narrow">${chart(option(NARROW), label, NARROW)}</div>`;
+  const pen: Pen = { chart, twice };
+  const { manifest } = facts;
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>${manifest.source.file} with early exits</title>
+<style>${new Html(PAGE_CSS)}</style>
+</head>
+<body>
+<main>
+${summary(facts)}
+${tradeOff(facts, pen)}
+${model(facts)}
+${leavingSection(facts, pen)}
+${scoresSection(facts, pen)}
+${reliabilitySection(facts, pen)}
+${latencySection(facts, pen)}
+${pictures && examplesSection(facts, pictures)}
+${policiesSection(facts, pen)}
+${trainingSection(facts, pen)}
+${reproduction(manifest)}
+</main>
+</body>
+</html>
+`;
+  return page.text;
+}
+
+interface Pen {
+  chart(option: Chart, label: string, size?: Size): Html;
+  twice(option: (size: Size) => Chart, label: string, wide?: Size): Html;
+}
+
+const figure = (title: string, reading: string | Html, drawing: Html, means?: string | Html): Html =>
+  html`<figure><figcaption><h3>${title}</h3><p>${reading}</p></figcaption>${drawing}${means && html`<p class="means">${means}</p>`}</figure>`;
+
+function summary({ manifest, chosen, samples }: ReportFacts): Html {
+  const { source, baseline, exits, measuredOn, data } = manifest;
+  const reported = data[measuredOn];
+  const saved = 1 - chosen.relativeCost;
+  const measured = chosen.latencyMsMean ?? undefined;
+  const original = baseline.latencyMsMean ?? undefined;
+  return html`<header>
+<p class="kicker">Offramp report</p>
+<h1>${source.file} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}</h1>
+<p class="lead">At <strong>${chosen.name}</strong>, the operating point used unless you name another, a sample costs ${percent(chosen.relativeCost)} of the original’s MACs on average. ${lossSaid(chosen, manifest)}</p>
+${reported?.random && html`<p class="warning">The samples were random numbers. They show that everything runs: no accuracy, cost or share below means anything.</p>`}
+${!reported?.random && reported?.labels === 'original' && html`<p class="warning">Nothing was labelled: the original’s own answers stand in for labels, so “accuracy” and “right” mean agreement with it.</p>`}
+${measuredOn === 'calibration' && html`<p class="warning">There was no test data: these figures are of the samples that thresholds were chosen on, and flatter them a little.</p>`}
+<dl class="tiles">
+<div><dt>MACs saved</dt><dd>${percent(saved)}</dd><dd class="aside">of ${macs(baseline.macs)} a sample</dd></div>
+<div><dt>Accuracy</dt><dd>${percent(chosen.accuracy, 2)}</dd><dd class="aside">original ${percent(baseline.accuracy, 2)}</dd></div>
+<div><dt>Answers as the original</dt><dd>${percent(chosen.agreement, 2)}</dd><dd class="aside">of ${count(samples)} ${measuredOn} samples</dd></div>
+<div data-clock><dt>Mean latency</dt><dd>${ms(measured)}</dd><dd class="aside">original ${ms(original)}, one at a time</dd></div>
+</dl>
+</header>`;
+}
+
+function lossSaid({ drop }: PointFacts, { data, measuredOn }: Manifest): string {
+  const what = data[measuredOn]?.labels === 'original' ? 'agreement' : 'accuracy';
+  const [change, low, high] = [-drop.value, -drop.high, -drop.low].map((d) => signedPoints(d)) as [
+    string,
+    string,
+    string,
+  ];
+  const clear =
+    drop.low > 0
+      ? 'a loss beyond chance'
+      : drop.high < 0
+        ? 'a gain beyond chance'
+        : 'no difference beyond chance';
+  return `Its ${what} differs from the original’s by ${change} points on these samples (95 % interval ${low} to ${high}: ${clear}).`;
+}
+
+function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
+  const { manifest, points, chosen } = facts;
+  const named = points.filter((point) => point.named);
+  const baked = manifest.outputs.thresholds === null;
+  const label = `Accuracy against average cost: ${named.map((p) => `${p.name} ${percent(p.accuracy)} at ${percent(p.relativeCost)} cost`).join(', ')}; original ${percent(manifest.baseline.accuracy)}.`;
+  return html`<section>
+<h2>Which operating point to take</h2>
+${figure(
+  'Up is more accurate, left is cheaper',
+  'Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.',
+  twice((size) => frontier(facts, size), label),
+  html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself.`,
+)}
+${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; the other rows show what it could have been.</p>`}
+<div class="scroll"><table>
+<caption>Operating points. Change: accuracy in points against the original, with its 95 % interval.</caption>
+<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
+<tbody>${named.map(
+    (p) =>
+      html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${signedPoints(-p.drop.value)} <span class="aside">(${signedPoints(-p.drop.high)} to ${signedPoints(-p.drop.low)})</span></td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
+  )}</tbody>
+</table></div>
+</section>`;
+}
+
+/** What a point is for, by its name (calibrate/operating-points.ts). */
+function advice({ name, guarantee }: PointFacts, { calibration }: Manifest): string {
+  const { target } = calibration;
+  const promise = guarantee
+    ? ` Promised with ${percent(guarantee.confidence, 0)} confidence: ${guarantee.risk === 'drop' ? 'accuracy falls by' : 'answers differ in'} at most ${percent(guarantee.limit, 2)} (tested on ${count(guarantee.samples)} samples).`
+    : '';
+  const [kind, value = ''] = name.split(/-(.*)/s) as [string, string?];
+  const number = Number.parseFloat(value);
+  const said: Record<string, () => string> = {
+    fast: () =>
+      `throughput or battery comes first; up to 3 points of ${target} were given up in calibration.`,
+    balanced: () => `you want most of the saving; up to 1 point of ${target} was given up in calibration.`,
+    accurate: () => `answers matter most; up to 0.2 points of ${target} were given up in calibration.`,
+    exact: () => 'answers must be the original’s, bit for bit: nothing leaves early.',
+    budget: () =>
+      value.endsWith('ms')
+        ? `you have ${value.replace('ms', ' ms')} a sample on the machine that compiled this.`
+        : `you have ${percent(number, 0)} of the original’s MACs.`,
+    accuracy: () => `you need ${percent(number)} ${target}, as seen in calibration.`,
+    drop: () =>
+      `you can give up ${signedPoints(number).slice(1)} points of ${target}, as seen in calibration.`,
+  };
+  return (said[kind]?.() ?? '') + promise;
+}
+
+function model({ manifest, chosen }: ReportFacts): Html {
+  const line = lineOf(manifest, chosen);
+  return html`<section>
+<h2>The model and its exits</h2>
+${figure(
+  'Left to right is the way of a sample',
+  `Boxes on top are pieces of the original, in equal width; circles are taps, and below each hangs its exit’s head. Lines are as thick as their share of the samples at ${chosen.name}.`,
+  html`<div class="scroll">${new Html(drawModelLine(line))}</div>`,
+  headsSaid(manifest),
+)}
+</section>`;
+}
+
+function headsSaid({ exits, baseline }: Manifest): string {
+  const heads = exits.reduce((sum, { headMacs }) => sum + headMacs, 0);
+  return `The heads add ${macs(heads)} MACs where all are open, ${percent(heads / baseline.macs)} of the original; a closed one is not run.`;
+}
+
+function leavingSection(facts: ReportFacts, { chart }: Pen): Html {
+  const { manifest, leaving, chosen, samples } = facts;
+  const names = [...manifest.exits.map(({ id }) => id), 'full path'];
+  const said = leaving
+    .map(({ right, wrong }, k) => `${names[k]} ${right} right and ${wrong} wrong`)
+    .join(', ');
+  const early = leaving
+    .slice(0, -1)
+    .reduce((sum, at) => ({ right: sum.right + at.right, wrong: sum.wrong + at.wrong }), {
+      right: 0,
+      wrong: 0,
+    });
+  const all = early.right + early.wrong;
+  return html`<section>
+<h2>Where samples leave</h2>
+<div class="pair">
+${figure(
+  `At ${chosen.name}, right and wrong`,
+  'The length of a bar is the number of samples that leave there; beside it the share that is right.',
+  chart(leavingAtExits(facts), `Samples that leave: ${said}.`, HALF),
+  all === 0
+    ? 'At this point nothing leaves early.'
+    : `${count(all)} of ${count(samples)} samples leave early, and ${percent(early.right / all)} of those are right.`,
+)}
+${figure(
+  'At every operating point',
+  'Each row is all samples: the more colour at the left, the earlier they leave.',
+  chart(
+    leavingAtPoints(facts),
+    `Shares of samples by exit: ${facts.points
+      .filter((p) => p.named)
+      .map((p) => `${p.name} ${p.exitShares.map((s) => percent(s, 0)).join(', ')}`)
+      .join('; ')}.`,
+    HALF,
+  ),
+  'Gray goes all the way through the original.',
+)}
+</div>
+</section>`;
+}
+
+function scoresSection({ manifest, scores }: ReportFacts, { chart }: Pen): Html {
+  const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
+  return html`<section>
+<h2>How well exits know when they are right</h2>
+<p>Every exit was asked about every sample, and answered with a class and a score (policy <code>${manifest.policy}</code>). Samples whose score is above the threshold leave. The further apart the bars above and below the axis, the better the exit tells its right answers from its wrong ones. Above and below are drawn to scales of their own: the tallest bar of each is as high.</p>
+<div class="${columnsFor(scores.length)}">
+${scores.map((exit, k) => {
+  const { id } = manifest.exits[k]!;
+  const [right, wrong] = [sum(exit.right), sum(exit.wrong)];
+  const lines = exit.thresholds.map(({ point, at }) => `${point} ${Number(at.toPrecision(3))}`).join(', ');
+  return figure(
+    `Scores at ${id}`,
+    'Up: samples it answers right. Down: wrong. Lines: thresholds.',
+    chart(
+      scoreHistogram(exit),
+      `Histogram of scores at ${id}; ${right} right, ${wrong} wrong; thresholds: ${lines || 'closed everywhere'}.`,
+    ),
+    `${count(right)} right, ${count(wrong)} wrong${exit.unscored > 0 ? `, ${count(exit.unscored)} without a score` : ''}. ${lines ? '' : 'Closed at the points compared here.'}`,
+  );
+})}
+</div>
+</section>`;
+}
+
+function reliabilitySection({ manifest, reliability }: ReportFacts, { chart }: Pen): Html {
+  return html`<section>
+<h2>Whether probabilities can be believed</h2>
+<p>Answers are sorted by the probability they were given (15 bins). On the diagonal, what was said is what was seen; below it the exit is too sure of itself, above it too modest. Bars are 95 % intervals (Wilson). ECE is the mean distance from the diagonal, weighted by samples (expected calibration error, Naeini et al. 2015).</p>
+<div class="${columnsFor(reliability.length)}">
+${reliability.map((exit, k) => {
+  const id = manifest.exits[k]?.id ?? 'original';
+  const tint = k < manifest.exits.length ? exitColour(k, manifest.exits.length) : colour('full');
+  return figure(
+    id === 'original' ? 'The original' : `Probabilities of ${id}`,
+    `ECE ${percent(exit.ece, 2)}, accuracy ${percent(exit.accuracy)} on all samples.`,
+    chart(
+      reliabilityDiagram(exit, tint),
+      `Reliability of ${id}: expected calibration error ${percent(exit.ece, 2)}.`,
+    ),
+  );
+})}
+</div>
+</section>`;
+}
+
+function latencySection({ manifest, points }: ReportFacts, { twice }: Pen): Html | undefined {
+  const { baseline, latency } = manifest;
+  const base = baseline.latencyMsMean ?? undefined;
+  if (base === undefined || latency === null) return undefined;
+  const timed: Timed[] = points.flatMap(({ name, named, relativeCost, latencyMsMean: measured }) =>
+    measured ? [{ name, named, expected: relativeCost * base, measured }] : [],
+  );
+  if (timed.length === 0) return undefined;
+  const extra = timed.map(({ expected, measured }) => measured - expected).sort((a, b) => a - b);
+  const middle = extra[extra.length >> 1]!;
+  return html`<section data-clock>
+<h2>Whether saved MACs are saved time</h2>
+${figure(
+  'On the dashed line, time follows MACs',
+  `Across: the original’s ${ms(base)} times the point’s cost. Up: the mean time a sample really took. Above the line, bookkeeping and small operators cost more than their MACs.`,
+  twice(
+    (size) => latencyAgainstCost(timed, size),
+    `Measured against foretold latency: ${timed
+      .filter((t) => t.named)
+      .map((t) => `${t.name} ${ms(t.measured)} for ${ms(t.expected)}`)
+      .join(', ')}.`,
+  ),
+  html`Half of the points take at least ${ms(Math.abs(middle))} ${middle < 0 ? 'less' : 'more'} than their MACs foretell. Batch of ${latency.batch}, ${latency.threads} threads, ${count(latency.runs)} runs after ${latency.warmup} to warm up, provider ${latency.provider}; on another machine both axes change.`,
+)}
+</section>`;
+}
+
+function examplesSection({ manifest, examples, chosen }: ReportFacts, pictures: Pictures): Html {
+  const className = (c: number) => manifest.labels?.[c] ?? `class ${c}`;
+  const shown = ({ sample, label, answer, probability }: Example): Html => {
+    const said = label === answer ? className(answer) : `${className(label)}, taken for ${className(answer)}`;
+    const png = pictures.get(sample);
+    return html`<figure class="example"><img src="data:image/png;base64,${Buffer.from(png ?? []).toString('base64')}" alt="sample ${sample}: ${said}"><figcaption>${label === answer ? className(answer) : html`${className(answer)} <span class="aside">is ${className(label)}</span>`}<br><span class="aside">${percent(probability, 0)}</span></figcaption></figure>`;
+  };
+  const kinds = [
+    ['easy', 'Easy: right, and surest'],
+    ['hard', 'Hard: right, and least sure'],
+    ['wrong', 'Wrong, and surest'],
+  ] as const;
+  return html`<section>
+<h2>Who leaves where</h2>
+<p>Samples that leave at each exit at ${chosen.name}, with the answer they get and its probability: the extremes of each kind, chosen by that probability alone.</p>
+${examples.map((exit, k) => {
+  const id = manifest.exits[k]?.id;
+  const some = kinds.filter(([kind]) => exit[kind].length > 0);
+  return html`<article class="leaving"><h3>${id ? `Leave at ${id}` : 'Go all the way'}</h3>${
+    some.length === 0
+      ? html`<p class="aside">Nobody, at this point.</p>`
+      : html`<div class="kinds">${some.map(([kind, title]) => html`<div><h4>${title}</h4><div class="examples">${exit[kind].map(shown)}</div></div>`)}</div>`
+  }</article>`;
+})}
+</section>`;
+}
+
+function policiesSection({ manifest }: ReportFacts, { twice }: Pen): Html | undefined {
+  const { policyComparison: comparison, calibration } = manifest;
+  if (!comparison) return undefined;
+  const [from, to] = comparison.costs;
+  const [best, second] = comparison.means;
+  const size = { width: 900, height: 90 + 30 * comparison.means.length };
+  return html`<section>
+<h2>Why this policy</h2>
+${figure(
+  'Further right keeps more',
+  `Each policy’s mean ${calibration.target} over average costs of ${percent(from)} to ${percent(to)}, on calibration samples it had not seen.`,
+  twice(
+    () => policyMeans(comparison, calibration.target),
+    `Policies compared: ${comparison.means.map(({ policy, mean }) => `${policy} ${percent(mean, 2)}`).join(', ')}.`,
+    size,
+  ),
+  best && second
+    ? `${best.policy} was taken; ${second.policy} comes next, ${signedPoints(best.mean - second.mean).slice(1)} points behind.`
+    : undefined,
+)}
+</section>`;
+}
+
+function trainingSection({ manifest }: ReportFacts, { twice }: Pen): Html | undefined {
+  const { training, exits } = manifest;
+  if (!training) return undefined;
+  const ids = exits.map(({ id }) => id);
+  const ends = lossesInOrder(training, ids).map(
+    ({ name, values }) => `${name} ${values[0]} to ${values.at(-1)}`,
+  );
+  return html`<section>
+<h2>How training went</h2>
+${figure(
+  'Down is better, flat is done',
+  'Running mean of each exit’s loss over the steps; the original’s weights never move.',
+  twice(() => trainingCurves(training, ids), `Training loss: ${ends.join(', ')}.`),
+  'Lines that still fall at the end ask for more epochs; exits nearer to the input end higher, for they know less.',
+)}
+</section>`;
+}
+
+/** A command line that asks for the same; data are named by their role. */
+function commandOf(manifest: Manifest): string {
+  const {
+    source,
+    inputs,
+    exits,
+    seed,
+    recipe,
+    training,
+    policy,
+    calibration,
+    last,
+    data,
+    preprocessing,
+    outputs,
+    policyComparison,
+  } = manifest;
+  const list = (values: readonly unknown[] | undefined) =>
+    values && values.length > 0 ? values.join(',') : undefined;
+  // Where other roles were cut off the training data, what is left of them says so too.
+  const isGiven = (name: keyof Manifest['data']) => data[name] && (name === 'train' || !data[name].from);
+  const role = (name: keyof Manifest['data']) => (isGiven(name) ? name.toUpperCase() : undefined);
+  const budgets = [...calibration.budgets, ...(calibration.budgetsMs ?? []).map((b) => `${b}ms`)];
+  const options: [string, unknown][] = [
+    ['exit-outputs', list(source.exitOutputs)],
+    ['taps', source.exitOutputs ? undefined : list(exits.map(({ tap }) => tap))],
+    ['head', source.exitOutputs ? undefined : list(exits.map(({ head }) => head))],
+    ...(inputs.length === 1 && preprocessing ? Object.entries(preprocessing) : [])
+      .filter(([name, value]) => name !== 'channels' || value !== 'any')
+      .map(([name, value]): [string, unknown] => [name, Array.isArray(value) ? list(value) : value]),
+    ['recipe', training && recipe],
+    ['epochs', training?.epochs],
+    ['batch', training?.batch],
+    ['learning-rate', training?.learningRate],
+    ['lambda', training?.lambda],
+    ['survivors', training?.survivors],
+    ['views', training?.views],
+    ['policy', policyComparison ? 'auto' : policy],
+    ['last', last ? 'joined' : undefined],
+    ['target', calibration.target],
+    ['budget', list(budgets)],
+    ['min-accuracy', list(calibration.minAccuracies)],
+    ['max-accuracy-drop', list(calibration.maxAccuracyDrops)],
+    ['confidence', calibration.confidence],
+    ['thresholds', outputs.thresholds === null ? 'baked' : undefined],
+    ['at', manifest.defaultPoint],
+    ['threads', manifest.sessionOptions.threads ?? undefined],
+    ['seed', seed],
+    ['labels', data[manifest.measuredOn]?.labels === 'original' ? 'none' : undefined],
+    ...(['train', 'validation', 'calibration', 'test'] as const).map(
+      (name) => [name, role(name)] as [string, unknown],
+    ),
+  ];
+  const said = options.flatMap(([name, value]) => (value === undefined ? [] : [`--${name} ${value}`]));
+  return [`offramp compile ${source.file}`, ...said, '--out out/'].join(' \\\n  ');
+}
+
+function reproduction(manifest: Manifest): Html {
+  const { source, version, environment, sessionOptions, data, policyFit } = manifest;
+  const roles: [string, string, DataSummary | undefined][] = [
+    ['train', 'fitted the heads', data.train],
+    ['validation', 'fitted confidence and temperatures', data.validation],
+    ['validation', 'fitted the policy', policyFit?.data],
+    ['calibration', 'chose thresholds', data.calibration],
+    ['test', 'only reported', data.test],
+  ];
+  const rows: [string, string | Html][] = [
+    [
+      'Original',
+      html`${source.file}, opset ${source.opset}${source.producer && `, ${source.producer}`}<br><code>sha256 ${source.sha256}</code>`,
+    ],
+    ['Offramp', version],
+    ['Ran on', `Node ${environment.node}, ONNX Runtime ${environment.onnxruntime}, ${environment.platform}`],
+    [
+      'Session',
+      `provider ${sessionOptions.provider}, threads ${sessionOptions.threads ?? 'left to ONNX Runtime'}, optimization ${sessionOptions.optimization}`,
+    ],
+    ['Seed', String(manifest.seed)],
+    [
+      'Exits',
+      html`${manifest.exits.map(({ id, tap, head }) => html`${id}: <code>${tap}</code>, ${head}<br>`)}`,
+    ],
+  ];
+  return html`<section>
+<h2>To do it again</h2>
+<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that role, which are told apart by their hashes; roles cut off another are not given.</p>
+<pre><code>${commandOf(manifest)}</code></pre>
+<div class="scroll"><table><caption>What compiled it</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="words">${value}</td></tr>`)}</tbody></table></div>
+<div class="scroll"><table><caption>Data roles</caption>
+<thead><tr><th scope="col">Role</th><th scope="col" class="words">What for</th><th scope="col">Samples</th><th scope="col" class="words">Where from</th><th scope="col" class="words">Hash of the samples</th></tr></thead>
+<tbody>${roles.flatMap(([role, use, summary]) =>
+    summary
+      ? [
+          html`<tr><th scope="row">${role}</th><td class="words">${use}</td><td>${count(summary.samples)}</td><td class="words">${summary.from ?? 'given'}</td><td class="words"><code>${summary.hash}</code></td></tr>`,
+        ]
+      : [],
+  )}</tbody></table></div>
+<p class="aside">Everything on this page is in manifest.json as data, but for histograms, reliability and examples.</p>
+</section>`;
+}
+
+/** Three columns, unless two leave no gaps. */
+const columnsFor = (drawings: number) => (drawings === 2 || drawings === 4 ? 'grid two' : 'grid');
+
+const ms = (value: number | undefined) =>
+  value === undefined ? '–' : `${value.toFixed(value < 10 ? 2 : 1)} ms`;

@@ -1,0 +1,70 @@
+/** Intervals and errors of calibration, as the report states them. All shares are fractions. */
+
+/** Standard normal quantile of a two-sided 95 % interval. */
+const Z = 1.959963984540054;
+
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** 95 % interval of a share, seen `hits` times in `n` > 0 (Wilson 1927, eq. 3). */
+export function wilson(hits: number, n: number): Interval {
+  const share = hits / n;
+  const middle = share + Z ** 2 / (2 * n);
+  const spread = Z * Math.sqrt((share * (1 - share)) / n + Z ** 2 / (4 * n ** 2));
+  const scale = 1 + Z ** 2 / n;
+  return { low: Math.max(0, (middle - spread) / scale), high: Math.min(1, (middle + spread) / scale) };
+}
+
+/**
+ * 95 % interval of a difference of accuracies on the same `n` samples: P(loss) - P(gain), where `losses` were right before and
+ * `gains` are right after. Half a sample is added to each of the four cells (Agresti and Min 2005, section 3), so that it has
+ * a width where nothing changed.
+ */
+export function pairedDrop(losses: number, gains: number, n: number): Interval {
+  const [lost, gained, total] = [losses + 0.5, gains + 0.5, n + 2];
+  const middle = (lost - gained) / total;
+  const spread = (Z / total) * Math.sqrt(lost + gained - (lost - gained) ** 2 / total);
+  return { low: middle - spread, high: middle + spread };
+}
+
+/** Samples of which a model said that it is right with a probability in one part of (0, 1]. */
+export interface ReliabilityBin extends Interval {
+  readonly samples: number;
+  /** Mean of what was said. */
+  readonly confidence: number;
+  /** How many were right. */
+  readonly accuracy: number;
+}
+
+export interface Reliability {
+  /** Those that are not empty, by confidence; `low` and `high` are those of the accuracy (Wilson). */
+  readonly bins: readonly ReliabilityBin[];
+  /** Expected calibration error: Σ_b n_b/n · |accuracy_b - confidence_b| (Naeini et al. 2015, eq. 3). */
+  readonly ece: number;
+}
+
+/** As many as in Guo et al. 2017. */
+const BINS = 15;
+
+/** `confidences[i]`: the probability that was said of answer i; `right[i]`: whether it was. Bins are of equal width, open below. */
+export function reliabilityOf(confidences: ArrayLike<number>, right: readonly boolean[]): Reliability {
+  const sums = Array.from({ length: BINS }, () => ({ samples: 0, said: 0, hits: 0 }));
+  for (const [i, isRight] of right.entries()) {
+    const bin = sums[Math.min(BINS - 1, Math.max(0, Math.ceil(confidences[i]! * BINS) - 1))]!;
+    bin.samples++;
+    bin.said += confidences[i]!;
+    bin.hits += +isRight;
+  }
+  const bins = sums
+    .filter(({ samples }) => samples > 0)
+    .map(({ samples, said, hits }) => ({
+      samples,
+      confidence: said / samples,
+      accuracy: hits / samples,
+      ...wilson(hits, samples),
+    }));
+  const gaps = bins.map((b) => b.samples * Math.abs(b.accuracy - b.confidence));
+  return { bins, ece: gaps.reduce((sum, gap) => sum + gap, 0) / right.length };
+}

@@ -1,0 +1,71 @@
+/** How the report looks: on a wide screen, a phone and paper, light and dark. */
+import { paletteCss } from './palette.ts';
+
+export const PAGE_CSS = `${paletteCss(':root')}
+*{box-sizing:border-box}
+html{background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;-webkit-text-size-adjust:100%}
+body{margin:0}
+main{max-width:960px;margin:0 auto;padding:24px 20px 56px}
+h1{font-size:1.75rem;line-height:1.2;margin:.2em 0 .4em;overflow-wrap:anywhere}
+h2{font-size:1.3rem;margin:2.2em 0 .5em;padding-top:.7em;border-top:1px solid var(--grid)}
+h3{font-size:1rem;margin:0}
+h4{font-size:.85rem;font-weight:600;margin:0 0 .3em;color:var(--muted)}
+p{margin:.4em 0}
+.kicker{color:var(--muted);font-size:.85rem;letter-spacing:.04em;text-transform:uppercase;margin:0}
+.lead{font-size:1.08rem;max-width:46em}
+.aside{color:var(--muted);font-size:.85em;font-weight:400}
+.warning{border-left:4px solid var(--wrong);background:var(--card);padding:.6em .9em;margin:.8em 0}
+.tiles{display:grid;grid-template-columns:repeat(4,1fr);gap:12px;margin:1.2em 0 0}
+.tiles>div{background:var(--card);border-radius:8px;padding:12px 14px}
+.tiles dt{font-size:.82rem;color:var(--muted)}
+.tiles dd{margin:0;font-size:1.5rem;font-weight:650;font-variant-numeric:tabular-nums}
+.tiles dd.aside{font-size:.82rem;font-weight:400}
+figure{margin:0 0 1.2em;min-width:0}
+figcaption p{color:var(--muted);font-size:.9rem;margin:.1em 0 .5em}
+figure svg{display:block;width:100%;height:auto}
+.means{font-size:.92rem;max-width:52em}
+.pair{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:24px}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:24px}
+.grid>figure{max-width:400px}
+.grid.two{grid-template-columns:repeat(auto-fit,minmax(min(100%,350px),1fr))}
+.narrow{display:none}
+.scroll{overflow-x:auto;margin:.6em 0 1.2em}
+figure .scroll svg{width:auto;max-width:100%;min-width:640px;margin:0 auto}
+table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
+caption{text-align:left;color:var(--muted);font-size:.85rem;padding-bottom:.3em}
+th,td{text-align:right;padding:.45em .6em;border-bottom:1px solid var(--grid);vertical-align:top;white-space:nowrap}
+thead th{font-weight:600;color:var(--muted)}
+th:first-child,.words{text-align:left}
+td.words{white-space:normal;min-width:12em}
+tr.chosen{background:var(--card)}
+code{font:.86em/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
+pre{background:var(--card);border-radius:8px;padding:12px 14px;overflow-x:auto;margin:.8em 0 1.2em}
+pre code{overflow-wrap:normal}
+.leaving{margin:0 0 1.2em;padding:12px 14px;background:var(--card);border-radius:8px}
+.kinds{display:flex;flex-wrap:wrap;gap:12px 28px;margin-top:.6em}
+.examples{display:flex;flex-wrap:wrap;gap:8px}
+.example{width:70px;margin:0}
+.example img{display:block;width:64px;height:64px;object-fit:contain;image-rendering:pixelated;border-radius:4px;background:var(--paper)}
+.example figcaption{font-size:.7rem;line-height:1.25;margin-top:3px;overflow-wrap:anywhere}
+@media (max-width:640px){
+main{padding:16px 14px 40px}
+h1{font-size:1.4rem}
+.tiles{grid-template-columns:repeat(2,1fr)}
+.pair{grid-template-columns:minmax(0,1fr)}
+td.words{min-width:19em}
+.wide{display:none}
+.narrow{display:block}
+}
+@media print{
+html{font-size:12px}
+main{max-width:none;padding:0}
+figure,tr,.leaving,.tiles{break-inside:avoid}
+h2,h3,figcaption{break-after:avoid}
+.wide{display:block}
+.narrow{display:none}
+.scroll{overflow:visible}
+figure .scroll svg{width:100%;min-width:0}
+pre{white-space:pre-wrap}
+*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+}
+`;

@@ -1,0 +1,30 @@
+/** How training went, thinned: what a report draws and a manifest keeps. */
+import type { TrainProgress } from './train.ts';
+
+/** Running means of the loss at some steps. */
+export interface LossCurve {
+  /** Counted from 1, rising; the first and the last are among them. */
+  readonly steps: readonly number[];
+  /** By exit id, or `joint`: one value a step, to four digits. */
+  readonly losses: Readonly<Record<string, readonly number[]>>;
+}
+
+const MOST_POINTS = 60;
+
+/** Follows a training; `curve` is what it saw so far. Steps must be told in order. */
+export function lossCurve(): { follow(progress: TrainProgress): void; readonly curve: LossCurve } {
+  const steps: number[] = [];
+  const losses: Record<string, number[]> = {};
+  const part = (done: number, total: number) => Math.floor((done * (MOST_POINTS - 1)) / total);
+  return {
+    follow({ done, total, losses: now }) {
+      if (done > 1 && part(done, total) === part(done - 1, total)) return;
+      steps.push(done);
+      for (const [id, loss] of Object.entries(now)) {
+        losses[id] ??= [];
+        losses[id].push(Number(loss.toPrecision(4)));
+      }
+    },
+    curve: { steps, losses },
+  };
+}

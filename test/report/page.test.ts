@@ -1,0 +1,84 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { escapeHtml, html } from '../../src/report/html.ts';
+import { lineOf, modelLineFile, picturedSamples, reportFacts, reportPage } from '../../src/report/index.ts';
+import { drawnSeen, LABELS, MANIFEST } from './sample.ts';
+
+const test = suite('report: page');
+const seen = drawnSeen();
+const facts = reportFacts(MANIFEST, () => seen);
+const PNG = Buffer.from('89504e470d0a1a0a', 'hex');
+const pictures = new Map(picturedSamples(facts).map((sample) => [sample, PNG]));
+const page = await reportPage(facts, pictures);
+
+const timeless = (text: string) => text.replace(/<(section|div|td) data-clock>.*?<\/\1>/gs, '');
+
+test('the same facts give the same page, however many were drawn before', async () => {
+  assert.is(await reportPage(reportFacts(MANIFEST, drawnSeen), pictures), page);
+});
+
+test('what clocks measured is where it is marked and nowhere else', async () => {
+  const slower = {
+    ...MANIFEST,
+    baseline: { ...MANIFEST.baseline, latencyMsMean: 7.77, latencyMsP50: 6.66 },
+    operatingPoints: MANIFEST.operatingPoints.map((p) => ({ ...p, latencyMsMean: 5.55, latencyMsP50: 4.44 })),
+  };
+  const other = await reportPage(
+    reportFacts(slower, () => seen),
+    pictures,
+  );
+  assert.is.not(other, page);
+  assert.match(other, '7.77 ms');
+  assert.is(timeless(other), timeless(page));
+});
+
+test('names from users are text, in the page, its attributes and its drawings', () => {
+  assert.not.match(page, /<script/);
+  assert.not.match(page, /<img src=x/);
+  for (const label of LABELS) assert.ok(page.includes(escapeHtml(label)), label);
+  const evil = {
+    ...MANIFEST,
+    exits: MANIFEST.exits.map((e) => ({ ...e, tap: '</title><script>x</script>' })),
+  };
+  const drawing = modelLineFile(lineOf(evil, facts.chosen));
+  assert.not.match(drawing, /<script/);
+  assert.is(
+    String(html`<p title="${'"<\u0001'}">${['a', html`<b>${'&'}</b>`]}</p>`),
+    '<p title="&quot;&lt;\ufffd">a<b>&amp;</b></p>',
+  );
+});
+
+test('it asks for nothing, runs nothing, and every drawing says what it shows', () => {
+  assert.not.match(page, /\b(href|src)="(?!data:image\/png;base64,)/);
+  assert.not.match(page, /url\((?!#)|@import|<link|<iframe/);
+  const drawings = page.match(/<svg [^>]*>/g)!;
+  // The frontier, latency, policies and training are drawn for two widths.
+  assert.is(drawings.length, 2 * 4 + 1 + 2 + 2 + 3);
+  for (const drawing of drawings) assert.match(drawing, /role="img"[^>]* aria-label="[^"]{20,}"/);
+  const ids = [...page.matchAll(/ id="([^"]+)"/g)].map((m) => m[1]);
+  assert.is(new Set(ids).size, ids.length, 'ids are unique');
+  for (const [, id] of page.matchAll(/url\(#([^)]+)\)/g)) assert.ok(ids.includes(id), id);
+});
+
+test('what is not there is left out: pictures, latencies, comparison, training; what misleads is said', async () => {
+  const { policyComparison: _, training: __, ...rest } = MANIFEST;
+  const bare = {
+    ...rest,
+    latency: null,
+    measuredOn: 'calibration' as const,
+    baseline: { ...MANIFEST.baseline, latencyMsMean: null },
+    data: { calibration: { samples: 400, hash: 'random-1', random: true as const } },
+  };
+  const text = await reportPage(
+    reportFacts(bare, () => seen),
+    undefined,
+  );
+  for (const heading of ['Who leaves where', 'Whether saved MACs', 'Why this policy', 'How training went'])
+    assert.not.match(text, heading);
+  assert.match(text, 'random numbers');
+  assert.match(text, 'There was no test data');
+  for (const heading of ['Who leaves where', 'Whether saved MACs', 'Why this policy', 'How training went'])
+    assert.match(page, heading);
+});
+
+test.run();
