@@ -24,12 +24,6 @@ try {
   );
 }
 
-// Whoever reads the output may stop reading, as head does.
-process.stdout.on('error', (error) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(0);
-});
-
 const source = new URL('../src/cli.ts', import.meta.url);
 if (existsSync(source)) {
   const { register } = await import('tsx/esm/api');
