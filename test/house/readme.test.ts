@@ -1,20 +1,11 @@
 /** Every command that README tells is run by somebody: here, by another test, or by .ci/run. */
 import { spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import sharp from 'sharp';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { CLASSES, drawSamples, SIDE, writeNpz } from '../../examples/demo/shapes.ts';
 import { isForCi, readmeCommands } from '../../scripts/readme-commands.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { runCli } from '../cli-in-process.ts';
@@ -58,7 +49,7 @@ test('docs/guide.md runs from its first command to its last', async () => {
     const guide = readmeCommands('docs/guide.md');
     assert.ok(guide.length >= 7 && guide.every(isOfframp), 'other commands than offramp need a place to run');
     for (const command of guide) {
-      const words = await wordsWithStandIns(command, folder, TINY);
+      const words = await wordsWithStandIns(command, folder);
       const { status, stdout, stderr } = await runCli(folder, words);
       assert.is(status, 0, `${command}\n${stdout}${stderr}`);
     }
@@ -86,38 +77,24 @@ test('npx offramp … runs as README says, with small stand-ins for the files it
 
 test.run();
 
-interface StandIns {
-  model(path: string): void;
-  place(path: string, seed: number): Promise<void>;
+const writeModel = (path: string) => writeFileSync(path, serializeModel(tinyResidual({ seed: 34 })));
+
+/** Pictures of 8 by 8 pixels, a folder a class. */
+async function placeSamples(path: string, seed: number): Promise<void> {
+  const net = join(dirname(path), `${seed}.onnx`);
+  mkdirSync(path, { recursive: true });
+  writeModel(net);
+  const { pixels, labels } = await tinySamples(net, SAMPLES, seed);
+  for (let label = 0; label < 5; label++) mkdirSync(join(path, `class ${label}`));
+  for (const [i, label] of labels.entries()) {
+    const raw = { width: 8, height: 8, channels: 3 } as const;
+    const picture = sharp(pixels.subarray(i * 192, (i + 1) * 192), { raw });
+    await picture.png().toFile(join(path, `class ${label}`, `${i}.png`));
+  }
 }
-/** The demo's network, and drawn pictures of its classes. */
-const DEMO: StandIns = {
-  model: (path) => copyFileSync(join(ROOT, 'examples/demo/base.onnx'), path),
-  place: placeSamples,
-};
-/** A network of 8 by 8 pixels, in a folder of pictures a class. */
-const TINY: StandIns = {
-  model: (path) => writeFileSync(path, serializeModel(tinyResidual({ seed: 34 }))),
-  async place(path, seed) {
-    const net = join(dirname(path), `${seed}.onnx`);
-    mkdirSync(path, { recursive: true });
-    TINY.model(net);
-    const { pixels, labels } = await tinySamples(net, SAMPLES, seed);
-    for (let label = 0; label < 5; label++) mkdirSync(join(path, `class ${label}`));
-    for (const [i, label] of labels.entries()) {
-      const raw = { width: 8, height: 8, channels: 3 } as const;
-      const picture = sharp(pixels.subarray(i * 192, (i + 1) * 192), { raw });
-      await picture.png().toFile(join(path, `class ${label}`, `${i}.png`));
-    }
-  },
-};
 
 /** The words of `command` after `npx offramp`, once small stand-ins for the files they name are in `folder`. */
-async function wordsWithStandIns(
-  command: string,
-  folder: string,
-  { model, place }: StandIns,
-): Promise<string[]> {
+async function wordsWithStandIns(command: string, folder: string): Promise<string[]> {
   assert.not.match(command, /["'|&;<>$*]/, `too clever for this test: ${command}`);
   const words = command.split(/\s+/).slice(2);
   for (const [i, word] of words.entries()) {
@@ -126,9 +103,8 @@ async function wordsWithStandIns(
     const flag = words[i - 1] ?? '';
     if (word.endsWith('.onnx')) {
       mkdirSync(dirname(path), { recursive: true });
-      model(path);
-    } else if (flag === '--labels') writeFileSync(path, `${CLASSES.join('\n')}\n`);
-    else if (/^--(train|validation|calibration|test)$/.test(flag)) await place(path, i);
+      writeModel(path);
+    } else if (/^--(train|validation|calibration|test)$/.test(flag)) await placeSamples(path, i);
   }
   const quick =
     words[0] === 'compile' && !words.includes('--epochs') ? ['--epochs', '1', '--threads', '1'] : [];
@@ -136,7 +112,7 @@ async function wordsWithStandIns(
 }
 
 async function runWithStandIns(command: string, folder: string): Promise<void> {
-  const words = await wordsWithStandIns(command, folder, DEMO);
+  const words = await wordsWithStandIns(command, folder);
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, 'bin/offramp.js'), ...words], {
     cwd: folder,
     encoding: 'utf8',
@@ -144,18 +120,4 @@ async function runWithStandIns(command: string, folder: string): Promise<void> {
     env: { ...process.env, HOME: folder, XDG_CACHE_HOME: join(folder, 'cache') },
   });
   if (status !== 0) assert.unreachable(`${command}\nended with ${status}:\n${stdout}${stderr}`);
-}
-
-/** Drawn pictures at `path`: an npz, or a folder with one folder a class. */
-async function placeSamples(path: string, seed: number): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
-  const samples = drawSamples(SAMPLES, seed);
-  if (path.endsWith('.npz')) return writeNpz(path, samples);
-  const size = SIDE * SIDE * 3;
-  for (const name of CLASSES) mkdirSync(join(path, name), { recursive: true });
-  for (const [i, label] of samples.labels.entries()) {
-    const raw = { width: SIDE, height: SIDE, channels: 3 } as const;
-    const picture = sharp(samples.pixels.subarray(i * size, (i + 1) * size), { raw });
-    await picture.png().toFile(join(path, CLASSES[label]!, `${i}.png`));
-  }
 }

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { measure, searchPolicy } from '../../src/calibrate/index.ts';
-import { fitPolicy, type Judged, ownThresholds, viewOf } from '../../src/judge.ts';
+import { type Decider, fitPolicy, type Judged, ownThresholds, viewOf } from '../../src/judge.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { looksOf } from '../../src/policies/eenet-fit.ts';
 import { assign, layoutOf, losses } from '../../src/policies/eenet-losses.ts';
@@ -47,6 +47,15 @@ const dataOf = ({ logits, confidence, original, labels }: Judged, budget: number
   costs: COSTS,
   budget,
 });
+
+/** Samples, and what is learned of them: a fit takes seconds. */
+const BUDGET = 0.5;
+const known = draw(3000, 5);
+let learner: Decider | undefined;
+const learned = () => {
+  learner ??= fitPolicy('eenet', known, COST, BUDGET);
+  return learner;
+};
 
 test('the gradient is that of the losses, each by its own weights', () => {
   const looks = looksOf(dataOf(draw(40, 1), 0.6), 2);
@@ -113,33 +122,29 @@ test('the losses are the equations', () => {
 
 test('its own thresholds keep the budget within 3 % on fresh samples', () => {
   const [seen, fresh] = [draw(3000, 3), draw(6000, 4)];
-  const realised = [0.35, 0.5, 0.8].map((budget) => {
+  const realised = [0.35, 0.8].map((budget) => {
     const decider = fitPolicy('eenet', seen, COST, budget);
     const [thresholds] = ownThresholds(viewOf(seen, decider), decider);
     const { relativeCost } = measure(viewOf(fresh, decider)(thresholds), COST, thresholds!);
     assert.ok(Math.abs(relativeCost / budget - 1) < 0.03, `${relativeCost} for ${budget}`);
     return relativeCost;
   });
-  assert.ok(realised[2]! - realised[0]! > 0.4);
+  assert.ok(realised[1]! - realised[0]! > 0.4);
 });
 
 test('beats the largest probability where being right depends on the class and the vote', () => {
-  const [seen, fresh] = [draw(3000, 5), draw(3000, 6)];
-  const budget = 0.5;
-  const [learned, plain] = (['eenet', 'max-prob'] as const).map((policy) => {
-    const decider = fitPolicy(policy, seen, COST, budget);
-    const hull = searchPolicy(viewOf(seen, decider), COST, { target: 'accuracy' });
-    const { thresholds } = hull.findLast((point) => point.relativeCost <= budget)!;
+  const fresh = draw(3000, 6);
+  const [wise, plain] = [learned(), fitPolicy('max-prob', known, COST, BUDGET)].map((decider) => {
+    const hull = searchPolicy(viewOf(known, decider), COST, { target: 'accuracy' });
+    const { thresholds } = hull.findLast((point) => point.relativeCost <= BUDGET)!;
     return measure(viewOf(fresh, decider)(thresholds), COST, thresholds).accuracy;
   });
-  assert.ok(learned! > plain! + 0.03, `${learned} against ${plain}`);
+  assert.ok(wise! > plain! + 0.03, `${wise} against ${plain}`);
 });
 
 test('a search that is given its thresholds is never worse than they are', () => {
-  const seen = draw(1000, 7);
-  const decider = fitPolicy('eenet', seen, COST, 0.5);
-  const view = viewOf(seen, decider);
-  const also = ownThresholds(view, decider);
+  const view = viewOf(known, learned());
+  const also = ownThresholds(view, learned());
   const own = measure(view(also[0]), COST, also[0]!);
   const hull = searchPolicy(view, COST, { target: 'accuracy', caution: 0, also });
   const best = hull.findLast((point) => point.relativeCost <= own.relativeCost)!;
@@ -170,14 +175,13 @@ test('thresholds walk down the quantiles of the learned distribution', () => {
 });
 
 test('the same twice, and scores stay below 1 whatever the logits', () => {
-  const seen = draw(1500, 8);
-  const [first, second] = [0, 1].map(() => POLICIES.eenet.fit!(dataOf(seen, 0.5)));
-  assert.equal(JSON.stringify(first), JSON.stringify(second));
+  const { parameters } = learned();
+  assert.equal(JSON.stringify(POLICIES.eenet.fit!(dataOf(known, BUDGET))), JSON.stringify(parameters));
   const memory = new Float32Array(2000 * (2 + CLASSES));
   const wild = [9, 10].map((seed) => noise(2000 * CLASSES, seed).map((v) => v * 60));
   for (const [exit, logits] of wild.entries()) {
     const place = { exit, exits: 2, classes: CLASSES, memory, confidence: new Float32Array(2000) };
-    const { score } = POLICIES.eenet.decide({ ...place, logits }, first!);
+    const { score } = POLICIES.eenet.decide({ ...place, logits }, parameters);
     assert.ok(score.every((q) => q < 1));
     assert.ok(new Set(score).size > 100, 'and are told apart');
   }
