@@ -134,17 +134,18 @@ function inPixels(
   ];
 }
 
-/** Ends of an axis from `least` to `most`, and its step: 1, 2 or 5 times a power of ten. */
-function niceAxis(least: number, most: number): { min: number; max: number; interval: number } {
-  const rough = Math.max(most - least, 1e-9) / 5;
+/** Points of percent that an axis shows at least, where all points are one. */
+const LEAST_SPAN = 0.5;
+
+/** Ends of an axis in percent from `least` to `most`, and its step: 1, 2 or 5 times a power of ten. */
+export function niceAxis(least: number, most: number): { min: number; max: number; interval: number } {
+  const rough = Math.max(most - least, LEAST_SPAN) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
   const interval = power * ([1, 2, 5, 10].find((n) => n * power >= rough) ?? 10);
   const whole = (value: number) => Number(value.toPrecision(12));
-  return {
-    min: whole(Math.floor(least / interval) * interval),
-    max: whole(Math.ceil(most / interval) * interval),
-    interval,
-  };
+  const min = Math.floor(least / interval);
+  const max = Math.max(Math.ceil(most / interval), min + 1);
+  return { min: whole(min * interval), max: whole(max * interval), interval: whole(interval) };
 }
 
 /** A name in the middle of its axis, clear of the figures. */

@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { niceAxis } from '../../src/report/charts.ts';
 import { escapeHtml, html } from '../../src/report/html.ts';
 import { lineOf, modelLineFile, picturedSamples, reportFacts, reportPage } from '../../src/report/index.ts';
 import { drawnSeen, LABELS, MANIFEST } from './sample.ts';
@@ -30,6 +31,19 @@ test('what clocks measured is where it is marked and nowhere else', async () => 
   assert.is.not(other, page);
   assert.match(other, '7.77 ms');
   assert.is(timeless(other), timeless(page));
+});
+
+test('an axis of one value has room and few steps', () => {
+  for (const [least, most] of [
+    [100, 100],
+    [98.7654321, 98.7654321],
+    [72.3, 91.2],
+    [99.999, 100],
+  ] as const) {
+    const { min, max, interval } = niceAxis(least, most);
+    assert.ok(min <= least && most <= max && min < max, `${min} to ${max}`);
+    assert.ok((max - min) / interval < 8, `${(max - min) / interval} steps`);
+  }
 });
 
 test('names from users are text, in the page, its attributes and its drawings', () => {
