@@ -67,6 +67,8 @@ export function createApp(options: AppOptions): App {
   const unasked = batcherOf((input) => (governor ?? model).classify(input));
   const points = Object.keys(compiled.operatingPoints);
   const batchers = new Map(points.map((at) => [at, batcherOf((input) => model.classify(input, { at }))]));
+  const allBatchers = [unasked, ...batchers.values()];
+  const waiting = () => allBatchers.reduce((sum, batcher) => sum + batcher.waiting, 0);
 
   async function classify(request: IncomingMessage, query: URLSearchParams): Promise<Reply> {
     const at = query.get('at');
@@ -93,7 +95,7 @@ export function createApp(options: AppOptions): App {
   const routes = new Map<string | undefined, Route>([
     ['/classify', { method: 'POST', reply: classify }],
     ['/health', { method: 'GET', reply: () => json({ status: 'ok' }) }],
-    ['/metrics', { method: 'GET', reply: () => text(metrics.text(compiled, model, governor)) }],
+    ['/metrics', { method: 'GET', reply: () => text(metrics.text(compiled, model, waiting(), governor)) }],
   ]);
 
   function replyTo(request: IncomingMessage): Reply | Promise<Reply> {
@@ -126,7 +128,7 @@ export function createApp(options: AppOptions): App {
       }
     },
     hurry() {
-      for (const batcher of [unasked, ...batchers.values()]) batcher.hurry();
+      for (const batcher of allBatchers) batcher.hurry();
     },
   };
 }

@@ -41,6 +41,11 @@ export class Batcher<Sample, Result> {
     this.#maxWaitMs = options.maxWaitMs;
   }
 
+  /** Samples that wait for a run. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
   /** Rejects with what the run of its batch rejects with. */
   submit(sample: Sample): Promise<Answer<Result>> {
     return new Promise((resolve, reject) => {

@@ -15,7 +15,13 @@ export class Metrics {
   /** By status. */
   readonly responses: Record<number, number> = {};
 
-  text({ exits, operatingPoints }: CompiledPackage, { statistics }: Model, governor?: Governor): string {
+  /** `waiting`: pictures that are decoded and wait for a run. */
+  text(
+    { exits, operatingPoints }: CompiledPackage,
+    { statistics }: Model,
+    waiting: number,
+    governor?: Governor,
+  ): string {
     const { counts, meanRelativeCost, drift } = statistics;
     const ids = [...exits.map(({ id }) => id), 'full'];
     const points = Object.keys(operatingPoints);
@@ -26,6 +32,7 @@ export class Metrics {
       governor ? metric('offramp_governor_point', 'gauge', '1 for the operating point that the governor has chosen.', by('at', points.map((at) => [at, Number(at === governor.at)]))) : '',
       metric('offramp_runs_total', 'counter', 'Runs of the model, each of a batch.', this.runs),
       metric('offramp_open_requests', 'gauge', 'Requests to classify that have no answer yet.', this.open),
+      metric('offramp_waiting_samples', 'gauge', 'Decoded pictures that wait for a run.', waiting),
       metric('offramp_queue_seconds', 'summary', 'From a decoded picture to the start of its run.', { _sum: this.waitedSeconds, _count: this.samples }),
       metric('http_responses_total', 'counter', 'Responses by status.', by('status', Object.entries(this.responses))),
     ].join(''); // biome-ignore format: a table

@@ -200,6 +200,8 @@ test('a full queue turns requests away; SIGTERM answers all that wait, also the 
   const waiting = Promise.all(asks.map(([n, at]) => classified(patient, n, at)));
   const { upload, response } = uploading(patient);
   await until(async () => (await metric(patient, 'offramp_open_requests')) === 18);
+  // A picture that is still being decoded would run later than those of its operating point that wait already.
+  await until(async () => (await metric(patient, 'offramp_waiting_samples')) === 17);
 
   const refused = await post(patient, 0);
   assert.is(refused.status, 503);
