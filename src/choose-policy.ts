@@ -10,7 +10,9 @@ export type CostRange = readonly [least: number, most: number];
 
 export interface ComparedPolicy {
   readonly policy: PolicyName;
-  /** Mean of the target over the range: the area under the curve of target against cost, by its width. */
+  /** The target at `GRID` even costs over the range. */
+  readonly curve: readonly number[];
+  /** Its mean: the area under the curve of target against cost, by its width. */
   readonly mean: number;
 }
 
@@ -58,15 +60,16 @@ export function choosePolicy(
     const found = fitted(policy, validation, costs, options.budgets[0]);
     if (!found) return [];
     const decider = { ...found, last: options.last };
-    const means = [
+    const [one, other] = [
       [first, second],
       [second, first],
-    ].map(([search, report]) => meanOver(range, search!, report!, decider, costs, options.target));
-    return [{ decider, policy, mean: (means[0]! + means[1]!) / 2 }];
+    ].map(([search, report]) => curveOver(range, search!, report!, decider, costs, options.target));
+    const curve = one!.map((value, i) => (value + other![i]!) / 2);
+    return [{ decider, policy, curve, mean: curve.reduce((sum, value) => sum + value, 0) / GRID }];
   });
   options.onProgress?.(names.length, names.length);
   const ranked = entries.toSorted((a, b) => b.mean - a.mean);
-  const compared = ranked.map(({ policy, mean }) => ({ policy, mean }));
+  const compared = ranked.map(({ policy, curve, mean }) => ({ policy, curve, mean }));
   return { decider: ranked[0]!.decider, range, compared };
 }
 
@@ -97,18 +100,21 @@ function halvesOf(judged: Judged, seed: number): [Judged, Judged] {
   return [rowsOf(judged, order.slice(0, middle)), rowsOf(judged, order.slice(middle))];
 }
 
-function meanOver(
+/** The target on `report` at `GRID` even costs, by thresholds searched on `search`. */
+function curveOver(
   [least, most]: CostRange,
   search: Judged,
   report: Judged,
   decider: Decider,
   costs: CostModel,
   target: ChoiceOptions['target'],
-): number {
+): number[] {
   const searched = viewOf(search, decider);
   const reported = viewOf(report, decider);
   const hull = searchPolicy(searched, costs, { target, also: ownThresholds(searched, decider) });
   const points = hull.map(({ thresholds }) => measure(reported(thresholds), costs, thresholds));
-  const grid = Array.from({ length: GRID }, (_, i) => least + ((most - least) * i) / (GRID - 1));
-  return grid.reduce((sum, cost) => sum + interpolateHull(points, cost)[target], 0) / GRID;
+  return Array.from({ length: GRID }, (_, i) => {
+    const cost = least + ((most - least) * i) / (GRID - 1);
+    return interpolateHull(points, cost)[target];
+  });
 }

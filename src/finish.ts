@@ -211,6 +211,9 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   return { manifest, shown: manifest.operatingPoints.filter((p) => wanted.has(p.name)) };
 }
 
+/** Of a curve that is only looked at. */
+const CURVE_DIGITS = 5;
+
 /** The policy asked for, fitted; or the best of all of them. What learns nothing else has the last answer fitted where it is searched. */
 function decide(
   validated: Judged | undefined,
@@ -234,7 +237,10 @@ function decide(
   const [from, to] = range.map((cost) => cost.toFixed(2));
   const means = compared.map((c) => `${c.policy} ${(100 * c.mean).toFixed(2)} %`).join(', ');
   events.onNote?.(`Mean ${target} at costs of ${from} to ${to}: ${means}. The policy is ${decider.policy}.`);
-  return { decider, comparison: { costs: range, means: compared } };
+  const policies = compared.map(({ policy, mean, curve }) => {
+    return { policy, mean, curve: curve.map((value) => Number(value.toFixed(CURVE_DIGITS))) };
+  });
+  return { decider, comparison: { costs: range, policies } };
 }
 
 /** For each of `budgets`, average milliseconds: the best point that keeps to it, found by costs that `time` measures. */

@@ -128,10 +128,13 @@ test('baked thresholds, the confidence policy, and a seed recipe', async () => {
 test('auto compares policies and says how they did; budgets of time and floors get their points', async () => {
   const asked = { policy: 'auto', budgetsMs: [1000], minAccuracies: [0.3], at: 'budget-1000ms' } as const;
   const { manifest } = await compile(options('auto', asked));
-  const { costs, means } = manifest.policyComparison!;
+  const { costs, policies } = manifest.policyComparison!;
   assert.ok(costs[0] < costs[1] && costs[1] === 1);
-  assert.is(manifest.policy, means[0]!.policy);
-  assert.ok(means.length >= POLICY_NAMES.length - 1, 'all but class-margin, which lacks samples of class 0');
+  assert.is(manifest.policy, policies[0]!.policy);
+  assert.ok(
+    policies.length >= POLICY_NAMES.length - 1,
+    'all but class-margin, which lacks samples of class 0',
+  );
   assert.equal([manifest.calibration.budgetsMs, manifest.calibration.minAccuracies], [[1000], [0.3]]);
   const point = (name: string) => manifest.operatingPoints.find((p) => p.name === name)!;
   assert.ok(point('budget-1000ms').relativeCost >= point('accuracy-0.3').relativeCost);

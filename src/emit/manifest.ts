@@ -106,8 +106,12 @@ export interface LastAnswer {
 export interface PolicyComparison {
   /** Average costs relative to the original, from and to. */
   readonly costs: readonly [number, number];
-  /** Best first: the mean over those costs of what thresholds preserve. */
-  readonly means: readonly { readonly policy: string; readonly mean: number }[];
+  /** Best first: what thresholds preserve, at even costs from one to the other, and its mean. */
+  readonly policies: readonly {
+    readonly policy: string;
+    readonly mean: number;
+    readonly curve: readonly number[];
+  }[];
 }
 
 /** What thresholds were asked to do. */

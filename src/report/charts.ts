@@ -514,13 +514,53 @@ export function latencyAgainstCost(points: readonly Timed[], size: Size): EChart
   };
 }
 
+/** What each policy keeps, by average cost: the best and the next by name, the others to compare with. */
+export function policyCurves(
+  { costs: [from, to], policies }: PolicyComparison,
+  target: string,
+): EChartsOption {
+  const values = policies.flatMap(({ curve }) => curve);
+  const steps = policies[0]!.curve.length - 1;
+  const cost = (i: number) => 100 * (from + ((to - from) * i) / steps);
+  const looks = [
+    { color: colour('accent'), lineStyle: { width: 2.5 }, z: 4 },
+    { color: colour('exit1'), lineStyle: { width: 2, type: 'dashed' as const }, z: 3 },
+  ];
+  const other = { color: colour('full'), lineStyle: { width: 1 } };
+  const series = policies.map(({ policy, curve }, i) => ({
+    ...quiet,
+    type: 'line' as const,
+    name: looks[i] ? policy : 'the others',
+    showSymbol: false,
+    data: curve.map((value, at) => [cost(at), 100 * value]),
+    ...(looks[i] ?? other),
+  }));
+  return {
+    grid: FRONTIER,
+    legend: { ...LEGEND, data: [...new Set(series.map(({ name }) => name))] },
+    xAxis: {
+      type: 'value',
+      ...named('average cost, % of the original’s MACs', 32),
+      min: cost(0),
+      max: cost(steps),
+      axisLabel: { showMinLabel: false, showMaxLabel: false },
+    },
+    yAxis: {
+      type: 'value',
+      ...named(`${target}, %`, 44),
+      ...niceAxis(100 * Math.min(...values), 100 * Math.max(...values)),
+    },
+    series,
+  };
+}
+
 /** Policies by what they keep on average over the costs that were asked for. */
-export function policyMeans({ means }: PolicyComparison, target: string): EChartsOption {
-  const values = means.map(({ mean }) => 100 * mean);
+export function policyMeans({ policies }: PolicyComparison, target: string): EChartsOption {
+  const values = policies.map(({ mean }) => 100 * mean);
   const least = Math.floor(2 * Math.min(...values) - 0.5) / 2;
   return {
     grid: { left: 104, right: 64, top: 12, bottom: 46 },
-    yAxis: { type: 'category', data: means.map(({ policy }) => policy), inverse: true },
+    yAxis: { type: 'category', data: policies.map(({ policy }) => policy), inverse: true },
     xAxis: {
       type: 'value',
       ...named(`mean ${target}, %`, 28),

@@ -8,6 +8,7 @@ import {
   leavingAtPoints,
   lossesInOrder,
   openCharts,
+  policyCurves,
   policyMeans,
   reliabilityDiagram,
   type Size,
@@ -335,16 +336,25 @@ function policiesSection({ manifest }: ReportFacts, { twice }: Pen): Html | unde
   const { policyComparison: comparison, calibration } = manifest;
   if (!comparison) return undefined;
   const [from, to] = comparison.costs;
-  const [best, second] = comparison.means;
-  const size = { width: 900, height: 90 + 30 * comparison.means.length };
+  const { policies } = comparison;
+  const [best, second] = policies;
+  const size = { width: 900, height: 90 + 30 * policies.length };
   return html`<section>
 <h2>Why this policy</h2>
 ${figure(
+  'The higher, the more is kept at a cost',
+  `What each policy keeps on calibration samples that it had not seen: thresholds were searched on one half and measured on the other, both ways round.`,
+  twice(
+    () => policyCurves(comparison, calibration.target),
+    `Curves of ${calibration.target} against cost: ${policies.map(({ policy, curve }) => `${policy} ${percent(curve[0]!)} to ${percent(curve.at(-1)!)}`).join(', ')}.`,
+  ),
+)}
+${figure(
   'Further right keeps more',
-  `Each policy’s mean ${calibration.target} over average costs of ${percent(from)} to ${percent(to)}, on calibration samples it had not seen.`,
+  `Each policy’s mean ${calibration.target} over these costs, ${percent(from)} to ${percent(to)}.`,
   twice(
     () => policyMeans(comparison, calibration.target),
-    `Policies compared: ${comparison.means.map(({ policy, mean }) => `${policy} ${percent(mean, 2)}`).join(', ')}.`,
+    `Policies compared: ${policies.map(({ policy, mean }) => `${policy} ${percent(mean, 2)}`).join(', ')}.`,
     size,
   ),
   best && second

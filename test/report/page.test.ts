@@ -66,8 +66,8 @@ test('it asks for nothing, runs nothing, and every drawing says what it shows', 
   assert.not.match(page, /\b(href|src)="(?!data:image\/png;base64,)/);
   assert.not.match(page, /url\((?!#)|@import|<link|<iframe/);
   const drawings = page.match(/<svg [^>]*>/g)!;
-  // The frontier, latency, policies and training are drawn for two widths.
-  assert.is(drawings.length, 2 * 4 + 1 + 2 + 2 + 3);
+  // The frontier, latency, policies (twice) and training are drawn for two widths.
+  assert.is(drawings.length, 2 * 5 + 1 + 2 + 2 + 3);
   for (const drawing of drawings) assert.match(drawing, /role="img"[^>]* aria-label="[^"]{20,}"/);
   const ids = [...page.matchAll(/ id="([^"]+)"/g)].map((m) => m[1]);
   assert.is(new Set(ids).size, ids.length, 'ids are unique');

@@ -67,9 +67,10 @@ export const MANIFEST: Manifest = {
   ],
   policyComparison: {
     costs: [0.4, 0.9],
-    means: [
-      { policy: 'max-prob', mean: 0.91 },
-      { policy: 'entropy', mean: 0.905 },
+    policies: [
+      { policy: 'max-prob', mean: 0.91, curve: [0.9, 0.915, 0.915] },
+      { policy: 'entropy', mean: 0.905, curve: [0.885, 0.915, 0.915] },
+      { policy: 'margin', mean: 0.89, curve: [0.86, 0.9, 0.91] },
     ],
   },
   training: {
