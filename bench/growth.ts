@@ -2,10 +2,10 @@
  * How time and memory grow with samples, taps, exits, classes and the size of the model: each swept by itself, each point in a process of its
  * own, with the exponent of the last half of the sweep. Prints the page and writes a chart of each sweep beside this file.
  *
- *   npx tsx bench/growth.ts
+ *   npx tsx bench/growth.ts      (Linux: memory is read from /proc)
  */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as echarts from 'echarts';
@@ -27,6 +27,7 @@ import { Stepper } from '../src/train/stepper.ts';
 import { noise } from '../test/models.ts';
 import { markdown } from './markdown.ts';
 
+const SELF = fileURLToPath(import.meta.url);
 const RUNS = 3;
 
 /** [N, width] through `layers` of MatMul and Relu to `classes` scores. */
@@ -174,16 +175,27 @@ const SWEEPS: Record<string, Sweep> = {
 const [name, size] = process.argv.slice(2);
 if (name && size) {
   const act = await SWEEPS[name]!.ready(Number(size));
-  const before = process.memoryUsage().rss;
+  globalThis.gc!();
+  // Forgets the peak so far (proc(5)): what made the input ready is not what is measured.
+  writeFileSync('/proc/self/clear_refs', '5');
+  const before = resident('VmRSS');
   const times: number[] = [];
   for (let i = 0; i < RUNS; i++) {
     const start = performance.now();
     await act();
     times.push(performance.now() - start);
   }
-  const megabytes = Math.max(0, process.resourceUsage().maxRSS / 1024 - before / 2 ** 20);
+  const megabytes = Math.max(0, resident('VmHWM') - before);
   console.log(JSON.stringify({ ms: times.sort((a, b) => a - b)[RUNS >> 1], megabytes }));
   process.exit();
+}
+
+/** MiB that /proc/self/status has under `name`. */
+function resident(name: 'VmRSS' | 'VmHWM'): number {
+  const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(
+    readFileSync('/proc/self/status', 'utf8'),
+  )![1];
+  return Number(kilobytes) / 1024;
 }
 
 interface Point {
@@ -228,13 +240,13 @@ function chart({ title, axis }: Sweep, points: readonly Point[]): string {
 
 const sections = Object.entries(SWEEPS).map(([name, sweep]) => {
   const points = sweep.at.map((at): Point => {
-    const out = execFileSync('node', ['--import', 'tsx', fileURLToPath(import.meta.url), name, `${at}`], {
+    const out = execFileSync('node', ['--expose-gc', '--import', 'tsx', SELF, name, `${at}`], {
       encoding: 'utf8',
     });
     return { size: at, ...(JSON.parse(out) as { ms: number; megabytes: number }) };
   });
   const file = `growth-${name.replaceAll(' ', '-')}.svg`;
-  writeFileSync(join(dirname(fileURLToPath(import.meta.url)), file), chart(sweep, points));
+  writeFileSync(join(dirname(SELF), file), chart(sweep, points));
   console.error(name, points.map((p) => `${p.size}: ${p.ms.toFixed(0)} ms`).join(', '));
   return `## ${name}: ${sweep.title}
 
@@ -252,7 +264,7 @@ ${markdown([
 console.log(
   `# How it grows
 
-Made by \`npx tsx bench/growth.ts bench\`: medians of ${RUNS} runs in a process of its own for each point; memory is the peak over what the process
+Made by \`npx tsx bench/growth.ts\`: medians of ${RUNS} runs in a process of its own for each point; memory is the peak over what the process
 had before the first run. Exponents are of the last half of each sweep, where fixed costs weigh least. What grows with samples besides is in
 [features-memory.md](features-memory.md).
 

@@ -64,14 +64,14 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   refuseOdd(wishes, unlabelled);
   if (options.calibration === undefined && options.train === undefined) throw calibrationDataMissing();
   const { seed, recipe, labels } = before;
-  const { file, sha256, exitOutputs } = before.source;
+  const { sha256, opset: _, producer: __, ...reading } = before.source;
 
   const { sessionOptions } = before;
   const runs = await settleSession({
     threads: options.threads ?? sessionOptions.threads ?? undefined,
     provider: options.provider ?? sessionOptions.provider,
   });
-  const { provider: _, ...onCpu } = runs;
+  const { provider: ___, ...onCpu } = runs;
   const { inspection, heads } = await reopen(folder, before, model, onCpu, options.externalDataFolder);
   const { source, typed, plan, given } = inspection;
   const preprocessing = before.preprocessing as Preprocessing;
@@ -116,7 +116,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       test: roles.test,
       costs,
       wishes,
-      origin: { file, exitOutputs, seed, recipe, labels, preprocessing },
+      origin: { source: reading, seed, recipe, labels, preprocessing },
       // Outputs that early exits do not compute were allowed to go, or there would be no such package.
       dropOutputs: true,
       prove: options.prove,

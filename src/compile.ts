@@ -1,5 +1,6 @@
 /** The story: a trained classifier in, one early-exit model and its package out. */
 import { basename } from 'node:path';
+import type { Origin } from './describe-compiled.ts';
 import { checkCopies, checkOutput } from './emit/write.ts';
 import { badOption, trainingDataMissing } from './errors.ts';
 import type { Events } from './events.ts';
@@ -61,8 +62,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       costs,
       wishes,
       origin: {
-        file: basename(options.model),
-        exitOutputs: options.exitOutputs,
+        source: readingOf(options),
         seed,
         recipe: inspection.given ? 'none' : (options.recipe ?? 'distill'),
         labels: labels ?? (roles.train ?? roles.calibration).dataset.classNames,
@@ -90,6 +90,16 @@ export async function settleFirst(options: CompileOptions): Promise<Wishes> {
   if (options.features !== undefined && options.exitOutputs)
     throw badOption('--features', options.features, 'it without --exit-outputs, which trains nothing');
   return wishes;
+}
+
+function readingOf({ model, exitOutputs, output, dims, widenBatch }: CompileOptions): Origin['source'] {
+  return {
+    file: basename(model),
+    ...(exitOutputs && { exitOutputs }),
+    ...(output !== undefined && { output }),
+    ...(dims && Object.keys(dims).length > 0 && { dims }),
+    ...(widenBatch && { widenBatch }),
+  };
 }
 
 /** What `options` say of training. */

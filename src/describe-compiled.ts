@@ -10,6 +10,7 @@ import type {
   OperatingPoint,
   PolicyComparison,
   PolicyFit,
+  Source,
   Training,
 } from './emit/manifest.ts';
 import { opsetOf } from './graph/types.ts';
@@ -33,9 +34,8 @@ export const provenance = (sha256: string) => ({
 
 /** What a manifest says that no step finds out: it was given, or stands in the manifest of an earlier compile. */
 export interface Origin {
-  /** Base name of the original's file. */
-  readonly file: string;
-  readonly exitOutputs: readonly string[] | undefined;
+  /** The original's file, and how it was asked to be read. */
+  readonly source: Pick<Source, 'file' | 'exitOutputs' | 'output' | 'dims' | 'widenBatch'>;
   readonly seed: number;
   readonly recipe: string;
   readonly labels: readonly string[] | undefined;
@@ -70,18 +70,19 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
   const { origin, inspection, heads, wishes, policy, policyFit, comparison, data, view, latency } = facts;
   const { source, typed, plan } = inspection;
   const { model } = source;
-  const { exitOutputs, labels } = origin;
+  const { file, ...reading } = origin.source;
+  const { labels } = origin;
   const options = toOrtOptions(facts.session);
   let headsSoFar = 0;
   return {
     schemaVersion: 1,
     version: VERSION,
     source: {
-      file: origin.file,
+      file,
       sha256: source.sha256,
       opset: opsetOf(model),
       producer: `${model.producerName} ${model.producerVersion}`.trim(),
-      ...(exitOutputs && { exitOutputs }),
+      ...reading,
     },
     seed: origin.seed,
     recipe: origin.recipe,

@@ -71,6 +71,12 @@ export interface Source {
   readonly producer: string;
   /** Set when it had exits already: their outputs, earliest first, its own last. */
   readonly exitOutputs?: readonly string[];
+  /** The output that was named as the scores. */
+  readonly output?: string;
+  /** Sizes that were given to symbolic dimensions, by their names. */
+  readonly dims?: Readonly<Record<string, number>>;
+  /** Set when it took one sample at a time and was made to take any number. */
+  readonly widenBatch?: true;
 }
 
 /** The recipe's settings, and how training went. */

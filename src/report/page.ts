@@ -406,6 +406,9 @@ function commandOf(manifest: Manifest): string {
   const role = (name: keyof Manifest['data']) => (isGiven(name) ? name.toUpperCase() : undefined);
   const budgets = [...calibration.budgets, ...(calibration.budgetsMs ?? []).map((b) => `${b}ms`)];
   const options: [string, unknown][] = [
+    ['output', source.output],
+    ['dim', list(Object.entries(source.dims ?? {}).map((entry) => entry.join('=')))],
+    ['widen-batch', source.widenBatch && ''],
     ['exit-outputs', list(source.exitOutputs)],
     ['taps', source.exitOutputs ? undefined : list(exits.map(({ tap }) => tap))],
     ['head', source.exitOutputs ? undefined : list(exits.map(({ head }) => head))],
@@ -435,7 +438,7 @@ function commandOf(manifest: Manifest): string {
       (name) => [name, role(name)] as [string, unknown],
     ),
   ];
-  const said = options.flatMap(([name, value]) => (value === undefined ? [] : [`--${name} ${value}`]));
+  const said = options.flatMap(([name, value]) => (value === undefined ? [] : [`--${name} ${value}`.trim()]));
   return [`offramp compile ${source.file}`, ...said, '--out out/'].join(' \\\n  ');
 }
 

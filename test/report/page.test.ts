@@ -74,6 +74,16 @@ test('it asks for nothing, runs nothing, and every drawing says what it shows', 
   for (const [, id] of page.matchAll(/url\(#([^)]+)\)/g)) assert.ok(ids.includes(id), id);
 });
 
+test('the command to do it again says how the original was read', async () => {
+  const source = { ...MANIFEST.source, output: 'scores', dims: { length: 16 }, widenBatch: true as const };
+  const text = await reportPage(
+    reportFacts({ ...MANIFEST, source }, () => seen),
+    undefined,
+  );
+  assert.match(text, /--output scores \\\n {2}--dim length=16 \\\n {2}--widen-batch \\\n/);
+  assert.not.match(page, /--(output|dim|widen-batch) /);
+});
+
 test('what is not there is left out: pictures, latencies, comparison, training; what misleads is said', async () => {
   const { policyComparison: _, training: __, ...rest } = MANIFEST;
   const bare = {

@@ -1,0 +1,33 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { noTimeSaved } from '../src/finish.ts';
+import { MANIFEST } from './report/sample.ts';
+
+const test = suite('finish');
+
+/** `MANIFEST` with these mean times of a sample at the default point and in the original. */
+const timed = (after: number | null, before: number | null) => ({
+  ...MANIFEST,
+  operatingPoints: MANIFEST.operatingPoints.map((point) => ({ ...point, latencyMsMean: after })),
+  baseline: { ...MANIFEST.baseline, latencyMsMean: before },
+});
+
+test('who saves no time is told', () => {
+  const said = noTimeSaved(timed(0.3, 0.2))!;
+  assert.match(said, 'takes 0.3 ms at');
+  assert.match(said, '0.2 ms in the original');
+  assert.match(said, '--thresholds baked');
+  const baked = { ...timed(0.2, 0.2), outputs: { ...MANIFEST.outputs, thresholds: null } };
+  assert.not.match(noTimeSaved(baked)!, 'baked');
+});
+
+test('who saves some, or measured nothing, is not', () => {
+  for (const [after, before] of [
+    [0.1, 0.2],
+    [null, 0.2],
+    [0.2, null],
+  ] as const)
+    assert.is(noTimeSaved(timed(after, before)), undefined);
+});
+
+test.run();
