@@ -15,6 +15,7 @@ import { serializeModel } from '../src/parser/index.ts';
 import { differentiate } from '../src/passes/differentiate.ts';
 import { adamw, biasCorrection, packParameters } from '../src/passes/optimizer.ts';
 import { runPasses } from '../src/passes/pass.ts';
+import { enterRows, leaveRows } from '../src/passes/rows-form.ts';
 import { trainingForm } from '../src/passes/training-form.ts';
 
 const BATCH = 256;
@@ -66,7 +67,9 @@ function stridedHead(): { graph: Graph; parameters: string[] } {
 const { graph, parameters } = stridedHead();
 const step = runPasses(graph, [
   trainingForm({ seed: 1 }),
+  enterRows,
   differentiate({ loss: 'loss', wrt: parameters }),
+  leaveRows,
   adamw({ parameters: parameters.map((name) => ({ name, decay: /^(w|fc)/.test(name) })) }),
 ]);
 console.log(

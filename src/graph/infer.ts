@@ -77,6 +77,12 @@ export class TypedBuilder extends GraphBuilder {
     return super.input(name, dataType, dims);
   }
 
+  /** Adds `node` as it is. */
+  add(node: Node): void {
+    this.nodes.push(node);
+    this.learn(node);
+  }
+
   override ops(
     opType: string,
     inputs: readonly string[],
@@ -105,7 +111,7 @@ export class TypedBuilder extends GraphBuilder {
   }
 
   private learn(node: Node): void {
-    const rule = node.domain === '' ? RULES[node.opType] : undefined;
+    const rule = RULES[qualifiedOp(node)];
     if (!rule) throw noShapeRule(node.opType, node.name);
     if (node.opType === 'Constant') this.constants.set(node.outputs[0]!, tensorOf(node));
     const made = rule({
@@ -124,6 +130,9 @@ export class TypedBuilder extends GraphBuilder {
     });
   }
 }
+
+/** `Conv`, or `offramp.RowsConv` outside the default domain. */
+export const qualifiedOp = ({ domain, opType }: Node) => (domain ? `${domain}.${opType}` : opType);
 
 /** An INT or FLOAT attribute, or `fallback`. */
 export function numberOf(node: Node, key: string, fallback: number): number {
@@ -395,4 +404,10 @@ const RULES: Readonly<Record<string, Rule>> = {
     return Array.from({ length: rank }, (_, i) => (at.includes(i) ? 1 : rest.shift()!));
   }),
   Where: (s) => [of(s.type(1).dataType, spread(s))],
+  'offramp.RowsConv': (s) => {
+    const size = numbersOf(s.node, 'size', []);
+    const [o, c, ...kernel] = s.dims(1) as [number, number, ...number[]];
+    const windows = (s.dims(0)[0]! / elementCount(size)) * elementCount(slide(size, windowOf(s.node)));
+    return [of('float', [windows, o]), of('float', [windows, elementCount(kernel) * c])];
+  },
 };

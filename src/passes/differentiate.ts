@@ -1,7 +1,7 @@
 /** Reverse-mode differentiation: walk the graph backwards from the loss and let each op's rule pass its gradient on. */
 import { lossNotScalar, noGradientRule, noPathToLoss } from '../errors.ts';
 import { makeValue } from '../graph/builder.ts';
-import { TypedBuilder } from '../graph/infer.ts';
+import { qualifiedOp, TypedBuilder } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import { ancestors, inOrder } from '../graph/walk.ts';
@@ -64,8 +64,8 @@ function addGradients(graph: Graph, loss: string, wrt: readonly string[]): Graph
     const gradients = node.outputs.map(gradientOf);
     if (gradients.every((g) => g === undefined)) continue;
     const [dy, ...others] = gradients;
-    const rule = VJPS[node.opType];
-    if (!rule || node.domain !== '') throw noGradientRule(node.opType, node.name);
+    const rule = VJPS[qualifiedOp(node)];
+    if (!rule) throw noGradientRule(node.opType, node.name);
     if (node.opType !== 'Split' && others.some((g) => g !== undefined))
       throw noGradientRule(`${node.opType} through a later output`, node.name);
     const thunks = rule({

@@ -1,12 +1,14 @@
 /** Gradients of convolution and pooling, over any number of spatial axes. */
 import { type Dims, numberOf, slide, type TypedBuilder, type Window, windowOf } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
+import { rowsWindow } from './rows-form.ts';
+import { pick, positions, seenAlike, unfold } from './unfold.ts';
 import type { Vjp } from './vjps.ts';
 
 /**
- * Conv. The weight gradient is one Gemm of the output gradient with the unfolded input (im2col as a Gather with
- * constant indices: 3× faster than a Conv with swapped axes). The input gradient is, for stride 1, a Conv with
- * flipped weights (2× faster than ConvTranspose), unfolded likewise where maps are small.
+ * Conv, as far as `enterRows` left it. The weight gradient is one product of the output gradient with the unfolded input (im2col as a
+ * Gather with constant indices: 3× faster than a Conv with swapped axes). The input gradient is, for stride 1, a Conv with flipped
+ * weights (2× faster than ConvTranspose).
  */
 export const conv: Vjp = ({ node, b, x, dy, dims }) => {
   const [out, , ...kernel] = dims(1) as [number, number, ...number[]];
@@ -19,9 +21,6 @@ export const conv: Vjp = ({ node, b, x, dy, dims }) => {
       b.op('Reshape', [b.op('ReduceSum', [dy, b.int64([0, ...spatialAxes(kernel.length)])]), b.int64([out])]),
   ];
 };
-
-/** Elements of a map up to which a Conv loses to Gather and Gemm (1.5× at 4×4, 128 → 128, batch 256). */
-const SMALL_MAP = 64;
 
 const spatialAxes = (rank: number) => Array.from({ length: rank }, (_, i) => i + 2);
 
@@ -38,25 +37,9 @@ function inputGradient(
   const reach = kernel.map((k, i) => dilations[i]! * (k - 1));
   const flippedPads = pads.map((p, i) => reach[i % rank]! - p);
   if (group === 1 && strides.every((s) => s === 1) && flippedPads.every((p) => p >= 0)) {
-    const mirrored: Window = { kernel, strides, dilations, pads: flippedPads };
-    if (elementCount(to.slice(2)) <= SMALL_MAP) return unfoldedConv(b, dy, weight, to, mirrored);
     return b.op('Conv', [dy, flipped(b, weight)], { kernel_shape: kernel, dilations, pads: flippedPads });
   }
   return transposedConv(b, dy, weight, to.slice(2), window, group);
-}
-
-/** [N, O, ...size] convolved with the flipped weights [O, I, ...kernel] as one Gemm → `to` = [N, I, ...size]. */
-function unfoldedConv(b: TypedBuilder, dy: string, weight: string, to: Dims, window: Window): string {
-  const [n, i, ...size] = to as [number, number, ...number[]];
-  const [o, , ...kernel] = b.dims(weight) as [number, number, ...number[]];
-  const taps = elementCount(kernel);
-  const columns = unfold(b, channelsLast(b, dy), b.dims(dy).slice(2), window);
-  const rows = b.op('Reshape', [columns, b.int64([n * elementCount(size), taps * o])]);
-  const byTap = b.op('Transpose', [b.op('Reshape', [weight, b.int64([o, i, taps])])], { perm: [2, 0, 1] });
-  const reversed = Array.from({ length: taps }, (_, at) => taps - 1 - at);
-  const matrix = b.op('Reshape', [b.op('Gather', [byTap, b.int64(reversed)]), b.int64([taps * o, i])]);
-  const product = b.op('Reshape', [b.op('Gemm', [rows, matrix]), b.int64([n, elementCount(size), i])]);
-  return b.op('Reshape', [b.op('Transpose', [product], { perm: [0, 2, 1] }), b.int64(to)]);
 }
 
 /** ConvTranspose whose output has exactly the spatial dims `size`. */
@@ -119,14 +102,8 @@ function weightGradient(
   const columns = unfold(b, channelsLast(b, input), size, window);
   const g = channelsLast(b, dy);
   if (group === 1) {
-    // The wide matrix on the left: 1.2 times as fast as the other way round.
-    const left = b.op('Reshape', [columns, b.int64([rows, taps * perGroup])]);
-    const right = b.op('Reshape', [g, b.int64([rows, out])]);
-    const product = b.op('Reshape', [
-      b.op('Gemm', [left, right], { transA: 1 }),
-      b.int64([taps, perGroup, out]),
-    ]);
-    return b.op('Reshape', [b.op('Transpose', [product], { perm: [2, 1, 0] }), b.int64(to)]);
+    const wide = b.op('Reshape', [columns, b.int64([rows, taps * perGroup])]);
+    return weightOf(b, b.op('Gemm', [wide, b.op('Reshape', [g, b.int64([rows, out])])], { transA: 1 }), to);
   }
   const left = b.op('Transpose', [b.op('Reshape', [g, b.int64([rows, group, out / group])])], {
     perm: [1, 2, 0],
@@ -139,38 +116,50 @@ function weightGradient(
   return b.op('Reshape', [b.op('MatMul', [left, right]), b.int64(to)]);
 }
 
-/** im2col: [N, elements, C] → [N, positions · taps, C]; what lies outside is 0. */
-function unfold(b: TypedBuilder, value: string, size: Dims, window: Window): string {
-  const [n, elements, c] = b.dims(value) as [number, number, number];
-  const index = unfoldIndex(size, window);
-  if (index.every((at, i) => at === i) && index.length === elements) return value;
-  const outside = index.includes(elements);
-  const source = outside ? b.op('Concat', [value, zeroRow(b, n, c)], { axis: 1 }) : value;
-  return b.op('Gather', [source, b.int64(index)], { axis: 1 });
+/** [taps · I, O] → [O, I, ...kernel]. The wide matrix on the left of the product that made it: 1.2 times as fast as the other way round. */
+function weightOf(b: TypedBuilder, product: string, to: Dims): string {
+  const [o, i, ...kernel] = to as [number, number, ...number[]];
+  const byTap = b.op('Reshape', [product, b.int64([elementCount(kernel), i, o])]);
+  return b.op('Reshape', [b.op('Transpose', [byTap], { perm: [2, 1, 0] }), b.int64(to)]);
 }
 
-const zeroRow = (b: TypedBuilder, n: number, c: number) => b.op('ConstantOfShape', [b.int64([n, 1, c])]);
-
-/** For each output position and each tap of the window, the flat index of what it sees; the element count if outside. */
-function unfoldIndex(size: Dims, window: Window): number[] {
-  const { kernel, strides, dilations, pads } = window;
-  const outside = elementCount(size);
-  return positions(slide(size, window)).flatMap((at) =>
-    positions(kernel).map((tap) => {
-      const seen = at.map((o, i) => o * strides[i]! + tap[i]! * dilations[i]! - pads[i]!);
-      if (seen.some((p, i) => p < 0 || p >= size[i]!)) return outside;
-      return seen.reduce((flat, p, i) => flat * size[i]! + p, 0);
-    }),
-  );
-}
-
-/** Every index of a box of `dims`, the last axis fastest. */
-function positions(dims: Dims): number[][] {
-  return dims.reduce<number[][]>(
-    (before, d) => before.flatMap((head) => Array.from({ length: d }, (_, i) => [...head, i])),
-    [[]],
-  );
-}
+/**
+ * RowsConv. The weight gradient is one product of the columns, which are there already, and the output gradient. The input gradient is a
+ * convolution of the output gradient: one Gather and one product for each set of positions that is seen through the same taps.
+ */
+export const rowsConv: Vjp = ({ node, b, x, y, dy, dims }) => {
+  const { size, window } = rowsWindow(node);
+  const [o, c, ...kernel] = dims(1) as [number, number, ...number[]];
+  const taps = elementCount(kernel);
+  const pixels = elementCount(size);
+  const n = dims(0)[0]! / pixels;
+  return [
+    () => {
+      const outputs = elementCount(slide(size, window));
+      const gradients = b.op('Reshape', [dy, b.int64([n, outputs, o])]);
+      const byTap = b.op('Transpose', [b.op('Reshape', [x[1]!, b.int64([o, c, taps])])], { perm: [2, 0, 1] });
+      const groups = seenAlike(size, window);
+      const parts = groups.map((group) => {
+        const shape = [n, group.pixels.length, c];
+        if (group.taps.length === 0) return b.op('ConstantOfShape', [b.int64(shape)]);
+        const columns = pick(b, gradients, group.outputs);
+        const wide = group.taps.length * o;
+        const rows = b.op('Reshape', [columns, b.int64([n * group.pixels.length, wide])]);
+        const some = group.taps.length < taps || !group.taps.every((tap, i) => tap === i);
+        const chosen = some ? b.op('Gather', [byTap, b.int64(group.taps)]) : byTap;
+        const product = b.op('Gemm', [rows, b.op('Reshape', [chosen, b.int64([wide, c])])]);
+        return b.op('Reshape', [product, b.int64(shape)]);
+      });
+      const order = groups.flatMap((group) => group.pixels);
+      const back = new Array<number>(pixels);
+      for (const [i, pixel] of order.entries()) back[pixel] = i;
+      const all = parts.length > 1 ? pick(b, b.op('Concat', parts, { axis: 1 }), back) : parts[0]!;
+      return b.op('Reshape', [all, b.int64(dims(0))]);
+    },
+    () => weightOf(b, b.op('Gemm', [y[1]!, dy], { transA: 1 }), dims(1)),
+    () => b.op('ReduceSum', [dy, b.int64([0])], { keepdims: 0 }),
+  ];
+};
 
 /** AveragePool: each output's gradient, divided by the elements it averaged, spread over its window. */
 export const averagePool: Vjp = ({ node, b, dy, dims }) => [

@@ -40,6 +40,7 @@ export const batchNormalization: Vjp = ({ node, b, x, y, dy, dims, wants }) => {
         b.op('Mul', [b.op('Mul', [gain, sumDy]), b.float(-1 / count)]),
         b.op('Mul', [p, mean]),
       ]);
+      if (dims(0).length === 2) return b.op('Add', [first, b.op('Add', [b.op('Mul', [x[0]!, p]), q])]);
       // An affine map per channel in one pass over x: BatchNormalization with mean 0, variance 1 and ε 0.
       const unit = [b.float(new Array<number>(c).fill(0)), b.float(new Array<number>(c).fill(1))];
       const rest = b.op('BatchNormalization', [x[0]!, p, q, ...unit], { epsilon: float(0) });

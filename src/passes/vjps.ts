@@ -14,7 +14,7 @@ import {
 } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Node } from '../graph/types.ts';
-import { averagePool, conv, maxPool } from './vjps-conv.ts';
+import { averagePool, conv, maxPool, rowsConv } from './vjps-conv.ts';
 import { batchNormalization, layerNormalization } from './vjps-norm.ts';
 
 /** What a rule sees. */
@@ -317,6 +317,7 @@ export const VJPS: Readonly<Record<string, Vjp>> = {
     },
   ],
   Unsqueeze: reshape,
+  'offramp.RowsConv': rowsConv,
   Where: ({ b, x, dy }) => [
     undefined,
     () => b.op('Where', [x[0]!, dy, b.float(0)]),

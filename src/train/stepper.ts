@@ -10,6 +10,7 @@ import { type Feeds, type Outputs, Session, type SessionOptions, Tensor } from '
 import { differentiate } from '../passes/differentiate.ts';
 import { adamw, biasCorrection, packParameters, unpackParameters } from '../passes/optimizer.ts';
 import { runPasses } from '../passes/pass.ts';
+import { enterRows, leaveRows } from '../passes/rows-form.ts';
 import { trainingForm } from '../passes/training-form.ts';
 import { LOSS } from './losses.ts';
 
@@ -50,7 +51,9 @@ export class Stepper {
     const parameters = names.map((name) => ({ name, decay: name.endsWith('/weight') }));
     const trained = runPasses(bindDims(graph, { N: options.batch }), [
       trainingForm({ seed: options.seed }),
+      enterRows,
       differentiate({ loss: LOSS, wrt: names }),
+      leaveRows,
       adamw({ parameters, weightDecay: options.weightDecay }),
     ]);
     const wanted = trained.outputs.filter(

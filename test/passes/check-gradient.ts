@@ -7,6 +7,7 @@ import type { Graph } from '../../src/graph/types.ts';
 import { dataTypeOf, Session, Tensor } from '../../src/ort.ts';
 import { differentiate } from '../../src/passes/differentiate.ts';
 import { runPasses } from '../../src/passes/pass.ts';
+import { enterRows, leaveRows } from '../../src/passes/rows-form.ts';
 
 /** Mulberry32 (T. Ettinger), in [0, 1). */
 export function random(seed: number): () => number {
@@ -51,6 +52,8 @@ export interface Case {
   readonly reads?: readonly number[];
   /** The inputs to differentiate by; all operands by default. */
   readonly wrt?: readonly number[];
+  /** Whether maps become rows first, as in training. */
+  readonly inRows?: boolean;
 }
 
 export const t = (...dims: number[]): Operand => ({ dims, kind: 'signed' });
@@ -86,7 +89,7 @@ export async function checkGradient(c: Case): Promise<void> {
   const wanted = operands.filter(({ at }) => c.wrt?.includes(at) ?? true);
   const graph = b.build('case');
   const pass = differentiate({ loss: 'loss', wrt: wanted.map((w) => w.name) });
-  const after = runPasses(graph, [pass]);
+  const after = runPasses(graph, c.inRows ? [enterRows, pass, leaveRows] : [pass]);
 
   const values = new Map<string, Float32Array>();
   operands.forEach(({ name, operand, at }) => {
