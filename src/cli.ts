@@ -47,6 +47,7 @@ import { attachExits } from './passes/attach-exits.ts';
 import { planCompile } from './plan-compile.ts';
 import { lineOfPlan, modelLineFile } from './report/index.ts';
 import { macs } from './report/numbers.ts';
+import { RECIPE } from './train/recipes.ts';
 import { mergeShards } from './train/shards.ts';
 
 /** Errors that are nobody's bad input: exit code 1 instead of 2. */
@@ -149,9 +150,15 @@ export const cli = yargs(words)
           default: false,
           describe: 'heads learn most from samples that earlier ones do not take',
         })
-        .option('epochs', { type: 'number' })
-        .option('batch', { type: 'number', describe: 'training batch' })
-        .option('learning-rate', { type: 'number' })
+        .option('epochs', {
+          type: 'number',
+          describe: `passes over the samples (distill: ${RECIPE.distill.epochs})`,
+        })
+        .option('batch', { type: 'number', describe: `training batch (distill: ${RECIPE.distill.batch})` })
+        .option('learning-rate', {
+          type: 'number',
+          describe: `the highest of the schedule (distill: ${RECIPE.distill.learningRate})`,
+        })
         .option('dry-run', {
           type: 'boolean',
           default: false,

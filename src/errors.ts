@@ -139,7 +139,7 @@ export const modelTooLarge = (sizeBytes: number) =>
 export const unreadableModel = (path: string, reason: string) =>
   new OfframpError(
     'unreadable-model',
-    `cannot read the model ${path}: ${reason}`,
+    reason.startsWith('ENOENT') ? `there is no file ${path}` : `cannot read the model ${path}: ${reason}`,
     'Check the path and that the file may be read.',
   );
 
@@ -253,6 +253,13 @@ export const labelMissing = (place: string, expected: readonly string[], found: 
     'label-missing',
     `${place} has no label; it has ${found.join(', ')}`,
     `Name the label's column (or field) ${expected.join(' or ')}; or do without labels: --labels none.`,
+  );
+
+export const tooFewFolders = (path: string, folders: number, classes: number) =>
+  new OfframpError(
+    'class-folders',
+    `${path} has ${folders} class folders, and the model has ${classes} classes`,
+    'Folders are classes 0, 1, … in the order of their names, so one that is missing shifts all behind it. Add the missing ones (they may be empty), or give the names of all classes, one a line in the order of the outputs: --labels names.txt.',
   );
 
 export const unknownLabel = (place: string, label: string, names: readonly string[] | undefined) =>

@@ -38,6 +38,7 @@ import { lowerExits } from './passes/lower-exits.ts';
 import { policyOf } from './policies/index.ts';
 import type { Prepared } from './prepare-heads.ts';
 import { type ProofEffort, proveEqual, TOLERANCE } from './prove-equal.ts';
+import { noTimeSaved } from './report/index.ts';
 import { reportCompiled } from './report-compiled.ts';
 import { type RoleData, summaryOf } from './roles.ts';
 import { type TimeCosts, timeCosts } from './time-costs.ts';
@@ -211,20 +212,6 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   );
   const wanted = new Set(points.map((p) => p.name).filter((name) => !name.startsWith('cost-')));
   return { manifest, shown: manifest.operatingPoints.filter((p) => wanted.has(p.name)) };
-}
-
-/** What to say when the point that is used by default takes as long as the original did. */
-export function noTimeSaved({
-  operatingPoints,
-  defaultPoint,
-  baseline,
-  outputs,
-}: Manifest): string | undefined {
-  const mean = operatingPoints.find(({ name }) => name === defaultPoint)?.latencyMsMean ?? undefined;
-  const before = baseline.latencyMsMean ?? undefined;
-  if (mean === undefined || before === undefined || mean < before) return undefined;
-  const remedy = outputs.thresholds === null ? '' : ' --thresholds baked costs less of it.';
-  return `No time is saved here: a sample takes ${mean} ms at ${defaultPoint} and ${before} ms in the original. An exit needs some 0.1 ms besides its head: too few samples leave here, or the model is too small to make up for it.${remedy}`;
 }
 
 /** Of a curve that is only looked at. */

@@ -76,8 +76,8 @@ export interface PlannedSeconds {
 const TRIED = 128;
 const WARM_UP = 64;
 const TRIED_STEPS = 4;
-/** Runs of one sample each that finish.ts makes when nothing is said: 128 samples by 2 batch sizes and 100 by 3 passes, at each of some 25 points. */
-const SINGLE_RUNS = (128 * 2 + 100 * 3) * 25;
+/** What finish.ts does when nothing is said at each of some 25 points, at which samples cost three quarters of the original on average. */
+const FINISH = { points: 25, share: 0.75, proved: 128, timed: 100, passes: 3 };
 
 /**
  * Looks at the model and the data as `compile` would, and tries a few samples of everything slow: decoding (0.3 s of each role), the backbone (128
@@ -131,7 +131,7 @@ export async function planCompile(options: CompileOptions, events: Events = {}):
     features: merged ? 0 : trainSamples * eachSample * (recomputed ? epochs : views),
     training: training ?? 0,
     judging: judged * eachJudged,
-    proving: SINGLE_RUNS * single,
+    proving: timeToFinish(data.test?.samples ?? data.calibration!.samples, eachSample, single),
   };
   const beside = await Promise.all(source.externalFiles.map((name) => stat(join(source.folder, name))));
   const fresh = Object.values(peeks).filter(({ cached }) => !cached);
@@ -166,6 +166,13 @@ const secondsSince = (started: number) => (performance.now() - started) / 1000;
 const headName = (head: Head, given: GivenExits | undefined) => (given ? 'given' : head.kind);
 const weightBytes = ({ initializers }: Head['graph']) =>
   initializers.reduce((sum, { dims }) => sum + 4 * elementCount(dims), 0);
+
+/** Seconds of the proof, one by one and in batches, and of timing, on `reported` samples. */
+function timeToFinish(reported: number, eachSample: number, single: number): number {
+  const { points, share, proved, timed, passes } = FINISH;
+  const alone = Math.min(proved, reported) + Math.min(timed, reported) * passes;
+  return points * share * (alone * single + Math.min(proved, reported) * eachSample);
+}
 
 /** As `openRoles` will cut them; the validation role is settled later, from training or calibration samples. */
 function sizesOf(peeks: Partial<Record<Role, Peek>>): CompilePlan['data'] & { calibration?: PlannedRole } {

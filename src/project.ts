@@ -1,5 +1,6 @@
 /** What a compile starts from: model, exits and data, opened as its options say. The same for all who are given the same options. */
 import { defaultCache } from './cache.ts';
+import { warnOfGuessing } from './check-original.ts';
 import {
   type Dataset,
   type OpenOptions,
@@ -101,6 +102,8 @@ export async function withProject<T>(
   );
   try {
     for (const note of notesOn(roles)) events.onNote?.(note);
+    const warning = await warnOfGuessing(roles, project.seed, judging);
+    if (warning) events.onNote?.(warning);
     return await use({ ...project, roles, judging, events, progress });
   } finally {
     await roles.close();

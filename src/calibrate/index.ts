@@ -1,4 +1,5 @@
 export { type Guarantee, guarantee, type Promised, refuseTooFew } from './guarantee.ts';
+export { isGuessing } from './guessing.ts';
 export { measure } from './measure.ts';
 export * from './operating-points.ts';
 export { type Discordant, mcnemarPValue, pairedInterval } from './paired.ts';

@@ -13,15 +13,16 @@ function refuse(option: string, value: string, expected: string): OfframpError {
   return refused;
 }
 
-const numbers = (name: string) => (value: unknown) => {
-  const list = [value]
-    .flat()
-    .flatMap((v) => String(v).split(','))
-    .map((v) => Number(v.trim()));
-  if (list.some((v) => !Number.isFinite(v)))
-    throw refuse(`--${name}`, String(value), 'numbers, separated by commas');
-  return list;
-};
+const numbers =
+  (name: string, expected = 'numbers, separated by commas') =>
+  (value: unknown) => {
+    const list = [value]
+      .flat()
+      .flatMap((v) => String(v).split(','))
+      .map((v) => Number(v.trim()));
+    if (list.some((v) => !Number.isFinite(v))) throw refuse(`--${name}`, String(value), expected);
+    return list;
+  };
 export const words = (value: unknown) =>
   [value]
     .flat()
@@ -38,13 +39,15 @@ export const file =
     if (typeof value !== 'string' || value === '') throw refuse(`--${name}`, String(value), what);
     return value;
   };
+const BUDGETS = 'shares of the original such as 0.6, or times such as 3ms, separated by commas';
+
 /** `0.6,3ms`: costs relative to the original, and milliseconds. */
 const budgets = (value: unknown) => {
   const all = words(value);
   const isTime = (word: string) => word.endsWith('ms');
   return {
-    budgets: numbers('budget')(all.filter((word) => !isTime(word))),
-    budgetsMs: numbers('budget')(all.filter(isTime).map((word) => word.slice(0, -'ms'.length))),
+    budgets: numbers('budget', BUDGETS)(all.filter((word) => !isTime(word))),
+    budgetsMs: numbers('budget', BUDGETS)(all.filter(isTime).map((word) => word.slice(0, -'ms'.length))),
   };
 };
 /** `8GB`, `500MB` or bytes. */

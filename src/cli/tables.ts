@@ -27,7 +27,15 @@ export function resultTable(
   points: readonly OperatingPoint[] = manifest.operatingPoints,
 ): string {
   const { baseline, exits } = manifest;
-  const header = ['', 'accuracy', 'agreement', 'MACs', 'latency', ...exits.map((e) => e.id), 'full path'];
+  const header = [
+    '',
+    'accuracy',
+    'agreement',
+    'MACs',
+    'mean latency',
+    ...exits.map((e) => e.id),
+    'full path',
+  ];
   const original = [
     'original',
     percent(baseline.accuracy),
@@ -104,6 +112,11 @@ export function dryRunTold(plan: CompilePlan): string {
   return [
     table([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
     table([['data', 'samples', ''], ...data]),
+    ...(plan.data.validation || !plan.features
+      ? []
+      : [
+          'Validation samples come off the training data, or off calibration where the original knows its training data by heart.',
+        ]),
     `Time: about ${seconds(total)} (${times.join(', ')}), by trying a few samples of each; more where phases were not tried: thresholds, fitting policies.`,
     `Memory: at least ${bytes(plan.memoryBytes)}. Disk: ${bytes(plan.cacheBytes)} in the cache${plan.features ? ` (features ${plan.features.storage})` : ''}, ${bytes(plan.outputBytes)} for the result.`,
     'Nothing was written.',

@@ -20,6 +20,8 @@ export interface SourceOptions {
   readonly labels?: 'none' | readonly string[] | undefined;
   /** A tokenizer.json that turns text into the model's inputs. */
   readonly tokenizer?: string | undefined;
+  /** Classes of the model that the samples are for. */
+  readonly classes?: number | undefined;
   /** What the samples are for: random ones differ from role to role. */
   readonly role?: string | undefined;
 }

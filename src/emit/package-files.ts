@@ -51,7 +51,7 @@ export function printReadme(manifest: Manifest, name: string, className: string)
 
 ${commentText(source.file)} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}, compiled by Offramp ${commentText(version)}. Easy samples leave early and cost less.
 
-In Node, after \`npm install path/to/this/folder onnxruntime-node\`:
+In Node, after \`npm install --install-links path/to/this/folder onnxruntime-node\`:
 
 \`\`\`js
 import * as ort from 'onnxruntime-node';
@@ -65,7 +65,7 @@ for (const r of await model.classify(input${asked})) {
 await model.release();
 \`\`\`
 
-In a browser, after \`npm install path/to/this/folder onnxruntime-web\`, through any bundler that knows \`new URL(…, import.meta.url)\`:
+In a browser, after \`npm install --install-links path/to/this/folder onnxruntime-web\`, through any bundler that knows \`new URL(…, import.meta.url)\`:
 
 \`\`\`js
 import * as ort from 'onnxruntime-web/wasm'; // the WebAssembly backend alone

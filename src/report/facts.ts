@@ -67,6 +67,20 @@ export interface Example {
   readonly probability: number;
 }
 
+/** What to say when the point that is used by default takes as long as the original did. */
+export function noTimeSaved({
+  operatingPoints,
+  defaultPoint,
+  baseline,
+  outputs,
+}: Manifest): string | undefined {
+  const mean = operatingPoints.find(({ name }) => name === defaultPoint)?.latencyMsMean ?? undefined;
+  const before = baseline.latencyMsMean ?? undefined;
+  if (mean === undefined || before === undefined || mean < before) return undefined;
+  const remedy = outputs.thresholds === null ? '' : ' --thresholds baked costs less of it.';
+  return `No time is saved here: a sample takes ${mean} ms at ${defaultPoint} and ${before} ms in the original. An exit needs some 0.1 ms besides its head: too few samples leave here, because heads know too little (more samples or epochs) or much is asked of them, or the model is too small to make up for it.${remedy}`;
+}
+
 const EXAMPLES = 4;
 const BINS = 30;
 /** Points whose thresholds are drawn into histograms, if there are that many. */

@@ -1,3 +1,10 @@
-export { picturedSamples, type ReportFacts, reportFacts, type Seen, type View } from './facts.ts';
+export {
+  noTimeSaved,
+  picturedSamples,
+  type ReportFacts,
+  reportFacts,
+  type Seen,
+  type View,
+} from './facts.ts';
 export { lineOf, lineOfPlan, type ModelLine, modelLineFile } from './model-line.ts';
 export { type Pictures, reportPage } from './page.ts';

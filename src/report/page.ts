@@ -1,4 +1,5 @@
 /** The report as one HTML file that asks for nothing: text, tables, and charts as SVG. */
+import { isGuessing } from '../calibrate/index.ts';
 import type { DataSummary, Manifest } from '../emit/manifest.ts';
 import {
   type Draw,
@@ -16,7 +17,7 @@ import {
   type Timed,
   trainingCurves,
 } from './charts.ts';
-import type { Example, PointFacts, ReportFacts } from './facts.ts';
+import { type Example, noTimeSaved, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html } from './html.ts';
 import { drawModelLine, lineOf } from './model-line.ts';
 import { count, macs, percent, signedPoints } from './numbers.ts';
@@ -92,11 +93,14 @@ function summary({ manifest, chosen, samples }: ReportFacts): Html {
   const saved = 1 - chosen.relativeCost;
   const measured = chosen.latencyMsMean ?? undefined;
   const original = baseline.latencyMsMean ?? undefined;
+  const slow = noTimeSaved(manifest);
   return html`<header>
 <p class="kicker">Offramp report</p>
 <h1>${source.file} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}</h1>
 <p class="lead">At <strong>${chosen.name}</strong>, the operating point used unless you name another, a sample costs ${percent(chosen.relativeCost)} of the original’s MACs on average. ${lossSaid(chosen, manifest)}</p>
 ${reported?.random && html`<p class="warning">The samples were random numbers. They show that everything runs: no accuracy, cost or share below means anything.</p>`}
+${reported && !reported.random && isGuessing(Math.round(baseline.accuracy * samples), samples, manifest.classes) && html`<p class="warning">The original itself is right on ${percent(baseline.accuracy)} only, no better than guessing among ${count(manifest.classes)} classes: it was fed something else than it was trained on, or labels are not in the order of its outputs. Nothing below means anything.</p>`}
+${slow && html`<p class="warning" data-clock>${slow}</p>`}
 ${!reported?.random && reported?.labels === 'original' && html`<p class="warning">Nothing was labelled: the original’s own answers stand in for labels, so “accuracy” and “right” mean agreement with it.</p>`}
 ${measuredOn === 'calibration' && html`<p class="warning">There was no test data: these figures are of the samples that thresholds were chosen on, and flatter them a little.</p>`}
 <dl class="tiles">
@@ -374,10 +378,10 @@ function trainingSection({ manifest }: ReportFacts, { twice }: Pen): Html | unde
   return html`<section>
 <h2>How training went</h2>
 ${figure(
-  'Down is better, flat is done',
-  'Running mean of each exit’s loss over the steps; the original’s weights never move.',
+  'Down is better',
+  'Running mean of each exit’s loss (labels, and the original’s softened answers) over the steps; the original’s weights never move.',
   twice(() => trainingCurves(training, ids), `Training loss: ${ends.join(', ')}.`),
-  'Lines that still fall at the end ask for more epochs; exits nearer to the input end higher, for they know less.',
+  'The learning rate falls to nothing, so lines flatten at the end whether or not there was more to learn: compare the accuracies of the exits with the original’s above, and ask for more epochs or samples where they are far below. Exits nearer to the input end higher, for they know less.',
 )}
 </section>`;
 }

@@ -121,7 +121,7 @@ test('CIFAR-10 pictures', async () => {
   const few = ['airplane', 'truck'].flatMap((c) => names.filter((n) => n.includes(`/${c}/0`)).slice(0, 5));
   execFileSync('tar', ['xzf', archive, '-C', folder, ...few]);
   const path = join(folder, 'test');
-  const data = await openAt(path, input(3, 32, 32), { preset: 'cifar10' }, { classes: 10 });
+  const data = await openAt(path, input(3, 32, 32), { preset: 'cifar10' }, { classes: 2 });
   assert.equal([...data.labels], [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
   assert.is(readFileSync(join(folder, few[0]!)).toString('latin1', 8, 12), 'WEBP');
   const values = await data.read([0, 9]);

@@ -145,9 +145,23 @@ test('an unreadable picture is named, or skipped and listed', async () => {
 test('class folders and the classes of the model', async () => {
   const { folder } = await twoClasses();
   await fails(() => openAt(folder, input(3, 4, 6), {}, { classes: 1 }), 'too-many-classes', '2', '1');
-  const fewer = await openAt(folder, input(3, 4, 6), {}, { classes: 10 });
-  assert.is(fewer.classNames?.length, 2);
-  await fewer.close();
+  const fits = await openAt(folder, input(3, 4, 6), {}, { classes: 2 });
+  assert.is(fits.classNames?.length, 2);
+  await fits.close();
+});
+
+test('a class folder that is missing shifts no labels: it is an error, unless all classes are named', async () => {
+  const { folder } = await twoClasses();
+  const open = (options: object) => openAt(folder, input(3, 4, 6), {}, options);
+  await fails(() => open({ classes: 3 }), 'class-folders', '2 class folders', '3 classes', '--labels');
+  await fails(() => open({ classes: 3, labels: ['bird', 'cat', 'eel'] }), 'unknown-label', 'dog');
+  const named = await open({ classes: 3, labels: ['bird', 'cat', 'dog'] });
+  assert.equal([...named.labels], [1, 1, 2]);
+  assert.equal(named.classNames, ['bird', 'cat', 'dog']);
+  await named.close();
+  const renamed = await open({ classes: 2, labels: ['Katze', 'Hund'] });
+  assert.equal([...renamed.labels], [0, 0, 1]);
+  await renamed.close();
 });
 
 test('folders that are none', async () => {

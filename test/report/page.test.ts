@@ -84,6 +84,18 @@ test('the command to do it again says how the original was read', async () => {
   assert.not.match(page, /--(output|dim|widen-batch) /);
 });
 
+test('an original that guesses is told above everything else, and so is time that is not saved', async () => {
+  const baseline = { ...MANIFEST.baseline, accuracy: 1 / MANIFEST.classes, latencyMsMean: 0.001 };
+  const text = await reportPage(
+    reportFacts({ ...MANIFEST, baseline }, () => seen),
+    undefined,
+  );
+  const [before] = text.split('<dl');
+  assert.match(before!, /no better than guessing/);
+  assert.match(before!, /<p class="warning" data-clock>No time is saved/);
+  assert.not.match(page, /guessing|No time is saved/);
+});
+
 test('what is not there is left out: pictures, latencies, comparison, training; what misleads is said', async () => {
   const { policyComparison: _, training: __, ...rest } = MANIFEST;
   const bare = {

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { noTimeSaved } from '../src/finish.ts';
-import { MANIFEST } from './report/sample.ts';
+import { noTimeSaved } from '../../src/report/index.ts';
+import { MANIFEST } from './sample.ts';
 
-const test = suite('finish');
+const test = suite('report: no time saved');
 
 /** `MANIFEST` with these mean times of a sample at the default point and in the original. */
 const timed = (after: number | null, before: number | null) => ({
