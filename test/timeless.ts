@@ -19,7 +19,7 @@ export function timelessFiles(folder: string): Record<string, unknown> {
   const text = (file: string) =>
     readFileSync(join(folder, file), 'latin1')
       .replace(/(latencyMs\w+): [\d.]+/g, '$1: 0')
-      .replace(/<(section|div|td) data-clock>.*?<\/\1>/gs, '');
+      .replace(/<(section|div|td|p)( class="[^"]*")? data-clock>.*?<\/\1>/gs, '');
   return Object.fromEntries(
     readdirSync(folder)
       .sort()
