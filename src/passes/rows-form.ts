@@ -9,17 +9,17 @@ import { numberOf, numbersOf, TypedBuilder, type Window, windowOf } from '../gra
 import { elementCount } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import type { Pass } from './pass.ts';
-import { unfold } from './unfold.ts';
+import { channelsLast, unfold } from './unfold.ts';
 
 const DOMAIN = 'offramp';
 
-/** Columns beyond this are slower to write and read than a map is to convolve: 75 MB were, 38 MB were not (bench/pytorch.md). */
+/** Columns beyond this are slower to write and read than a map is to convolve: 75 MB were, 38 MB were not (bench/README.md). */
 const MOST_COLUMN_BYTES = 2 ** 26;
 
 /**
- * Puts convolutions without groups into rows unless their columns are too large, and what follows them as far as it can be said of
- * rows: BatchNormalization, Relu, Add,
- * GlobalAveragePool. Values that anything else reads come back as maps of their names. Shapes must be static (`bindDims`).
+ * Puts convolutions without groups into rows unless their columns are too large, and what follows them as far as it can be said of rows:
+ * BatchNormalization, Relu, Add, GlobalAveragePool. Values that anything else reads come back as maps of their names. Shapes must be
+ * static (`bindDims`).
  */
 export const enterRows: Pass = {
   name: 'enter-rows',
@@ -106,9 +106,7 @@ class Entering {
     if (known !== undefined) return known;
     const { b } = this;
     const [n, c, ...size] = b.dims(map) as [number, number, ...number[]];
-    const flat = b.op('Reshape', [map, b.int64([n, c, elementCount(size)])]);
-    const last = b.op('Transpose', [flat], { perm: [0, 2, 1] });
-    const rows = b.op('Reshape', [last, b.int64([n * elementCount(size), c])]);
+    const rows = b.op('Reshape', [channelsLast(b, map), b.int64([n * elementCount(size), c])]);
     this.rows.set(map, rows);
     return rows;
   }

@@ -2,6 +2,13 @@
 import { type Dims, slide, type TypedBuilder, type Window } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
 
+/** [N, C, ...size] → [N, pixels, C] */
+export function channelsLast(b: TypedBuilder, map: string): string {
+  const [n, c, ...size] = b.dims(map) as [number, number, ...number[]];
+  const flat = b.op('Reshape', [map, b.int64([n, c, elementCount(size)])]);
+  return b.op('Transpose', [flat], { perm: [0, 2, 1] });
+}
+
 /** [N, pixels, C] → [N, pixels'·taps, C], what each window of a map of `size` sees; what lies outside is 0. */
 export function unfold(b: TypedBuilder, value: string, size: Dims, window: Window): string {
   return pick(b, value, unfoldIndex(size, window));

@@ -2,7 +2,7 @@
 import { type Dims, numberOf, slide, type TypedBuilder, type Window, windowOf } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { rowsWindow } from './rows-form.ts';
-import { pick, positions, seenAlike, unfold } from './unfold.ts';
+import { channelsLast, pick, positions, seenAlike, unfold } from './unfold.ts';
 import type { Vjp } from './vjps.ts';
 
 /**
@@ -78,13 +78,6 @@ function flipped(b: TypedBuilder, weight: string): string {
     axis: 2,
   });
   return b.op('Reshape', [reversed, b.int64([i, o, ...kernel])]);
-}
-
-/** [N, C, ...size] → [N, elements, C]. */
-function channelsLast(b: TypedBuilder, value: string): string {
-  const [n, c, ...size] = b.dims(value) as [number, number, ...number[]];
-  const flat = b.op('Reshape', [value, b.int64([n, c, elementCount(size)])]);
-  return b.op('Transpose', [flat], { perm: [0, 2, 1] });
 }
 
 function weightGradient(

@@ -96,22 +96,25 @@ const GAP = 8;
  * Labels below points, in pixels (y down): names begin at their point, or end there at the right edge, and hang so far down that none
  * lies on another, or on a point. Points from left to right.
  */
-function labelsBelow(
-  points: readonly (readonly [x: number, y: number])[],
-  names: readonly string[],
-  { width }: Size,
+function labelsBelow<Labelled extends { readonly name: string }>(
+  labelled: readonly Labelled[],
+  at: (point: Labelled) => readonly [number, number],
+  xs: Ends,
+  ys: Ends,
+  size: Size,
 ): { align: 'left' | 'right'; distance: number }[] {
+  const points = labelled.map((point) => inPixels(at(point), xs, ys, size));
   const taken = points.map(([x, y]) => ({ x, y, half: 7, height: 7 }));
   return points.map(([x, y], i) => {
-    const half = measureText(names[i]!).width / 2 + 4;
-    const align = x + 2 * half < width ? 'left' : 'right';
+    const half = measureText(labelled[i]!.name).width / 2 + 4;
+    const align = x + 2 * half < size.width ? 'left' : 'right';
     const middle = align === 'left' ? x + half : x - half;
-    const clashes = (at: number) =>
-      taken.some((b) => Math.abs(b.x - middle) < half + b.half && Math.abs(b.y - at) < LANE / 2 + b.height);
-    let at = y + GAP + LANE / 2;
-    while (clashes(at)) at += 3;
-    taken.push({ x: middle, y: at, half, height: LANE / 2 });
-    return { align, distance: at - LANE / 2 - y };
+    const clashes = (line: number) =>
+      taken.some((b) => Math.abs(b.x - middle) < half + b.half && Math.abs(b.y - line) < LANE / 2 + b.height);
+    let line = y + GAP + LANE / 2;
+    while (clashes(line)) line += 3;
+    taken.push({ x: middle, y: line, half, height: LANE / 2 });
+    return { align, distance: line - LANE / 2 - y };
   });
 }
 
@@ -172,11 +175,7 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
     100 * accuracy,
   ];
   const labelled = points.filter((point) => point.named);
-  const labels = labelsBelow(
-    labelled.map((point) => inPixels(at(point), x, y, size)),
-    labelled.map(({ name }) => name),
-    size,
-  );
+  const labels = labelsBelow(labelled, at, x, y, size);
   return {
     grid: FRONTIER,
     legend: { ...LEGEND, data: ['operating points', '95 % of the difference'] },
@@ -461,11 +460,7 @@ export function latencyAgainstCost(points: readonly Timed[], size: Size): EChart
   const at = ({ expected, measured }: Timed): [number, number] => [expected, measured];
   const labelled = points.filter(({ named }) => named);
   const axis = { min: 0, max: most };
-  const labels = labelsBelow(
-    labelled.map((point) => inPixels(at(point), axis, axis, size)),
-    labelled.map(({ name }) => name),
-    size,
-  );
+  const labels = labelsBelow(labelled, at, axis, axis, size);
   const digits = (v: number) => String(Number(v.toPrecision(3)));
   return {
     grid: FRONTIER,

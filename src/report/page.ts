@@ -347,7 +347,7 @@ function policiesSection({ manifest }: ReportFacts, { twice }: Pen): Html | unde
 <h2>Why this policy</h2>
 ${figure(
   'The higher, the more is kept at a cost',
-  `What each policy keeps on calibration samples that it had not seen: thresholds were searched on one half and measured on the other, both ways round.`,
+  'What each policy keeps on calibration samples that it had not seen: thresholds were searched on one half and measured on the other, both ways round.',
   twice(
     () => policyCurves(comparison, calibration.target),
     `Curves of ${calibration.target} against cost: ${policies.map(({ policy, curve }) => `${policy} ${percent(curve[0]!)} to ${percent(curve.at(-1)!)}`).join(', ')}.`,
