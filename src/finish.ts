@@ -5,6 +5,7 @@ import {
   type CostModel,
   dropName,
   guarantee,
+  isNamed,
   measure,
   operatingPoints,
   type PolicySearchOptions,
@@ -210,8 +211,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     ]),
     { force: setting.force },
   );
-  const wanted = new Set(points.map((p) => p.name).filter((name) => !name.startsWith('cost-')));
-  return { manifest, shown: manifest.operatingPoints.filter((p) => wanted.has(p.name)) };
+  return { manifest, shown: manifest.operatingPoints.filter(({ name }) => isNamed(name)) };
 }
 
 /** Of a curve that is only looked at. */

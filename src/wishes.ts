@@ -4,6 +4,7 @@ import {
   type CostModel,
   dropName,
   floorName,
+  isNamed,
   refuseTooFew,
   STANDING_NAMES,
   timeBudgetName,
@@ -133,7 +134,7 @@ export function refuseUnreachable(costs: CostModel, samples: number, wishes: Wis
     ...minAccuracies.map(floorName),
     ...maxAccuracyDrops.map(dropName),
   ];
-  if (!at.startsWith('cost-') && !names.includes(at)) throw unknownPoint(at, names);
+  if (isNamed(at) && !names.includes(at)) throw unknownPoint(at, names);
   if (wishes.confidence === undefined) return;
   for (const drop of maxAccuracyDrops)
     refuseTooFew(Math.ceil(HALVES.promise * samples), drop, confidenceOfEach(wishes));

@@ -27,6 +27,11 @@ const NAMED_DROPS = { fast: 0.03, balanced: 0.01, accurate: 0.002 };
 
 /** Names that every compiled model has. */
 export const STANDING_NAMES: readonly string[] = [...Object.keys(NAMED_DROPS), 'exact'];
+
+/** Whether a point was asked for or has a standing name; the others sample the curve between them. */
+export const isNamed = (name: string): boolean => !name.startsWith(CURVE);
+const CURVE = 'cost-';
+
 /** The point called `name`. Throws `unknown-operating-point`. */
 export function pointNamed<P extends { readonly name: string }>(points: readonly P[], name: string): P {
   const point = points.find((p) => p.name === name);
@@ -131,12 +136,12 @@ function evenly(hull: readonly Candidate[], most: number): Candidate[] {
 /** `cost-0.53`, with more digits where that is taken. */
 function freeName(cost: number, taken: ReadonlyMap<string, unknown>): string {
   let digits = 2;
-  while (taken.has(`cost-${cost.toFixed(digits)}`)) digits++;
-  return `cost-${cost.toFixed(digits)}`;
+  while (taken.has(`${CURVE}${cost.toFixed(digits)}`)) digits++;
+  return `${CURVE}${cost.toFixed(digits)}`;
 }
 
 /** Among equal costs: the point as such, then what was asked for, then standing names. */
 function rank(name: string): number {
-  const standing = ['fast', 'balanced', 'accurate', 'exact'].indexOf(name);
-  return standing < 0 ? (name.startsWith('cost-') ? 0 : 1) : 2 + standing;
+  const standing = STANDING_NAMES.indexOf(name);
+  return standing < 0 ? (isNamed(name) ? 1 : 0) : 2 + standing;
 }

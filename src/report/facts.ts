@@ -1,4 +1,5 @@
 /** What the report says, as plain data: all of its arithmetic, none of its looks. */
+import { isNamed } from '../calibrate/index.ts';
 import { CLOSED, type Outcomes } from '../calibrate/types.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { type Interval, pairedDrop, type Reliability, reliabilityOf } from './statistics.ts';
@@ -29,7 +30,10 @@ export interface ReportFacts {
 }
 
 export interface PointFacts extends OperatingPoint {
-  /** Accuracy lost to the original on the same samples, with its 95 % interval; negative where more was gained. */
+  /**
+   * Accuracy lost to the original on the same samples, with its 95 % interval; negative where more was gained. Of a point that closes every
+   * exit all are 0: it is the original.
+   */
   readonly drop: Interval & { readonly value: number };
   /** Whether it has a name that says what it is for. */
   readonly named: boolean;
@@ -172,11 +176,13 @@ function pointFacts(point: OperatingPoint, seen: Seen): PointFacts {
     if (change < 0) gains++;
   }
   const samples = answers.length;
-  const value = (losses - gains) / samples;
+  // The original itself: nothing is left to chance.
+  const isOriginal = point.thresholds.every((threshold) => threshold >= CLOSED);
+  const interval = isOriginal ? { low: 0, high: 0 } : pairedDrop(losses, gains, samples);
   return {
     ...point,
-    drop: { value, ...pairedDrop(losses, gains, samples) },
-    named: !point.name.startsWith('cost-'),
+    drop: { value: (losses - gains) / samples, ...interval },
+    named: isNamed(point.name),
   };
 }
 

@@ -14,6 +14,9 @@ export function html(texts: TemplateStringsArray, ...parts: readonly Part[]): Ht
   return new Html(texts.map((text, i) => text + (i < parts.length ? written(parts[i]) : '')).join(''));
 }
 
+/** `content` in a box that scrolls sideways by itself where it is too wide, by keyboard too. */
+export const scrolling = (content: Html): Html => html`<div class="scroll" tabindex="0">${content}</div>`;
+
 /** For text and for quoted attributes, of HTML and of XML alike, where control characters have no place. */
 export function escapeHtml(text: string): string {
   const entities: Record<string, string> = {

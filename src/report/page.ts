@@ -1,27 +1,16 @@
 /** The report as one HTML file that asks for nothing: text, tables, and charts as SVG. */
 import { isGuessing } from '../calibrate/index.ts';
-import type { DataSummary, Manifest } from '../emit/manifest.ts';
-import {
-  type Draw,
-  frontier,
-  latencyAgainstCost,
-  leavingAtExits,
-  leavingAtPoints,
-  lossesInOrder,
-  openCharts,
-  policyCurves,
-  policyMeans,
-  reliabilityDiagram,
-  type Size,
-  scoreHistogram,
-  type Timed,
-  trainingCurves,
-} from './charts.ts';
+import type { Manifest } from '../emit/manifest.ts';
+import { type Draw, openCharts, type Size } from './charts/draw.ts';
+import { leavingAtExits, leavingAtPoints, reliabilityDiagram, scoreHistogram } from './charts/exits.ts';
+import { lossesInOrder, policyCurves, policyMeans, trainingCurves } from './charts/fits.ts';
+import { frontier, latencyAgainstCost, type Timed } from './charts/points.ts';
 import { type Example, noTimeSaved, type PointFacts, type ReportFacts } from './facts.ts';
-import { Html, html } from './html.ts';
+import { Html, html, scrolling } from './html.ts';
 import { drawModelLine, lineOf } from './model-line.ts';
 import { count, macs, percent, signedPoints } from './numbers.ts';
 import { colour, exitColour } from './palette.ts';
+import { reproduction } from './reproduction.ts';
 import { PAGE_CSS } from './style.ts';
 
 /** PNG of a sample, by its index. */
@@ -119,6 +108,7 @@ function lossSaid({ drop }: PointFacts, { data, measuredOn }: Manifest): string 
     string,
     string,
   ];
+  if (drop.low === drop.high) return 'No exit is open: every answer is the original’s.';
   const clear =
     drop.low > 0
       ? 'a loss beyond chance'
@@ -142,16 +132,21 @@ ${figure(
   html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself.`,
 )}
 ${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; the other rows show what it could have been.</p>`}
-<div class="scroll"><table>
+${scrolling(html`<table>
 <caption>Operating points. Change: accuracy in points against the original, with its 95 % interval.</caption>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
 <tbody>${named.map(
-    (p) =>
-      html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${signedPoints(-p.drop.value)} <span class="aside">(${signedPoints(-p.drop.high)} to ${signedPoints(-p.drop.low)})</span></td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
-  )}</tbody>
-</table></div>
+  (p) =>
+    html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${changeSaid(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
+)}</tbody>
+</table>`)}
 </section>`;
 }
+
+const changeSaid = ({ drop }: PointFacts) =>
+  drop.low === drop.high
+    ? 'none'
+    : html`${signedPoints(-drop.value)} <span class="aside">(${signedPoints(-drop.high)} to ${signedPoints(-drop.low)})</span>`;
 
 /** What a point is for, by its name (calibrate/operating-points.ts). */
 function advice({ name, guarantee }: PointFacts, { calibration }: Manifest): string {
@@ -185,7 +180,7 @@ function model({ manifest, chosen }: ReportFacts): Html {
 ${figure(
   'Left to right is the way of a sample',
   `Boxes on top are pieces of the original, in equal width; circles are taps, and below each hangs its exit’s head. Lines are as thick as their share of the samples at ${chosen.name}.`,
-  html`<div class="scroll">${new Html(drawModelLine(line))}</div>`,
+  scrolling(new Html(drawModelLine(line))),
   headsSaid(manifest),
 )}
 </section>`;
@@ -383,110 +378,6 @@ ${figure(
   twice(() => trainingCurves(training, ids), `Training loss: ${ends.join(', ')}.`),
   'The learning rate falls to nothing, so lines flatten at the end whether or not there was more to learn: compare the accuracies of the exits with the original’s above, and ask for more epochs or samples where they are far below. Exits nearer to the input end higher, for they know less.',
 )}
-</section>`;
-}
-
-/** A command line that asks for the same; data are named by their role. */
-function commandOf(manifest: Manifest): string {
-  const {
-    source,
-    inputs,
-    exits,
-    seed,
-    recipe,
-    training,
-    policy,
-    calibration,
-    last,
-    data,
-    preprocessing,
-    outputs,
-    policyComparison,
-  } = manifest;
-  const list = (values: readonly unknown[] | undefined) =>
-    values && values.length > 0 ? values.join(',') : undefined;
-  // Where other roles were cut off the training data, what is left of them says so too.
-  const isGiven = (name: keyof Manifest['data']) => data[name] && (name === 'train' || !data[name].from);
-  const role = (name: keyof Manifest['data']) => (isGiven(name) ? name.toUpperCase() : undefined);
-  const budgets = [...calibration.budgets, ...(calibration.budgetsMs ?? []).map((b) => `${b}ms`)];
-  const options: [string, unknown][] = [
-    ['output', source.output],
-    ['dim', list(Object.entries(source.dims ?? {}).map((entry) => entry.join('=')))],
-    ['widen-batch', source.widenBatch && ''],
-    ['exit-outputs', list(source.exitOutputs)],
-    ['taps', source.exitOutputs ? undefined : list(exits.map(({ tap }) => tap))],
-    ['head', source.exitOutputs ? undefined : list(exits.map(({ head }) => head))],
-    ...(inputs.length === 1 && preprocessing ? Object.entries(preprocessing) : [])
-      .filter(([name, value]) => name !== 'channels' || value !== 'any')
-      .map(([name, value]): [string, unknown] => [name, Array.isArray(value) ? list(value) : value]),
-    ['recipe', training && recipe],
-    ['epochs', training?.epochs],
-    ['batch', training?.batch],
-    ['learning-rate', training?.learningRate],
-    ['lambda', training?.lambda],
-    ['survivors', training?.survivors],
-    ['views', training?.views],
-    ['policy', policyComparison ? 'auto' : policy],
-    ['last', last ? 'joined' : undefined],
-    ['target', calibration.target],
-    ['budget', list(budgets)],
-    ['min-accuracy', list(calibration.minAccuracies)],
-    ['max-accuracy-drop', list(calibration.maxAccuracyDrops)],
-    ['confidence', calibration.confidence],
-    ['thresholds', outputs.thresholds === null ? 'baked' : undefined],
-    ['at', manifest.defaultPoint],
-    ['threads', manifest.sessionOptions.threads ?? undefined],
-    ['seed', seed],
-    ['labels', data[manifest.measuredOn]?.labels === 'original' ? 'none' : undefined],
-    ...(['train', 'validation', 'calibration', 'test'] as const).map(
-      (name) => [name, role(name)] as [string, unknown],
-    ),
-  ];
-  const said = options.flatMap(([name, value]) => (value === undefined ? [] : [`--${name} ${value}`.trim()]));
-  return [`offramp compile ${source.file}`, ...said, '--out out/'].join(' \\\n  ');
-}
-
-function reproduction(manifest: Manifest): Html {
-  const { source, version, environment, sessionOptions, data, policyFit } = manifest;
-  const roles: [string, string, DataSummary | undefined][] = [
-    ['train', 'fitted the heads', data.train],
-    ['validation', 'fitted confidence and temperatures', data.validation],
-    ['validation', 'fitted the policy', policyFit?.data],
-    ['calibration', 'chose thresholds', data.calibration],
-    ['test', 'only reported', data.test],
-  ];
-  const rows: [string, string | Html][] = [
-    [
-      'Original',
-      html`${source.file}, opset ${source.opset}${source.producer && `, ${source.producer}`}<br><code>sha256 ${source.sha256}</code>`,
-    ],
-    ['Offramp', version],
-    ['Ran on', `Node ${environment.node}, ONNX Runtime ${environment.onnxruntime}, ${environment.platform}`],
-    [
-      'Session',
-      `provider ${sessionOptions.provider}, threads ${sessionOptions.threads ?? 'left to ONNX Runtime'}, optimization ${sessionOptions.optimization}`,
-    ],
-    ['Seed', String(manifest.seed)],
-    [
-      'Exits',
-      html`${manifest.exits.map(({ id, tap, head }) => html`${id}: <code>${tap}</code>, ${head}<br>`)}`,
-    ],
-  ];
-  return html`<section>
-<h2>To do it again</h2>
-<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that role, which are told apart by their hashes; roles cut off another are not given.</p>
-<pre><code>${commandOf(manifest)}</code></pre>
-<div class="scroll"><table><caption>What compiled it</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="words">${value}</td></tr>`)}</tbody></table></div>
-<div class="scroll"><table><caption>Data roles</caption>
-<thead><tr><th scope="col">Role</th><th scope="col" class="words">What for</th><th scope="col">Samples</th><th scope="col" class="words">Where from</th><th scope="col" class="words">Hash of the samples</th></tr></thead>
-<tbody>${roles.flatMap(([role, use, summary]) =>
-    summary
-      ? [
-          html`<tr><th scope="row">${role}</th><td class="words">${use}</td><td>${count(summary.samples)}</td><td class="words">${summary.from ?? 'given'}</td><td class="words"><code>${summary.hash}</code></td></tr>`,
-        ]
-      : [],
-  )}</tbody></table></div>
-<p class="aside">Everything on this page is in manifest.json as data, but for histograms, reliability and examples.</p>
 </section>`;
 }
 

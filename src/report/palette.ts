@@ -17,6 +17,7 @@ const LIGHT = {
   exit4: '#c04d88',
   exit5: '#5a7d2a',
   full: '#8b949e',
+  shade: 'rgba(28,33,40,.30)',
 };
 
 const DARK: typeof LIGHT = {
@@ -36,6 +37,7 @@ const DARK: typeof LIGHT = {
   exit4: '#e57fb2',
   exit5: '#93bb5c',
   full: '#7d8894',
+  shade: 'rgba(230,233,237,.30)',
 };
 
 export type Role = keyof typeof LIGHT;

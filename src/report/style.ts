@@ -29,7 +29,8 @@ figure svg{display:block;width:100%;height:auto}
 .grid>figure{max-width:400px}
 .grid.two{grid-template-columns:repeat(auto-fit,minmax(min(100%,350px),1fr))}
 .narrow{display:none}
-.scroll{overflow-x:auto;margin:.6em 0 1.2em}
+/* A shadow at a side says that there is more of it: what covers the shadow scrolls along with the content. */
+.scroll{overflow-x:auto;margin:.6em 0 1.2em;background:linear-gradient(90deg,var(--paper) 40%,transparent) 0/40px 100% no-repeat local,linear-gradient(270deg,var(--paper) 40%,transparent) 100%/40px 100% no-repeat local,linear-gradient(90deg,var(--shade),transparent) 0/16px 100% no-repeat,linear-gradient(270deg,var(--shade),transparent) 100%/16px 100% no-repeat}
 figure .scroll svg{width:auto;max-width:100%;min-width:640px;margin:0 auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--muted);font-size:.85rem;padding-bottom:.3em}
@@ -63,7 +64,7 @@ figure,tr,.leaving,.tiles{break-inside:avoid}
 h2,h3,figcaption{break-after:avoid}
 .wide{display:block}
 .narrow{display:none}
-.scroll{overflow:visible}
+.scroll{overflow:visible;background:none}
 figure .scroll svg{width:100%;min-width:0}
 pre{white-space:pre-wrap}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}

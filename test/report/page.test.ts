@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { niceAxis } from '../../src/report/charts.ts';
+import { niceAxis } from '../../src/report/charts/draw.ts';
 import { escapeHtml, html } from '../../src/report/html.ts';
 import { lineOf, modelLineFile, picturedSamples, reportFacts, reportPage } from '../../src/report/index.ts';
 import { drawnSeen, LABELS, MANIFEST } from './sample.ts';

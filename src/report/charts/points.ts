@@ -1,0 +1,260 @@
+/** Operating points as dots with their names: accuracy against cost, measured time against foretold. */
+import type { EChartsOption } from 'echarts';
+import type { PointFacts, ReportFacts } from '../facts.ts';
+import { colour } from '../palette.ts';
+import { LEGEND, measureText, named, niceAxis, plainLabel, quiet, type Size } from './draw.ts';
+
+const MARGINS = { left: 62, right: 34, top: 40, bottom: 52 };
+
+/** Room for one line of labels, in pixels. */
+const LANE = 15;
+/** Between a point and its name. */
+const GAP = 8;
+/** Names further below than this are tied to their point by a line. */
+const FAR = 14;
+
+/**
+ * Labels below points, in pixels (y down): names begin at their point, or end there at the right edge, and hang so far down that none
+ * lies on another, or on a point. Points from left to right.
+ */
+function labelsBelow<Labelled extends { readonly name: string }>(
+  labelled: readonly Labelled[],
+  at: (point: Labelled) => readonly [number, number],
+  xs: Ends,
+  ys: Ends,
+  size: Size,
+): Placed[] {
+  const points = labelled.map((point) => inPixels(at(point), xs, ys, size));
+  const taken = points.map(([x, y]) => ({ x, y, half: 7, height: 7 }));
+  return points.map(([x, y], i) => {
+    const half = measureText(labelled[i]!.name).width / 2 + 4;
+    const align = x + 2 * half < size.width - MARGINS.right ? 'left' : 'right';
+    const middle = align === 'left' ? x + half : x - half;
+    const clashes = (line: number) =>
+      taken.some((b) => Math.abs(b.x - middle) < half + b.half && Math.abs(b.y - line) < LANE / 2 + b.height);
+    let line = y + GAP + LANE / 2;
+    while (clashes(line)) line += 3;
+    taken.push({ x: middle, y: line, half, height: LANE / 2 });
+    return { align, distance: line - LANE / 2 - y };
+  });
+}
+
+interface Placed {
+  readonly align: 'left' | 'right';
+  readonly distance: number;
+}
+
+/** Lines from points to names that hang far below them. */
+function leaders<Labelled>(
+  labelled: readonly Labelled[],
+  at: (point: Labelled) => readonly [number, number],
+  labels: readonly Placed[],
+) {
+  return {
+    ...quiet,
+    type: 'custom' as const,
+    data: labelled.flatMap((point, i) => {
+      const { distance } = labels[i]!;
+      return distance > FAR ? [[...at(point), distance]] : [];
+    }),
+    encode: { x: 0, y: 1 },
+    renderItem: (_: unknown, api: { value(i: number): number | string; coord(at: number[]): number[] }) => {
+      const [value, height, distance] = [0, 1, 2].map((i) => Number(api.value(i))) as [
+        number,
+        number,
+        number,
+      ];
+      const [x, y] = api.coord([value, height]) as [number, number];
+      return {
+        type: 'line' as const,
+        shape: { x1: x, y1: y, x2: x, y2: y + distance },
+        style: { stroke: colour('muted'), lineWidth: 1 },
+      };
+    },
+  };
+}
+
+interface Ends {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Where a point lies in a drawing of `size` with the margins of `MARGINS`. */
+function inPixels(
+  [x, y]: readonly [number, number],
+  xs: Ends,
+  ys: Ends,
+  { width, height }: Size,
+): [number, number] {
+  const { left, right, top, bottom } = MARGINS;
+  return [
+    left + ((x - xs.min) / (xs.max - xs.min)) * (width - left - right),
+    height - bottom - ((y - ys.min) / (ys.max - ys.min)) * (height - top - bottom),
+  ];
+}
+
+/**
+ * Accuracy against average cost, both in percent: points with their band, the named ones by name, and the original. What lies far below
+ * every named point is cut off, or it would flatten all that matters.
+ */
+export function frontier({ manifest, points, chosen }: ReportFacts, size: Size): EChartsOption {
+  const base = manifest.baseline.accuracy;
+  const band = points.map(({ relativeCost, drop }) => ({
+    cost: 100 * relativeCost,
+    low: 100 * (base - drop.high),
+    high: 100 * (base - drop.low),
+  }));
+  const highest = Math.max(100 * base, ...band.map(({ high }) => high));
+  const least = Math.min(...band.filter((_, i) => points[i]!.named).map(({ low }) => low));
+  const shown = band.filter(({ high }) => high >= least - (highest - least) / 2);
+  const y = niceAxis(Math.min(...shown.map(({ low }) => low)), highest);
+  const x = niceAxis(Math.min(...shown.map(({ cost }) => cost)), 100);
+  const at = ({ relativeCost, accuracy }: PointFacts): [number, number] => [
+    100 * relativeCost,
+    100 * accuracy,
+  ];
+  const labelled = points.filter((point) => point.named);
+  const labels = labelsBelow(labelled, at, x, y, size);
+  return {
+    grid: MARGINS,
+    legend: { ...LEGEND, data: ['operating points', '95 % of the difference'] },
+    xAxis: {
+      type: 'value',
+      ...named('average cost, % of the original’s MACs', 32),
+      ...x,
+    },
+    yAxis: {
+      type: 'value',
+      ...named('accuracy, %', 44),
+      ...y,
+    },
+    series: [
+      {
+        ...quiet,
+        type: 'custom',
+        name: '95 % of the difference',
+        color: colour('band'),
+        clip: true,
+        data: [[0, 0]],
+        renderItem: (_, api) => ({
+          type: 'polygon',
+          shape: {
+            points: [
+              ...band.map(({ cost, high }) => api.coord([cost, high])),
+              ...band.toReversed().map(({ cost, low }) => api.coord([cost, low])),
+            ],
+          },
+          style: { fill: colour('band') },
+        }),
+      },
+      {
+        ...quiet,
+        type: 'line',
+        name: 'original',
+        color: colour('muted'),
+        data: [
+          [0, 100 * base],
+          [x.max, 100 * base],
+        ],
+        showSymbol: false,
+        lineStyle: { type: 'dashed', width: 1.5 },
+      },
+      {
+        ...quiet,
+        type: 'line',
+        name: 'operating points',
+        color: colour('accent'),
+        data: points.map(at),
+        symbol: 'circle',
+        symbolSize: 4,
+        itemStyle: { color: colour('accent') },
+        lineStyle: { width: 2 },
+      },
+      leaders(labelled, at, labels),
+      {
+        ...quiet,
+        type: 'scatter',
+        data: labelled.map((point, i) => ({
+          value: at(point),
+          name: point.name,
+          symbolSize: point === chosen ? 13 : 9,
+          itemStyle: {
+            color: point === chosen ? colour('accent') : colour('paper'),
+            borderColor: colour('accent'),
+            borderWidth: 2,
+          },
+          label: {
+            fontWeight: point === chosen ? ('bold' as const) : ('normal' as const),
+            ...labels[i]!,
+          },
+        })),
+        label: { ...plainLabel, show: true, position: 'bottom', formatter: '{b}' },
+        z: 5,
+      },
+    ],
+  };
+}
+
+/** A point whose time was measured, and what its MACs alone would make one expect. Milliseconds. */
+export interface Timed {
+  readonly name: string;
+  readonly expected: number;
+  readonly measured: number;
+  readonly named: boolean;
+}
+
+/** Measured time against the time that MACs foretell. */
+export function latencyAgainstCost(points: readonly Timed[], size: Size): EChartsOption {
+  const most = 1.12 * Math.max(...points.flatMap(({ expected, measured }) => [expected, measured]));
+  const at = ({ expected, measured }: Timed): [number, number] => [expected, measured];
+  const labelled = points.filter(({ named }) => named);
+  const axis = { min: 0, max: most };
+  const labels = labelsBelow(labelled, at, axis, axis, size);
+  const digits = (v: number) => String(Number(v.toPrecision(3)));
+  return {
+    grid: MARGINS,
+    legend: { ...LEGEND, data: ['operating points', 'if time followed MACs'] },
+    xAxis: {
+      type: 'value',
+      ...named('foretold by MACs, ms', 32),
+      min: 0,
+      max: most,
+      axisLabel: { formatter: digits, showMaxLabel: false },
+    },
+    yAxis: {
+      type: 'value',
+      ...named('measured, ms', 44),
+      min: 0,
+      max: most,
+      axisLabel: { formatter: digits, showMaxLabel: false },
+    },
+    series: [
+      {
+        ...quiet,
+        type: 'line',
+        name: 'if time followed MACs',
+        color: colour('muted'),
+        showSymbol: false,
+        data: [
+          [0, 0],
+          [most, most],
+        ],
+        lineStyle: { type: 'dashed', width: 1.5 },
+      },
+      leaders(labelled, at, labels),
+      {
+        ...quiet,
+        type: 'scatter',
+        name: 'operating points',
+        color: colour('accent'),
+        data: points.map((point) => ({
+          value: at(point),
+          name: point.name,
+          symbolSize: point.named ? 9 : 5,
+          label: { show: point.named, ...labels[labelled.indexOf(point)] },
+        })),
+        label: { ...plainLabel, position: 'bottom', formatter: '{b}' },
+      },
+    ],
+  };
+}
