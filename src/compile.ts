@@ -13,9 +13,14 @@ import { UNLABELLED } from './roles.ts';
 import { type RecipeName, SURVIVORS } from './train/recipes.ts';
 import { refuseOdd, refuseUnreachable, settleWishes, type ThresholdOptions, type Wishes } from './wishes.ts';
 
-export interface CompileOptions extends ProjectOptions, ThresholdOptions {
-  /** Folder to write; must be empty or absent unless `force`. */
+export interface CompileOptions extends CompilePlanOptions {
   readonly out: string;
+}
+
+/** What a compile can be planned by. */
+export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
+  /** Folder to write; must be empty or absent unless `force`. */
+  readonly out?: string;
   readonly force?: boolean;
   /** Views of each training picture that features are cached of: plain, mirrored, then shifted ones; 2 by default. */
   readonly views?: number;
@@ -81,10 +86,10 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
 }
 
 /** What is asked of the thresholds, once what is odd about `options` by themselves was refused. */
-export async function settleFirst(options: CompileOptions): Promise<Wishes> {
+export async function settleFirst(options: CompilePlanOptions): Promise<Wishes> {
   const unlabelled = options.labels === UNLABELLED;
   const wishes = settleWishes(options, unlabelled);
-  await checkOutput(options.out, { force: options.force ?? false });
+  if (options.out !== undefined) await checkOutput(options.out, { force: options.force ?? false });
   refuseOdd(wishes, unlabelled);
   if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
   if (options.features !== undefined && options.exitOutputs)
@@ -103,7 +108,14 @@ function readingOf({ model, exitOutputs, output, dims, widenBatch }: CompileOpti
 }
 
 /** What `options` say of training. */
-export const trainingOf = ({ recipe, lambda, survivors, epochs, batch, learningRate }: CompileOptions) => ({
+export const trainingOf = ({
+  recipe,
+  lambda,
+  survivors,
+  epochs,
+  batch,
+  learningRate,
+}: CompilePlanOptions) => ({
   recipe: recipe ?? 'distill',
   ...(lambda !== undefined && { lambda }),
   ...(survivors && { survivors: SURVIVORS }),

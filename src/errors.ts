@@ -206,7 +206,7 @@ const DATA_FORMATS =
   'Give an image folder (<path>/<class>/<picture>), CIFAR or Parquet files or their folder (folder#train), JSONL, an IDX file (*-images-idx3-ubyte[.gz]), an .npz with arrays x and y, or a folder or prefix with x.npy and y.npy; or `random`. Nothing need be labelled with --labels none.';
 
 export const dataNotFound = (path: string) =>
-  new OfframpError('data-not-found', `there is no data at ${path}`, DATA_FORMATS);
+  new OfframpError('data-not-found', `there is nothing at ${path}`, `Check the path. ${DATA_FORMATS}`);
 
 export const unknownDataFormat = (path: string, problem: string) =>
   new OfframpError('unknown-data-format', `${path}: ${problem}`, DATA_FORMATS);
@@ -253,6 +253,13 @@ export const labelMissing = (place: string, expected: readonly string[], found: 
     'label-missing',
     `${place} has no label; it has ${found.join(', ')}`,
     `Name the label's column (or field) ${expected.join(' or ')}; or do without labels: --labels none.`,
+  );
+
+export const rolesInside = (path: string, roles: readonly string[]) =>
+  new OfframpError(
+    'class-folders',
+    `${path} holds folders of roles (${roles.join(', ')}), not of classes`,
+    `Give each role its own folder, e.g. --train ${path}/${roles.find((role) => role.startsWith('train')) ?? roles[0]}.`,
   );
 
 export const tooFewFolders = (path: string, folders: number, classes: number) =>

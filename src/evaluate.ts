@@ -1,6 +1,7 @@
 /** Runs a compiled model as an app would, on labelled samples, and compares with what its manifest promises. */
 import { join } from 'node:path';
 import { defaultCache } from './cache.ts';
+import { pointNamed } from './calibrate/index.ts';
 import { type InputSpec, openDataset, type Preprocessing } from './data/index.ts';
 import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { relativeCosts } from './emit/runtime/thresholds.ts';
@@ -18,6 +19,8 @@ export interface EvaluateOptions {
   readonly folder: string;
   /** Labelled samples. */
   readonly test: string;
+  /** Names of the operating points to measure; all of them by default. */
+  readonly at?: readonly string[];
   /** Samples a run. */
   readonly batch?: number;
   readonly skipBad?: boolean;
@@ -43,11 +46,18 @@ export interface Evaluation {
   readonly movedShare: number;
 }
 
-/** Every operating point on every sample of `test`, through the emitted model itself. Throws `baked-unlabelled`. */
+/**
+ * The operating points on every sample of `test`, through the emitted model itself: of baked thresholds the one that is built in. Throws
+ * `baked-unlabelled` and `unknown-operating-point`.
+ */
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
   const { folder, batch = 32, cache = defaultCache() } = options;
   const { signal } = events;
   const promised = await readPackage(folder);
+  const baked = promised.outputs.thresholds === null;
+  const all = promised.operatingPoints;
+  const names = baked ? [promised.defaultPoint] : options.at;
+  const wanted = names?.map((name) => pointNamed(all, name)) ?? all;
   const modelFile = join(folder, 'model.onnx');
   const session = await settleSession({
     threads: options.threads,
@@ -56,7 +66,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
   const progress = progressOf(events);
   const unlabelled =
     options.labels === UNLABELLED || promised.data[promised.measuredOn]?.labels === 'original';
-  if (unlabelled && promised.outputs.thresholds === null) throw bakedUnlabelled();
+  if (unlabelled && baked) throw bakedUnlabelled();
   const dataset = await openDataset(options.test, {
     inputs: inputsIn(promised),
     preprocessing: promised.preprocessing as Preprocessing,
@@ -71,7 +81,6 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
   });
   try {
     const measured = await withSession(modelFile, session, async (model) => {
-      const baked = promised.outputs.thresholds === null;
       const size = promised.batch === 'fixed' ? 1 : batch;
       const run = { session: model, dataset, output: promised.outputs.scores, batch: size, signal };
       const closed = baked ? undefined : promised.exits.map(() => 1);
@@ -80,9 +89,6 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
       const original = exact && argMaxRows(exact.scores, dataset.size);
       const labels = dataset.unlabelled ? original! : dataset.labels;
       const points: OperatingPoint[] = [];
-      const wanted = baked
-        ? promised.operatingPoints.filter((p) => p.name === promised.defaultPoint)
-        : promised.operatingPoints;
       for (const [i, point] of wanted.entries()) {
         const thresholds = baked ? undefined : point.thresholds;
         const answers = await runEmitted({

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { CostModel } from './calibrate/index.ts';
-import { type CompileOptions, settleFirst, trainingOf } from './compile.ts';
+import { type CompilePlanOptions, settleFirst, trainingOf } from './compile.ts';
 import { type InputSpec, type Peek, peekDataset, Random } from './data/index.ts';
 import { trainingDataMissing } from './errors.ts';
 import type { Events } from './events.ts';
@@ -85,7 +85,7 @@ const FINISH = { points: 25, share: 0.75, proved: 128, timed: 100, passes: 3 };
  * memory is the peak while trying, and what heads say of the roles. Nothing is written, and nothing is read from the cache but whether
  * records are there. Throws what `compile` throws before it trains.
  */
-export async function planCompile(options: CompileOptions, events: Events = {}): Promise<CompilePlan> {
+export async function planCompile(options: CompilePlanOptions, events: Events = {}): Promise<CompilePlan> {
   const started = performance.now();
   const wishes = await settleFirst(options);
   const { inspection, heads, opening, runs, session } = await lookAtProject(options, events);
@@ -277,7 +277,7 @@ async function timeTraining(
   slots: readonly Slot[],
   typed: TypedModel,
   samples: number,
-  options: CompileOptions,
+  options: CompilePlanOptions,
   given: SessionOptions,
 ): Promise<number> {
   const training = trainingOf(options);

@@ -85,7 +85,8 @@ test('bad usage and bad input end with 2, the code, and a remedy', async () => {
     [['compile', model, '--train', samples, '--out', 'o', '--budget', 'cheap'], /\[bad-option\]/],
     [['compile', model, '--train', 'absent', '--out', 'o'], /absent/],
     [['evaluate', folder, '--test', samples], /\[not-a-package\]/],
-    [['calibrate', folder, '--calibration', samples], /Missing required argument: model/],
+    [['calibrate', folder, '--calibration', samples], /calibrate needs --model \(the original ONNX file\)/],
+    [['compile', model, '--train', samples], /compile needs --out \(folder to write\)/],
     [['calibrate', folder, '--model', model, '--calibration', samples], /\[not-a-package\]/],
     [['calibrate', folder, '--model', model, '--epochs', '3'], /[Uu]nknown argument/],
     [['emit', folder], /\[not-a-package\]/],
@@ -124,7 +125,8 @@ test('compile, then calibrate in place and into a new folder, with weights in a 
   assert.match(missing.stderr, /\[external-data-missing\]\n.* --external-data-folder/);
   const data = ['--external-data-folder', 'weights'];
   assert.is((await offramp('inspect', elsewhere, ...data)).status, 0);
-  const common = [...data, '--cache', 'cache', '--threads', '1', '--quiet'];
+  const runs = ['--cache', 'cache', '--threads', '1', '--quiet'];
+  const common = [...data, ...runs];
   const words = ['--calibration', samples, '--test', samples, '--preset', 'unit', '--epochs', '1'];
   const compiled = await offramp('compile', elsewhere, '--train', samples, ...words, '--out', 'c', ...common);
   assert.is(compiled.status, 0, compiled.stderr);
@@ -132,6 +134,18 @@ test('compile, then calibrate in place and into a new folder, with weights in a 
   const table = await offramp(...given, '--budget', '0.7', '--at', 'budget-0.7');
   assert.is(table.status, 0, table.stderr);
   assert.match(table.stdout, /budget-0\.7 .*\n(.*\n)*Measured on calibration .* Written to c\n/);
+  const shown = await offramp('evaluate', 'c', '--test', samples, ...runs);
+  assert.is(shown.status, 0, shown.stderr);
+  assert.match(shown.stdout, /\n(\d+) more, cost-0\.53 and the like.*--all-points/);
+  assert.not.match(shown.stdout, /^cost-/m);
+  const whole = await offramp('evaluate', 'c', '--test', samples, '--all-points', ...runs);
+  assert.match(whole.stdout, /^cost-[\d.]+ /m);
+  const some = await offramp('evaluate', 'c', '--test', samples, '--at', 'exact,fast', ...runs);
+  assert.match(some.stdout, /^exact .*\nfast .*\n\n(.*\n)?.*2 points: accuracy/m);
+  assert.match(
+    (await offramp('evaluate', 'c', '--test', samples, '--at', 'fsat')).stderr,
+    /\[unknown-operating-point\]/,
+  );
   const json = await offramp(
     ...given,
     '--policy',

@@ -80,18 +80,7 @@ test('what compile refuses before it trains is refused', async () => {
 
 test('offramp compile --dry-run prints it, and JSON on request', async () => {
   const before = everything();
-  const words = [
-    'compile',
-    model,
-    '--train',
-    'train.npz',
-    '--preset',
-    'unit',
-    '--out',
-    'dry',
-    '--cache',
-    'dry-cache',
-  ];
+  const words = ['compile', model, '--train', 'train.npz', '--preset', 'unit', '--cache', 'dry-cache'];
   const text = await runCli(folder, [...words, '--threads', '1', '--dry-run']);
   assert.is(text.status, 0, text.stderr);
   assert.match(

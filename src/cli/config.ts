@@ -20,6 +20,10 @@ export const COMMAND_OPTIONS: Readonly<Record<string, readonly string[]>> = Obje
   ),
 );
 
+/** What `option` of `command` is for, as its help says. */
+export const describeOption = (command: string, option: string): string | undefined =>
+  PROPERTIES[command]?.properties?.[option]?.description;
+
 /** Options that are paths: relative ones are relative to the file. */
 export const PATHS = [
   'train', 'validation', 'calibration', 'test', 'out', 'cache', 'tokenizer', 'labels', 'model', 'external-data-folder', 'stub-only',

@@ -223,3 +223,16 @@ export const modelFile = <T>(y: Argv<T>) =>
 
 export const packageFolder = <T>(y: Argv<T>) =>
   y.positional('package', { type: 'string', demandOption: true, describe: 'folder that compile wrote' });
+
+/** The options of thresholds by the names that the compiler has for them. */
+export const thresholdsAsked = ({ budget, minAccuracy, maxAccuracyDrop }: ThresholdArguments) => ({
+  ...budget,
+  minAccuracies: minAccuracy,
+  maxAccuracyDrops: maxAccuracyDrop,
+});
+
+interface ThresholdArguments {
+  readonly budget: ReturnType<typeof budgets> | undefined;
+  readonly minAccuracy: number[] | undefined;
+  readonly maxAccuracyDrop: number[] | undefined;
+}

@@ -2,6 +2,8 @@
 import type { AccuracyDifference, Comparison } from '../compare.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import type { Evaluation } from '../evaluate.ts';
+import type { Compiled } from '../finish.ts';
+import type { Inspection } from '../inspect.ts';
 import type { CompilePlan } from '../plan-compile.ts';
 import { macs } from '../report/numbers.ts';
 import { seconds } from './progress.ts';
@@ -19,6 +21,29 @@ export function table(rows: readonly (readonly string[])[]): string {
       .trimEnd();
   const [head, ...body] = rows;
   return [line(head!), widths.map((w) => '─'.repeat(w)).join('  '), ...body.map(line)].join('\n');
+}
+
+/** What a model is: its classes, cost, inputs and where exits merge. */
+export function modelTold(path: string, { typed, plan, notes }: Inspection): string {
+  const inputs = typed.sampleInputs.map((name) => {
+    const { dims, dataType } = typed.facts.get(name)!;
+    return `${name} ${dataType} [${['N', ...dims.slice(1)].join(', ')}]`;
+  });
+  const scores = typed.activation === 'none' ? 'logits' : typed.activation;
+  return [
+    `${path}: ${typed.classes} classes, ${typed.batch} batch, ${macs(plan.totalMacs)} MACs a sample`,
+    ...notes,
+    `takes: ${inputs.join(', ')}`,
+    `scores: ${typed.output} (${scores}), exits merge at ${typed.logits}`,
+  ].join('\n');
+}
+
+/** What to do after looking at a model. */
+export function nextTold(path: string, { typed }: Inspection): string {
+  const [first] = typed.sampleInputs;
+  const isPicture = first !== undefined && [3, 4].includes(typed.facts.get(first)!.dims.length);
+  const preset = isPicture ? '--preset <as it was trained with> ' : '';
+  return `Next, to see what compiling it would take:\n  offramp compile ${path} \\\n    ${preset}--train <samples> --dry-run`;
 }
 
 /** The original and every operating point: accuracy, agreement, cost, mean latency (the median where it is all there is), and where samples leave. */
@@ -54,13 +79,32 @@ export function resultTable(
   return table([header, [...original, ...exits.map(() => ''), ''], ...rows]);
 }
 
-/** Whether what was measured now is what the manifest says. */
-export function comparison({ sameData, largestDifference, movedShare, promised }: Evaluation): string {
+/** What came out of a compile or a calibration, in `folder`. */
+export function compiledTold({ manifest, shown }: Compiled, folder: string): string {
+  const { measuredOn, data } = manifest;
+  return `\n${resultTable(manifest, shown)}\n\nMeasured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
+}
+
+/** The points that `isShown` lets through, as they are now, and whether that is what the manifest says. */
+export function evaluationTold(evaluation: Evaluation, isShown: (name: string) => boolean): string {
+  const { measured } = evaluation;
+  const points = measured.operatingPoints;
+  const shown = points.filter(({ name }) => isShown(name));
+  const hidden = points.length - shown.length;
+  const rest =
+    hidden === 0
+      ? ''
+      : `\n${hidden} more, cost-0.53 and the like, lie between these on the same curve (--all-points shows them).`;
+  return `\n${resultTable(measured, shown)}${rest}\n\n${comparison(evaluation)}`;
+}
+
+function comparison({ sameData, largestDifference, movedShare, measured, promised }: Evaluation): string {
   if (!sameData) return `Other data than the manifest's figures are from (its ${promised.measuredOn} role).`;
-  const apart = `accuracy, agreement and cost within ${percent(largestDifference, 3)}, at most ${percent(movedShare)} of the samples left elsewhere`;
+  const { length } = measured.operatingPoints;
+  const apart = `${length === 1 ? '1 point' : `${length} points`}: accuracy, agreement and cost within ${percent(largestDifference, 3)}, at most ${percent(movedShare)} of the samples left elsewhere`;
   return largestDifference <= 1e-3
     ? `Agrees with the manifest (${apart}).`
-    : `Differs from the manifest: ${apart}.`;
+    : `Differs from the manifest (${apart}).`;
 }
 
 /** Two models side by side, and in words how far apart they are. */

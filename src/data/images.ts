@@ -1,13 +1,19 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { emptyDataset, tooFewFolders, unknownDataFormat, unknownLabel } from '../errors.ts';
+import { emptyDataset, rolesInside, tooFewFolders, unknownDataFormat, unknownLabel } from '../errors.ts';
 import { type FileStamp, fileStamp, isFolder } from './files.ts';
 import { type Picture, pictureSource } from './pictures.ts';
 import type { Source, SourceOptions } from './records.ts';
 
+/** How folders of roles, which hold class folders, are called. */
+const ROLE = /^(train(ing)?|val(id|idation)?|cal(ibration)?|test(ing)?|eval)$/i;
+
 /** Pictures in class folders, in the order of sorted class and file names; unlabelled ones may also lie side by side. */
 export async function imageFolderSource(path: string, options: SourceOptions): Promise<Source> {
   const classNames = await classFolders(path);
+  const roles = classNames.filter((name) => ROLE.test(name));
+  if (roles.length > 0 && (await classFolders(join(path, roles[0]!))).length > 0)
+    throw rolesInside(path, roles);
   const folders = classNames.length > 0 ? classNames : [''];
   const files: FileStamp[] = [];
   const pictures: Picture[] = [];

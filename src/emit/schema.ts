@@ -1,6 +1,7 @@
 /** The part of JSON Schema that schema/manifest.schema.json is written in. */
 
 export interface Schema {
+  readonly description?: string;
   readonly type?: string | readonly string[];
   readonly const?: unknown;
   readonly enum?: readonly unknown[];

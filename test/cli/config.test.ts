@@ -83,7 +83,7 @@ test('relative paths are relative to the file', async () => {
   write({ compile: { train: 'absent', out: 'o' } }, 'sub/other.json');
   const { status, stderr } = await runCli(folder, ['compile', 'net.onnx', '--config', 'sub/other.json']);
   assert.is(status, 2);
-  assert.ok(stderr.includes(`there is no data at ${at('sub/absent')}`), stderr);
+  assert.ok(stderr.includes(`there is nothing at ${at('sub/absent')}`), stderr);
 });
 
 test('what it should not say is refused with a code, a place and a suggestion', () => {

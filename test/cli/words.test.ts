@@ -59,6 +59,12 @@ test('slips are met with what was meant', async () => {
     /Unknown argument: exitz.*\n.*Did you mean --exits\?/,
   );
   assert.match(await told('compile', 'net.onnx', '--out', 'o', '--bugdet', '.5'), /Did you mean --budget\?/);
+  assert.match(await told('evaluate', 'out', '--tset', 'x'), /needs --test \(.*\n.*Did you mean --test\?/);
+  assert.match(
+    await told('compile', 'net.onnx', '--preset', 'imagnet'),
+    /--preset is one of.*\n.*imagenet\?/,
+  );
+  assert.match(await told('compile', '--out', 'o'), /offramp compile <model>: not all/);
   const far = await told('evaluate', 'out', '--test', 'x', '--zebra');
   assert.match(far, /Unknown argument: zebra/);
   assert.not.match(far, /Did you mean/);

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -148,6 +148,24 @@ test('class folders and the classes of the model', async () => {
   const fits = await openAt(folder, input(3, 4, 6), {}, { classes: 2 });
   assert.is(fits.classNames?.length, 2);
   await fits.close();
+});
+
+test('folders of roles are not taken for classes', async () => {
+  const { folder } = await twoClasses();
+  const parent = freshFolder();
+  for (const role of ['train', 'test']) cpSync(folder, join(parent, role), { recursive: true });
+  await fails(
+    () => openAt(parent, input(3, 4, 6)),
+    'class-folders',
+    'test, train',
+    '--train',
+    `${parent}/train`,
+  );
+  const named = freshFolder();
+  for (const name of ['test', 'zebra']) cpSync(join(folder, 'cat'), join(named, name), { recursive: true });
+  const data = await openAt(named, input(3, 4, 6), {}, { skipBad: true });
+  assert.equal(data.classNames, ['test', 'zebra'], 'a class may be called test');
+  await data.close();
 });
 
 test('a class folder that is missing shifts no labels: it is an error, unless all classes are named', async () => {

@@ -1,0 +1,41 @@
+/** What every command does: run with progress on stderr, print on stdout. */
+import type { ArgumentsCamelCase, Argv, CommandModule } from 'yargs';
+import type { Events } from '../events.ts';
+import { ProgressPrinter } from './progress.ts';
+
+/** A command of yargs whose handler knows the types of its options. */
+export const command = <T>(
+  words: string,
+  describe: string,
+  builder: (y: Argv) => Argv<T>,
+  handler: (args: ArgumentsCamelCase<T>) => Promise<void>,
+): CommandModule<object, T> => ({ command: words, describe, builder: builder as never, handler });
+
+const interruption = new AbortController();
+export const interrupt = (): void => interruption.abort();
+export const isInterrupted = (): boolean => interruption.signal.aborted;
+
+/** Runs `work` with its progress told, unless --quiet, and with what Ctrl-C stops it by. */
+export async function watched<T>(
+  { quiet }: { readonly quiet: boolean },
+  work: (events: Events) => Promise<T>,
+): Promise<T> {
+  const tty = process.stderr.isTTY === true && !process.env.CI;
+  const progress = new ProgressPrinter({ quiet, tty, write: (line) => process.stderr.write(`${line}\n`) });
+  const events = { onProgress: progress.update, onNote: progress.line, signal: interruption.signal };
+  return work(events).finally(() => progress.stop());
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** `value` as JSON with --json, else `told`. */
+export function printResult({ json }: { readonly json: boolean }, value: unknown, told: string): void {
+  print(json ? JSON.stringify(value, null, 2) : told);
+}
+
+/** Drops what was not given, so that exact optional properties stay absent. */
+export function given<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as never;
+}
