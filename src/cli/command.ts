@@ -3,13 +3,13 @@ import type { ArgumentsCamelCase, Argv, CommandModule } from 'yargs';
 import type { Events } from '../events.ts';
 import { ProgressPrinter } from './progress.ts';
 
-/** A command of yargs whose handler knows the types of its options. */
+/** A command of yargs whose handler knows the types of its options; to yargs they all look alike. */
 export const command = <T>(
   words: string,
   describe: string,
   builder: (y: Argv) => Argv<T>,
   handler: (args: ArgumentsCamelCase<T>) => Promise<void>,
-): CommandModule<object, T> => ({ command: words, describe, builder: builder as never, handler });
+): CommandModule => ({ command: words, describe, builder: builder as never, handler: handler as never });
 
 const interruption = new AbortController();
 export const interrupt = (): void => interruption.abort();

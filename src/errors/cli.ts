@@ -1,0 +1,104 @@
+/** Of what was asked for. */
+import { OfframpError, shown } from './offramp-error.ts';
+
+export const configMissing = (path: string) =>
+  new OfframpError(
+    'config-missing',
+    `there is no settings file ${path}`,
+    'Give the path of a JSON file, or leave --config out: offramp.config.json here is found by itself.',
+  );
+
+const CONFIG_HINT = "Option names are the command line's; the file's schema is schema/config.schema.json.";
+
+export const badConfig = (path: string, where: string, problem: string) =>
+  new OfframpError('bad-config', `${path}: ${where} ${problem}`, CONFIG_HINT);
+
+export const unknownSetting = (
+  path: string,
+  name: string,
+  near: string | undefined,
+  command: string | undefined,
+) =>
+  new OfframpError(
+    'unknown-setting',
+    `${path}: there is no setting ${name}`,
+    near === undefined
+      ? `See offramp ${command === undefined ? '' : `${command} `}--help. ${CONFIG_HINT}`
+      : `Did you mean ${near}?`,
+  );
+
+export const badUsage = (problem: string, near: string | undefined, command: string | undefined) =>
+  new OfframpError(
+    'bad-usage',
+    problem,
+    `${near === undefined ? '' : `Did you mean ${near}? `}See offramp ${command === undefined ? '' : `${command} `}--help.`,
+  );
+
+export const notAPackage = (folder: string) =>
+  new OfframpError(
+    'not-a-package',
+    `${folder} holds no manifest.json`,
+    'Give the folder that `offramp compile --out` wrote.',
+  );
+
+export const notComparable = (a: string, b: string, problem: string, hint: string) =>
+  new OfframpError('not-comparable', `${a} and ${b} cannot be compared: ${problem}`, hint);
+
+export const unusableHeads = (file: string, problem: string) =>
+  new OfframpError(
+    'unusable-heads',
+    `${file} ${problem}`,
+    'Compile the model again: calibrate needs the heads as they were trained.',
+  );
+
+export const otherModel = (path: string, folder: string, sha256: string) =>
+  new OfframpError(
+    'other-model',
+    `${path} is not the model that ${folder} was compiled from`,
+    `Give the original, unchanged, with its external data beside it: its sha256 is ${sha256}.`,
+  );
+
+export const originalMissing = (folder: string, point: string) =>
+  new OfframpError(
+    'original-missing',
+    `the thresholds of ${point} are not built into ${folder}/model.onnx, and the original to build them into was not given`,
+    'Give it with --model; or compile with --thresholds baked.',
+  );
+
+export const cannotBatch = (output: string, dims: readonly number[]) =>
+  new OfframpError(
+    'cannot-batch',
+    `output ${output} is declared as ${shown(dims)}: its first dimension is not the batch, and Triton batches no such model`,
+    'Export the original with a dynamic batch axis on its outputs too, and compile it again.',
+  );
+
+export const calibrationDataMissing = () =>
+  new OfframpError(
+    'calibration-data-missing',
+    'no calibration data was given',
+    'Give --calibration; or --train, when compile cut the calibration data off it.',
+  );
+
+export const badLabelsFile = (path: string, problem: string, classes: number) =>
+  new OfframpError(
+    'bad-labels',
+    `labels file ${path}: ${problem}`,
+    `Write ${classes} class names, one a line.`,
+  );
+
+export const unknownPoint = (name: string, names: readonly string[]) =>
+  new OfframpError(
+    'unknown-operating-point',
+    `there is no operating point ${name}`,
+    `There are ${names.join(', ')}.`,
+  );
+
+export const badOption = (option: string, value: string, expected: string) =>
+  new OfframpError('bad-option', `${option} ${value} is not valid`, `Give ${expected}.`);
+
+export const emittedModelDiffers = (problem: string) =>
+  new OfframpError(
+    'emitted-model-differs',
+    `the emitted model does not do what heads and policy do by hand: ${problem}`,
+    'Nothing was written. This is a bug in Offramp or in ONNX Runtime: please report it with the model.',
+  );

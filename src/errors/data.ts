@@ -1,0 +1,222 @@
+/** Of samples: files, labels, pictures, the cache they are decoded into. */
+import { OfframpError, shown } from './offramp-error.ts';
+
+const DATA_FORMATS =
+  'Give an image folder (<path>/<class>/<picture>), CIFAR or Parquet files or their folder (folder#train), JSONL, an IDX file (*-images-idx3-ubyte[.gz]), an .npz with arrays x and y, or a folder or prefix with x.npy and y.npy; or `random`. Nothing need be labelled with --labels none.';
+
+export const dataNotFound = (path: string) =>
+  new OfframpError('data-not-found', `there is nothing at ${path}`, `Check the path. ${DATA_FORMATS}`);
+
+export const unknownDataFormat = (path: string, problem: string) =>
+  new OfframpError('unknown-data-format', `${path}: ${problem}`, DATA_FORMATS);
+
+export const emptyDataset = (path: string) =>
+  new OfframpError('empty-dataset', `${path} holds no samples`, DATA_FORMATS);
+
+export const badDataFile = (file: string, problem: string, hint = 'Is the file complete? Write it again.') =>
+  new OfframpError('bad-data-file', `${file}: ${problem}`, hint);
+
+export const labelsFileMissing = (images: string, expected: string) =>
+  new OfframpError(
+    'labels-file-missing',
+    `${images} has no labels beside it: expected ${expected}`,
+    'Put the labels file there; or do without labels: --labels none.',
+  );
+
+export const arraysMissing = (file: string, expected: string, found: readonly string[]) =>
+  new OfframpError(
+    'arrays-missing',
+    `${file} lacks ${expected}; it has ${found.join(', ') || 'no arrays'}`,
+    'Save the samples with `np.savez(file, x=..., y=...)`; y may be left out with --labels none.',
+  );
+
+export const ambiguousPart = (place: string, parts: readonly string[]) =>
+  new OfframpError(
+    'ambiguous-part',
+    `${place} has several parts: ${parts.join(', ')}`,
+    `Say which: \`${place}#${parts[0]}\`.`,
+  );
+
+export const unknownPart = (place: string, part: string, parts: readonly string[]) =>
+  new OfframpError('unknown-part', `${place} has no part ${part}`, `It has ${parts.join(', ')}.`);
+
+export const fieldsMissing = (place: string, missing: readonly string[], found: readonly string[]) =>
+  new OfframpError(
+    'fields-missing',
+    `${place} lacks ${missing.join(', ')}; it has ${found.join(', ') || 'nothing'}`,
+    "Name a column (or field) like each of the model's inputs; text needs --tokenizer.",
+  );
+
+export const labelMissing = (place: string, expected: readonly string[], found: readonly string[]) =>
+  new OfframpError(
+    'label-missing',
+    `${place} has no label; it has ${found.join(', ')}`,
+    `Name the label's column (or field) ${expected.join(' or ')}; or do without labels: --labels none.`,
+  );
+
+export const rolesInside = (path: string, roles: readonly string[]) =>
+  new OfframpError(
+    'class-folders',
+    `${path} holds folders of roles (${roles.join(', ')}), not of classes`,
+    `Give each role its own folder, e.g. --train ${path}/${roles.find((role) => role.startsWith('train')) ?? roles[0]}.`,
+  );
+
+export const tooFewFolders = (path: string, folders: number, classes: number) =>
+  new OfframpError(
+    'class-folders',
+    `${path} has ${folders} class folders, and the model has ${classes} classes`,
+    'Folders are classes 0, 1, … in the order of their names, so one that is missing shifts all behind it. Add the missing ones (they may be empty), or give the names of all classes, one a line in the order of the outputs: --labels names.txt.',
+  );
+
+export const unknownLabel = (place: string, label: string, names: readonly string[] | undefined) =>
+  new OfframpError(
+    'unknown-label',
+    names ? `${place}: there is no class "${label}"` : `${place}: nothing tells which class "${label}" is`,
+    names
+      ? `Classes: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}.`
+      : 'Give the class names, in order: --labels names.txt, or labels.json (["first", "second", …]) beside the data.',
+  );
+
+export const tokenizerMissing = (path: string, text: string, inputs: readonly string[]) =>
+  new OfframpError(
+    'tokenizer-missing',
+    `${path} has ${text}, but the model takes ${inputs.join(', ')}`,
+    'Give the tokenizer that the model was trained with: --tokenizer tokenizer.json.',
+  );
+
+export const badTokenizer = (file: string, problem: string, cause?: unknown) =>
+  new OfframpError(
+    'bad-tokenizer',
+    `tokenizer ${file}: ${problem}`,
+    "Give the model's tokenizer.json (Hugging Face format).",
+    { cause },
+  );
+
+export const unsupportedCodec = (file: string, column: string, codec: string) =>
+  new OfframpError(
+    'unsupported-codec',
+    `${file}: column ${column} is compressed by ${codec}, which Offramp cannot read`,
+    'Write the file again with zstd, snappy, gzip, brotli or LZ4.',
+  );
+
+export const beyondFloat = (place: string, what: string) =>
+  badDataFile(
+    place,
+    `${what} is beyond ±2^24, which float32 cannot hold exactly`,
+    'Offramp feeds inputs from float32; save smaller numbers.',
+  );
+
+export const ambiguousArrays = (file: string) =>
+  new OfframpError(
+    'ambiguous-arrays',
+    `${file} has both x_train and x_test`,
+    `Say which: \`${file}#train\` or \`${file}#test\`.`,
+  );
+
+export const labelCountMismatch = (file: string, labels: number, samples: number) =>
+  new OfframpError(
+    'label-count-mismatch',
+    `${file} has ${labels} labels for ${samples} samples`,
+    'Labels and samples must correspond one to one.',
+  );
+
+export const badLabels = (file: string, problem: string) =>
+  new OfframpError(
+    'bad-labels',
+    `${file}: ${problem}`,
+    'Labels are class indices, [N], whole numbers; of one-hot rows take the argmax.',
+  );
+
+export const labelOutOfRange = (path: string, sample: number, label: number, classes: number | undefined) =>
+  new OfframpError(
+    'label-out-of-range',
+    `${path}: sample ${sample} has label ${label}${classes === undefined ? '' : `, but the model has ${classes} classes (0 to ${classes - 1})`}`,
+    'Is this the data of this model? Labels count from 0.',
+  );
+
+export const tooManyClasses = (path: string, found: number, classes: number) =>
+  new OfframpError(
+    'too-many-classes',
+    `${path} has ${found} classes, but the model has ${classes}`,
+    'Is this the data of this model? The subfolders of an image folder are its classes.',
+  );
+
+export const sampleShapeMismatch = (
+  path: string,
+  sample: readonly number[],
+  input: string,
+  dims: readonly number[],
+) =>
+  new OfframpError(
+    'sample-shape-mismatch',
+    `${path}: samples are ${shown(sample)}, but the model's input ${input} takes ${shown(dims)}`,
+    'Save the samples in the shape of the input, or say --layout if its axes were misread.',
+  );
+
+export const notAnImageInput = (path: string, input: string, dims: readonly number[]) =>
+  new OfframpError(
+    'not-an-image-input',
+    `${path} holds pictures, but the model's input ${input} ${shown(dims)} is no picture of 1 or 3 channels`,
+    'Say --layout if its axes were misread; else save the samples as x.npy and y.npy in the shape of the input.',
+  );
+
+export const wrongImageSize = (
+  file: string,
+  size: { width: number; height: number },
+  expected: { width: number; height: number },
+) =>
+  new OfframpError(
+    'wrong-image-size',
+    `${file} is ${size.width}×${size.height} pixels, but the model takes ${expected.width}×${expected.height}`,
+    'Say how to fit it: --resize stretch, cover or contain.',
+  );
+
+export const unreadableImage = (file: string, reason: string, cause?: unknown) =>
+  new OfframpError(
+    'unreadable-image',
+    `${file} could not be read as a picture: ${reason}`,
+    'Remove or replace it, or leave such files out with --skip-bad.',
+    { cause },
+  );
+
+export const ambiguousLayout = (input: string, dims: readonly number[]) =>
+  new OfframpError(
+    'ambiguous-layout',
+    `input ${input} ${shown(dims)} may be [C, H, W] or [H, W, C]`,
+    'Say which: --layout NCHW or --layout NHWC.',
+  );
+
+export const badPreprocessing = (problem: string, hint = 'Check --scale, --mean, --std and --channels.') =>
+  new OfframpError('bad-preprocessing', problem, hint);
+
+export const viewNeedsImage = (path: string) =>
+  new OfframpError(
+    'view-needs-image',
+    `${path}: samples have no height and width to mirror or shift`,
+    'Turn augmentation off.',
+  );
+
+export const badFractions = (problem: string) =>
+  new OfframpError('bad-fractions', problem, 'Fractions are above 0 and add up to at most 1.');
+
+export const diskFull = (folder: string, neededBytes?: number) =>
+  new OfframpError(
+    'disk-full',
+    `no space left in ${folder}${neededBytes === undefined ? '' : ` (${Math.ceil(neededBytes / 2 ** 20)} MiB needed)`}`,
+    'Free some, or put the cache elsewhere with --cache.',
+  );
+
+export const cacheUnwritable = (folder: string, reason: string, cause?: unknown) =>
+  new OfframpError(
+    'cache-unwritable',
+    `cannot write to ${folder}: ${reason}`,
+    'Put the cache elsewhere with --cache.',
+    { cause },
+  );
+
+export const cacheDamaged = (folder: string) =>
+  new OfframpError(
+    'cache-damaged',
+    `records in ${folder} are incomplete`,
+    'Delete that folder; it is made anew.',
+  );

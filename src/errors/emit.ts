@@ -1,0 +1,45 @@
+/** Of what is written. */
+import { OfframpError } from './offramp-error.ts';
+
+export const invalidManifest = (where: string, problem: string) =>
+  new OfframpError(
+    'invalid-manifest',
+    `manifest: ${where} ${problem}`,
+    'Compile the model again, or compare the manifest with schema/manifest.schema.json.',
+  );
+
+export const manifestVersionUnknown = (version: number) =>
+  new OfframpError(
+    'manifest-version-unknown',
+    `the manifest has schemaVersion ${version}; this Offramp reads version 1`,
+    'Use the Offramp version that wrote it, or compile the model again.',
+  );
+
+export const outputNotEmpty = (folder: string) =>
+  new OfframpError(
+    'output-not-empty',
+    `the output folder ${folder} is not empty`,
+    'Choose another --out, or pass --force to replace the files that Offramp wrote there.',
+  );
+
+export const outputFailed = (folder: string, reason: string, cause: unknown) =>
+  new OfframpError(
+    'output-failed',
+    `could not write ${folder}: ${reason}`,
+    'Check that the folder above it exists and may be written; what was there before is untouched.',
+    { cause },
+  );
+
+export const badClassName = (name: string) =>
+  new OfframpError(
+    'bad-class-name',
+    `"${name}" cannot be the name of the generated class`,
+    'Give an identifier that starts with an upper-case letter and is not a global or a name the package uses itself.',
+  );
+
+export const packageDiffers = (files: readonly string[], command: string) =>
+  new OfframpError(
+    'package-differs',
+    `not what would be generated from manifest.json: ${files.join(', ')}`,
+    `Run \`${command}\` and commit what it writes.`,
+  );

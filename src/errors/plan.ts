@@ -1,0 +1,174 @@
+/** Of models that exits do not fit, or not as asked. */
+import { OfframpError } from './offramp-error.ts';
+
+export const noSampleInput = () =>
+  new OfframpError(
+    'no-sample-input',
+    "none of the model's inputs has a batch axis, so nothing carries a sample",
+    'Export the model with the batch as the first axis of its inputs.',
+  );
+
+export const bakedUnlabelled = () =>
+  new OfframpError(
+    'baked-unlabelled',
+    "thresholds are built into the model, so it cannot give the original's own answers, and the data have no labels",
+    'Give labelled data, or compile without --thresholds baked.',
+  );
+
+export const cannotCarry = (tap: string, reason: string) =>
+  new OfframpError(
+    'cannot-carry',
+    `no exit can stand at ${tap}: ${reason}`,
+    'Choose another --tap; `offramp inspect` lists them.',
+  );
+
+export const unknownInputDim = (input: string, dim: string, axis: number) =>
+  new OfframpError(
+    'unknown-input-dim',
+    `input ${input}: the size of axis ${axis} (${dim}) is not in the model`,
+    `Give it: --dim ${dim}=SIZE.`,
+  );
+
+export const fixedBatchTooLarge = (input: string, batch: number) =>
+  new OfframpError(
+    'fixed-batch',
+    `input ${input}: the batch size is fixed at ${batch}`,
+    'Export the model with a dynamic batch axis, or with batch size 1.',
+  );
+
+export const batchNotWidened = (problem: string, cause?: unknown) =>
+  new OfframpError(
+    'batch-not-widened',
+    `the model takes one sample at a time, and could not be made to take more: ${problem}`,
+    'Leave --widen-batch out: the early-exit model then takes one sample at a time too. Or export it with a dynamic batch.',
+    { cause },
+  );
+
+export const unsupportedInputType = (input: string, dataType: string) =>
+  new OfframpError(
+    'unsupported-input-type',
+    `input ${input}: elements of type ${dataType} are not supported`,
+    'Supported are float, double, float16, int64, int32, uint8, int8 and bool.',
+  );
+
+export const samplesNotIndependent = (output: string, moved: number) =>
+  new OfframpError(
+    'samples-not-independent',
+    `output ${output}: a sample's scores change with the batch around it (by ${moved.toPrecision(2)} of the largest)`,
+    'Early exits regroup a batch, so the model must treat samples independently; is a BatchNormalization in training mode?',
+  );
+
+/** How `no-class-scores` lists an output that is a map or a sequence. */
+export const NOT_A_TENSOR = 'not a tensor';
+
+export const noClassScores = (outputs: readonly string[]) =>
+  new OfframpError(
+    'no-class-scores',
+    `no output is a float [N, classes]; found ${outputs.join('; ') || 'none'}`,
+    outputs.some((output) => output.includes(NOT_A_TENSOR))
+      ? "A map of probabilities is no tensor. From scikit-learn export with options={'zipmap': False}."
+      : 'Offramp needs a classifier: one float score per class and sample. Export the scores as an output.',
+  );
+
+export const ambiguousOutput = (outputs: readonly string[]) =>
+  new OfframpError(
+    'ambiguous-output',
+    `several outputs carry class scores: ${outputs.join(', ')}`,
+    `Choose one: --output ${outputs[0]}.`,
+  );
+
+export const unknownOutput = (output: string, outputs: readonly string[]) =>
+  new OfframpError('unknown-output', `the model has no output ${output}`, `It has ${outputs.join(', ')}.`);
+
+export const tooFewExitOutputs = (outputs: readonly string[]) =>
+  new OfframpError(
+    'too-few-exit-outputs',
+    `--exit-outputs needs different outputs, at least two; got ${outputs.join(', ') || 'none'}`,
+    "Name every exit's output, earliest first, and the whole model's own output last.",
+  );
+
+export const exitClassesDiffer = (exit: string, got: number, output: string, classes: number) =>
+  new OfframpError(
+    'exit-classes-differ',
+    `exit output ${exit} has ${got} classes, ${output} has ${classes}`,
+    'All exits must score the same classes.',
+  );
+
+export const exitNotApart = (exit: string, why: string) =>
+  new OfframpError(
+    'exit-not-apart',
+    `the branch of exit output ${exit} cannot be taken out: ${why}`,
+    'An exit must be a branch of its own that reads one value of the backbone.',
+  );
+
+export const noConfidenceHeads = () =>
+  new OfframpError(
+    'no-confidence-heads',
+    'the exits that came with the model have no confidence heads',
+    'Choose another --policy: max-prob, say.',
+  );
+
+export const trainingDataMissing = () =>
+  new OfframpError(
+    'training-data-missing',
+    'no training data was given',
+    'Give --train; or --calibration alone for a model with exits of its own (--exit-outputs).',
+  );
+
+export const unknownTap = (value: string, reason: string, near: readonly string[]) =>
+  new OfframpError(
+    'unknown-tap',
+    `no exit can be placed at ${value}: ${reason}`,
+    near.length ? `Possible taps: ${near.join(', ')}.` : 'See `offramp inspect` for possible taps.',
+  );
+
+export const noTaps = (rejected: number) =>
+  new OfframpError(
+    'no-taps',
+    `the model has no place for an exit (${rejected} values were looked at)`,
+    'See `offramp inspect` for the reason at each value. Not every model gains from early exits.',
+  );
+
+export const exitsDoNotFit = (asked: number, placed: number, rule: string) =>
+  new OfframpError(
+    'exits-do-not-fit',
+    `${asked} exits were asked for, but placement ${rule} finds room for ${placed}`,
+    `Ask for --exits ${placed} or fewer, or name the taps with --taps.`,
+  );
+
+/** What raises an opset outside of Offramp. */
+const RAISE_OPSET =
+  'Re-export it, or raise it: python -m onnxruntime.tools.update_onnx_opset --opset 13 in.onnx out.onnx.';
+
+export const opsetTooOld = (
+  opset: number,
+  needed = 'exits inside a batch need 11 or more (ScatterND, GatherND)',
+) => new OfframpError('opset-too-old', `the model's opset is ${opset}; ${needed}`, RAISE_OPSET);
+
+export const cannotRaiseOpset = (opset: number, where: string, why: string) =>
+  new OfframpError(
+    'cannot-raise-opset',
+    `the model's opset is ${opset}, and Offramp cannot raise it to 12: ${why} (${where})`,
+    RAISE_OPSET,
+  );
+
+export const raisedModelDiffers = (opset: number, problem: string) =>
+  new OfframpError(
+    'raised-model-differs',
+    `the model's opset is ${opset}; raised, it does not do what it did: ${problem}`,
+    `${RAISE_OPSET} This is a bug in Offramp: please report it with the model.`,
+  );
+
+export const nameTaken = (name: string) =>
+  new OfframpError(
+    'name-taken',
+    `the model already has a value named ${name}`,
+    `Offramp needs that name: rename it.`,
+  );
+
+export const otherOutputs = (names: readonly string[], output: string) =>
+  new OfframpError(
+    'other-outputs',
+    `outputs ${names.join(', ')} are not computed by samples that leave early`,
+    `Drop them with --output ${output}, if nobody needs them.`,
+  );
