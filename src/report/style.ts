@@ -54,6 +54,8 @@ h1{font-size:1.4rem}
 .tiles{grid-template-columns:repeat(2,1fr)}
 .pair{grid-template-columns:minmax(0,1fr)}
 td.words{min-width:19em}
+.scroll th:first-child{position:sticky;left:0;background:var(--paper)}
+.scroll tr.chosen th:first-child{background:var(--card)}
 .wide{display:none}
 .narrow{display:block}
 }

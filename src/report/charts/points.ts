@@ -13,49 +13,62 @@ const GAP = 8;
 /** Names further below than this are tied to their point by a line. */
 const FAR = 14;
 
+/** Where a name stands: below its point or beside it. */
+interface Placed {
+  readonly position: 'bottom' | 'right';
+  readonly align: 'left' | 'right';
+  /** Of the name's top, or of its left, from the point. */
+  readonly distance: number;
+}
+
 /**
- * Labels below points, in pixels (y down): names begin at their point, or end there at the right edge, and hang so far down that none
- * lies on another, or on a point. Points from left to right.
+ * Names below points, in pixels (y down), none on another or on a point: they begin at their point, or end there at the right edge. Where
+ * that is taken they stand beside it, if lines leave room there (`beside`), or hang as far down as it takes. Points from left to right.
  */
-function labelsBelow<Labelled extends { readonly name: string }>(
+function placeNames<Labelled extends { readonly name: string }>(
   labelled: readonly Labelled[],
   at: (point: Labelled) => readonly [number, number],
   xs: Ends,
   ys: Ends,
   size: Size,
+  beside: boolean,
 ): Placed[] {
   const points = labelled.map((point) => inPixels(at(point), xs, ys, size));
   const taken = points.map(([x, y]) => ({ x, y, half: 7, height: 7 }));
+  const edge = size.width - MARGINS.right;
   return points.map(([x, y], i) => {
     const half = measureText(labelled[i]!.name).width / 2 + 4;
-    const align = x + 2 * half < size.width - MARGINS.right ? 'left' : 'right';
+    const isFree = (middle: number, line: number) =>
+      !taken.some(
+        (b) => Math.abs(b.x - middle) < half + b.half && Math.abs(b.y - line) < LANE / 2 + b.height,
+      );
+    const take = (middle: number, line: number) => taken.push({ x: middle, y: line, half, height: LANE / 2 });
+    const align = x + 2 * half < edge ? 'left' : 'right';
     const middle = align === 'left' ? x + half : x - half;
-    const clashes = (line: number) =>
-      taken.some((b) => Math.abs(b.x - middle) < half + b.half && Math.abs(b.y - line) < LANE / 2 + b.height);
+    const right = x + GAP + half;
     let line = y + GAP + LANE / 2;
-    while (clashes(line)) line += 3;
-    taken.push({ x: middle, y: line, half, height: LANE / 2 });
-    return { align, distance: line - LANE / 2 - y };
+    if (beside && !isFree(middle, line) && right + half < edge && isFree(right, y)) {
+      take(right, y);
+      return { position: 'right', align: 'left', distance: GAP };
+    }
+    while (!isFree(middle, line)) line += 3;
+    take(middle, line);
+    return { position: 'bottom', align, distance: line - LANE / 2 - y };
   });
-}
-
-interface Placed {
-  readonly align: 'left' | 'right';
-  readonly distance: number;
 }
 
 /** Lines from points to names that hang far below them. */
 function leaders<Labelled>(
   labelled: readonly Labelled[],
   at: (point: Labelled) => readonly [number, number],
-  labels: readonly Placed[],
+  names: readonly Placed[],
 ) {
   return {
     ...quiet,
     type: 'custom' as const,
     data: labelled.flatMap((point, i) => {
-      const { distance } = labels[i]!;
-      return distance > FAR ? [[...at(point), distance]] : [];
+      const { position, distance } = names[i]!;
+      return position === 'bottom' && distance > FAR ? [[...at(point), distance]] : [];
     }),
     encode: { x: 0, y: 1 },
     renderItem: (_: unknown, api: { value(i: number): number | string; coord(at: number[]): number[] }) => {
@@ -114,7 +127,7 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
     100 * accuracy,
   ];
   const labelled = points.filter((point) => point.named);
-  const labels = labelsBelow(labelled, at, x, y, size);
+  const names = placeNames(labelled, at, x, y, size, false);
   return {
     grid: MARGINS,
     legend: { ...LEGEND, data: ['operating points', '95 % of the difference'] },
@@ -170,7 +183,7 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
         itemStyle: { color: colour('accent') },
         lineStyle: { width: 2 },
       },
-      leaders(labelled, at, labels),
+      leaders(labelled, at, names),
       {
         ...quiet,
         type: 'scatter',
@@ -185,10 +198,10 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
           },
           label: {
             fontWeight: point === chosen ? ('bold' as const) : ('normal' as const),
-            ...labels[i]!,
+            ...names[i]!,
           },
         })),
-        label: { ...plainLabel, show: true, position: 'bottom', formatter: '{b}' },
+        label: { ...plainLabel, show: true, formatter: '{b}' },
         z: 5,
       },
     ],
@@ -209,7 +222,7 @@ export function latencyAgainstCost(points: readonly Timed[], size: Size): EChart
   const at = ({ expected, measured }: Timed): [number, number] => [expected, measured];
   const labelled = points.filter(({ named }) => named);
   const axis = { min: 0, max: most };
-  const labels = labelsBelow(labelled, at, axis, axis, size);
+  const names = placeNames(labelled, at, axis, axis, size, true);
   const digits = (v: number) => String(Number(v.toPrecision(3)));
   return {
     grid: MARGINS,
@@ -241,7 +254,7 @@ export function latencyAgainstCost(points: readonly Timed[], size: Size): EChart
         ],
         lineStyle: { type: 'dashed', width: 1.5 },
       },
-      leaders(labelled, at, labels),
+      leaders(labelled, at, names),
       {
         ...quiet,
         type: 'scatter',
@@ -251,9 +264,9 @@ export function latencyAgainstCost(points: readonly Timed[], size: Size): EChart
           value: at(point),
           name: point.name,
           symbolSize: point.named ? 9 : 5,
-          label: { show: point.named, ...labels[labelled.indexOf(point)] },
+          label: { show: point.named, ...names[labelled.indexOf(point)] },
         })),
-        label: { ...plainLabel, position: 'bottom', formatter: '{b}' },
+        label: { ...plainLabel, formatter: '{b}' },
       },
     ],
   };
