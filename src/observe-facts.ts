@@ -8,6 +8,7 @@ import {
   unknownInputDim,
   unsupportedInputType,
 } from './errors.ts';
+import { uniforms } from './graph/mulberry32.ts';
 import { elementCount } from './graph/tensor.ts';
 import type { DataType, Dim, Model, ValueInfo } from './graph/types.ts';
 import { dependents, indexGraph } from './graph/walk.ts';
@@ -101,13 +102,8 @@ function randomInput(slot: InputSlot, batch: number): Tensor {
   const fill = FILL[slot.dataType];
   if (!fill) throw unsupportedInputType(slot.name, slot.dataType);
   const sample = elementCount(slot.dims.slice(1) as number[]);
-  let state = 0x9e3779b9;
-  const random = () => {
-    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x6d2b79f5) | 0;
-    return ((state ^ (state >>> 13)) >>> 0) / 2 ** 32;
-  };
   const leads = slot.dims[0] === 'N' ? batch : 1;
-  const data = fill(slot.dims.length === 0 ? 1 : leads * sample, random);
+  const data = fill(slot.dims.length === 0 ? 1 : leads * sample, uniforms(1));
   const dims = slot.dims.map((d) => (d === 'N' ? batch : d));
   return new Tensor((ORT_TYPE[slot.dataType] ?? slot.dataType) as 'float32', data as Float32Array, dims);
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The project's only source of randomness: sfc32 (Chris Doty-Humphrey, PractRand), seeded by a hash of its arguments,
+ * What data are drawn, split and shuffled by: sfc32 (Chris Doty-Humphrey, PractRand), seeded by a hash of its arguments,
  * so that `new Random(seed, 'heads', k)` and `new Random(seed, 'shuffle', epoch)` are unrelated streams.
  */
 export class Random {

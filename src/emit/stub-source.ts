@@ -152,7 +152,7 @@ function typesOf(manifest: Manifest, className: string): Statement[] {
       field(
         'relativeCost',
         'number',
-        'MACs spent on the sample as a share of the original model, every executed head counted.',
+        'MACs spent on the sample as a share of the original model, every executed head counted: above 1 where it passed open exits and went all the way.',
       ),
       field('scores', 'Float32Array', `${scoresName(manifest)}, [${classes}].`),
     ]),

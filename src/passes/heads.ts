@@ -1,7 +1,9 @@
 /** Head families: small classifier graphs that an exit hangs on a tap. Every graph starts in training form. */
+
 import { cannotHead } from '../errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { bindDims, countMacs } from '../graph/infer.ts';
+import { uniforms } from '../graph/mulberry32.ts';
 import { elementCount, floatTensor } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
 import type { HeadKind } from './exits.ts';
@@ -223,14 +225,12 @@ class HeadBuilder extends GraphBuilder {
   }
 }
 
-/** Standard normals (Box and Muller 1958, eq. 1) from Mulberry32 (T. Ettinger), one stream for each seed and name. */
+/** Standard normals (Box and Muller 1958, eq. 1), one stream for each seed and name (FNV-1a, Fowler, Noll and Vo). */
 function gaussians(seed: number, name: string): () => number {
-  let state = [...name].reduce((hash, c) => Math.imul(hash ^ c.charCodeAt(0), 0x01000193), seed ^ 0x811c9dc5);
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const mixed = [...name].reduce(
+    (hash, c) => Math.imul(hash ^ c.charCodeAt(0), 0x01000193),
+    seed ^ 0x811c9dc5,
+  );
+  const uniform = uniforms(mixed);
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }

@@ -1,4 +1,5 @@
 /** Fits EENet: Adam on its losses from several starts, of which the best that keeps to the budget is taken. */
+import { uniforms } from '../graph/mulberry32.ts';
 import { Adam } from './adam.ts';
 import { type Assigned, assign, FACTORS, type Looks, layoutOf, losses } from './eenet-losses.ts';
 import type { FitData } from './policy.ts';
@@ -31,7 +32,7 @@ export function fitExits(
   let best: (Fitted & { accuracy: number; miss: number }) | undefined;
   for (const [start, temperature] of TEMPERATURES.entries()) {
     const looks = looksOf(data, temperature);
-    const theta = learn(looks, data.labels.length, uniform(start + 1));
+    const theta = learn(looks, data.labels.length, uniforms(start + 1));
     const assigned = assign(looks, theta, everyone);
     const shares = meanRows(assigned.assignments, looks.exits + 1);
     const cost = shares.reduce((sum, share, k) => sum + share * looks.costs[k]!, 0);
@@ -102,17 +103,6 @@ function learn(looks: Looks, samples: number, random: () => number): Float64Arra
     adam.step(theta, gradient, RATE * (1 - step / STEPS));
   }
   return theta;
-}
-
-/** Mulberry32. */
-function uniform(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function meanRows(values: Float64Array, width: number): number[] {
