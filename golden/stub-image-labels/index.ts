@@ -111,7 +111,7 @@ export interface Result {
   readonly exitId: ExitId;
   /** The score that was compared with the threshold. */
   readonly confidence: number;
-  /** MACs spent on the sample as a share of the original model, every executed head counted. */
+  /** MACs spent on the sample as a share of the original model, every executed head counted: above 1 where it passed open exits and went all the way. */
   readonly relativeCost: number;
   /** Logits, [3]. */
   readonly scores: Float32Array;
