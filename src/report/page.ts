@@ -161,7 +161,7 @@ function advice({ name, guarantee }: PointFacts, { calibration }: Manifest): str
       `throughput or battery comes first; up to 3 points of ${target} were given up in calibration.`,
     balanced: () => `you want most of the saving; up to 1 point of ${target} was given up in calibration.`,
     accurate: () => `answers matter most; up to 0.2 points of ${target} were given up in calibration.`,
-    exact: () => 'answers must be the original’s, bit for bit: nothing leaves early.',
+    exact: () => 'answers must be the original’s: nothing leaves early.',
     budget: () =>
       value.endsWith('ms')
         ? `you have ${value.replace('ms', ' ms')} a sample on the machine that compiled this.`
