@@ -9,7 +9,16 @@ import { fileURLToPath } from 'node:url';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 /** Each prints its page. */
-const known = ['emitted', 'pytorch', 'step-parts', 'rewrite', 'extraction', 'features-memory', 'stub', 'growth'];
+const known = [
+  'emitted',
+  'pytorch',
+  'step-parts',
+  'rewrite',
+  'extraction',
+  'features-memory',
+  'stub',
+  'growth',
+];
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !known.includes(name));

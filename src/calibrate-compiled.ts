@@ -7,6 +7,7 @@ import { calibrationDataMissing } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { type Compiled, finish } from './finish.ts';
 import { answersOf, costsOf } from './judge.ts';
+import { readTokenizer, tokenizerFor } from './keep-tokenizer.ts';
 import { settleSession } from './ort.ts';
 import type { PolicyName } from './policies/index.ts';
 import { takeGivenHeads, takeKeptHeads } from './prepare-heads.ts';
@@ -44,7 +45,7 @@ export interface CalibrateOptions extends ThresholdOptions, RolePaths {
   readonly skipBad?: boolean;
   /** `none`: the original's own answers are the labels; so too when compile had none. */
   readonly labels?: 'none';
-  /** A tokenizer.json, where data are text. */
+  /** A tokenizer.json, where data are text; the package's own by default. */
   readonly tokenizer?: string;
   readonly cache?: string;
 }
@@ -59,6 +60,8 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const force = options.out === undefined || (options.force ?? false);
   const before = await readPackage(folder);
   await checkOutput(out, { force });
+  const tokenizerFile = tokenizerFor(folder, before, options.tokenizer);
+  const tokenizer = await readTokenizer(tokenizerFile);
   const unlabelled = options.labels === UNLABELLED || before.data.calibration?.labels === 'original';
   const wishes = settleWishes(options, unlabelled, wishesIn(before));
   refuseOdd(wishes, unlabelled);
@@ -87,7 +90,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     skipBad,
     signal,
     labels: unlabelled ? UNLABELLED : labels,
-    tokenizer: options.tokenizer,
+    tokenizer: tokenizerFile,
     answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),
   } as const;
   const roles = await openRoles(options, seed, opening, (role, done, total) =>
@@ -117,6 +120,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       costs,
       wishes,
       origin: { source: reading, seed, recipe, labels, preprocessing },
+      tokenizer,
       // Outputs that early exits do not compute were allowed to go, or there would be no such package.
       dropOutputs: true,
       prove: options.prove,

@@ -16,6 +16,7 @@ import { notComparable, unknownPoint } from './errors.ts';
 import { inputsIn, meanCost, share } from './evaluate.ts';
 import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
+import { tokenizerFor } from './keep-tokenizer.ts';
 import { type Latency, measureLatency, RACE, spreadSamples } from './measure-latency.ts';
 import { observeFacts } from './observe-facts.ts';
 import { type Session, type SessionOptions, settleSession, withSession } from './ort.ts';
@@ -40,6 +41,7 @@ export interface CompareOptions extends PreprocessingOptions {
   readonly batch?: number;
   /** `none`: there is no accuracy, only agreement. */
   readonly labels?: 'none';
+  /** A tokenizer.json, where data are text; a package's own by default. */
   readonly tokenizer?: string;
   readonly skipBad?: boolean;
   readonly cache?: string;
@@ -99,6 +101,7 @@ interface Side {
   readonly output: string;
   readonly classes: number;
   readonly classNames: readonly string[] | undefined;
+  readonly tokenizer?: string | undefined;
   readonly batch: 'dynamic' | 'fixed';
   /** Of one sample that goes all the way. */
   readonly macs: number;
@@ -110,7 +113,7 @@ interface Side {
  * `unknown-operating-point`.
  */
 export async function compare(options: CompareOptions, events: Events = {}): Promise<Comparison> {
-  const { batch = 32, cache = defaultCache(), skipBad, tokenizer } = options;
+  const { batch = 32, cache = defaultCache(), skipBad } = options;
   const { signal } = events;
   const progress = progressOf(events);
   const [atA, atB = atA] = options.at ?? [];
@@ -128,7 +131,7 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
       classes: side.classes,
       skipBad,
       labels: options.labels ?? side.classNames ?? other.classNames,
-      tokenizer,
+      tokenizer: options.tokenizer ?? side.tokenizer ?? other.tokenizer,
       role: 'test',
       signal,
       onProgress: progress(`decoding for ${name}`),
@@ -206,6 +209,7 @@ async function lookAtPackage(path: string, at: string | undefined, session: Sess
     output: outputs.scores,
     classes,
     classNames: labels,
+    tokenizer: tokenizerFor(path, manifest, undefined),
     batch,
     macs: baseline.macs,
     compiled: { manifest, point },

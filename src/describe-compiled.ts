@@ -44,6 +44,7 @@ export interface Origin {
 
 export interface CompiledFacts {
   readonly origin: Origin;
+  readonly tokenizer: { readonly sha256: string } | undefined;
   readonly inspection: Inspection;
   readonly heads: readonly Head[];
   readonly wishes: Wishes;
@@ -108,6 +109,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     activation: typed.activation,
     batch: typed.batch,
     ...(source.externalFiles.length > 0 && { dataFiles: source.externalFiles }),
+    ...(facts.tokenizer && { tokenizer: { sha256: facts.tokenizer.sha256 } }),
     preprocessing: origin.preprocessing,
     exits: heads.map(({ exit, kind, macs }) => {
       headsSoFar += macs;

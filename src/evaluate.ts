@@ -8,6 +8,7 @@ import { relativeCosts } from './emit/runtime/thresholds.ts';
 import { bakedUnlabelled } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
+import { tokenizerFor } from './keep-tokenizer.ts';
 import { settleSession, withSession } from './ort.ts';
 import { argMaxRows } from './policies/rows.ts';
 import { readPackage } from './read-package.ts';
@@ -26,7 +27,7 @@ export interface EvaluateOptions {
   readonly skipBad?: boolean;
   /** `none`: the original's own answers are the labels; so too when compile had none. */
   readonly labels?: 'none';
-  /** A tokenizer.json, where data are text. */
+  /** A tokenizer.json, where data are text; the package's own by default. */
   readonly tokenizer?: string;
   readonly cache?: string;
   readonly threads?: number;
@@ -74,7 +75,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
     classes: promised.classes,
     skipBad: options.skipBad,
     labels: unlabelled ? UNLABELLED : promised.labels,
-    tokenizer: options.tokenizer,
+    tokenizer: tokenizerFor(folder, promised, options.tokenizer),
     role: promised.measuredOn,
     signal,
     onProgress: progress('decoding test'),

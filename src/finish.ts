@@ -19,6 +19,7 @@ import { describeCompiled, type Origin, provenance } from './describe-compiled.t
 import { type Manifest, type OperatingPoint, type PolicyComparison, printManifest } from './emit/manifest.ts';
 import { HEADS_FILE, REPORT_FILE } from './emit/package-files.ts';
 import { emitPackage } from './emit/stub.ts';
+import { TOKENIZER_FILE } from './emit/stub-texts.ts';
 import { type Content, writeOutput } from './emit/write.ts';
 import { timeBudgetUnreachable } from './errors.ts';
 import type { Events, progressOf } from './events.ts';
@@ -32,6 +33,7 @@ import {
   type View,
   viewOf,
 } from './judge.ts';
+import type { KeptTokenizer } from './keep-tokenizer.ts';
 import { raceOriginal } from './measure-latency.ts';
 import type { SessionOptions } from './ort.ts';
 import { serializeModel } from './parser/index.ts';
@@ -60,6 +62,8 @@ export interface FinishSetting {
   readonly wishes: Wishes;
   /** What the manifest says that was known before. */
   readonly origin: Origin;
+  /** What texts became samples by. */
+  readonly tokenizer: KeptTokenizer | undefined;
   /** Drop outputs of the original that an early exit does not compute. */
   readonly dropOutputs: boolean;
   /** How many of the reported samples the emitted model is checked on before it is written. */
@@ -171,6 +175,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   const { train, validation } = prepared.fittedOn;
   const manifest = describeCompiled({
     origin,
+    tokenizer: setting.tokenizer,
     inspection,
     heads,
     wishes,
@@ -205,6 +210,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
       ['model.onnx', model],
       ...source.externalFiles.map((name) => [name, { copyOf: join(source.folder, name) }] as const),
       ...(prepared.kept ? [[HEADS_FILE, prepared.kept] as const] : []),
+      ...(setting.tokenizer ? [[TOKENIZER_FILE, setting.tokenizer.content] as const] : []),
       ['manifest.json', printManifest(manifest)],
       ...emitPackage(manifest),
       ...(setting.report ? [[REPORT_FILE, await reportCompiled(manifest, view, reported)] as const] : []),

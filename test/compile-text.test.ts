@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { Tokenizer } from '@huggingface/tokenizers';
 import * as ort from 'onnxruntime-node';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -126,6 +127,65 @@ test('the generated package takes both inputs, and answers as the model does', a
   });
   const early = await encoder.classify(feeds, { thresholds: [0, 1] });
   assert.equal(new Set(early.map((r: { exitId: string }) => r.exitId)), new Set(['exit_1']));
+  await encoder.release();
+});
+
+test('texts: the package keeps their tokenizer and encodes them as the compiler did', async () => {
+  const words = Array.from({ length: 60 }, (_, i) => `w${i}`);
+  const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]'];
+  const vocab = Object.fromEntries([...special, ...words].map((token, id) => [token, id]));
+  const token = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
+  const tokenizer = {
+    version: '1.0',
+    added_tokens: special.map((content, id) => ({ id, content, special: true })),
+    normalizer: null,
+    decoder: null,
+    pre_tokenizer: { type: 'Whitespace' },
+    post_processor: {
+      type: 'TemplateProcessing',
+      single: [token('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, token('[SEP]')],
+      special_tokens: {},
+    },
+    model: { type: 'WordLevel', vocab, unk_token: '[UNK]' },
+  };
+  writeFileSync(at('tokenizer.json'), JSON.stringify(tokenizer));
+  const said = (count: number, seed: number) =>
+    sentences(count, seed).map(({ input_ids }, i) =>
+      input_ids.map((id, at) => (at === 0 && i % 3 === 0 ? 'unheard' : `w${id % 60}`)).join(' '),
+    );
+  const written = (name: string, texts: readonly string[]) => {
+    const lines = texts.map((text, i) => JSON.stringify({ text, label: i % 5 }));
+    writeFileSync(at(name), lines.join('\n'));
+    return at(name);
+  };
+  const seen = said(40, 6);
+  const { manifest } = await compile(
+    options('texts', {
+      train: written('said.jsonl', said(100, 4)),
+      calibration: written('said-calibration.jsonl', said(60, 5)),
+      test: written('said-test.jsonl', seen),
+      tokenizer: at('tokenizer.json'),
+      epochs: 1,
+    }),
+  );
+  assert.match(manifest.tokenizer!.sha256, /^[0-9a-f]{64}$/);
+  assert.equal(readFileSync(at('texts/tokenizer.json')), readFileSync(at('tokenizer.json')));
+  const again = { folder: at('texts'), test: at('said-test.jsonl'), cache: at('cache'), threads: 1 };
+  const { sameData, measured } = await evaluate(again);
+  assert.ok(sameData, 'its own tokenizer is used');
+  await calibrate({ ...again, model, calibration: at('said-calibration.jsonl'), out: at('texts-again') });
+  assertSamePackage(at('texts-again'), at('texts'));
+
+  const { default: Encoder, textEncoder } = await import(pathToFileURL(at('texts/index.js')).href);
+  const encode = textEncoder(Tokenizer, tokenizer);
+  assert.equal(encode(`unheard ${words.join(' ')}`), {
+    input_ids: BigInt64Array.from([2n, 1n, 4n, 5n, 6n, 7n, 8n, 3n]),
+    attention_mask: new BigInt64Array(8).fill(1n),
+  });
+  const encoder = await Encoder.load(ort);
+  const answers = await encoder.classify(encode(...seen), { at: 'fast' });
+  const right = answers.filter(({ index }: { index: number }, i: number) => index === i % 5).length;
+  assert.is(right / seen.length, measured.operatingPoints.find(({ name }) => name === 'fast')!.accuracy);
   await encoder.release();
 });
 

@@ -40,6 +40,8 @@ export interface Manifest {
   readonly batch: 'dynamic' | 'fixed';
   /** External data of model.onnx, relative to it; absent when there is none. */
   readonly dataFiles?: readonly string[];
+  /** What texts became the inputs by, kept beside model.onnx as tokenizer.json; absent where data were no texts. */
+  readonly tokenizer?: { readonly sha256: string };
   /** How stored numbers become the first sample input; null when they are fed as they are. */
   readonly preprocessing: Preprocessing | null;
   /** [K], in the order samples meet them. */

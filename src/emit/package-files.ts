@@ -2,6 +2,7 @@
 import type { Manifest } from './manifest.ts';
 import { commentText, propertyName, quoted } from './names.ts';
 import { pictureInput } from './stub-pictures.ts';
+import { TOKENIZER_FILE } from './stub-texts.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
 
 /** The trained heads, for `calibrate`; not packed. */
@@ -9,11 +10,12 @@ export const HEADS_FILE = 'heads.onnx';
 /** For people to look at; not packed either. */
 export const REPORT_FILE = 'report.html';
 
-/** External data of model.onnx is packed with it. */
+/** External data of model.onnx, and a tokenizer, are packed with it. */
 export function printPackageJson(
-  { source, exits, environment, dataFiles = [] }: Manifest,
+  { source, exits, environment, dataFiles: weights = [], tokenizer }: Manifest,
   name: string,
 ): string {
+  const dataFiles = [...weights, ...(tokenizer ? [TOKENIZER_FILE] : [])];
   const runtime = `^${environment.onnxruntime}`;
   const content = {
     name,
@@ -33,29 +35,39 @@ export function printPackageJson(
       'onnxruntime-common': runtime,
       'onnxruntime-node': runtime,
       'onnxruntime-web': runtime,
+      ...(tokenizer && { '@huggingface/tokenizers': '>=0.2' }),
     },
-    peerDependenciesMeta: { 'onnxruntime-node': { optional: true }, 'onnxruntime-web': { optional: true } },
+    peerDependenciesMeta: {
+      'onnxruntime-node': { optional: true },
+      'onnxruntime-web': { optional: true },
+      ...(tokenizer && { '@huggingface/tokenizers': { optional: true } }),
+    },
   };
   return `${JSON.stringify(content, null, 2)}\n`;
 }
 
 export function printReadme(manifest: Manifest, name: string, className: string): string {
-  const { source, exits, measuredOn, baseline, version, labels, outputs, defaultPoint } = manifest;
+  const { source, exits, measuredOn, baseline, version, labels, outputs, defaultPoint, tokenizer } = manifest;
   const baked = outputs.thresholds === null;
   const asked = baked ? '' : `, { at: ${quoted(defaultPoint)} }`;
   const pictures = pictureInput(manifest);
   const single = manifest.inputs.length === 1;
+  const imported = tokenizer ? `${className}, textEncoder` : className;
+  const texts = tokenizer
+    ? `\nimport { Tokenizer } from '@huggingface/tokenizers';\nimport tokenizer from ${quoted(`${name}/${TOKENIZER_FILE}`)} with { type: 'json' };`
+    : '';
+  const installed = tokenizer ? ' @huggingface/tokenizers' : '';
   const shown = `${labels ? 'r.label' : 'r.index'}, r.probability, r.exitId, r.relativeCost`;
   return `\
 # ${name}
 
 ${commentText(source.file)} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}, compiled by Offramp ${commentText(version)}. Easy samples leave early and cost less.
 
-In Node, after \`npm install --install-links path/to/this/folder onnxruntime-node\`:
+In Node, after \`npm install --install-links path/to/this/folder onnxruntime-node${installed}\`:
 
 \`\`\`js
 import * as ort from 'onnxruntime-node';
-import { ${className} } from ${quoted(name)};
+import { ${imported} } from ${quoted(name)};${texts}
 
 const model = await ${className}.load(ort);
 ${exampleInput(manifest)}
@@ -65,11 +77,11 @@ for (const r of await model.classify(input${asked})) {
 await model.release();
 \`\`\`
 
-In a browser, after \`npm install --install-links path/to/this/folder onnxruntime-web\`, through any bundler that knows \`new URL(…, import.meta.url)\`:
+In a browser, after \`npm install --install-links path/to/this/folder onnxruntime-web${installed}\`, through any bundler that knows \`new URL(…, import.meta.url)\`:
 
 \`\`\`js
 import * as ort from 'onnxruntime-web/wasm'; // the WebAssembly backend alone
-import { ${className} } from ${quoted(name)};
+import { ${imported} } from ${quoted(name)};${texts}
 
 const model = await ${className}.load(ort); // or (ort, { url: '/models/model.onnx' })
 ${
@@ -115,6 +127,9 @@ function inputSaid(manifest: Manifest): string {
   const pictures = pictureInput(manifest);
   const many = batch === 'dynamic' ? 'any number of samples' : 'one sample';
   const arrays = `Inputs are typed arrays or tensors of ${many}: ${inputs.map(({ name, dataType, dims }) => `\`${commentText(name)}\` ${tensorType(dataType)} [${dims.join(', ')}]`).join(', ')}.`;
+  if (manifest.tokenizer)
+    return `${arrays}
+\`textEncoder\` makes them of texts as when the model was compiled: cut, padded, and with special tokens, which \`Tokenizer\` alone does not do.`;
   if (!pictures) return arrays;
   const size = `${pictures.width} x ${pictures.height} pixels`;
   const resize = preprocessing!.resize;
@@ -135,8 +150,11 @@ function pointRows({ operatingPoints, outputs, defaultPoint }: Manifest): string
 
 const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 
-/** A line that makes an input of one all-zero sample. */
+/** What makes an input of a text, or of one all-zero sample. */
 function exampleInput(manifest: Manifest): string {
+  if (manifest.tokenizer)
+    return `const encode = textEncoder(Tokenizer, tokenizer);
+const input = encode('a text to classify'${manifest.batch === 'dynamic' ? ", 'another'" : ''}); // a pair of texts is a list of two`;
   const pictures = pictureInput(manifest);
   const { inputs } = manifest;
   const zeros = inputs.map((input) => {

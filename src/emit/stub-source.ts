@@ -11,6 +11,7 @@ import { commentText, literal, propertyName, quoted, table } from './names.ts';
 import { runtimeSource } from './runtime-source.ts';
 import { modelClass, usedByClass } from './stub-class.ts';
 import { pictureInput, picturesType, preprocessFunction, preprocessingTable } from './stub-pictures.ts';
+import { textEncoder } from './stub-texts.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
 
 export type Statement = StatementStructures | string;
@@ -22,7 +23,9 @@ export function stubStatements(manifest: Manifest, className: string, modelFolde
     ...['Runtime', 'ModelSource', 'ExitStatistics', 'StatisticsOptions', 'Drift'],
     ...(manifest.outputs.thresholds === null ? [] : ['Governor', 'GovernorOptions', 'GovernorTarget']),
     ...(pictures ? ['Picture', 'Preprocessing'] : []),
+    ...(manifest.tokenizer ? ['Text', 'TextTokenizerClass', 'TokenizerFile'] : []),
   ];
+  const used = [...usedByClass(manifest), ...(manifest.tokenizer ? ['encoderOf', 'textInputs'] : [])];
   return [
     {
       kind: StructureKind.ImportDeclaration,
@@ -34,7 +37,8 @@ export function stubStatements(manifest: Manifest, className: string, modelFolde
     ...typesOf(manifest, className),
     modelClass(manifest, className, modelFolder),
     ...(pictures ? [preprocessFunction(manifest, pictures)] : []),
-    ...runtimeSource(exported, usedByClass(manifest)),
+    ...(manifest.tokenizer ? [textEncoder(manifest)] : []),
+    ...runtimeSource(exported, used),
     { kind: StructureKind.ExportAssignment, isExportEquals: false, expression: className },
   ];
 }

@@ -4,6 +4,7 @@ import * as baked from '../../golden/stub-baked/index.ts';
 import * as gray from '../../golden/stub-fixed-gray/index.ts';
 import * as pets from '../../golden/stub-image-labels/index.ts';
 import * as several from '../../golden/stub-several-inputs/index.ts';
+import * as texts from '../../golden/stub-texts/index.ts';
 
 export async function use(pixels: Uint8Array, clamped: Uint8ClampedArray): Promise<void> {
   const model: pets.Pets = await pets.Pets.load(ort);
@@ -112,6 +113,21 @@ export async function use(pixels: Uint8Array, clamped: Uint8ClampedArray): Promi
   await text.classify({ input_ids: new BigInt64Array(16) });
   // @ts-expect-error this model takes no pictures
   await text.classify(picture);
+
+  class Tokenizer {
+    constructor(
+      readonly file: object,
+      readonly config: object,
+    ) {}
+  }
+  const mood = await texts.Mood.load(ort);
+  const encode = texts.textEncoder(Tokenizer, { truncation: null, padding: null, model: {} });
+  await mood.classify(encode('a text'), { at: 'fast' });
+  await mood.classify(encode('a text', ['a text', 'and its pair']));
+  // @ts-expect-error there is no call without a sample
+  await mood.classify(encode());
+  // @ts-expect-error a text is no input
+  await mood.classify('a text');
 
   console.log(label, exit, perhaps, names, relativeCost, latencyMsP50, at, costs, drift, done, index);
 }

@@ -104,12 +104,23 @@ test('several inputs, float16 scores, names that need care', () => {
   goldenCase('stub-several-inputs', emitted(manifest, ['manifest.json', 'index.ts', 'README.md']));
 });
 
+test('texts, by the tokenizer beside the model', () => {
+  const manifest: Manifest = {
+    ...SAMPLE,
+    source: { ...SAMPLE.source, file: 'mood.onnx' },
+    inputs: ['input_ids', 'attention_mask'].map((name) => ({ name, dataType: 'int64', dims: ['N', 16] })),
+    tokenizer: { sha256: '7e'.repeat(32) },
+    preprocessing: null,
+  };
+  goldenCase('stub-texts', emitted(manifest, ['manifest.json', 'index.ts', 'package.json', 'README.md']));
+});
+
 test('the same manifest gives the same bytes', () => {
   assert.equal([...emitPackage(SAMPLE)], [...emitPackage(structuredClone(SAMPLE))]);
   for (const [name, text] of emitPackage(SAMPLE)) assert.not(text.includes('\r'), name);
 });
 
-const CASES = ['image-labels', 'tensor-one-exit', 'fixed-gray', 'baked', 'several-inputs'];
+const CASES = ['image-labels', 'tensor-one-exit', 'fixed-gray', 'baked', 'several-inputs', 'texts'];
 
 test('golden stubs and their use pass strict tsc, in Node and in the browser; declarations need no types of Node', async () => {
   const sources = CASES.map((name) => `golden/stub-${name}/index.ts`);

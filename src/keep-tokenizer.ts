@@ -1,0 +1,25 @@
+/** A package of a model that reads texts keeps their tokenizer beside it: apps, `evaluate` and `calibrate` need the same. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Manifest } from './emit/manifest.ts';
+import { TOKENIZER_FILE } from './emit/stub-texts.ts';
+import { badTokenizer, messageOf } from './errors.ts';
+
+export interface KeptTokenizer {
+  readonly sha256: string;
+  readonly content: Uint8Array;
+}
+
+/** Throws `bad-tokenizer` when `file` cannot be read. */
+export async function readTokenizer(file: string | undefined): Promise<KeptTokenizer | undefined> {
+  if (file === undefined) return undefined;
+  const content = await readFile(file).catch((error) => {
+    throw badTokenizer(file, messageOf(error), error);
+  });
+  return { sha256: createHash('sha256').update(content).digest('hex'), content };
+}
+
+/** The tokenizer to read texts by: the one that was given, else the package's own. */
+export const tokenizerFor = (folder: string, { tokenizer }: Manifest, given: string | undefined) =>
+  given ?? (tokenizer ? join(folder, TOKENIZER_FILE) : undefined);
