@@ -1,5 +1,6 @@
 /** A compiled model again, with other thresholds: for another budget, another policy, other data. Nothing is trained. */
 import { defaultCache } from './cache.ts';
+import { warnOfLeaks } from './check-roles.ts';
 import type { Dataset, Preprocessing } from './data/index.ts';
 import type { Manifest } from './emit/manifest.ts';
 import { checkOutput } from './emit/write.ts';
@@ -97,7 +98,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     progress(`decoding ${role}`)(done, total),
   );
   try {
-    for (const note of notesOn(roles)) events.onNote?.(note);
+    for (const note of [...notesOn(roles), ...(await warnOfLeaks(roles))]) events.onNote?.(note);
     const costs = costsOf(plan, heads);
     refuseUnreachable(costs, roles.calibration.dataset.size, wishes);
     const setting = {

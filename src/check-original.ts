@@ -22,4 +22,4 @@ export async function warnOfGuessing(
 }
 
 const guessingTold = (right: number, samples: number, classes: number) =>
-  `WARNING: the original is right on ${right} of ${samples} samples, no better than guessing among ${classes} classes. What it is fed is not what it was trained on (--preset, --scale, --mean, --std, --channels, --layout), or labels are not in the order of its outputs. Nothing below means anything then.`;
+  `WARNING: the original is right on ${right} of ${samples} samples, hardly better than guessing among ${classes} classes. What it is fed is not what it was trained on (--preset, --scale, --mean, --std, --channels, --layout; of texts --tokenizer), or labels are not in the order of its outputs. Nothing below means anything then.`;

@@ -100,13 +100,15 @@ export async function settleFirst(options: CompilePlanOptions): Promise<Wishes> 
   return wishes;
 }
 
-function readingOf({ model, exitOutputs, output, dims, widenBatch }: CompileOptions): Origin['source'] {
+function readingOf(options: CompileOptions): Origin['source'] {
+  const { model, exitOutputs, output, dims, widenBatch, labels } = options;
   return {
     file: basename(model),
     ...(exitOutputs && { exitOutputs }),
     ...(output !== undefined && { output }),
     ...(dims && Object.keys(dims).length > 0 && { dims }),
     ...(widenBatch && { widenBatch }),
+    ...(labels !== undefined && labels !== UNLABELLED && { labels: 'given' as const }),
   };
 }
 

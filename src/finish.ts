@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import {
   type Candidate,
+  CLOSED,
   type CostModel,
   dropName,
   guarantee,
@@ -41,7 +42,7 @@ import { lowerExits } from './passes/lower-exits.ts';
 import { policyOf } from './policies/index.ts';
 import type { Prepared } from './prepare-heads.ts';
 import { type ProofEffort, proveEqual, TOLERANCE } from './prove-equal.ts';
-import { noTimeSaved } from './report/index.ts';
+import { lossesBeyondNames, noTimeSaved } from './report/index.ts';
 import { reportCompiled } from './report-compiled.ts';
 import { type RoleData, summaryOf } from './roles.ts';
 import { type TimeCosts, timeCosts } from './time-costs.ts';
@@ -159,7 +160,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
       `Answers at exits may move by ${proved.unsteady.toExponential(1)} of the largest score with the batch: what this model computes on the way to them does, in ONNX Runtime itself.`,
     );
   events.onNote?.(
-    `The emitted model gave ${proved.compared} answers as heads and policy do by hand; with all exits closed it is within ${proved.deviation.toExponential(1)} of the original${coarse}.`,
+    `Proved: the emitted model gave ${proved.compared} answers as heads and policy do by hand; with all exits closed it ${proved.deviation === 0 ? 'equals' : `is within ${proved.deviation.toExponential(1)} of`} the original${coarse}.`,
   );
   const latency = await raceOriginal({
     model,
@@ -204,6 +205,15 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   });
   const slow = noTimeSaved(manifest);
   if (slow) events.onNote?.(slow);
+  const beyond = lossesBeyondNames(manifest, view);
+  if (beyond) events.onNote?.(beyond);
+  for (const [name, { thresholds, samples }] of promises?.kept ?? [])
+    if (thresholds.every((threshold) => threshold >= CLOSED))
+      events.onNote?.(`${name} is exact: nothing cheaper could be certified on ${samples} samples.`);
+  if (manifest.labels === undefined && !reported.random)
+    events.onNote?.(
+      'No class names are known, so the package answers with indices: --labels names.txt gives them.',
+    );
   await writeOutput(
     setting.out,
     new Map<string, Content>([

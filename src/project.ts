@@ -1,6 +1,7 @@
 /** What a compile starts from: model, exits and data, opened as its options say. The same for all who are given the same options. */
 import { defaultCache } from './cache.ts';
 import { warnOfGuessing } from './check-original.ts';
+import { warnOfLeaks } from './check-roles.ts';
 import {
   type Dataset,
   type OpenOptions,
@@ -101,7 +102,7 @@ export async function withProject<T>(
     progress(`decoding ${role}`)(done, total),
   );
   try {
-    for (const note of notesOn(roles)) events.onNote?.(note);
+    for (const note of [...notesOn(roles), ...(await warnOfLeaks(roles))]) events.onNote?.(note);
     const warning = await warnOfGuessing(roles, project.seed, judging);
     if (warning) events.onNote?.(warning);
     return await use({ ...project, roles, judging, events, progress });

@@ -1,12 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { badLabelsFile, messageOf } from './errors.ts';
 
-/** Class names from a text file, one a line. Throws `bad-labels` unless there are `classes` of them. */
+/** Class names from a text file, one a line, or a JSON list of them. Throws `bad-labels` unless there are `classes`. */
 export async function readLabels(path: string, classes: number): Promise<string[]> {
   const text = await readFile(path, 'utf8').catch((error) => {
     throw badLabelsFile(path, messageOf(error), classes);
   });
-  const lines = text.replace(/\r?\n$/, '').split(/\r?\n/);
-  if (lines.length !== classes) throw badLabelsFile(path, `has ${lines.length} lines`, classes);
-  return lines;
+  const names = listIn(text) ?? text.replace(/\r?\n$/, '').split(/\r?\n/);
+  if (names.length !== classes) throw badLabelsFile(path, `has ${names.length}`, classes);
+  return names;
+}
+
+function listIn(text: string): string[] | undefined {
+  try {
+    const list: unknown = JSON.parse(text);
+    return Array.isArray(list) && list.every((name) => typeof name === 'string') ? list : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -28,6 +28,12 @@ test('guessing is what a fair die could do once in a hundred times, and no bette
     for (let k = 0; k <= n; k++) assert.is(isGuessing(k, n, c), tail(k, n, c) > 0.01, `${k} of ${n}, ${c}`); // biome-ignore format: a table
 });
 
+test('a little more than guessing is nothing to build on, however sure it is', () => {
+  assert.ok(isGuessing(296, 1000, 4), '29.6 % of four classes');
+  assert.not.ok(isGuessing(400, 1000, 4));
+  assert.not.ok(isGuessing(600, 1000, 2));
+});
+
 test('who is right on few is told so; who is right, or has no labels, is not', async () => {
   const folder = freshFolder();
   for (let i = 0; i < 40; i++)

@@ -173,7 +173,7 @@ test('the command line says what it needs', async () => {
   const cases: [string[], RegExp][] = [
     [[...words('x'), '--shards', '3'], /\[bad-shard\]/],
     [[...words('x'), '--shard', '3/2'], /\[bad-option\]/],
-    [['features', model, '--train', at('train.npz')], /Missing required argument: out/],
+    [['features', model, '--train', at('train.npz')], /features needs --out \(folder of all shards\)/],
     [['features', model, '--out', 'x'], /\[training-data-missing\]/],
     [['features', 'merge', 'nowhere'], /\[no-shards\]/],
     [['features', model, '--train', at('train.npz'), '--out', 'x', '--epochs', '3'], /[Uu]nknown argument/],

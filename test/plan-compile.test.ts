@@ -1,10 +1,12 @@
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { zipSync } from 'fflate';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compile } from '../src/compile.ts';
 import { planCompile } from '../src/plan-compile.ts';
 import { runCli } from './cli-in-process.ts';
+import { npy } from './data/fixtures.ts';
 import { rejectsWith } from './expect.ts';
 import { tinyProject } from './tiny-project.ts';
 
@@ -76,6 +78,12 @@ test('what compile refuses before it trains is refused', async () => {
   await refused('budget-unreachable', { budgets: [0.01] });
   await refused('unknown-operating-point', { at: 'warp' });
   await refused('bad-option', { views: 99 });
+  const arrays = {
+    'x.npy': npy('|u1', [2, 8, 8, 3], new Uint8Array(2 * 8 * 8 * 3)),
+    'y.npy': npy('|u1', [2], Uint8Array.of(1, 7)),
+  };
+  writeFileSync(at('wrong.npz'), zipSync(arrays));
+  await refused('label-out-of-range', { train: at('wrong.npz') });
 });
 
 test('offramp compile --dry-run prints it, and JSON on request', async () => {

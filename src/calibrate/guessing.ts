@@ -3,6 +3,15 @@ import { binomialTail } from './guarantee.ts';
 /** Above this p-value right answers are no evidence of knowledge. */
 const CHANCE = 0.01;
 
-/** Whether `right` of `samples` could well be guesses among `classes`: P(Bin(samples, 1 / classes) ≥ right) > 1 %. */
-export const isGuessing = (right: number, samples: number, classes: number): boolean =>
-  1 - binomialTail(right - 1, samples, 1 / classes) > CHANCE;
+/** Nor is this share of what guesses leave to be known. */
+const LITTLE = 0.1;
+
+/**
+ * Whether `right` of `samples` could well be guesses among `classes`, P(Bin(samples, 1 / classes) ≥ right) > 1 %, or are hardly more than
+ * guesses would be, however sure that is.
+ */
+export function isGuessing(right: number, samples: number, classes: number): boolean {
+  const guess = 1 / classes;
+  const isLittle = right / samples < guess + LITTLE * (1 - guess);
+  return isLittle || 1 - binomialTail(right - 1, samples, guess) > CHANCE;
+}

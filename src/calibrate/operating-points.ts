@@ -23,7 +23,7 @@ export interface PointOptions {
 const MOST_POINTS = 24;
 
 /** Largest loss of the target, as a fraction, that each standing name stands for. */
-const NAMED_DROPS = { fast: 0.03, balanced: 0.01, accurate: 0.002 };
+export const NAMED_DROPS = { fast: 0.03, balanced: 0.01, accurate: 0.002 } as const;
 
 /** Names that every compiled model has. */
 export const STANDING_NAMES: readonly string[] = [...Object.keys(NAMED_DROPS), 'exact'];

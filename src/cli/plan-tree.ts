@@ -95,7 +95,8 @@ const carried = ({ liveBytes, live }: Tap) =>
 
 function legend(plan: ExitPlan, all: boolean, shown: number): string {
   const lines = [
-    `● exit  ○ candidate${all ? '  · tap that carries much or has a better neighbour  × no place for an exit' : ''}`,
+    `● exit, + MACs of its head  ○ candidate${all ? '  · tap that carries much or has a better neighbour  × no place for an exit' : ''}`,
+    'carries: what a sample takes along from there (×2: two values).',
   ];
   const hidden = plan.taps.length - shown;
   if (hidden > 0)

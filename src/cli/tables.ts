@@ -41,23 +41,35 @@ export function modelTold(path: string, { typed, plan, notes }: Inspection): str
 /** What to do after looking at a model. */
 export function nextTold(path: string, { typed }: Inspection): string {
   const [first] = typed.sampleInputs;
-  const isPicture = first !== undefined && [3, 4].includes(typed.facts.get(first)!.dims.length);
-  const preset = isPicture ? '--preset <as it was trained with> ' : '';
+  const { dims, dataType } = typed.facts.get(first ?? typed.output)!;
+  const isPicture = [3, 4].includes(dims.length);
+  const isText = dataType.startsWith('int');
+  const preset = isPicture
+    ? '--preset <as it was trained with> '
+    : isText
+      ? '--tokenizer <tokenizer.json> '
+      : '';
   return `Next, to see what compiling it would take:\n  offramp compile ${path} \\\n    ${preset}--train <samples> --dry-run`;
 }
 
-/** The original and every operating point: accuracy, agreement, cost, mean latency (the median where it is all there is), and where samples leave. */
+/** The original and every operating point: accuracy, agreement, cost, mean latency (the median where it is all there is; left out where none is), and where samples leave. */
 export function resultTable(
   manifest: Manifest,
   points: readonly OperatingPoint[] = manifest.operatingPoints,
 ): string {
   const { baseline, exits } = manifest;
+  const latencyOf = ({
+    latencyMsMean,
+    latencyMsP50,
+  }: Pick<OperatingPoint, 'latencyMsMean' | 'latencyMsP50'>) => latencyMsMean ?? latencyMsP50;
+  const timed = [baseline, ...points].some((one) => latencyOf(one) !== null);
+  const latency = (one: typeof baseline | OperatingPoint) => (timed ? [ms(latencyOf(one))] : []);
   const header = [
     '',
     'accuracy',
     'agreement',
     'MACs',
-    'mean latency',
+    ...(timed ? ['mean latency'] : []),
     ...exits.map((e) => e.id),
     'full path',
   ];
@@ -66,14 +78,14 @@ export function resultTable(
     percent(baseline.accuracy),
     percent(1),
     macs(baseline.macs),
-    ms(baseline.latencyMsMean ?? baseline.latencyMsP50),
+    ...latency(baseline),
   ];
   const rows = points.map((point) => [
     point.name,
     percent(point.accuracy),
     percent(point.agreement),
     percent(point.relativeCost, 1),
-    ms(point.latencyMsMean ?? point.latencyMsP50),
+    ...latency(point),
     ...point.exitShares.map((share) => percent(share, 1)),
   ]);
   return table([header, [...original, ...exits.map(() => ''), ''], ...rows]);
@@ -94,12 +106,22 @@ export function evaluationTold(evaluation: Evaluation, isShown: (name: string) =
   const rest =
     hidden === 0
       ? ''
-      : `\n${hidden} more, cost-0.53 and the like, lie between these on the same curve (--all-points shows them).`;
+      : `\n${hidden} more (${points.find(({ name }) => !isShown(name))!.name}, …) lie between these on the same curve: --all-points shows them.`;
   return `\n${resultTable(measured, shown)}${rest}\n\n${comparison(evaluation)}`;
 }
 
+/** Data of one kind do not differ so much in what a model knows of them. */
+const ODD = 0.1;
+
 function comparison({ sameData, largestDifference, movedShare, measured, promised }: Evaluation): string {
-  if (!sameData) return `Other data than the manifest's figures are from (its ${promised.measuredOn} role).`;
+  if (!sameData) {
+    const [now, then] = [measured.baseline.accuracy, promised.baseline.accuracy];
+    const odd =
+      Math.abs(now - then) > ODD
+        ? ` The original itself is right on ${percent(now)} of them, and on ${percent(then)} of those: is it fed what it was trained on (preprocessing, --tokenizer), and are labels in the same order?`
+        : '';
+    return `Other data than the manifest's figures are from (its ${promised.measuredOn} role).${odd}`;
+  }
   const { length } = measured.operatingPoints;
   const apart = `${length === 1 ? '1 point' : `${length} points`}: accuracy, agreement and cost within ${percent(largestDifference, 3)}, at most ${percent(movedShare)} of the samples left elsewhere`;
   return largestDifference <= 1e-3
@@ -152,7 +174,7 @@ export function dryRunTold(plan: CompilePlan): string {
   const { total, ...parts } = plan.seconds;
   const times = Object.entries(parts)
     .filter(([, value]) => value >= 0.05)
-    .map(([name, value]) => `${name} ${seconds(value)}`);
+    .map(([name, value]) => `${name === 'proving' ? 'proving and timing' : name} ${seconds(value)}`);
   return [
     table([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
     table([['data', 'samples', ''], ...data]),

@@ -35,13 +35,27 @@ export async function openDataset(path: string, options: OpenOptions): Promise<D
   if (bad && !options.skipBad) throw unreadableImage(bad.file, bad.reason);
   const about = { path, folder, meta, inputs, preprocessing, alignment, unlabelled, random };
   const dataset = await openRecords(about);
-  const isWrong = (label: number) => label < 0 || (classes !== undefined && label >= classes);
-  const wrong = unlabelled ? -1 : dataset.labels.findIndex(isWrong);
-  if (wrong >= 0) {
+  try {
+    if (!unlabelled) refuseOutside(path, dataset.labels, 0, classes);
+  } catch (error) {
     await dataset.close();
-    throw labelOutOfRange(path, wrong, dataset.labels[wrong]!, classes);
+    throw error;
   }
   return dataset;
+}
+
+/** `first`: which sample the first of `labels` is of. */
+function refuseOutside(
+  path: string,
+  labels: ArrayLike<number>,
+  first: number,
+  classes: number | undefined,
+): void {
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i]!;
+    if (label < 0 || (classes !== undefined && label >= classes))
+      throw labelOutOfRange(path, first + i, label, classes);
+  }
 }
 
 async function findSamples(path: string, options: OpenOptions) {
@@ -79,7 +93,7 @@ const PEEK_SECONDS = 0.3;
 
 /** Looks at the samples at `path` without writing anything. Throws what `openDataset` throws before it decodes. */
 export async function peekDataset(path: string, options: OpenOptions): Promise<Peek> {
-  const { source, alignment } = await findSamples(path, options);
+  const { source, alignment, unlabelled } = await findSamples(path, options);
   const samples = await source.count();
   const cached = await hasRecords(source, options.cache);
   const started = performance.now();
@@ -87,6 +101,7 @@ export async function peekDataset(path: string, options: OpenOptions): Promise<P
   let decoded = 0;
   if (!cached)
     for await (const { labels, skipped } of source.blocks()) {
+      if (!unlabelled) refuseOutside(path, labels, decoded, options.classes);
       decoded += labels.length + skipped.length;
       if (seconds() > PEEK_SECONDS) break;
     }

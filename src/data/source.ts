@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { dataNotFound, unknownDataFormat } from '../errors.ts';
 import { cifarFileSource, cifarFolderSource, isCifarFile, isCifarFolder } from './cifar.ts';
 import { isFile, isFolder } from './files.ts';
@@ -36,5 +37,13 @@ async function folderSource(
   if (part !== undefined) throw dataNotFound(path);
   if (options.labels === 'none' || (await classFolders(folder)).length > 0)
     return imageFolderSource(path, options);
-  throw unknownDataFormat(path, 'the folder has neither class folders nor x.npy and y.npy');
+  const inside = (await readdir(folder)).filter(
+    (name) => isParquet(name) || isJsonl(name) || /\.(npz|npy)$/.test(name),
+  );
+  throw unknownDataFormat(
+    path,
+    inside.length > 0
+      ? `the folder holds ${inside.slice(0, 5).join(', ')}: name the file itself`
+      : 'the folder has neither class folders nor x.npy and y.npy',
+  );
 }

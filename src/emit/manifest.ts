@@ -64,6 +64,8 @@ export interface Manifest {
 export type DataRole = 'train' | 'validation' | 'calibration' | 'test';
 
 export interface Source {
+  /** Set when class names came by --labels rather than with the data. */
+  readonly labels?: 'given';
   /** Base name. */
   readonly file: string;
   /** Lower-case hex. */

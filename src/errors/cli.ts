@@ -37,7 +37,7 @@ export const badUsage = (problem: string, near: string | undefined, command: str
 export const notAPackage = (folder: string) =>
   new OfframpError(
     'not-a-package',
-    `${folder} holds no manifest.json`,
+    `${folder} ${folder.endsWith('.onnx') ? 'is a file' : 'holds no manifest.json'}`,
     'Give the folder that `offramp compile --out` wrote.',
   );
 
@@ -83,7 +83,7 @@ export const badLabelsFile = (path: string, problem: string, classes: number) =>
   new OfframpError(
     'bad-labels',
     `labels file ${path}: ${problem}`,
-    `Write ${classes} class names, one a line.`,
+    `Write ${classes} class names, one a line or as a JSON list.`,
   );
 
 export const unknownPoint = (name: string, names: readonly string[]) =>

@@ -130,7 +130,7 @@ export const badLabels = (file: string, problem: string) =>
 export const labelOutOfRange = (path: string, sample: number, label: number, classes: number | undefined) =>
   new OfframpError(
     'label-out-of-range',
-    `${path}: sample ${sample} has label ${label}${classes === undefined ? '' : `, but the model has ${classes} classes (0 to ${classes - 1})`}`,
+    `${path}: sample ${sample} (counted from 0) has label ${label}${classes === undefined ? '' : `, but the model has ${classes} classes (0 to ${classes - 1})`}`,
     'Is this the data of this model? Labels count from 0.',
   );
 
@@ -157,7 +157,9 @@ export const notAnImageInput = (path: string, input: string, dims: readonly numb
   new OfframpError(
     'not-an-image-input',
     `${path} holds pictures, but the model's input ${input} ${shown(dims)} is no picture of 1 or 3 channels`,
-    'Say --layout if its axes were misread; else save the samples as x.npy and y.npy in the shape of the input.',
+    dims.length > 1
+      ? 'Say --layout if its axes were misread; else save the samples as x.npy and y.npy in the shape of the input.'
+      : 'Is this the data of this model? Text belongs in JSONL or Parquet, with --tokenizer; numbers in x.npy and y.npy.',
   );
 
 export const wrongImageSize = (

@@ -71,7 +71,11 @@ export const modelTooLarge = (sizeBytes: number) =>
 export const unreadableModel = (path: string, reason: string) =>
   new OfframpError(
     'unreadable-model',
-    reason.startsWith('ENOENT') ? `there is no file ${path}` : `cannot read the model ${path}: ${reason}`,
+    reason.startsWith('ENOENT')
+      ? `there is no file ${path}`
+      : reason.startsWith('EISDIR')
+        ? `${path} is a folder, not an ONNX file`
+        : `cannot read the model ${path}: ${reason}`,
     'Check the path and that the file may be read.',
   );
 

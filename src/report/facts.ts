@@ -1,5 +1,5 @@
 /** What the report says, as plain data: all of its arithmetic, none of its looks. */
-import { isNamed } from '../calibrate/index.ts';
+import { isNamed, NAMED_DROPS } from '../calibrate/index.ts';
 import { CLOSED, type Outcomes } from '../calibrate/types.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { type Interval, pairedDrop, type Reliability, reliabilityOf } from './statistics.ts';
@@ -83,6 +83,25 @@ export function noTimeSaved({
   if (mean === undefined || before === undefined || mean < before) return undefined;
   const remedy = outputs.thresholds === null ? '' : ' --thresholds baked costs less of it.';
   return `No time is saved here: a sample takes ${mean} ms at ${defaultPoint} and ${before} ms in the original. An exit needs some 0.1 ms besides its head: too few samples leave here, because heads know too little (more samples or epochs) or much is asked of them, or the model is too small to make up for it.${remedy}`;
+}
+
+/** What a point with a standing name may have lost on the calibration data; undefined for others. */
+const allowedDrop = (name: string): number | undefined => NAMED_DROPS[name as keyof typeof NAMED_DROPS];
+
+/** Whether the reported samples say, beyond chance, that the point loses more than its name allows. */
+export const losesMore = ({ name, drop }: PointFacts): boolean => drop.low > (allowedDrop(name) ?? Infinity);
+
+/** What to say when points lose more on samples that nothing was fitted on than their names allow; undefined where none does. */
+export function lossesBeyondNames(manifest: Manifest, view: View): string | undefined {
+  if (manifest.measuredOn !== 'test') return undefined;
+  const points = manifest.operatingPoints.filter(({ name }) => allowedDrop(name) !== undefined);
+  const beyond = points.map((point) => pointFacts(point, view(point.thresholds))).filter(losesMore);
+  if (beyond.length === 0) return undefined;
+  const said = beyond.map(
+    ({ name, drop }) =>
+      `${name} lost ${(100 * drop.value).toFixed(2)} points (meant: ${100 * allowedDrop(name)!})`,
+  );
+  return `On the test samples ${said.join(', ')}: more than on the calibration samples, and beyond chance. More calibration samples, which the original has not been trained on, make thresholds that hold; --max-accuracy-drop with --confidence promises.`;
 }
 
 const EXAMPLES = 4;

@@ -1,4 +1,5 @@
 export {
+  lossesBeyondNames,
   noTimeSaved,
   picturedSamples,
   type ReportFacts,

@@ -150,6 +150,8 @@ function text(
   return `<text x="${x}" y="${y}" text-anchor="${anchor}" font-size="${size}" fill="${colour(tint)}">${escapeHtml(content)}</text>`;
 }
 
-/** The end of a long name tells more than its beginning. */
+/** Names of one model differ at their beginning or at their end. */
 const shortened = (name: string) =>
-  name.length <= NAME_CHARACTERS ? name : `…${name.slice(1 - NAME_CHARACTERS)}`;
+  name.length <= NAME_CHARACTERS
+    ? name
+    : `${name.slice(0, NAME_CHARACTERS / 2)}…${name.slice(1 - NAME_CHARACTERS / 2)}`;

@@ -1,11 +1,12 @@
 /** The report as one HTML file that asks for nothing: text, tables, and charts as SVG. */
-import { isGuessing } from '../calibrate/index.ts';
+import { isGuessing, NAMED_DROPS } from '../calibrate/index.ts';
+import { CLOSED } from '../calibrate/types.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { type Draw, openCharts, type Size } from './charts/draw.ts';
 import { leavingAtExits, leavingAtPoints, reliabilityDiagram, scoreHistogram } from './charts/exits.ts';
 import { lossesInOrder, policyCurves, policyMeans, trainingCurves } from './charts/fits.ts';
 import { frontier, latencyAgainstCost, type Timed } from './charts/points.ts';
-import { type Example, noTimeSaved, type PointFacts, type ReportFacts } from './facts.ts';
+import { type Example, losesMore, noTimeSaved, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
 import { drawModelLine, lineOf } from './model-line.ts';
 import { count, macs, percent, signedPoints } from './numbers.ts';
@@ -83,14 +84,20 @@ function summary({ manifest, chosen, samples }: ReportFacts): Html {
   const measured = chosen.latencyMsMean ?? undefined;
   const original = baseline.latencyMsMean ?? undefined;
   const slow = noTimeSaved(manifest);
+  const fitted = ['train', 'validation', 'calibration'] as const;
+  const sharing = fitted.filter(
+    (role) => role !== measuredOn && !reported?.random && data[role]?.hash === reported?.hash,
+  );
   return html`<header>
 <p class="kicker">Offramp report</p>
 <h1>${source.file} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}</h1>
 <p class="lead">At <strong>${chosen.name}</strong>, the operating point used unless you name another, a sample costs ${percent(chosen.relativeCost)} of the original’s MACs on average. ${lossSaid(chosen, manifest)}</p>
 ${reported?.random && html`<p class="warning">The samples were random numbers. They show that everything runs: no accuracy, cost or share below means anything.</p>`}
-${reported && !reported.random && isGuessing(Math.round(baseline.accuracy * samples), samples, manifest.classes) && html`<p class="warning">The original itself is right on ${percent(baseline.accuracy)} only, no better than guessing among ${count(manifest.classes)} classes: it was fed something else than it was trained on, or labels are not in the order of its outputs. Nothing below means anything.</p>`}
+${reported && !reported.random && isGuessing(Math.round(baseline.accuracy * samples), samples, manifest.classes) && html`<p class="warning">The original itself is right on ${percent(baseline.accuracy)} only, hardly better than guessing among ${count(manifest.classes)} classes: it was fed something else than it was trained on, or labels are not in the order of its outputs. Nothing below means anything.</p>`}
 ${slow && html`<p class="warning" data-clock>${slow}</p>`}
 ${!reported?.random && reported?.labels === 'original' && html`<p class="warning">Nothing was labelled: the original’s own answers stand in for labels, so “accuracy” and “right” mean agreement with it.</p>`}
+${reported?.from === 'split of train' && !reported.random && html`<p class="warning">These samples were cut off the training data. If the original was trained on those, neither its accuracy nor what is lost to it is that of new data.</p>`}
+${sharing.length > 0 && html`<p class="warning">The ${measuredOn} samples are the ${sharing.join(' and ')} samples too: what is fitted on samples looks too good on them.</p>`}
 ${measuredOn === 'calibration' && html`<p class="warning">There was no test data: these figures are of the samples that thresholds were chosen on, and flatter them a little.</p>`}
 <dl class="tiles">
 <div><dt>MACs saved</dt><dd>${percent(saved)}</dd><dd class="aside">of ${macs(baseline.macs)} a sample</dd></div>
@@ -129,7 +136,7 @@ ${figure(
   'Up is more accurate, left is cheaper',
   'Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.',
   twice((size) => frontier(facts, size), label),
-  html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself.`,
+  html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself. ${cheapestLikeOriginal(points)}`,
 )}
 ${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; the other rows show what it could have been.</p>`}
 ${scrolling(html`<table>
@@ -140,7 +147,23 @@ ${scrolling(html`<table>
     html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${changeSaid(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
 )}</tbody>
 </table>`)}
+<details><summary>All ${points.length} settings, by name</summary>
+${scrolling(html`<table>
+<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Thresholds</th></tr></thead>
+<tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${changeSaid(p)}</td><td>${p.thresholds.map(thresholdSaid).join(', ')}</td></tr>`)}</tbody>
+</table>`)}</details>
 </section>`;
+}
+
+const thresholdSaid = (threshold: number) =>
+  threshold >= CLOSED ? 'closed' : String(Number(threshold.toPrecision(4)));
+
+/** A sentence on the point that saves most where the loss may be none. */
+function cheapestLikeOriginal(points: readonly PointFacts[]): string {
+  const cheapest = points.find(({ drop }) => drop.low <= 0);
+  return cheapest && cheapest.drop.low < cheapest.drop.high
+    ? `The cheapest of which that is so is ${cheapest.name}, at ${percent(cheapest.relativeCost)} of the cost.`
+    : '';
 }
 
 const changeSaid = ({ drop }: PointFacts) =>
@@ -149,23 +172,28 @@ const changeSaid = ({ drop }: PointFacts) =>
     : html`${signedPoints(-drop.value)} <span class="aside">(${signedPoints(-drop.high)} to ${signedPoints(-drop.low)})</span>`;
 
 /** What a point is for, by its name (calibrate/operating-points.ts). */
-function advice({ name, guarantee }: PointFacts, { calibration }: Manifest): string {
+function advice(point: PointFacts, { calibration }: Manifest): string {
+  const { name, guarantee, drop } = point;
   const { target } = calibration;
+  if (name !== 'exact' && drop.low === drop.high)
+    return `nothing cheaper ${guarantee ? `could be certified on ${count(guarantee.samples)} samples` : 'was good enough'}: no exit is open, this is exact.`;
   const promise = guarantee
     ? ` Promised with ${percent(guarantee.confidence, 0)} confidence: ${guarantee.risk === 'drop' ? 'accuracy falls by' : 'answers differ in'} at most ${percent(guarantee.limit, 2)} (tested on ${count(guarantee.samples)} samples).`
     : '';
   const [kind, value = ''] = name.split(/-(.*)/s) as [string, string?];
   const number = Number.parseFloat(value);
+  const more = losesMore(point) ? ' These samples lose more than that, beyond chance.' : '';
+  const givenUp = (standing: keyof typeof NAMED_DROPS) =>
+    `calibration gave up ${100 * NAMED_DROPS[standing]} points of ${target} at most.${more}`;
   const said: Record<string, () => string> = {
-    fast: () =>
-      `throughput or battery comes first; up to 3 points of ${target} were given up in calibration.`,
-    balanced: () => `you want most of the saving; up to 1 point of ${target} was given up in calibration.`,
-    accurate: () => `answers matter most; up to 0.2 points of ${target} were given up in calibration.`,
+    fast: () => `throughput or battery comes first; ${givenUp('fast')}`,
+    balanced: () => `you want most of the saving; ${givenUp('balanced')}`,
+    accurate: () => `answers matter most; ${givenUp('accurate')}`,
     exact: () => 'answers must be the original’s: nothing leaves early.',
     budget: () =>
       value.endsWith('ms')
         ? `you have ${value.replace('ms', ' ms')} a sample on the machine that compiled this.`
-        : `you have ${percent(number, 0)} of the original’s MACs.`,
+        : `you allow ${percent(number, 0)} of the original’s MACs: the best within that in calibration.`,
     accuracy: () => `you need ${percent(number)} ${target}, as seen in calibration.`,
     drop: () =>
       `you can give up ${signedPoints(number).slice(1)} points of ${target}, as seen in calibration.`,

@@ -19,7 +19,9 @@ function commandOf(manifest: Manifest): string {
     preprocessing,
     outputs,
     policyComparison,
+    tokenizer,
   } = manifest;
+  const unlabelled = data[manifest.measuredOn]?.labels === 'original';
   const list = (values: readonly unknown[] | undefined) =>
     values && values.length > 0 ? values.join(',') : undefined;
   // Where other roles were cut off the training data, what is left of them says so too.
@@ -54,7 +56,8 @@ function commandOf(manifest: Manifest): string {
     ['at', manifest.defaultPoint],
     ['threads', manifest.sessionOptions.threads ?? undefined],
     ['seed', seed],
-    ['labels', data[manifest.measuredOn]?.labels === 'original' ? 'none' : undefined],
+    ['labels', unlabelled ? 'none' : source.labels && 'NAMES'],
+    ['tokenizer', tokenizer && 'TOKENIZER'],
     ...(['train', 'validation', 'calibration', 'test'] as const).map(
       (name) => [name, role(name)] as [string, unknown],
     ),

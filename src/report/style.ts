@@ -39,6 +39,7 @@ thead th{font-weight:600;color:var(--muted)}
 th:first-child,.words{text-align:left}
 td.words{white-space:normal;min-width:12em}
 tr.chosen{background:var(--card)}
+summary{cursor:pointer;color:var(--accent);font-size:.92rem}
 code{font:.86em/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 pre{background:var(--card);border-radius:8px;padding:12px 14px;overflow-x:auto;margin:.8em 0 1.2em}
 pre code{overflow-wrap:normal}

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { follow, type ReportFacts, reportFacts } from '../../src/report/facts.ts';
+import { follow, lossesBeyondNames, type ReportFacts, reportFacts } from '../../src/report/facts.ts';
 import { pairedDrop, reliabilityOf, wilson } from '../../src/report/statistics.ts';
 import { drawnSeen, MANIFEST, probabilityOfBest, SAMPLES } from './sample.ts';
 
@@ -140,6 +140,26 @@ test('intervals are the published ones', () => {
   const none = pairedDrop(0, 0, 50);
   near(none.low, -none.high);
   assert.ok(none.high > 0, 'no change seen is no change proved');
+});
+
+test('points that lose more than their names allow, beyond chance, are named', () => {
+  const named = (name: string, thresholds: readonly number[]) => ({
+    ...MANIFEST.operatingPoints[0]!,
+    name,
+    thresholds,
+  });
+  const told = (measuredOn: 'test' | 'calibration') =>
+    lossesBeyondNames(
+      {
+        ...MANIFEST,
+        measuredOn,
+        operatingPoints: [named('fast', [0, 1]), named('accurate', [1, 1]), named('cost-0.40', [0, 1])],
+      },
+      () => seen,
+    );
+  assert.match(told('test')!, /^On the test samples fast lost \d+\.\d\d points \(meant: 3\): more than/);
+  assert.not.match(told('test')!, /accurate|cost-/);
+  assert.is(told('calibration'), undefined, 'what thresholds were chosen on says nothing');
 });
 
 test.run();

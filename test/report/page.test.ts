@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { niceAxis } from '../../src/report/charts/draw.ts';
 import { escapeHtml, html } from '../../src/report/html.ts';
 import { lineOf, modelLineFile, picturedSamples, reportFacts, reportPage } from '../../src/report/index.ts';
-import { drawnSeen, LABELS, MANIFEST } from './sample.ts';
+import { drawnSeen, LABELS, MANIFEST, SAMPLES } from './sample.ts';
 
 const test = suite('report: page');
 const seen = drawnSeen();
@@ -91,9 +91,34 @@ test('an original that guesses is told above everything else, and so is time tha
     undefined,
   );
   const [before] = text.split('<dl');
-  assert.match(before!, /no better than guessing/);
+  assert.match(before!, /hardly better than guessing/);
   assert.match(before!, /<p class="warning" data-clock>No time is saved/);
   assert.not.match(page, /guessing|No time is saved/);
+});
+
+test('samples that flatter are told above everything else', async () => {
+  const before = async (data: object) =>
+    (
+      await reportPage(
+        reportFacts({ ...MANIFEST, data: { ...MANIFEST.data, ...data } }, () => seen),
+        undefined,
+      )
+    ).split('<dl')[0]!;
+  const calibration = { samples: SAMPLES, hash: 'same' };
+  assert.match(
+    await before({ calibration, test: calibration }),
+    /test samples are the calibration samples too/,
+  );
+  const cut = { samples: SAMPLES, hash: 'other', from: 'split of train' };
+  assert.match(await before({ test: cut }), /cut off the training data/);
+  assert.not.match(page.split('<dl')[0]!, /samples too|cut off/);
+});
+
+test('every setting is there by name, and the cheapest that may lose nothing is told', () => {
+  const [, table] = page.split('<details>');
+  for (const { name } of MANIFEST.operatingPoints)
+    assert.ok(table!.includes(`<th scope="row">${name}</th>`), name);
+  assert.match(page, /The cheapest of which that is so is [\w.-]+, at [\d.]+ % of the cost\./);
 });
 
 test('what is not there is left out: pictures, latencies, comparison, training; what misleads is said', async () => {

@@ -76,7 +76,13 @@ const THEME = {
   legend: { textStyle: { color: colour('ink'), fontSize: FONT }, inactiveColor: colour('muted') },
 };
 
-export const plainLabel = { color: colour('ink'), textBorderWidth: 0, fontSize: FONT } as const;
+/** Readable across lines: letters have an edge of paper. */
+export const plainLabel = {
+  color: colour('ink'),
+  textBorderColor: colour('paper'),
+  textBorderWidth: 3,
+  fontSize: FONT,
+} as const;
 export const quiet = { silent: true } as const;
 
 export const LEGEND = { top: 4, icon: 'roundRect', itemWidth: 14, itemHeight: 8, itemGap: 18 };

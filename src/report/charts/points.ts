@@ -34,7 +34,8 @@ function placeNames<Labelled extends { readonly name: string }>(
   beside: boolean,
 ): Placed[] {
   const points = labelled.map((point) => inPixels(at(point), xs, ys, size));
-  const taken = points.map(([x, y]) => ({ x, y, half: 7, height: 7 }));
+  // More room beside a point than above it, or a name that stands there seems to be its own.
+  const taken = points.map(([x, y]) => ({ x, y, half: 16, height: 7 }));
   const edge = size.width - MARGINS.right;
   return points.map(([x, y], i) => {
     const half = measureText(labelled[i]!.name).width / 2 + 4;

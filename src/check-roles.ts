@@ -1,0 +1,59 @@
+/** Whether what is reported was kept apart from what was fitted on: nothing else makes figures so much too good. */
+import { createHash } from 'node:crypto';
+import type { Dataset } from './data/index.ts';
+import { elementCount } from './graph/tensor.ts';
+import { ROLES, type Role, type Roles } from './roles.ts';
+
+/** Beyond this the samples are not read to be compared. */
+const MOST_BYTES = 2 ** 30;
+/** A smaller share of samples in two roles is what collections have anyway. */
+const LEAST_SHARE = 0.01;
+const READ_AT_ONCE = 1024;
+
+/** Sentences on what flatters the figures: roles that share samples, and a test role cut off data that the original may have been trained on. */
+export async function warnOfLeaks(roles: Roles): Promise<string[]> {
+  const notes: string[] = [];
+  if (roles.test?.from && !roles.test.dataset.random)
+    notes.push(
+      'The test samples were cut off --train: if the original was trained on those, its figures, and what is lost to them, are not those of new data. Give --test and --calibration that it has never seen.',
+    );
+  const given = ROLES.flatMap((role) => {
+    const data = roles[role];
+    return data && !data.from && !data.dataset.random ? [{ role, dataset: data.dataset }] : [];
+  });
+  const bytes = given.reduce((sum, { dataset }) => sum + dataset.size * recordBytes(dataset), 0);
+  if (bytes > MOST_BYTES) return notes;
+  const hashes = new Map<Role, Set<string>>();
+  for (const { role, dataset } of given) {
+    const own = await hashesOf(dataset);
+    for (const [other, theirs] of hashes) {
+      const shared = own.filter((hash) => theirs.has(hash)).length;
+      if (shared / own.length > LEAST_SHARE)
+        notes.push(
+          `WARNING: ${shared} of ${own.length} ${role} samples are ${other} samples too: what is fitted on the one says little of the other, and figures are too good.`,
+        );
+    }
+    hashes.set(role, new Set(own));
+  }
+  return notes;
+}
+
+const recordBytes = ({ recordDims, recordType }: Dataset) =>
+  elementCount(recordDims) * (recordType === 'uint8' ? 1 : 4);
+
+/** One a sample, of its record alone. */
+async function hashesOf(dataset: Dataset): Promise<string[]> {
+  const hashes: string[] = [];
+  for (let first = 0; first < dataset.size; first += READ_AT_ONCE) {
+    const length = Math.min(READ_AT_ONCE, dataset.size - first);
+    const records = await dataset.readRecords(Int32Array.from({ length }, (_, i) => first + i));
+    const size = recordBytes(dataset);
+    for (let i = 0; i < length; i++)
+      hashes.push(
+        createHash('md5')
+          .update(records.subarray(i * size, (i + 1) * size))
+          .digest('base64'),
+      );
+  }
+  return hashes;
+}
