@@ -188,6 +188,7 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
       {
         ...quiet,
         type: 'scatter',
+        itemStyle: { opacity: 1 },
         data: labelled.map((point, i) => ({
           value: at(point),
           name: point.name,
@@ -259,6 +260,7 @@ export function latencyAgainstCost(points: readonly Timed[], size: Size): EChart
       {
         ...quiet,
         type: 'scatter',
+        itemStyle: { opacity: 1 },
         name: 'operating points',
         color: colour('accent'),
         data: points.map((point) => ({
