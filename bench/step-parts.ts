@@ -65,6 +65,18 @@ const adamwOneByOne = (names: readonly string[]): Pass => ({
   },
 });
 
+/** `names` fed instead of kept: ONNX Runtime prepares ahead what is constant. */
+const fed = (graph: Graph, names: readonly string[]): Graph => ({
+  ...graph,
+  initializers: graph.initializers.filter((t) => !names.includes(t.name)),
+  inputs: [
+    ...graph.inputs,
+    ...graph.initializers
+      .filter((t) => names.includes(t.name))
+      .map((t) => makeValue(t.name, 'float', t.dims)),
+  ],
+});
+
 const isState = ({ name }: ValueInfo) => name.startsWith(NEXT);
 /** Names of what goes in with the batch and comes out a step further. */
 const stateOf = ({ outputs }: Graph) => outputs.filter(isState).map(({ name }) => name.slice(NEXT.length));
@@ -156,7 +168,7 @@ function formsOf(head: Head): Record<string, Graph> {
     used: step,
     maps: kept(runPasses(graph, [training, gradients, packed])),
     'update one by one': kept(runPasses(rows, [adamwOneByOne(names)])),
-    'without update': kept(rows),
+    'without update': kept(fed(rows, names)),
     'several a run': looped(step),
     crossing: crossing(step),
   };

@@ -4,8 +4,8 @@ import type { Dataset } from './data/index.ts';
 import { elementCount } from './graph/tensor.ts';
 import { ROLES, type Role, type Roles } from './roles.ts';
 
-/** Beyond this the samples are not read to be compared. */
-const MOST_BYTES = 2 ** 30;
+/** Beyond these the samples are not read to be compared. */
+const MOST = { bytes: 2 ** 30, samples: 500_000 };
 /** A smaller share of samples in two roles is what collections have anyway. */
 const LEAST_SHARE = 0.01;
 const READ_AT_ONCE = 1024;
@@ -21,8 +21,10 @@ export async function warnOfLeaks(roles: Roles): Promise<string[]> {
     const data = roles[role];
     return data && !data.from && !data.dataset.random ? [{ role, dataset: data.dataset }] : [];
   });
-  const bytes = given.reduce((sum, { dataset }) => sum + dataset.size * recordBytes(dataset), 0);
-  if (bytes > MOST_BYTES) return notes;
+  const sumOf = (of: (dataset: Dataset) => number) =>
+    given.reduce((sum, { dataset }) => sum + of(dataset), 0);
+  if (sumOf(({ size }) => size) > MOST.samples) return notes;
+  if (sumOf((dataset) => dataset.size * recordBytes(dataset)) > MOST.bytes) return notes;
   const hashes = new Map<Role, Set<string>>();
   for (const { role, dataset } of given) {
     const own = await hashesOf(dataset);
