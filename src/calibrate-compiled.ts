@@ -61,8 +61,6 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const force = options.out === undefined || (options.force ?? false);
   const before = await readPackage(folder);
   await checkOutput(out, { force });
-  const tokenizerFile = tokenizerFor(folder, before, options.tokenizer);
-  const tokenizer = await readTokenizer(tokenizerFile);
   const unlabelled = options.labels === UNLABELLED || before.data.calibration?.labels === 'original';
   const wishes = settleWishes(options, unlabelled, wishesIn(before));
   refuseOdd(wishes, unlabelled);
@@ -78,6 +76,8 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const { provider: ___, ...onCpu } = runs;
   const { inspection, heads } = await reopen(folder, before, model, onCpu, options.externalDataFolder);
   const { source, typed, plan, given } = inspection;
+  const tokenizerFile = tokenizerFor(folder, before, options.tokenizer);
+  const tokenizer = await readTokenizer(tokenizerFile, typed.sampleInputs);
   const preprocessing = before.preprocessing as Preprocessing;
   const progress = progressOf(events);
 

@@ -46,10 +46,10 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
 /** Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model proved equal. */
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
   const wishes = await settleFirst(options);
-  const tokenizer = await readTokenizer(options.tokenizer);
   return await withProject(options, events, async (project) => {
     const { inspection, roles, heads, labels, preprocessing, seed, runs, progress } = project;
     checkCopies(inspection.source.externalFiles);
+    const tokenizer = await readTokenizer(options.tokenizer, inspection.typed.sampleInputs);
     const costs = costsOf(inspection.plan, heads);
     refuseUnreachable(costs, roles.calibration.dataset.size, wishes);
     const setting = { ...project, wishes };

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isEncoded } from './data/index.ts';
 import type { Manifest } from './emit/manifest.ts';
 import { TOKENIZER_FILE } from './emit/stub-texts.ts';
 import { badTokenizer, messageOf } from './errors.ts';
@@ -11,9 +12,12 @@ export interface KeptTokenizer {
   readonly content: Uint8Array;
 }
 
-/** Throws `bad-tokenizer` when `file` cannot be read. */
-export async function readTokenizer(file: string | undefined): Promise<KeptTokenizer | undefined> {
-  if (file === undefined) return undefined;
+/** What `file` holds; undefined for a model with inputs that texts are not encoded into. Throws `bad-tokenizer` when it cannot be read. */
+export async function readTokenizer(
+  file: string | undefined,
+  inputs: readonly string[],
+): Promise<KeptTokenizer | undefined> {
+  if (file === undefined || !inputs.every(isEncoded)) return undefined;
   const content = await readFile(file).catch((error) => {
     throw badTokenizer(file, messageOf(error), error);
   });

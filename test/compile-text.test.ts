@@ -10,6 +10,7 @@ import * as assert from 'uvu/assert';
 import { calibrate } from '../src/calibrate-compiled.ts';
 import { type CompileOptions, compile } from '../src/compile.ts';
 import { evaluate } from '../src/evaluate.ts';
+import { readTokenizer } from '../src/keep-tokenizer.ts';
 import { withSession } from '../src/ort.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { noise, tinyEncoder } from './models.ts';
@@ -170,6 +171,9 @@ test('texts: the package keeps their tokenizer and encodes them as the compiler 
   );
   assert.match(manifest.tokenizer!.sha256, /^[0-9a-f]{64}$/);
   assert.equal(readFileSync(at('texts/tokenizer.json')), readFileSync(at('tokenizer.json')));
+  const ids = ['input_ids', 'attention_mask'];
+  assert.is((await readTokenizer(at('tokenizer.json'), ids))!.sha256, manifest.tokenizer!.sha256);
+  assert.is(await readTokenizer(at('tokenizer.json'), ['pixels']), undefined, 'no text becomes that');
   const again = { folder: at('texts'), test: at('said-test.jsonl'), cache: at('cache'), threads: 1 };
   const { sameData, measured } = await evaluate(again);
   assert.ok(sameData, 'its own tokenizer is used');

@@ -7,7 +7,7 @@ import { labelling, shown } from './labelling.ts';
 import { rowOf } from './preprocessing.ts';
 import type { Block, Source, SourceOptions } from './records.ts';
 import type { Row, Table } from './table.ts';
-import { ENCODED, loadTokenizer } from './tokenizer.ts';
+import { ENCODED, isEncoded, loadTokenizer } from './tokenizer.ts';
 import type { InputSpec } from './types.ts';
 
 /** Fields that hold a text, and its pair where there is one. */
@@ -86,7 +86,6 @@ async function tokenised(
   [first, second]: (typeof TEXTS)[number],
   inputs: readonly InputSpec[],
 ): Promise<Values> {
-  const isEncoded = (name: string): name is (typeof ENCODED)[number] => ENCODED.some((e) => e === name);
   const names = inputs.map(({ name }) => {
     if (!isEncoded(name)) throw badTokenizer(tokenizer, `it makes ${ENCODED.join(', ')}, and no ${name}`);
     return name;

@@ -4,6 +4,9 @@ import { badTokenizer, messageOf } from '../errors.ts';
 
 export const ENCODED = ['input_ids', 'attention_mask', 'token_type_ids'] as const satisfies (keyof Encoded)[];
 
+/** Whether an input of this name is something that a text is encoded into. */
+export const isEncoded = (name: string): name is keyof Encoded => ENCODED.some((encoded) => encoded === name);
+
 /** A tokenizer.json as Hugging Face's `tokenizers` understands it; generated packages read it alike. Throws `bad-tokenizer`. */
 export async function loadTokenizer(file: string): Promise<Encode> {
   try {

@@ -35,7 +35,7 @@ export function printPackageJson(
       'onnxruntime-common': runtime,
       'onnxruntime-node': runtime,
       'onnxruntime-web': runtime,
-      ...(tokenizer && { '@huggingface/tokenizers': '>=0.2' }),
+      ...(tokenizer && { '@huggingface/tokenizers': '^0.2.0' }),
     },
     peerDependenciesMeta: {
       'onnxruntime-node': { optional: true },
