@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import {
   type Candidate,
-  CLOSED,
   type CostModel,
+  closesAll,
   dropName,
   guarantee,
   isNamed,
@@ -208,7 +208,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   const beyond = lossesBeyondNames(manifest, view);
   if (beyond) events.onNote?.(beyond);
   for (const [name, { thresholds, samples }] of promises?.kept ?? [])
-    if (thresholds.every((threshold) => threshold >= CLOSED))
+    if (closesAll(thresholds))
       events.onNote?.(`${name} is exact: nothing cheaper could be certified on ${samples} samples.`);
   if (manifest.labels === undefined && !reported.random)
     events.onNote?.(

@@ -24,6 +24,9 @@ export interface CostModel {
 
 /** A closed exit: its head is not run and no sample leaves. Every score is below it. */
 export const CLOSED = 1;
+/** Whether `thresholds` let nothing leave early: the original alone answers. */
+export const closesAll = (thresholds: readonly number[]): boolean =>
+  thresholds.every((threshold) => threshold >= CLOSED);
 
 /** What a vector of thresholds does on some outcomes. Shares and accuracies are fractions in [0, 1]. */
 export interface Measured {

@@ -1,6 +1,6 @@
 /** What the report says, as plain data: all of its arithmetic, none of its looks. */
 import { isNamed, NAMED_DROPS } from '../calibrate/index.ts';
-import { CLOSED, type Outcomes } from '../calibrate/types.ts';
+import { CLOSED, closesAll, type Outcomes } from '../calibrate/types.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { type Interval, pairedDrop, type Reliability, reliabilityOf } from './statistics.ts';
 
@@ -196,8 +196,7 @@ function pointFacts(point: OperatingPoint, seen: Seen): PointFacts {
   }
   const samples = answers.length;
   // The original itself: nothing is left to chance.
-  const isOriginal = point.thresholds.every((threshold) => threshold >= CLOSED);
-  const interval = isOriginal ? { low: 0, high: 0 } : pairedDrop(losses, gains, samples);
+  const interval = closesAll(point.thresholds) ? { low: 0, high: 0 } : pairedDrop(losses, gains, samples);
   return {
     ...point,
     drop: { value: (losses - gains) / samples, ...interval },

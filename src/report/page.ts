@@ -1,23 +1,22 @@
 /** The report as one HTML file that asks for nothing: text, tables, and charts as SVG. */
-import { isGuessing, NAMED_DROPS } from '../calibrate/index.ts';
-import { CLOSED } from '../calibrate/types.ts';
+import { closesAll, isGuessing } from '../calibrate/index.ts';
 import type { Manifest } from '../emit/manifest.ts';
-import { type Draw, openCharts, type Size } from './charts/draw.ts';
+import { openCharts, type Size } from './charts/draw.ts';
 import { leavingAtExits, leavingAtPoints, reliabilityDiagram, scoreHistogram } from './charts/exits.ts';
 import { lossesInOrder, policyCurves, policyMeans, trainingCurves } from './charts/fits.ts';
-import { frontier, latencyAgainstCost, type Timed } from './charts/points.ts';
-import { type Example, losesMore, noTimeSaved, type PointFacts, type ReportFacts } from './facts.ts';
+import { latencyAgainstCost, type Timed } from './charts/points.ts';
+import { type Example, noTimeSaved, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
 import { drawModelLine, lineOf } from './model-line.ts';
 import { count, macs, percent, signedPoints } from './numbers.ts';
 import { colour, exitColour } from './palette.ts';
 import { reproduction } from './reproduction.ts';
+import { type Chart, figure, ms, type Pen } from './section.ts';
 import { PAGE_CSS } from './style.ts';
+import { tradeOff } from './trade-off.ts';
 
 /** PNG of a sample, by its index. */
 export type Pictures = ReadonlyMap<number, Uint8Array>;
-
-type Chart = Parameters<Draw>[0];
 
 const WIDE: Size = { width: 900, height: 400 };
 const HALF: Size = { width: 440, height: 310 };
@@ -69,14 +68,6 @@ ${reproduction(manifest)}
   return page.text;
 }
 
-interface Pen {
-  chart(option: Chart, label: string, size?: Size): Html;
-  twice(option: (size: Size) => Chart, label: string, wide?: Size): Html;
-}
-
-const figure = (title: string, reading: string | Html, drawing: Html, means?: string | Html): Html =>
-  html`<figure><figcaption><h3>${title}</h3><p>${reading}</p></figcaption>${drawing}${means && html`<p class="means">${means}</p>`}</figure>`;
-
 function summary({ manifest, chosen, samples }: ReportFacts): Html {
   const { source, baseline, exits, measuredOn, data } = manifest;
   const reported = data[measuredOn];
@@ -108,14 +99,14 @@ ${measuredOn === 'calibration' && html`<p class="warning">There was no test data
 </header>`;
 }
 
-function lossSaid({ drop }: PointFacts, { data, measuredOn }: Manifest): string {
+function lossSaid({ drop, thresholds }: PointFacts, { data, measuredOn }: Manifest): string {
   const what = data[measuredOn]?.labels === 'original' ? 'agreement' : 'accuracy';
   const [change, low, high] = [-drop.value, -drop.high, -drop.low].map((d) => signedPoints(d)) as [
     string,
     string,
     string,
   ];
-  if (drop.low === drop.high) return 'No exit is open: every answer is the original’s.';
+  if (closesAll(thresholds)) return 'No exit is open: every answer is the original’s.';
   const clear =
     drop.low > 0
       ? 'a loss beyond chance'
@@ -123,82 +114,6 @@ function lossSaid({ drop }: PointFacts, { data, measuredOn }: Manifest): string 
         ? 'a gain beyond chance'
         : 'no difference beyond chance';
   return `Its ${what} differs from the original’s by ${change} points on these samples (95 % interval ${low} to ${high}: ${clear}).`;
-}
-
-function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
-  const { manifest, points, chosen } = facts;
-  const named = points.filter((point) => point.named);
-  const baked = manifest.outputs.thresholds === null;
-  const label = `Accuracy against average cost: ${named.map((p) => `${p.name} ${percent(p.accuracy)} at ${percent(p.relativeCost)} cost`).join(', ')}; original ${percent(manifest.baseline.accuracy)}.`;
-  return html`<section>
-<h2>Which operating point to take</h2>
-${figure(
-  'Up is more accurate, left is cheaper',
-  'Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.',
-  twice((size) => frontier(facts, size), label),
-  html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself. ${cheapestLikeOriginal(points)}`,
-)}
-${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; the other rows show what it could have been.</p>`}
-${scrolling(html`<table>
-<caption>Operating points. Change: accuracy in points against the original, with its 95 % interval.</caption>
-<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
-<tbody>${named.map(
-  (p) =>
-    html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${changeSaid(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
-)}</tbody>
-</table>`)}
-<details><summary>All ${points.length} settings, by name</summary>
-${scrolling(html`<table>
-<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Thresholds</th></tr></thead>
-<tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${changeSaid(p)}</td><td>${p.thresholds.map(thresholdSaid).join(', ')}</td></tr>`)}</tbody>
-</table>`)}</details>
-</section>`;
-}
-
-const thresholdSaid = (threshold: number) =>
-  threshold >= CLOSED ? 'closed' : String(Number(threshold.toPrecision(4)));
-
-/** A sentence on the point that saves most where the loss may be none. */
-function cheapestLikeOriginal(points: readonly PointFacts[]): string {
-  const cheapest = points.find(({ drop }) => drop.low <= 0);
-  return cheapest && cheapest.drop.low < cheapest.drop.high
-    ? `The cheapest of which that is so is ${cheapest.name}, at ${percent(cheapest.relativeCost)} of the cost.`
-    : '';
-}
-
-const changeSaid = ({ drop }: PointFacts) =>
-  drop.low === drop.high
-    ? 'none'
-    : html`${signedPoints(-drop.value)} <span class="aside">(${signedPoints(-drop.high)} to ${signedPoints(-drop.low)})</span>`;
-
-/** What a point is for, by its name (calibrate/operating-points.ts). */
-function advice(point: PointFacts, { calibration }: Manifest): string {
-  const { name, guarantee, drop } = point;
-  const { target } = calibration;
-  if (name !== 'exact' && drop.low === drop.high)
-    return `nothing cheaper ${guarantee ? `could be certified on ${count(guarantee.samples)} samples` : 'was good enough'}: no exit is open, this is exact.`;
-  const promise = guarantee
-    ? ` Promised with ${percent(guarantee.confidence, 0)} confidence: ${guarantee.risk === 'drop' ? 'accuracy falls by' : 'answers differ in'} at most ${percent(guarantee.limit, 2)} (tested on ${count(guarantee.samples)} samples).`
-    : '';
-  const [kind, value = ''] = name.split(/-(.*)/s) as [string, string?];
-  const number = Number.parseFloat(value);
-  const more = losesMore(point) ? ' These samples lose more than that, beyond chance.' : '';
-  const givenUp = (standing: keyof typeof NAMED_DROPS) =>
-    `calibration gave up ${100 * NAMED_DROPS[standing]} points of ${target} at most.${more}`;
-  const said: Record<string, () => string> = {
-    fast: () => `throughput or battery comes first; ${givenUp('fast')}`,
-    balanced: () => `you want most of the saving; ${givenUp('balanced')}`,
-    accurate: () => `answers matter most; ${givenUp('accurate')}`,
-    exact: () => 'answers must be the original’s: nothing leaves early.',
-    budget: () =>
-      value.endsWith('ms')
-        ? `you have ${value.replace('ms', ' ms')} a sample on the machine that compiled this.`
-        : `you allow ${percent(number, 0)} of the original’s MACs: the best within that in calibration.`,
-    accuracy: () => `you need ${percent(number)} ${target}, as seen in calibration.`,
-    drop: () =>
-      `you can give up ${signedPoints(number).slice(1)} points of ${target}, as seen in calibration.`,
-  };
-  return (said[kind]?.() ?? '') + promise;
 }
 
 function model({ manifest, chosen }: ReportFacts): Html {
@@ -411,6 +326,3 @@ ${figure(
 
 /** Three columns, unless two leave no gaps. */
 const columnsFor = (drawings: number) => (drawings === 2 || drawings === 4 ? 'grid two' : 'grid');
-
-const ms = (value: number | undefined) =>
-  value === undefined ? '–' : `${value.toFixed(value < 10 ? 2 : 1)} ms`;

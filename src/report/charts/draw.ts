@@ -85,6 +85,9 @@ export const plainLabel = {
 } as const;
 export const quiet = { silent: true } as const;
 
+/** Room for axes, their names and a legend. */
+export const MARGINS = { left: 62, right: 34, top: 40, bottom: 52 };
+
 export const LEGEND = { top: 4, icon: 'roundRect', itemWidth: 14, itemHeight: 8, itemGap: 18 };
 
 /** Points of percent that an axis shows at least, where all points are one. */

@@ -2,10 +2,7 @@
 import type { EChartsOption } from 'echarts';
 import type { PolicyComparison, Training } from '../../emit/manifest.ts';
 import { colour, exitColour } from '../palette.ts';
-import { LEGEND, named, niceAxis, plainLabel, quiet } from './draw.ts';
-
-/** Room for axes, their names and a legend. */
-const MARGINS = { left: 62, right: 34, top: 40, bottom: 52 };
+import { LEGEND, MARGINS, named, niceAxis, plainLabel, quiet } from './draw.ts';
 
 /** What each policy keeps, by average cost: the best and the next by name, the others to compare with. */
 export function policyCurves(

@@ -2,9 +2,7 @@
 import type { EChartsOption } from 'echarts';
 import type { PointFacts, ReportFacts } from '../facts.ts';
 import { colour } from '../palette.ts';
-import { LEGEND, measureText, named, niceAxis, plainLabel, quiet, type Size } from './draw.ts';
-
-const MARGINS = { left: 62, right: 34, top: 40, bottom: 52 };
+import { LEGEND, MARGINS, measureText, named, niceAxis, plainLabel, quiet, type Size } from './draw.ts';
 
 /** Room for one line of labels, in pixels. */
 const LANE = 15;

@@ -1,0 +1,84 @@
+/** The report's first section: what every operating point costs and loses, and what it is for. */
+import { CLOSED, closesAll, NAMED_DROPS } from '../calibrate/index.ts';
+import type { Manifest } from '../emit/manifest.ts';
+import { frontier } from './charts/points.ts';
+import { losesMore, type PointFacts, type ReportFacts } from './facts.ts';
+import { Html, html, scrolling } from './html.ts';
+import { count, percent, signedPoints } from './numbers.ts';
+import { figure, ms, type Pen } from './section.ts';
+
+export function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
+  const { manifest, points, chosen } = facts;
+  const named = points.filter((point) => point.named);
+  const baked = manifest.outputs.thresholds === null;
+  const label = `Accuracy against average cost: ${named.map((p) => `${p.name} ${percent(p.accuracy)} at ${percent(p.relativeCost)} cost`).join(', ')}; original ${percent(manifest.baseline.accuracy)}.`;
+  return html`<section>
+<h2>Which operating point to take</h2>
+${figure(
+  'Up is more accurate, left is cheaper',
+  'Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.',
+  twice((size) => frontier(facts, size), label),
+  html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself. ${cheapestLikeOriginal(points)}`,
+)}
+${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; the other rows show what it could have been.</p>`}
+${scrolling(html`<table>
+<caption>Operating points. Change: accuracy in points against the original, with its 95 % interval.</caption>
+<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
+<tbody>${named.map(
+  (p) =>
+    html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${changeSaid(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
+)}</tbody>
+</table>`)}
+<details><summary>All ${points.length} settings, by name</summary>
+${scrolling(html`<table>
+<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Thresholds</th></tr></thead>
+<tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${changeSaid(p)}</td><td>${p.thresholds.map(thresholdSaid).join(', ')}</td></tr>`)}</tbody>
+</table>`)}</details>
+</section>`;
+}
+
+const thresholdSaid = (threshold: number) =>
+  threshold >= CLOSED ? 'closed' : String(Number(threshold.toPrecision(4)));
+
+/** A sentence on the point that saves most where the loss may be none. */
+function cheapestLikeOriginal(points: readonly PointFacts[]): string {
+  const cheapest = points.find(({ drop }) => drop.low <= 0);
+  return cheapest && !closesAll(cheapest.thresholds)
+    ? `The cheapest of which that is so is ${cheapest.name}, at ${percent(cheapest.relativeCost)} of the cost.`
+    : '';
+}
+
+const changeSaid = ({ drop, thresholds }: PointFacts) =>
+  closesAll(thresholds)
+    ? 'none'
+    : html`${signedPoints(-drop.value)} <span class="aside">(${signedPoints(-drop.high)} to ${signedPoints(-drop.low)})</span>`;
+
+/** What a point is for, by its name (calibrate/operating-points.ts). */
+function advice(point: PointFacts, { calibration }: Manifest): string {
+  const { name, guarantee, thresholds } = point;
+  const { target } = calibration;
+  if (name !== 'exact' && closesAll(thresholds))
+    return `nothing cheaper ${guarantee ? `could be certified on ${count(guarantee.samples)} samples` : 'was good enough'}: no exit is open, this is exact.`;
+  const promise = guarantee
+    ? ` Promised with ${percent(guarantee.confidence, 0)} confidence: ${guarantee.risk === 'drop' ? 'accuracy falls by' : 'answers differ in'} at most ${percent(guarantee.limit, 2)} (tested on ${count(guarantee.samples)} samples).`
+    : '';
+  const [kind, value = ''] = name.split(/-(.*)/s) as [string, string?];
+  const number = Number.parseFloat(value);
+  const more = losesMore(point) ? ' These samples lose more than that, beyond chance.' : '';
+  const givenUp = (standing: keyof typeof NAMED_DROPS) =>
+    `calibration gave up ${100 * NAMED_DROPS[standing]} points of ${target} at most.${more}`;
+  const said: Record<string, () => string> = {
+    fast: () => `throughput or battery comes first; ${givenUp('fast')}`,
+    balanced: () => `you want most of the saving; ${givenUp('balanced')}`,
+    accurate: () => `answers matter most; ${givenUp('accurate')}`,
+    exact: () => 'answers must be the original’s: nothing leaves early.',
+    budget: () =>
+      value.endsWith('ms')
+        ? `you have ${value.replace('ms', ' ms')} a sample on the machine that compiled this.`
+        : `you allow ${percent(number, 0)} of the original’s MACs: the best within that in calibration.`,
+    accuracy: () => `you need ${percent(number)} ${target}, as seen in calibration.`,
+    drop: () =>
+      `you can give up ${signedPoints(number).slice(1)} points of ${target}, as seen in calibration.`,
+  };
+  return (said[kind]?.() ?? '') + promise;
+}
