@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isEncoded } from './data/index.ts';
+import { isEncoded } from './data/tokenizer.ts';
 import type { Manifest } from './emit/manifest.ts';
 import { TOKENIZER_FILE } from './emit/stub-texts.ts';
 import { badTokenizer, messageOf } from './errors.ts';

@@ -14,5 +14,4 @@ export { Random, shuffled } from './random.ts';
 export { relabel } from './relabel.ts';
 export { samplesWithin, splitRoles, subset } from './split.ts';
 export { thumbnails } from './thumbnails.ts';
-export { isEncoded } from './tokenizer.ts';
 export type { Dataset, InputSpec, Layout, Preprocessing, Progress, Resize, Skipped, View } from './types.ts';
