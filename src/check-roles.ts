@@ -1,14 +1,11 @@
 /** Whether what is reported was kept apart from what was fitted on: nothing else makes figures so much too good. */
-import { createHash } from 'node:crypto';
-import type { Dataset } from './data/index.ts';
-import { elementCount } from './graph/tensor.ts';
+import { type Dataset, recordBytesOf, recordHashes } from './data/index.ts';
 import { ROLES, type Role, type Roles } from './roles.ts';
 
 /** Beyond these the samples are not read to be compared. */
 const MOST = { bytes: 2 ** 30, samples: 500_000 };
 /** A smaller share of samples in two roles is what collections have anyway. */
 const LEAST_SHARE = 0.01;
-const READ_AT_ONCE = 1024;
 
 /** Sentences on what flatters the figures: roles that share samples, and a test role cut off data that the original may have been trained on. */
 export async function warnOfLeaks(roles: Roles): Promise<string[]> {
@@ -24,10 +21,10 @@ export async function warnOfLeaks(roles: Roles): Promise<string[]> {
   const sumOf = (of: (dataset: Dataset) => number) =>
     given.reduce((sum, { dataset }) => sum + of(dataset), 0);
   if (sumOf(({ size }) => size) > MOST.samples) return notes;
-  if (sumOf((dataset) => dataset.size * recordBytes(dataset)) > MOST.bytes) return notes;
+  if (sumOf((dataset) => dataset.size * recordBytesOf(dataset)) > MOST.bytes) return notes;
   const hashes = new Map<Role, Set<string>>();
   for (const { role, dataset } of given) {
-    const own = await hashesOf(dataset);
+    const own = await recordHashes(dataset);
     for (const [other, theirs] of hashes) {
       const shared = own.filter((hash) => theirs.has(hash)).length;
       if (shared / own.length > LEAST_SHARE)
@@ -38,24 +35,4 @@ export async function warnOfLeaks(roles: Roles): Promise<string[]> {
     hashes.set(role, new Set(own));
   }
   return notes;
-}
-
-const recordBytes = ({ recordDims, recordType }: Dataset) =>
-  elementCount(recordDims) * (recordType === 'uint8' ? 1 : 4);
-
-/** One a sample, of its record alone. */
-async function hashesOf(dataset: Dataset): Promise<string[]> {
-  const hashes: string[] = [];
-  for (let first = 0; first < dataset.size; first += READ_AT_ONCE) {
-    const length = Math.min(READ_AT_ONCE, dataset.size - first);
-    const records = await dataset.readRecords(Int32Array.from({ length }, (_, i) => first + i));
-    const size = recordBytes(dataset);
-    for (let i = 0; i < length; i++)
-      hashes.push(
-        createHash('md5')
-          .update(records.subarray(i * size, (i + 1) * size))
-          .digest('base64'),
-      );
-  }
-  return hashes;
 }

@@ -1,8 +1,17 @@
-/** Policies compared on the same samples: which one loses least at the costs that are asked for. */
-import { type CostModel, interpolateHull, measure, searchPolicy } from './calibrate/index.ts';
+/** Policies compared on samples that their thresholds were not searched on: which one loses least at the costs that are asked for. */
+import {
+  type Candidate,
+  type CostModel,
+  type CrossFit,
+  crossFit,
+  type Fold,
+  interpolateHull,
+  type Outlook,
+  searchPolicy,
+} from './calibrate/index.ts';
 import { shuffled } from './data/index.ts';
 import { OfframpError } from './errors.ts';
-import { type Decider, fitPolicy, type Judged, ownThresholds, rowsOf, viewOf } from './judge.ts';
+import { type Decider, fitPolicy, type Judged, ownThresholds, viewOf } from './judge.ts';
 import { POLICY_NAMES, type PolicyName, policyOf } from './policies/index.ts';
 
 /** Costs relative to the original, between which policies are compared. */
@@ -18,13 +27,17 @@ export interface ComparedPolicy {
 
 export interface PolicyChoice {
   readonly decider: Decider;
+  /** What the choice and the search make of samples that neither has seen: each fold by the policy that the others choose. */
+  readonly unseen: CrossFit;
   readonly range: CostRange;
   /** Best first. A policy that could not be fitted is not there. */
   readonly compared: readonly ComparedPolicy[];
 }
 
+type Target = 'accuracy' | 'agreement';
+
 export interface ChoiceOptions {
-  readonly target: 'accuracy' | 'agreement';
+  readonly target: Target;
   /** Average costs that are asked for; the whole curve counts when there are none. */
   readonly budgets: readonly number[];
   /** Whether the exits have confidence heads. */
@@ -41,9 +54,40 @@ export interface ChoiceOptions {
 const BEYOND = 0.05;
 const GRID = 41;
 
+/** Folds of the calibration samples; a search without one of five has seen four fifths of them. */
+const FOLDS = 5;
+
+/** `samples` dealt into folds by `seed`: fewer than five where there are fewer samples. */
+export function foldsOf(samples: number, seed: number): Int32Array[] {
+  const order = shuffled(samples, seed, 'folds');
+  const count = Math.min(FOLDS, samples);
+  return Array.from({ length: count }, (_, f) => order.filter((_, i) => i % count === f).sort());
+}
+
+/** The search that `decider` gets. */
+export const searchFor = (
+  outlook: Outlook,
+  decider: Decider,
+  costs: CostModel,
+  target: Target,
+): Candidate[] => searchPolicy(outlook, costs, { target, also: ownThresholds(outlook, decider) });
+
+/** What `decider` with searched thresholds makes of samples of `judged` that the search has not seen. */
+export const crossFitted = (
+  judged: Judged,
+  decider: Decider,
+  costs: CostModel,
+  target: Target,
+  seed: number,
+) =>
+  crossFit(viewOf(judged, decider), (outlook) => searchFor(outlook, decider, costs, target), costs, {
+    target,
+    folds: foldsOf(judged.labels.length, seed),
+  });
+
 /**
- * Every policy is fitted on `validation`. Thresholds are then searched on one half of `calibration` and the curve is measured on the
- * other, both ways round, so that no policy is compared on samples that anything in it was fitted on.
+ * Every policy is fitted on `validation`. Thresholds are then searched on `calibration` without one fold and the curve is measured on that
+ * fold, for each of them, so that no policy is compared on samples that anything in it was fitted on.
  */
 export function choosePolicy(
   validation: Judged,
@@ -52,26 +96,38 @@ export function choosePolicy(
   options: ChoiceOptions,
 ): PolicyChoice {
   const range = rangeOf(costs, options.budgets);
-  const { policies = POLICY_NAMES, haveConfidence } = options;
+  const { policies = POLICY_NAMES, haveConfidence, target, seed } = options;
   const names = policies.filter((name) => haveConfidence || !policyOf(name).readsConfidence);
-  const [first, second] = halvesOf(calibration, options.seed);
   const entries = names.flatMap((policy, done) => {
     options.onProgress?.(done, names.length);
     const found = fitted(policy, validation, costs, options.budgets[0]);
     if (!found) return [];
     const decider = { ...found, last: options.last };
-    const [one, other] = [
-      [first, second],
-      [second, first],
-    ].map(([search, report]) => curveOver(range, search!, report!, decider, costs, options.target));
-    const curve = one!.map((value, i) => (value + other![i]!) / 2);
-    return [{ decider, policy, curve, mean: curve.reduce((sum, value) => sum + value, 0) / GRID }];
+    const folds = crossFitted(calibration, decider, costs, target, seed);
+    return [{ decider, policy, folds, curves: folds.map((fold) => curveOver(range, fold, target)) }];
   });
   options.onProgress?.(names.length, names.length);
-  const ranked = entries.toSorted((a, b) => b.mean - a.mean);
-  const compared = ranked.map(({ policy, curve, mean }) => ({ policy, curve, mean }));
-  return { decider: ranked[0]!.decider, range, compared };
+  const ranked = rank(entries);
+  const compared = ranked.map(({ policy, curves }) => {
+    const curve = meanOf(curves);
+    return { policy, curve, mean: mean(curve) };
+  });
+  // A winner looks better than it is on what made it win: each fold is told by the winner of the others.
+  const unseen = ranked[0]!.folds.map((_, f) => rank(entries, f)[0]!.folds[f]!);
+  return { decider: ranked[0]!.decider, unseen, range, compared };
 }
+
+/** Best mean curve first; `without` leaves out a fold. */
+function rank<E extends { readonly curves: readonly number[][] }>(
+  entries: readonly E[],
+  without?: number,
+): E[] {
+  const means = new Map(entries.map((e) => [e, mean(meanOf(e.curves.filter((_, f) => f !== without)))]));
+  return entries.toSorted((a, b) => means.get(b)! - means.get(a)!);
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const meanOf = (curves: readonly number[][]) => curves[0]!.map((_, i) => mean(curves.map((c) => c[i]!)));
 
 /** Undefined for a policy that these samples are not enough for. */
 function fitted(
@@ -94,27 +150,10 @@ function rangeOf({ prefix, head }: CostModel, budgets: readonly number[]): CostR
   return [Math.max(cheapest, Math.min(...budgets) - BEYOND), Math.min(1, Math.max(...budgets) + BEYOND)];
 }
 
-function halvesOf(judged: Judged, seed: number): [Judged, Judged] {
-  const order = shuffled(judged.labels.length, seed, 'policies');
-  const middle = order.length >> 1;
-  return [rowsOf(judged, order.slice(0, middle)), rowsOf(judged, order.slice(middle))];
-}
-
-/** The target on `report` at `GRID` even costs, by thresholds searched on `search`. */
-function curveOver(
-  [least, most]: CostRange,
-  search: Judged,
-  report: Judged,
-  decider: Decider,
-  costs: CostModel,
-  target: ChoiceOptions['target'],
-): number[] {
-  const searched = viewOf(search, decider);
-  const reported = viewOf(report, decider);
-  const hull = searchPolicy(searched, costs, { target, also: ownThresholds(searched, decider) });
-  const points = hull.map(({ thresholds }) => measure(reported(thresholds), costs, thresholds));
+/** The target on the samples of `fold` at `GRID` even costs. */
+function curveOver([least, most]: CostRange, { candidates }: Fold, target: Target): number[] {
   return Array.from({ length: GRID }, (_, i) => {
     const cost = least + ((most - least) * i) / (GRID - 1);
-    return interpolateHull(points, cost)[target];
+    return interpolateHull(candidates, cost)[target];
   });
 }

@@ -1,20 +1,21 @@
 /** From heads that can be judged to the finished folder: thresholds, the lowered model, its proof, its figures. */
 import { join } from 'node:path';
 import {
+  BEST,
   type Candidate,
   type CostModel,
+  type CrossFit,
   closesAll,
   dropName,
   guarantee,
   isNamed,
   measure,
   operatingPoints,
-  type PolicySearchOptions,
+  pickBudget,
   pointNamed,
-  searchPolicy,
   timeBudgetName,
 } from './calibrate/index.ts';
-import { choosePolicy } from './choose-policy.ts';
+import { choosePolicy, crossFitted, searchFor } from './choose-policy.ts';
 import { splitRoles } from './data/index.ts';
 import { describeCompiled, type Origin, provenance } from './describe-compiled.ts';
 import { type Manifest, type OperatingPoint, type PolicyComparison, printManifest } from './emit/manifest.ts';
@@ -25,15 +26,7 @@ import { type Content, writeOutput } from './emit/write.ts';
 import { timeBudgetUnreachable } from './errors.ts';
 import type { Events, progressOf } from './events.ts';
 import type { Inspection } from './inspect.ts';
-import {
-  type Decider,
-  fitLastAnswer,
-  fitPolicy,
-  type Judged,
-  ownThresholds,
-  type View,
-  viewOf,
-} from './judge.ts';
+import { type Decider, fitLastAnswer, fitPolicy, type Judged, type View, viewOf } from './judge.ts';
 import type { KeptTokenizer } from './keep-tokenizer.ts';
 import { raceOriginal } from './measure-latency.ts';
 import type { SessionOptions } from './ort.ts';
@@ -97,10 +90,9 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   const judged = await prepared.judge(searched, 'judging calibration');
   const validated =
     prepared.validation && (await prepared.judge(prepared.validation.dataset, 'judging validation'));
-  const { decider, comparison } = decide(validated, judged, setting);
+  const { decider, unseen, comparison } = decide(validated, judged, setting);
   const calibrated = viewOf(judged, decider);
-  const search = { target, also: ownThresholds(calibrated, decider) };
-  const hull = searchPolicy(calibrated, costs, search);
+  const hull = searchFor(calibrated, decider, costs, target);
   const promises =
     halves &&
     promisesOf(
@@ -113,7 +105,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     serializeModel(
       lowerExits(typed, heads, { ...decider, baked, dropOutputs, metadata: provenance(source.sha256) }),
     );
-  const timely = await timelyPoints(wishes.budgetsMs, calibrated, costs, search, () =>
+  const timely = await timelyPoints(wishes.budgetsMs, judged, decider, setting, () =>
     timeCosts({
       model: lowered(),
       exits: heads.length,
@@ -123,14 +115,22 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
       onProgress: progress('timing segments', 'runs'),
     }),
   );
-  const points = operatingPoints(hull, {
-    target,
-    budgets: wishes.budgets,
-    floors: wishes.minAccuracies,
-    maxDrops: wishes.maxAccuracyDrops,
-    found: new Map([...(promises?.candidates ?? []), ...timely]),
-  });
-  const chosen = pointNamed(points, wishes.at);
+  const points = operatingPoints(
+    { hull, unseen },
+    {
+      target,
+      budgets: wishes.budgets,
+      floors: wishes.minAccuracies,
+      maxDrops: wishes.maxAccuracyDrops,
+      found: new Map([...(promises?.candidates ?? []), ...timely]),
+    },
+  );
+  const hasBest = points.some(({ name }) => name === BEST);
+  if (wishes.at === BEST && !hasBest)
+    events.onNote?.(
+      'No setting was found that is more accurate than the original beyond chance: exact stands in for best.',
+    );
+  const chosen = pointNamed(points, wishes.at === BEST && !hasBest ? 'exact' : wishes.at);
 
   const reported = setting.test?.dataset ?? searched;
   const seenJudged = setting.test ? await prepared.judge(reported, 'judging test') : judged;
@@ -238,19 +238,21 @@ function decide(
   validated: Judged | undefined,
   judged: Judged,
   { inspection, wishes, costs, origin, events, progress }: FinishSetting,
-): { readonly decider: Decider; readonly comparison?: PolicyComparison } {
+): { readonly decider: Decider; readonly unseen: CrossFit; readonly comparison?: PolicyComparison } {
   const { policy, target, budgets } = wishes;
+  const { seed } = origin;
   const last = wishes.last === 'joined' ? fitLastAnswer(validated ?? judged) : undefined;
   if (policy !== 'auto') {
     const fitted = validated ? fitPolicy(policy, validated, costs, budgets[0]) : { policy, parameters: {} };
-    return { decider: { ...fitted, last } };
+    const decider = { ...fitted, last };
+    return { decider, unseen: crossFitted(judged, decider, costs, target, seed) };
   }
-  const { decider, range, compared } = choosePolicy(validated!, judged, costs, {
+  const { decider, unseen, range, compared } = choosePolicy(validated!, judged, costs, {
     target,
     budgets,
     haveConfidence: inspection.given === undefined,
     last,
-    seed: origin.seed,
+    seed,
     onProgress: progress('comparing', 'policies'),
   });
   const [from, to] = range.map((cost) => cost.toFixed(2));
@@ -259,24 +261,26 @@ function decide(
   const policies = compared.map(({ policy, mean, curve }) => {
     return { policy, mean, curve: curve.map((value) => Number(value.toFixed(CURVE_DIGITS))) };
   });
-  return { decider, comparison: { costs: range, policies } };
+  return { decider, unseen, comparison: { costs: range, policies } };
 }
 
 /** For each of `budgets`, average milliseconds: the best point that keeps to it, found by costs that `time` measures. */
 async function timelyPoints(
   budgets: readonly number[],
-  view: View,
-  costs: CostModel,
-  search: PolicySearchOptions,
+  judged: Judged,
+  decider: Decider,
+  { costs, wishes: { target }, origin: { seed } }: FinishSetting,
   time: () => Promise<TimeCosts>,
 ): Promise<[name: string, point: Candidate][]> {
   if (budgets.length === 0) return [];
   const { costs: times, exactMs } = await time();
-  const hull = searchPolicy(view, times, search);
+  const view = viewOf(judged, decider);
+  const hull = searchFor(view, decider, times, target);
+  const unseen = crossFitted(judged, decider, times, target, seed);
+  const cheapestMs = hull[0]!.relativeCost * exactMs;
   return budgets.map((budget) => {
-    const point = hull.findLast((candidate) => candidate.relativeCost * exactMs <= budget);
-    if (!point) throw timeBudgetUnreachable(budget, hull[0]!.relativeCost * exactMs);
-    const { thresholds } = point;
+    if (cheapestMs > budget) throw timeBudgetUnreachable(budget, cheapestMs);
+    const { thresholds } = pickBudget({ hull, unseen }, budget / exactMs);
     return [timeBudgetName(budget), { thresholds, ...measure(view(thresholds), costs, thresholds) }];
   });
 }

@@ -1,6 +1,6 @@
 /** What every exit says about a role's samples, and what a policy makes of it. */
 
-import { CLOSED, type CostModel, type Outcomes } from './calibrate/types.ts';
+import { CLOSED, type CostModel, type Outcomes, type Outlook } from './calibrate/types.ts';
 import type { Dataset } from './data/index.ts';
 import { prune } from './graph/prune.ts';
 import { aligned } from './graph/tensor.ts';
@@ -165,9 +165,9 @@ function leavingCosts({ prefix, head }: CostModel): number[] {
   return [...costs, 1 + heads];
 }
 
-/** The thresholds that the fit of a policy brings with it, on what `view` shows; none for most policies. */
-export function ownThresholds(view: View, { policy, parameters }: Decider): number[][] {
-  const own = policyOf(policy).thresholds?.(view().scores, parameters);
+/** The thresholds that the fit of a policy brings with it, on what `outlook` shows; none for most policies. */
+export function ownThresholds(outlook: Outlook, { policy, parameters }: Decider): number[][] {
+  const own = policyOf(policy).thresholds?.(outlook().scores, parameters);
   return own ? [own] : [];
 }
 

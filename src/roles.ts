@@ -6,9 +6,10 @@ import {
   openDataset,
   relabel,
   splitRoles,
+  withoutCopies,
 } from './data/index.ts';
 import type { DataSummary } from './emit/manifest.ts';
-import { noSampleInput, trainingDataMissing } from './errors.ts';
+import { emptyDataset, noSampleInput, trainingDataMissing } from './errors.ts';
 import type { TypedModel } from './passes/exits.ts';
 
 export const ROLES = ['train', 'validation', 'calibration', 'test'] as const;
@@ -32,6 +33,8 @@ export interface RoleData {
   readonly dataset: Dataset;
   /** Set when the role was not given as such: where its samples come from. */
   readonly from?: string;
+  /** Samples that were left out because they are exact copies of others. */
+  readonly copies?: number;
 }
 
 export interface Roles {
@@ -46,10 +49,11 @@ export interface Roles {
 }
 
 /** A role as the manifest tells it. */
-export const summaryOf = ({ dataset, from }: RoleData): DataSummary => ({
+export const summaryOf = ({ dataset, from, copies }: RoleData): DataSummary => ({
   samples: dataset.size,
   hash: dataset.hash,
   ...(from && { from }),
+  ...(copies && { copies }),
   ...(dataset.unlabelled && { labels: 'original' as const }),
   ...(dataset.random && { random: true as const }),
 });
@@ -78,7 +82,25 @@ export function notesOn(roles: Roles): string[] {
     notes.push(
       "Nothing is labelled: the original's own answers stand in for labels, so accuracy is agreement with it.",
     );
+  for (const role of ROLES) {
+    const { copies = 0, dataset } = roles[role] ?? {};
+    if (copies > 0)
+      notes.push(
+        `${copies} of ${copies + dataset!.size} ${role} samples are exact copies of others and left out: what is seen twice is no evidence of two.`,
+      );
+  }
   return notes;
+}
+
+/** A role that figures or promises rest on, each sample counted once and none that another of `roles` has. */
+async function distinct({ dataset, from }: RoleData, others: readonly RoleData[] = []): Promise<RoleData> {
+  if (dataset.random) return { dataset, ...(from && { from }) };
+  const kept = await withoutCopies(
+    dataset,
+    others.map((role) => role.dataset),
+  );
+  if (kept.size === 0) throw emptyDataset(`${dataset.path} (what is not in other roles too)`);
+  return { dataset: kept, ...(from && { from }), copies: dataset.size - kept.size };
 }
 
 /** Shares of the training data that stand in for roles that were not given. */
@@ -107,10 +129,15 @@ export async function openRoles(
       opened.set(role, dataset);
       if (dataset.unlabelled) opened.set(role, relabel(dataset, await options.answersOf(dataset)));
     }
+    return { ...(await settleRoles(opened, seed)), close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** The roles that were given, and those that have to come off the training data. */
+async function settleRoles(opened: ReadonlyMap<Role, Dataset>, seed: number): Promise<Omit<Roles, 'close'>> {
   const given = (role: Role): RoleData | undefined => {
     const dataset = opened.get(role);
     return dataset && { dataset };
@@ -119,23 +146,20 @@ export async function openRoles(
   const validation = given('validation');
   const calibration = given('calibration');
   const test = given('test');
-  if (calibration) return { train, validation, calibration, test, close };
-
-  if (!train) {
-    await close();
-    throw trainingDataMissing();
-  }
+  if (calibration) return { train, validation, calibration: await distinct(calibration), test };
+  if (!train) throw trainingDataMissing();
   // Without a calibration role both it and, when nothing was given to report on, the test role come off the training data.
   const shares = { calibration: SHARES.calibration, ...(test ? {} : { test: SHARES.test }) };
   const rest = 1 - Object.values(shares).reduce((a, b) => a + b, 0);
   const fractions: Record<string, number> = { train: rest, ...shares };
   const parts = splitRoles(train.dataset, fractions, seed);
   const part = (role: Role): RoleData => ({ dataset: parts[role]!, from: 'split of train' });
+  const heads = part('train');
+  const kept = await distinct(part('calibration'), [heads]);
   return {
-    train: part('train'),
+    train: heads,
     validation,
-    calibration: part('calibration'),
-    test: test ?? part('test'),
-    close,
+    calibration: kept,
+    test: test ?? (await distinct(part('test'), [heads, kept])),
   };
 }

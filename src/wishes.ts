@@ -1,5 +1,6 @@
 /** What is asked of the thresholds, and what can be refused before any work is done. */
 import {
+  BEST,
   budgetName,
   type CostModel,
   dropName,
@@ -129,6 +130,7 @@ export function refuseUnreachable(costs: CostModel, samples: number, wishes: Wis
   for (const budget of budgets) if (budget < cheapest) throw budgetUnreachable(budget, cheapest);
   const names = [
     ...STANDING_NAMES,
+    BEST,
     ...budgets.map(budgetName),
     ...budgetsMs.map(timeBudgetName),
     ...minAccuracies.map(floorName),

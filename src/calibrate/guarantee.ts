@@ -63,7 +63,8 @@ export function guarantee(
   let counts: Counts = { samples, losses: 0, gains: 0 };
   for (const candidate of candidates.toReversed().slice(1)) {
     const suited = risk === 'drop' ? suitedTest(candidate, exact, samples, limit, level) : 'binomial';
-    const counted = count(outlook(candidate.thresholds), candidate.thresholds, risk);
+    const target = risk === 'drop' ? 'accuracy' : 'agreement';
+    const counted = changesOf(outlook(candidate.thresholds), candidate.thresholds, target);
     if (pValues[suited](counted, limit, level) > level) break;
     cheapest = candidate;
     test = suited;
@@ -149,11 +150,11 @@ function suitedTest(
   return binomialPValue(foretold, limit) <= pairedPValue(foretold, limit, level) ? 'binomial' : 'paired';
 }
 
-/** What `thresholds` change; an earlier exit's answer overwrites a later one's. */
-function count(
+/** What `thresholds` change of the `target`; an earlier exit's answer overwrites a later one's. */
+export function changesOf(
   { scores, predictions, original, last = original, labels }: Outcomes,
   thresholds: readonly number[],
-  risk: Promised['risk'],
+  target: 'accuracy' | 'agreement',
 ): Counts {
   const answers = last.slice();
   for (let k = scores.length - 1; k >= 0; k--) {
@@ -161,7 +162,7 @@ function count(
     if (!(threshold < CLOSED)) continue;
     for (let i = 0; i < answers.length; i++) if (scores[k]![i]! > threshold) answers[i] = predictions[k]![i]!;
   }
-  const truth = risk === 'drop' ? labels : original;
+  const truth = target === 'accuracy' ? labels : original;
   let losses = 0;
   let gains = 0;
   for (let i = 0; i < answers.length; i++) {

@@ -1,3 +1,4 @@
+export { type CrossFit, crossFit, type Fold, type Searcher } from './cross-fit.ts';
 export { type Guarantee, guarantee, type Promised, refuseTooFew } from './guarantee.ts';
 export { isGuessing } from './guessing.ts';
 export { measure } from './measure.ts';

@@ -1,10 +1,19 @@
 /** Named operating points, chosen from what the search found. */
 import { accuracyUnreachable, budgetUnreachable, unknownPoint } from '../errors.ts';
+import { type CrossFit, costOfBest, costOfBudget, costOfDrop, foreseen } from './cross-fit.ts';
 import type { Candidate, Measured } from './types.ts';
 
 export interface NamedPoint extends Candidate {
-  /** `fast`, `balanced`, `accurate`, `exact`, `budget-0.6`, `budget-3ms`, `accuracy-0.92`, `drop-0.005` or `cost-0.53`. */
+  /** `fast`, `balanced`, `accurate`, `best`, `exact`, `budget-0.6`, `budget-3ms`, `accuracy-0.92`, `drop-0.005` or `cost-0.53`. */
   readonly name: string;
+}
+
+/** What a search found, and what searches of its kind make of samples that they have not seen. */
+export interface Searched {
+  /** As `searchPolicy` returns it: cheapest first, exact last. */
+  readonly hull: readonly Candidate[];
+  /** From the same samples, target and costs; empty where there were too few samples. */
+  readonly unseen: CrossFit;
 }
 
 export interface PointOptions {
@@ -22,11 +31,14 @@ export interface PointOptions {
 
 const MOST_POINTS = 24;
 
-/** Largest loss of the target, as a fraction, that each standing name stands for. */
+/** Largest loss of the target on new samples, as a fraction, that each standing name stands for. */
 export const NAMED_DROPS = { fast: 0.03, balanced: 0.01, accurate: 0.002 } as const;
 
 /** Names that every compiled model has. */
 export const STANDING_NAMES: readonly string[] = [...Object.keys(NAMED_DROPS), 'exact'];
+
+/** The most accurate setting, of models that have one more accurate than the original. */
+export const BEST = 'best';
 
 /** Whether a point was asked for or has a standing name; the others sample the curve between them. */
 export const isNamed = (name: string): boolean => !name.startsWith(CURVE);
@@ -51,51 +63,62 @@ export const floorName = (floor: number): string => `accuracy-${floor}`;
 /** Name of the point for an asked loss. */
 export const dropName = (drop: number): string => `drop-${drop}`;
 
-/** The best candidate that costs at most `budget` relative to the original. `hull` is as `searchThresholds` returns it. */
-export function pickBudget(hull: readonly Candidate[], budget: number): Candidate {
-  const point = hull.findLast((candidate) => candidate.relativeCost <= budget);
-  if (!point) throw budgetUnreachable(budget, hull[0]!.relativeCost);
-  return point;
+/**
+ * The best candidate that costs at most `budget` relative to the original on samples that were not searched. Throws `budget-unreachable`
+ * where even the cheapest costs more.
+ */
+export function pickBudget({ hull, unseen }: Searched, budget: number): Candidate {
+  if (hull[0]!.relativeCost > budget) throw budgetUnreachable(budget, hull[0]!.relativeCost);
+  return costing(hull, costOfBudget(unseen, budget) ?? (unseen.length > 0 ? 0 : budget));
 }
 
-/** The cheapest candidate that loses at most `maxDrop` (a fraction) of `exact`'s target on the calibration data. */
-export function pickAccuracyDrop(
-  hull: readonly Candidate[],
-  exact: Measured,
-  maxDrop: number,
-  target: 'accuracy' | 'agreement' = 'accuracy',
-): Candidate {
-  const least = exact[target] - maxDrop - Number.EPSILON;
-  return hull.find((candidate) => candidate[target] >= least) ?? hull.at(-1)!;
-}
-
-/** The cheapest candidate whose target is at least `floor` (a fraction) on the calibration data. */
-export function pickFloor(
-  hull: readonly Candidate[],
-  floor: number,
-  target: 'accuracy' | 'agreement' = 'accuracy',
-): Candidate {
-  const point = hull.find((candidate) => candidate[target] >= floor - Number.EPSILON);
-  if (!point)
-    throw accuracyUnreachable(floor, Math.max(...hull.map((candidate) => candidate[target])), target);
-  return point;
+/** The cheapest candidate that, as samples tell that were not searched, loses at most `maxDrop` (a fraction) of `exact`'s target. */
+export function pickAccuracyDrop({ hull, unseen }: Searched, maxDrop: number): Candidate {
+  return costing(hull, costOfDrop(unseen, maxDrop) ?? 1);
 }
 
 /**
- * About 24 points of `hull`, evenly in cost, cheapest first, together with the standing names and those asked for. Every name is
- * there once, even when two stand for the same thresholds.
+ * The cheapest candidate whose target, as samples tell that were not searched, is at least `floor` (a fraction). Throws
+ * `accuracy-unreachable`.
  */
-export function operatingPoints(hull: readonly Candidate[], options: PointOptions): NamedPoint[] {
+export function pickFloor(
+  { hull, unseen }: Searched,
+  floor: number,
+  target: 'accuracy' | 'agreement' = 'accuracy',
+): Candidate {
+  const exact = hull.at(-1)![target];
+  const cost = costOfDrop(unseen, exact - floor + Number.EPSILON);
+  if (cost !== undefined) return costing(hull, cost);
+  const gain = foreseen(unseen).reduce((most, p) => Math.max(most, (p.gains - p.losses - 1) / p.samples), 0);
+  throw accuracyUnreachable(floor, exact + gain, target);
+}
+
+/** The most accurate candidate, as samples tell that were not searched; undefined where none is better than exact, beyond chance. */
+export function pickBest({ hull, unseen }: Searched): Candidate | undefined {
+  const cost = costOfBest(unseen);
+  return cost === undefined ? undefined : costing(hull, cost);
+}
+
+/** The dearest of `hull` that cost at most `cost` on the samples searched; the cheapest where none does. */
+const costing = (hull: readonly Candidate[], cost: number): Candidate =>
+  hull.findLast((candidate) => candidate.relativeCost <= cost) ?? hull[0]!;
+
+/**
+ * About 24 points of the hull, evenly in cost, cheapest first, together with the standing names, those asked for, and `best` where there is
+ * one. Every name is there once, even when two stand for the same thresholds.
+ */
+export function operatingPoints(searched: Searched, options: PointOptions): NamedPoint[] {
+  const { hull } = searched;
   const { target = 'accuracy', budgets = [], floors = [], maxDrops = [], found = new Map() } = options;
-  const exact = hull.at(-1)!;
   const named = new Map<string, Candidate>();
-  for (const drop of maxDrops) named.set(dropName(drop), pickAccuracyDrop(hull, exact, drop, target));
-  for (const floor of floors) named.set(floorName(floor), pickFloor(hull, floor, target));
-  for (const budget of budgets) named.set(budgetName(budget), pickBudget(hull, budget));
+  for (const drop of maxDrops) named.set(dropName(drop), pickAccuracyDrop(searched, drop));
+  for (const floor of floors) named.set(floorName(floor), pickFloor(searched, floor, target));
+  for (const budget of budgets) named.set(budgetName(budget), pickBudget(searched, budget));
   for (const [name, point] of found) named.set(name, point);
-  for (const [name, drop] of Object.entries(NAMED_DROPS))
-    named.set(name, pickAccuracyDrop(hull, exact, drop, target));
-  named.set('exact', exact);
+  for (const [name, drop] of Object.entries(NAMED_DROPS)) named.set(name, pickAccuracyDrop(searched, drop));
+  const best = pickBest(searched);
+  if (best) named.set(BEST, best);
+  named.set('exact', hull.at(-1)!);
   const chosen = new Set(named.values());
   for (const point of evenly(hull, MOST_POINTS - chosen.size)) {
     if (!chosen.has(point)) named.set(freeName(point.relativeCost, named), point);
@@ -142,6 +165,6 @@ function freeName(cost: number, taken: ReadonlyMap<string, unknown>): string {
 
 /** Among equal costs: the point as such, then what was asked for, then standing names. */
 function rank(name: string): number {
-  const standing = STANDING_NAMES.indexOf(name);
+  const standing = [...STANDING_NAMES.slice(0, -1), BEST, 'exact'].indexOf(name);
   return standing < 0 ? (isNamed(name) ? 1 : 0) : 2 + standing;
 }

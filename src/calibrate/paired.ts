@@ -18,6 +18,16 @@ export function mcnemarPValue({ onlyA, onlyB }: Discordant): number {
   return Math.min(1, 2 * binomialTail(Math.min(onlyA, onlyB), onlyA + onlyB, 0.5));
 }
 
+/** Below this p-value a gain is more than chance. */
+const CHANCE = 0.05;
+
+/**
+ * Whether B is right more often than A beyond chance: one-sided p-value of "equally often" below 5 % (McNemar 1947, exact).
+ */
+export function isMoreOften({ onlyA, onlyB }: Omit<Discordant, 'samples'>): boolean {
+  return binomialTail(onlyA, onlyA + onlyB, 0.5) < CHANCE;
+}
+
 /** Quantile of the normal distribution that leaves 2.5 % above it. */
 const Z_95 = 1.959963984540054;
 

@@ -2,7 +2,14 @@
 import { NOBODY } from '../policies/index.ts';
 import { Cascade } from './cascade.ts';
 import { measure } from './measure.ts';
-import { type Candidate, CLOSED, type CostModel, type Measured, type Outcomes } from './types.ts';
+import {
+  type Candidate,
+  CLOSED,
+  type CostModel,
+  type Measured,
+  type Outcomes,
+  type Outlook,
+} from './types.ts';
 
 export interface SearchOptions {
   /** What an answer should equal: the label, or the original's answer. */
@@ -216,9 +223,6 @@ export interface PolicySearchOptions extends SearchOptions {
   /** Threshold vectors to consider beside those found. */
   readonly also?: readonly (readonly number[])[];
 }
-
-/** Outcomes under thresholds: what an exit thinks may depend on which others are open. */
-type Outlook = (thresholds?: readonly number[]) => Outcomes;
 
 /**
  * `searchThresholds` where an exit's scores depend on which exits before it are open: every set of open exits is searched by

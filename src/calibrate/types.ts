@@ -14,6 +14,9 @@ export interface Outcomes {
   readonly labels: Int32Array;
 }
 
+/** Outcomes by thresholds, all exits open when they are left out: what an exit thinks may depend on which others are open. */
+export type Outlook = (thresholds?: readonly number[]) => Outcomes;
+
 /** Cost of a sample relative to the original model, every executed head counted. */
 export interface CostModel {
   /** Per exit: cost of the backbone up to its tap, as a share of the original. */

@@ -197,11 +197,11 @@ export const thresholdOptions = <T>(y: Argv<T>) =>
     })
     .option('min-accuracy', {
       coerce: numbers('min-accuracy'),
-      describe: 'least accuracy on the calibration data, e.g. 0.92',
+      describe: 'least accuracy, e.g. 0.92',
     })
     .option('max-accuracy-drop', {
       coerce: numbers('max-accuracy-drop'),
-      describe: 'e.g. 0.005 for half a point',
+      describe: 'largest loss of accuracy on new samples, e.g. 0.005 for half a point',
     })
     .option('confidence', {
       type: 'number',

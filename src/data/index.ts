@@ -2,6 +2,7 @@
  * Samples from disk. Every format is decoded once into fixed-size records in the cache folder; everything after
  * reads records.
  */
+export { recordBytesOf, recordHashes, withoutCopies } from './duplicates.ts';
 export { type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
 export {
   imageShape,

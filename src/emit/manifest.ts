@@ -232,6 +232,8 @@ export interface LatencyProtocol {
 
 export interface DataSummary {
   readonly samples: number;
+  /** Samples left out because they are exact copies of others. */
+  readonly copies?: number;
   /** Content hash of the decoded samples. */
   readonly hash: string;
   /** Where the samples came from when not given as such, e.g. `split of train`. */

@@ -85,7 +85,7 @@ export function noTimeSaved({
   return `No time is saved here: a sample takes ${mean} ms at ${defaultPoint} and ${before} ms in the original. An exit needs some 0.1 ms besides its head: too few samples leave here, because heads know too little (more samples or epochs) or much is asked of them, or the model is too small to make up for it.${remedy}`;
 }
 
-/** What a point with a standing name may have lost on the calibration data; undefined for others. */
+/** What a point with a standing name may lose on new samples, on average over draws of the calibration samples; undefined for others. */
 const allowedDrop = (name: string): number | undefined => NAMED_DROPS[name as keyof typeof NAMED_DROPS];
 
 /** Whether the reported samples say, beyond chance, that the point loses more than its name allows. */
@@ -101,7 +101,7 @@ export function lossesBeyondNames(manifest: Manifest, view: View): string | unde
     ({ name, drop }) =>
       `${name} lost ${(100 * drop.value).toFixed(2)} points (meant: ${100 * allowedDrop(name)!})`,
   );
-  return `On the test samples ${said.join(', ')}: more than on the calibration samples, and beyond chance. More calibration samples, which the original has not been trained on, make thresholds that hold; --max-accuracy-drop with --confidence promises.`;
+  return `On the test samples ${said.join(', ')}; that is beyond chance. More calibration samples, which the original has not been trained on, make thresholds that hold; --max-accuracy-drop with --confidence promises.`;
 }
 
 const EXAMPLES = 4;

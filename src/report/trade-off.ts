@@ -66,19 +66,20 @@ function advice(point: PointFacts, { calibration }: Manifest): string {
   const number = Number.parseFloat(value);
   const more = losesMore(point) ? ' These samples lose more than that, beyond chance.' : '';
   const givenUp = (standing: keyof typeof NAMED_DROPS) =>
-    `calibration gave up ${100 * NAMED_DROPS[standing]} points of ${target} at most.${more}`;
+    `chosen to lose at most ${100 * NAMED_DROPS[standing]} points of ${target} on new samples, on average over draws of the calibration samples.${more}`;
   const said: Record<string, () => string> = {
     fast: () => `throughput or battery comes first; ${givenUp('fast')}`,
     balanced: () => `you want most of the saving; ${givenUp('balanced')}`,
     accurate: () => `answers matter most; ${givenUp('accurate')}`,
+    best: () =>
+      `nothing found was more accurate on samples that the search had not seen: more than the original, beyond chance.`,
     exact: () => 'answers must be the original’s: nothing leaves early.',
     budget: () =>
       value.endsWith('ms')
         ? `you have ${value.replace('ms', ' ms')} a sample on the machine that compiled this.`
-        : `you allow ${percent(number, 0)} of the original’s MACs: the best within that in calibration.`,
-    accuracy: () => `you need ${percent(number)} ${target}, as seen in calibration.`,
-    drop: () =>
-      `you can give up ${signedPoints(number).slice(1)} points of ${target}, as seen in calibration.`,
+        : `you allow ${percent(number, 0)} of the original’s MACs: the best that keeps to it on new samples.`,
+    accuracy: () => `you need ${percent(number)} ${target}.`,
+    drop: () => `you can give up ${signedPoints(number).slice(1)} points of ${target} on new samples.`,
   };
   return (said[kind]?.() ?? '') + promise;
 }

@@ -1,4 +1,4 @@
-/** Synthetic outcomes with a known distribution, shaped like ResNet-56 on CIFAR-10 with five heads (methods.md §9). */
+/** Synthetic outcomes with a known distribution, shaped like ResNet-56 on CIFAR-10 with five heads, or like a text encoder. */
 import type { CostModel, Outcomes } from '../../src/calibrate/types.ts';
 
 /** Mulberry32: uniform in [0, 1). */
@@ -42,6 +42,18 @@ export const CIFAR_LIKE: World = {
   sharedLuck: 0.97,
   blur: 2.5,
   classes: 10,
+};
+
+export const TWO_EXITS: CostModel = { prefix: [0.3, 0.6], head: [0.02, 0.02] };
+
+/** Four classes, two early exits that know much less than the encoder. */
+export const TEXT_LIKE: World = {
+  skill: [2.4, 3.6, 4.4],
+  spread: 4,
+  shared: 0.93,
+  sharedLuck: 0.85,
+  blur: 2,
+  classes: 4,
 };
 
 /**
