@@ -8,7 +8,7 @@ import { markdown } from './markdown.ts';
 const BUDGETS = [0.745, 0.7, 0.638, 0.6, 0.532, 0.45, 0.4];
 /** What this project set out for, at three of them. */
 const TARGETS: Record<number, number> = { 0.745: 0.2, 0.638: 0.5, 0.532: 1.3 };
-/** methods.md 3.4 (jointly trained backbone) and section 9 (prototype, mean over random splits). */
+/** EENet (Ilhan et al. 2024, table 1; jointly trained backbone), and a prototype of ours in PyTorch (mean over random splits). */
 const PUBLISHED: Record<number, string> = { 0.745: '0.06', 0.638: '1.00', 0.532: '5.00' };
 const PROTOTYPE: Record<number, string> = { 0.745: '−0.01', 0.638: '0.29', 0.532: '1.16' };
 
@@ -82,8 +82,8 @@ sample's loss averaged over the seeds. Minutes a seed on two cores, features inc
 
 ${markdown([header, ...rows])}
 
-Prototype: PyTorch, five costlier heads, ten epochs, mean over random splits (methods.md section 9). Published: EENet (Ilhan et al.), backbone
-trained jointly with its exits (methods.md 3.4).
+Prototype: PyTorch, five costlier heads, ten epochs, mean over random splits. Published: EENet (Ilhan et al.), backbone
+trained jointly with its exits (Ilhan et al. 2024, table 1).
 
 ${markdown([['exit', 'backbone MACs', 'head MACs', 'accuracy of the head alone'], ...headRows])}
 `,

@@ -1,5 +1,5 @@
 /**
- * The seed's own recipe on ResNet-20: full-width conv2 heads, loss v2, confidence heads, one threshold of 0.5 for all
+ * PTEENet's own recipe on ResNet-20: full-width conv2 heads, loss v2, confidence heads, one threshold of 0.5 for all
  * exits; one training per λ. Writes bench/lambda.md. A tenth of the published length: the shape of the curve is the point.
  *
  *   npx tsx bench/lambda.ts --pictures DIR [--lambdas 0.1,0.5,…] [--samples 10000] [--epochs 5]
@@ -93,7 +93,7 @@ await features.close();
 const header = [
   'λ',
   'honest cost',
-  'cost as the seed counts it',
+  'cost as PTEENet counts it',
   'agreement',
   'accuracy',
   ...heads.map((h) => h.exit.id),
@@ -101,16 +101,16 @@ const header = [
 ];
 writeFileSync(
   values.out,
-  `# The seed's recipe: a λ sweep on ResNet-20, CIFAR-10
+  `# PTEENet's recipe: a λ sweep on ResNet-20, CIFAR-10
 
 Made by \`npx tsx bench/lambda.ts --pictures DIR\`: \`--head conv2 --recipe pteenet-v2 --policy confidence\`, exits at
 ${costs.prefix.map((_, k) => `${percent(costs.prefix[k]!)} (head ${percent(costs.head[k]!)})`).join(', ')} of the backbone's MACs. ${part.size} training pictures with
-their mirror images, ${values.epochs} epochs (the seed: 50,000 pictures, 30 epochs), Adam 5e-4, batch 128, targets are the
-original's answers, seed ${seed}. One threshold of ${THRESHOLD} for all exits, as in the seed's code. Reported on the 3,000 pictures of \`test\`.
+their mirror images, ${values.epochs} epochs (PTEENet: 50,000 pictures, 30 epochs), Adam 5e-4, batch 128, targets are the
+original's answers, seed ${seed}. One threshold of ${THRESHOLD} for all exits, as in PTEENet's code. Reported on the 3,000 pictures of \`test\`.
 
 ${markdown([header, ...rows])}
 
-"Cost as the seed counts it" leaves out heads that were run and did not let the sample go (methods.md 1.4).
+"Cost as PTEENet counts it" leaves out heads that were run and did not let the sample go.
 `,
 );
 console.log(table([header, ...rows]));

@@ -31,7 +31,7 @@ const BUDGETS = [0.745, 0.638, 0.532, 0.4];
 const JOINED: readonly PolicyName[] = ['max-prob', 'ensemble', 'correctness'];
 const [out, ...places] = process.argv.slice(2) as [string, ...string[]];
 
-/** MSDNet's geometric exit distribution, p_k ∝ q^k: thresholds are quantiles of the samples still in play (methods.md 4.2). */
+/** MSDNet's geometric exit distribution, p_k ∝ q^k: thresholds are quantiles of the samples still in play (Huang et al. 2018, section 5; adaptive_inference.py of their code). */
 const geometric: Finder = (view) => {
   const { scores, labels } = view();
   const found = Array.from({ length: 79 }, (_, i) => {
@@ -182,7 +182,7 @@ ResNet-20 has the same pictures, so it is no independent test either. Of a cell 
 .17 and .25 points for the ResNet-56 and .16, .21, .28 and .4 for the ResNet-20: differences between good policies, or a negative loss, in one cell
 mean little.
 
-Rows of other authors are for a backbone trained jointly with its exits, on other heads, and count latency (methods.md 3.4).
+Rows of other authors are for a backbone trained jointly with its exits, on other heads, and count latency (Ilhan et al. 2024, table 1).
 
 ${sections.join('\n')}
 Instead of any of this one could run a smaller network: ResNet-20 costs .325 of a ResNet-56 and loses 1.66 points.

@@ -2,22 +2,28 @@
  * Runs the tests: each folder of test/ in a process of its own, two at a time, so that memory is given back and a crash in native
  * code is one folder's failure. What a folder says is printed when it is done. Ends with the line `N passed, N failed`.
  *
- *   npm test                     everything; fails when fewer tests ran than test/count.txt says
+ *   npm test                     all that a clone can run by itself
+ *   npm run test:apart           those that need more: ../shared (*.shared.test.ts), the npm registry (*.network.test.ts)
+ *   npm run test:browser         test/browser/, which needs Chromium and takes minutes
  *   npm test -- parser passes/   only files whose path holds one of the words
- *   npm test -- --record         writes the number of tests to test/count.txt
+ *   npm test -- --record         writes to test/count.txt how many tests of each kind there are
  *   npm run golden               only files with golden cases, rewriting golden/
- *   npm run test:browser         test/browser/, which all others leave out: it drives Chromium and takes minutes
+ *
+ * Fails when fewer tests ran than test/count.txt says. What a kind needs and is not here is said loudly, and its tests are not run.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { hasSharedData } from '../test/shared.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TEST = join(ROOT, 'test');
 const COUNT = join(TEST, 'count.txt');
 const FOLDER_TIMEOUT_MS = 10 * 60_000;
 const AT_A_TIME = 2;
+
+type Kind = 'anywhere' | 'shared' | 'network' | 'browser';
 
 interface Tally {
   total: number;
@@ -26,47 +32,76 @@ interface Tally {
 
 const args = process.argv.slice(2);
 const golden = args.includes('--golden');
-const browser = args.includes('--browser');
 const record = args.includes('--record');
 const words = args.filter((arg) => !arg.startsWith('--'));
+const kinds: Kind[] = args.includes('--browser')
+  ? ['browser']
+  : args.includes('--apart')
+    ? ['shared', 'network']
+    : ['anywhere'];
 
-const files = readdirSync(TEST, { recursive: true, encoding: 'utf8' })
+/** What a kind of tests cannot do without, and whether it is here. The browser's tests say for themselves that there is no Chromium. */
+const NEEDS: Partial<Record<Kind, { readonly what: string; readonly isHere: () => boolean }>> = {
+  shared: { what: '../shared', isHere: hasSharedData },
+  network: {
+    what: 'the npm registry',
+    isHere: () => spawnSync('npm', ['view', 'uvu', 'name'], { cwd: ROOT }).status === 0,
+  },
+};
+
+const all = readdirSync(TEST, { recursive: true, encoding: 'utf8' })
   .map((path) => path.replaceAll('\\', '/'))
-  .filter((path) => path.endsWith('.test.ts') && path.startsWith('browser/') === browser)
+  .filter((path) => path.endsWith('.test.ts'))
   .filter((path) => words.length === 0 || words.some((word) => path.includes(word)))
   .filter((path) => !golden || /\bgoldenCase\(/.test(readFileSync(join(TEST, path), 'utf8')))
   .sort();
-const folders = new Map<string, string[]>();
-for (const file of files) folders.set(folderOf(file), [...(folders.get(folderOf(file)) ?? []), file]);
+const missing = kinds.filter((kind) => NEEDS[kind] && !NEEDS[kind].isHere());
+for (const kind of missing) console.log(`\n*** SKIPPED: the ${kind} tests need ${NEEDS[kind]!.what} ***`);
+/** A folder's tests of one kind. */
+const folders = new Map<string, { kind: Kind; files: string[] }>();
+for (const file of all) {
+  const kind = kindOf(file);
+  if (!kinds.includes(kind) || missing.includes(kind)) continue;
+  const folder = `${folderOf(file)}${kind === 'anywhere' ? '' : ` (${kind})`}`;
+  folders.set(folder, { kind, files: [...(folders.get(folder)?.files ?? []), file] });
+}
 /** Those that take minutes start first, so that none runs alone at the end. */
 const FIRST = ['.', 'house', 'policies'];
 const rank = (folder: string) => (FIRST.includes(folder) ? FIRST.indexOf(folder) : FIRST.length);
 
-const sum: Tally = { total: 0, passed: 0 };
+const sums = new Map<Kind, Tally>(kinds.map((kind) => [kind, { total: 0, passed: 0 }]));
 const waiting = [...folders].sort(([a], [b]) => rank(a) - rank(b));
 async function runWaiting(): Promise<void> {
   for (let next = waiting.shift(); next; next = waiting.shift()) {
-    const [folder, list] = next;
+    const [folder, { kind, files }] = next;
     const started = Date.now();
-    const { output, ...tally } = await runFolder(list);
+    const { output, ...tally } = await runFolder(files);
+    const sum = sums.get(kind)!;
     sum.total += tally.total;
     sum.passed += tally.passed;
     const seconds = ((Date.now() - started) / 1000).toFixed(1);
-    console.log(`\n── test/${folder} (${list.length} files)\n${output}`);
+    console.log(`\n── test/${folder} (${files.length} files)\n${output}`);
     console.log(`── test/${folder}: ${tally.passed} of ${tally.total}, ${seconds} s`);
   }
 }
 await Promise.all(Array.from({ length: AT_A_TIME }, runWaiting));
 
-let failed = sum.total - sum.passed;
-if (record && !browser && words.length === 0 && failed === 0) writeFileSync(COUNT, `${sum.total}\n`);
-if (sum.total === 0 && !golden) failed = complain('no test ran');
-if (words.length === 0 && !golden && !browser && sum.total < recorded()) {
-  failed += complain(
-    `${sum.total} tests ran where test/count.txt promises ${recorded()}; if they were removed on purpose: npm test -- --record`,
-  );
+const total = [...sums.values()].reduce((n, tally) => n + tally.total, 0);
+const passed = [...sums.values()].reduce((n, tally) => n + tally.passed, 0);
+let failed = total - passed;
+if (total === 0 && missing.length < kinds.length && !golden) failed = complain('no test ran');
+const whole = words.length === 0 && !golden;
+// One of the browser's subjects is made of ../shared.
+const guarded = kinds.filter((kind) => !missing.includes(kind) && (kind !== 'browser' || hasSharedData()));
+if (whole && record && failed === 0) writeRecord();
+for (const kind of whole ? guarded : []) {
+  const [ran, promised] = [sums.get(kind)!.total, recorded().get(kind) ?? 0];
+  if (ran < promised)
+    failed += complain(
+      `${ran} ${kind} tests ran where test/count.txt promises ${promised}; if they were removed on purpose: --record`,
+    );
 }
-console.log(`\n${sum.passed} passed, ${failed} failed`);
+console.log(`\n${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
 
 /** Runs `list` (paths below test/) in one child process and adds up what uvu prints. */
@@ -111,12 +146,22 @@ function folderOf(file: string): string {
   return file.includes('/') ? file.slice(0, file.indexOf('/')) : '.';
 }
 
-function recorded(): number {
-  try {
-    return Number(readFileSync(COUNT, 'utf8'));
-  } catch {
-    return 0;
-  }
+function kindOf(file: string): Kind {
+  if (file.startsWith('browser/')) return 'browser';
+  if (file.endsWith('.shared.test.ts')) return 'shared';
+  return file.endsWith('.network.test.ts') ? 'network' : 'anywhere';
+}
+
+/** How many tests of each kind test/count.txt promises. */
+function recorded(): Map<string, number> {
+  const lines = readFileSync(COUNT, 'utf8').trim().split('\n');
+  return new Map(lines.map((line) => [line.split(' ')[0]!, Number(line.split(' ')[1])]));
+}
+
+function writeRecord(): void {
+  const counts = recorded();
+  for (const kind of guarded) counts.set(kind, sums.get(kind)!.total);
+  writeFileSync(COUNT, [...counts].map(([kind, count]) => `${kind} ${count}\n`).join(''));
 }
 
 function complain(problem: string): 1 {

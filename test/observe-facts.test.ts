@@ -4,10 +4,8 @@ import { GraphBuilder, makeModel } from '../src/graph/builder.ts';
 import { floatTensor, int64Tensor } from '../src/graph/tensor.ts';
 import type { Model } from '../src/graph/types.ts';
 import { observeFacts } from '../src/observe-facts.ts';
-import { loadModel } from '../src/parser/index.ts';
 import { rejectsWith } from './expect.ts';
 import { tinyResidual } from './models.ts';
-import { sharedData } from './shared.ts';
 
 const test = suite('observe facts');
 
@@ -147,20 +145,6 @@ test('a model that ONNX Runtime does not load says so', async () => {
     (b) => void b.output(b.op('NoSuchOp', ['scores']), 'float', ['N', 5]),
   );
   await rejectsWith('session-failed', () => observeFacts(model));
-});
-
-test('ResNet-56: all 194 values are known', async () => {
-  const file = sharedData('models', 'resnet56.onnx');
-  if (!file) return;
-  const { model } = await loadModel(file);
-  const typed = await observeFacts(model);
-  const made = model.graph.nodes.flatMap((n) => n.outputs);
-  assert.is(made.length, 194);
-  for (const name of made) assert.ok(typed.facts.has(name), name);
-  assert.equal(
-    [...typed.facts.values()].filter((f) => f.batchTrouble),
-    [],
-  );
 });
 
 test.run();

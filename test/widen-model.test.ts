@@ -4,11 +4,9 @@ import { GraphBuilder, makeModel } from '../src/graph/builder.ts';
 import { floatTensor } from '../src/graph/tensor.ts';
 import type { Model } from '../src/graph/types.ts';
 import { observeFacts } from '../src/observe-facts.ts';
-import { loadModel } from '../src/parser/index.ts';
 import { widenModel } from '../src/widen-model.ts';
 import { rejectsWith } from './expect.ts';
 import { noise, tinyResidual } from './models.ts';
-import { sharedData } from './shared.ts';
 
 const test = suite('widen-model');
 
@@ -50,24 +48,6 @@ test('refused when samples would meet, or a shape stays', async () => {
   assert.match(error.message, 'depends on the batch around it');
   await rejectsWith('batch-not-widened', () => widenModel(reshaping([4, 3], 3)));
   await rejectsWith('batch-not-widened', () => widenModel(reshaping([12])));
-});
-
-test('real models with a fixed batch', async () => {
-  for (const name of [
-    'burn_mnist',
-    'mnist-8',
-    'cifar_biasfield_base',
-    'cifar10_resnet_resnet_2b',
-    'SqueezeNet_fp16',
-  ]) {
-    const file = sharedData('models', `${name}.onnx`);
-    if (!file) return;
-    const { model } = await loadModel(file);
-    const widened = await widenModel(model);
-    const { batch, classes } = await observeFacts(widened);
-    assert.is(batch, 'dynamic', name);
-    assert.is(classes, (await observeFacts(model)).classes, name);
-  }
 });
 
 test.run();

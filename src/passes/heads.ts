@@ -21,8 +21,8 @@ export interface HeadOptions {
 /** Name of the value [N, F] that classifier and confidence read. */
 export const POOLED = 'pooled';
 
-/** Convolutions of the seed's family, stride 1, C → C (PTEENet, eenet.py:104-175). */
-const SEED_DEPTH: Partial<Record<HeadKind, number>> = { conv: 1, conv2: 2, conv3: 3 };
+/** Convolutions of PTEENet's family, stride 1, C → C (Lahiany and Aperstein 2022; eenet.py of their code). */
+const PTEENET_DEPTH: Partial<Record<HeadKind, number>> = { conv: 1, conv2: 2, conv3: 3 };
 
 /** Blocks of two convolutions (He et al. 2016, figure 2) at each size up to `LARGEST_BLOCK`. */
 const BLOCKS: Partial<Record<HeadKind, number>> = { residual: 1, residual2: 2, residual3: 3 };
@@ -99,7 +99,7 @@ function layersOf(
   classes: number,
   scale: number,
 ): Layer[] {
-  const conv = SEED_DEPTH[kind];
+  const conv = PTEENET_DEPTH[kind];
   if (conv !== undefined) return Array.from({ length: conv }, () => ({ to: channels, stride: 1 }));
   const side = Math.max(height, width);
   if (kind === 'strided') {

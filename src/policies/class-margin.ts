@@ -25,7 +25,7 @@ const LEAST = 1e-30;
  * threshold is thereby a margin, which the search finds. Parameter: `odds` [exits, classes, 64], T / (1 − T).
  */
 export const classMargin: Policy = {
-  citation: 'after Aperstein et al. 2025 (CalexNet), class precision margin (methods.md 4.11); formula ours',
+  citation: 'after Aperstein et al. 2025 (CalexNet), class precision margin (arXiv 2509.08318); formula ours',
   readsConfidence: false,
   memory: () => 0,
   refuse: refuseMissingClass,

@@ -10,8 +10,7 @@ const RIDGE = 1;
  * `weight` [exits, 3 + 2·exits] and `bias` [exits, classes].
  */
 export const correctness: Policy = {
-  citation:
-    'after failure prediction (arXiv 2508.21495, methods.md 4.10), with the looks of JEI-DNN (Regol et al. 2024)',
+  citation: 'after failure prediction (arXiv 2508.21495), with the looks of JEI-DNN (Regol et al. 2024)',
   readsConfidence: false,
   memory: leftSize,
   fit: fitCorrectness,

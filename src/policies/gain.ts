@@ -14,7 +14,7 @@ const RIDGE = 1;
  */
 export const gain: Policy = {
   citation:
-    'after the optimal rule of Regol et al. 2025 (methods.md 4.10), with the looks of JEI-DNN (Regol et al. 2024)',
+    'after the optimal rule of Regol et al. 2025 (Is the acquisition worth the cost?), with the looks of JEI-DNN (Regol et al. 2024)',
   readsConfidence: false,
   memory: leftSize,
   fit: fitGain,

@@ -107,7 +107,7 @@ export interface PteenetOptions {
 }
 
 /**
- * The seed's joint loss over all heads (PTEENet, loss_functions.py; methods.md 1.3). Adds inputs `labels` int64 [N] and
+ * PTEENet's joint loss over all heads (Lahiany and Aperstein 2022; loss_functions.py of their code). Adds inputs `labels` int64 [N] and
  * `teacher` [N, classes] (logits; the recursion's last P), output `loss`. From the last exit backwards, h = confidence,
  * p = softmax: `P_i = h_i·p_i + (1-h_i)·P_{i+1}`, `C_i = h_i·c_i + (1-h_i)·C_{i+1}`; with N heads
  * v1: `NLL(log P_0, y) + λ·mean(C_0)`; v2: `1/N · Σ_{i=0..N} [NLL(log P_i, y) + λ·mean(C_i)]`.

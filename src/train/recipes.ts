@@ -30,8 +30,8 @@ export interface Recipe {
 }
 
 /**
- * `distill`: methods.md section 9. `pteenet-*`: the seed's published configurations (config_egg.py with v1,
- * config_eenet.py with v2; methods.md 1.3): Adam, constant learning rate.
+ * `distill`: ours, knowledge distillation at temperature 4 (Hinton et al. 2015) with labels. `pteenet-*`: the published configurations of
+ * PTEENet (Lahiany and Aperstein 2022; config_egg.py with v1 and config_eenet.py with v2 of their code): Adam, constant learning rate.
  */
 export const RECIPE: Readonly<Record<RecipeName, Recipe>> = {
   distill: {

@@ -142,7 +142,7 @@ function lossGraph(
   return pteenet(joined, ids, source.classes, { version, lambda: recipe.lambda, costs });
 }
 
-/** PTEENet counts the prefix and the head that answers, not the heads before it (methods.md 1.4). */
+/** PTEENet counts the prefix and the head that answers, not the heads before it (flops_counter.py of their code). */
 function publishedCost({ exit, macs }: Head): number {
   const totalMacs = Math.max(1, exit.tap.prefixMacs) / exit.tap.relativeCost;
   return (exit.prefixMacs + macs) / totalMacs;

@@ -3,7 +3,7 @@ import type { Dataset, View } from '../data/index.ts';
 import { badOption } from '../errors.ts';
 import { cropViews, MIRRORED, PLAIN } from './features.ts';
 
-/** Pixels a recomputed view may be shifted by, as the field does for 32×32 pictures (methods.md 1.3); more for larger. */
+/** Pixels a recomputed view may be shifted by, as He et al. 2016 (section 4.2) do for 32×32 pictures; more for larger. */
 const REACH = { pixels: 4, of: 32 };
 
 /** What cached views beyond the plain and the mirrored one look like, in turn. */

@@ -8,17 +8,18 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { hasSharedData } from '../shared.ts';
 import { openChromium, openPage } from './chromium.ts';
 import { type Answers, assertSameAnswers } from './compare.ts';
 import { type Evaluated, evaluated } from './evaluated.ts';
 import { buildAndServe } from './serve.ts';
-import { cifar, drawn, hasCifar, PICTURES, ROOT } from './subjects.ts';
+import { cifar, drawn, PICTURES, ROOT } from './subjects.ts';
 
 const test = suite('browser: packed packages');
 const browser = await openChromium();
 const folder = mkdtempSync(join(tmpdir(), 'offramp-browser-'));
 const inBrowser = browser ? test : test.skip;
-const SUBJECTS = { 'drawn pictures': drawn, ...(hasCifar() && { 'CIFAR-10': cifar }) };
+const SUBJECTS = { 'drawn pictures': drawn, ...(hasSharedData() && { 'CIFAR-10': cifar }) };
 
 test.after(async () => {
   await browser?.close();

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { sharedData } from '../shared.ts';
 import {
   fails,
   freshFolder,
@@ -249,18 +248,6 @@ test('arrays that are wrong', async () => {
   await fails(open(npy('|u1', [0, 18], X), npy('|u1', [0], LABELS)), 'empty-dataset');
   await fails(() => openAt(put(join(freshFolder(), 'a.npz'), 'no zip'), input(18)), 'bad-data-file', 'zip');
   await fails(() => openAt(join(freshFolder(), 'gone'), input(18)), 'data-not-found', 'gone', 'npz');
-});
-
-test('MNIST', async () => {
-  const path = sharedData('mnist', 't10k-images-idx3-ubyte.gz');
-  if (!path) return;
-  const data = await openAt(path, input(1, 28, 28), { preset: 'mnist' }, { classes: 10 });
-  assert.is(data.size, 10000);
-  const counts = [...Array(10).keys()].map((k) => data.labels.filter((l) => l === k).length);
-  assert.equal(counts, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
-  const ink = (await data.readRecords([0])).reduce((a, b) => a + b, 0) / 784;
-  assert.ok(ink > 10 && ink < 60);
-  await data.close();
 });
 
 test.run();

@@ -1,10 +1,8 @@
-import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, renameSync, symlinkSync, truncateSync, utimesSync } from 'node:fs';
+import { readdirSync, renameSync, symlinkSync, truncateSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { storeRecords } from '../../src/data/records.ts';
-import { sharedData } from '../shared.ts';
 import { fails, freshFolder, input, openAt, picture, pixels, put, putIdx } from './fixtures.ts';
 
 const test = suite('data: cache of records');
@@ -111,22 +109,6 @@ test('a cache that cannot be written', async () => {
   const blocked = put(join(freshFolder(), 'file'), 'in the way');
   const path = putIdx(freshFolder(), [1, 2, 2], pixels(4), new Uint8Array(1));
   await fails(() => openAt(path, input(2, 2), {}, { cache: blocked }), 'cache-unwritable', blocked);
-});
-
-test('CIFAR-10 pictures', async () => {
-  const archive = sharedData('cifar10', 'test.tar.gz');
-  if (!archive) return;
-  const names = execFileSync('tar', ['tzf', archive]).toString().split('\n');
-  const folder = freshFolder();
-  const few = ['airplane', 'truck'].flatMap((c) => names.filter((n) => n.includes(`/${c}/0`)).slice(0, 5));
-  execFileSync('tar', ['xzf', archive, '-C', folder, ...few]);
-  const path = join(folder, 'test');
-  const data = await openAt(path, input(3, 32, 32), { preset: 'cifar10' }, { classes: 2 });
-  assert.equal([...data.labels], [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
-  assert.is(readFileSync(join(folder, few[0]!)).toString('latin1', 8, 12), 'WEBP');
-  const values = await data.read([0, 9]);
-  assert.ok(values.every((v) => v > -2.5 && v < 2.5));
-  await data.close();
 });
 
 test.run();

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { sharedData } from '../shared.ts';
 import { fails, freshFolder, input, openAt, openFor, put, rowsOf, tokenInputs } from './fixtures.ts';
 
 const test = suite('data: JSONL');
@@ -228,22 +227,5 @@ test('tokenizers that are wrong', async () => {
   await fails(() => open(tokenizer(), 'input_ids', 'pixels'), 'bad-tokenizer', 'pixels', 'attention_mask');
   await fails(() => open(tokenizer(), 'input_ids'), 'bad-data-file', `${path}:2`, 'text is 3');
 });
-
-for (const [name, length] of [
-  ['ag_news', 64],
-  ['sst2', 40],
-] as const)
-  test(`${name}: text becomes the ids and masks that are stored with it`, async () => {
-    const path = sharedData('text', name, 'test.jsonl');
-    if (!path) return;
-    const inputs = tokenInputs(length, 'input_ids', 'attention_mask');
-    const stored = await openFor(path, inputs);
-    const made = await openFor(path, inputs, { tokenizer: join(path, '..', 'tokenizer.json') });
-    assert.is(stored.size, name === 'sst2' ? 1821 : 1000);
-    assert.equal(stored.classNames?.length, name === 'sst2' ? 2 : 4);
-    assert.is(made.hash, stored.hash);
-    await stored.close();
-    await made.close();
-  });
 
 test.run();

@@ -1,21 +1,11 @@
 /** Small models that are whole, for mutants to be made of. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { serializeModel } from '../../src/parser/index.ts';
 import { branchyNet } from '../models.ts';
 import { bytesOf, float32, int, len, message, node, packed, value } from '../parser/proto.ts';
-import { sharedData } from '../shared.ts';
 
-const LARGEST = 30_000;
-
-/** Models of the tests and, where there are any, the smallest of ../shared/data/models; the smallest first. */
+/** The same on every machine, or the same seed would make other mutants; the smallest first. */
 export function seedModels(): Uint8Array[] {
-  const folder = sharedData('models');
-  const shared = (folder ? readdirSync(folder).sort() : [])
-    .map((name) => join(folder!, name))
-    .filter((path) => statSync(path).size <= LARGEST)
-    .map((path) => Uint8Array.from(readFileSync(path)));
-  const all = [classifier, everything, branches, withFunctions, serializeModel(branchyNet()), ...shared];
+  const all = [classifier, everything, branches, withFunctions, serializeModel(branchyNet())];
   return all.sort((a, b) => a.length - b.length);
 }
 

@@ -15,8 +15,8 @@ import { ROOT } from './sources.ts';
 
 /** Commands with a place of their own, and who runs them there. */
 const ELSEWHERE: Record<string, { readonly file: string; readonly proof: string }> = {
-  'npm install onnx-offramp': { file: 'test/pack/pack.test.ts', proof: "'install'" },
-  'npm run build': { file: 'test/pack/pack.test.ts', proof: 'scripts/build.ts' },
+  'npm install onnx-offramp': { file: 'test/pack/pack.network.test.ts', proof: "'install'" },
+  'npm run build': { file: 'test/pack/pack.network.test.ts', proof: 'scripts/build.ts' },
   'npm run check': { file: '.ci/run', proof: 'npm run check' },
   'npm run fuzz': { file: '.ci/run', proof: 'npm run fuzz' },
   'npm run golden': { file: '.ci/run', proof: 'npm run golden' },

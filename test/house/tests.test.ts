@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { listFiles } from '../golden.ts';
-import { ROOT, type TestFile, testFiles } from './sources.ts';
+import { ROOT, sourceFiles, type TestFile, testFiles } from './sources.ts';
 
 const test = suite('house: tests');
 const files = testFiles();
@@ -66,6 +66,31 @@ test('test/ mirrors src/', () => {
     .filter((room) => !outside.includes(room) && !room.endsWith('.test.ts'))
     .filter((room) => !existsSync(join(ROOT, 'src', room)) && !existsSync(join(ROOT, 'src', `${room}.ts`)));
   assert.equal([...new Set(strangers)], []);
+});
+
+test('only *.shared.test.ts asks for what lies beside the repository', () => {
+  const allowed = (path: string) => path.endsWith('.shared.test.ts') || path.startsWith('test/browser/');
+  const asks = sourceFiles('test').filter(
+    (file) => /\bsharedData\(/.test(file.text) && file.path !== 'test/shared.ts',
+  );
+  assert.ok(asks.length > 5);
+  assert.equal(
+    asks.map((file) => file.path).filter((path) => !allowed(path) && path !== 'test/house/tests.test.ts'),
+    [],
+  );
+});
+
+test('nothing cites a file that is not in the repository', () => {
+  const texts = ['src', 'test', 'scripts', 'bench', 'docs', 'examples'].flatMap((folder) => [
+    ...sourceFiles(folder),
+    ...sourceFiles(folder, '.md'),
+  ]);
+  const absent = new RegExp(`\\b(${['methods', 'design', 'ecosystem'].join('|')})\\.md\\b`);
+  assert.ok(texts.length > 300);
+  assert.equal(
+    texts.filter((file) => absent.test(file.text)).map((file) => file.path),
+    [],
+  );
 });
 
 test.run();

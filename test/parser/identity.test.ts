@@ -1,74 +1,15 @@
 /** Nothing of a file is lost: what was not touched is written as it was found, and an edited element keeps the rest. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Graph, Model, Node } from '../../src/graph/types.ts';
-import { loadModel, parseModel, serializeModel } from '../../src/parser/index.ts';
-import { readFields } from '../../src/parser/wire.ts';
-import { sharedData } from '../shared.ts';
+import type { Node } from '../../src/graph/types.ts';
+import { parseModel, serializeModel } from '../../src/parser/index.ts';
+import { anew, graphFields, INITIALIZER, NODE, same, testIdentity, withGraph } from './identical.ts';
 import { bytesOf, contains, float32, int, len, message, model, node, packed, value } from './proto.ts';
 
 const test = suite('parser: identity');
 
-const NODE = 1;
-const INITIALIZER = 5;
-
-function sharedModels(): string[] {
-  const models = sharedData('models');
-  const text = sharedData('text');
-  return [
-    ...(models ? readdirSync(models).map((name) => join(models, name)) : []),
-    ...(text ? readdirSync(text).map((name) => join(text, name, 'encoder.onnx')) : []),
-  ].filter((path) => path.endsWith('.onnx'));
-}
-
-/** Fields `number` of the graph in a model file, tags included. */
-function graphFields(bytes: Uint8Array, number: number): Uint8Array[] {
-  const graph = readFields(bytes).find((f) => f.number === 7)!.payload;
-  return readFields(graph)
-    .filter((f) => f.number === number)
-    .map((f) => f.raw);
-}
-
-const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
-
-const withGraph = (m: Model, change: (graph: Graph) => Partial<Graph>): Model => ({
-  ...m,
-  graph: { ...m.graph, ...change(m.graph) },
-});
-
-/** A deep copy that shares no object, and so no source bytes, with `x`. */
-function anew<T>(x: T): T {
-  if (Array.isArray(x)) return x.map(anew) as T;
-  if (typeof x !== 'object' || x === null || x instanceof Uint8Array) return x;
-  return Object.fromEntries(Object.entries(x).map(([key, v]) => [key, anew(v)])) as T;
-}
-
-for (const path of sharedModels()) {
-  const name = path.split(/[\\/]/).slice(-2).join('/');
-
-  test(`${name}: untouched, it is the file; with a new graph object, every node and initializer is`, async () => {
-    const file = readFileSync(path);
-    const { model } = await loadModel(path);
-    assert.ok(same(serializeModel(model), file));
-    const rebuilt = serializeModel(withGraph(model, () => ({})));
-    for (const number of [NODE, INITIALIZER]) {
-      const before = graphFields(file, number);
-      const after = graphFields(rebuilt, number);
-      assert.is(after.length, before.length);
-      assert.ok(before.every((bytes, i) => same(bytes, after[i]!)));
-    }
-  });
-
-  test(`${name}: encoded anew, it says the same`, () => {
-    const model = parseModel(readFileSync(path));
-    const copy = anew(model);
-    const again = parseModel(serializeModel(copy));
-    assert.equal(anew(again.graph), copy.graph);
-    assert.equal(anew({ ...again, graph: 0 }), { ...copy, graph: 0 });
-  });
-}
+testIdentity(test, fileURLToPath(new URL('../../examples/demo/base.onnx', import.meta.url)));
 
 test('weights are views on the file', () => {
   const raw = bytesOf(Float32Array.of(1, 2, 3));

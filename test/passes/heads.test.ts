@@ -51,7 +51,7 @@ for (const kind of HEAD_KINDS) {
   }
 }
 
-test('costs: n·9·C²·HW for the seed family, a sixteenth or so for strided', () => {
+test('costs: n·9·C²·HW for the family of PTEENet, a sixteenth or so for strided', () => {
   const [c, side] = [16, 32];
   const conv = 9 * c * c * side * side;
   const ends = 11 * c;

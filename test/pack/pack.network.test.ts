@@ -9,11 +9,9 @@ import * as assert from 'uvu/assert';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
-const UNREACHABLE = /E(NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|TIMEDOUT|NETUNREACH|HOSTUNREACH|NOTCACHED)\b/;
 
 const test = suite('pack');
 const folder = mkdtempSync(join(tmpdir(), 'offramp-pack-'));
-let offline = '';
 
 test.before(() => {
   must(run(ROOT, process.execPath, ['--import', 'tsx', 'scripts/build.ts']));
@@ -21,13 +19,7 @@ test.before(() => {
   const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
   writeFileSync(join(folder, 'package.json'), '{ "name": "empty", "private": true, "type": "module" }\n');
   const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
-  const installed = run(folder, 'npm', ['install', ...flags, `./${tarball}`]);
-  if (installed.status !== 0 && UNREACHABLE.test(installed.stderr) && !process.env.CI) {
-    offline = 'the npm registry is out of reach';
-    console.log(`\n\n  !!! NOT TESTED: ${offline}, so the package was not installed anywhere\n`);
-    return;
-  }
-  must(installed);
+  must(run(folder, 'npm', ['install', ...flags, `./${tarball}`]));
 });
 
 test.after(() => {
@@ -35,7 +27,6 @@ test.after(() => {
 });
 
 test('brings neither onnx-proto nor protobufjs 6', () => {
-  if (offline) return;
   const lock = JSON.parse(readFileSync(join(folder, 'node_modules/.package-lock.json'), 'utf8')) as {
     packages: Record<string, { version: string }>;
   };
@@ -53,7 +44,6 @@ test('brings neither onnx-proto nor protobufjs 6', () => {
 });
 
 test('holds what it should and nothing else', () => {
-  if (offline) return;
   const home = join(folder, 'node_modules/onnx-offramp');
   const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'schema'];
   assert.equal(readdirSync(home).sort(), expected);
@@ -63,20 +53,17 @@ test('holds what it should and nothing else', () => {
 });
 
 test('npx offramp runs', () => {
-  if (offline) return;
   assert.is(must(run(folder, 'npx', ['--offline', 'offramp', '--version'])).trim(), version);
   const help = must(run(folder, 'npx', ['--offline', 'offramp', '--help']));
   for (const command of ['inspect', 'compile', 'evaluate', 'calibrate']) assert.match(help, command);
 });
 
 test('inspects a model', () => {
-  if (offline) return;
   const model = join(ROOT, 'examples/demo/base.onnx');
   assert.match(must(run(folder, 'npx', ['--offline', 'offramp', 'inspect', model])), 'exit_1');
 });
 
 test('can be imported, and its types hold under strict without skipLibCheck', () => {
-  if (offline) return;
   writeFileSync(
     join(folder, 'user.ts'),
     "import * as offramp from 'onnx-offramp';\nexport const names: string[] = Object.keys(offramp);\n",
