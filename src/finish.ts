@@ -210,6 +210,10 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   for (const [name, { thresholds, samples }] of promises?.kept ?? [])
     if (closesAll(thresholds))
       events.onNote?.(`${name} is exact: nothing cheaper could be certified on ${samples} samples.`);
+  if (!setting.test && !reported.random)
+    events.onNote?.(
+      'There are no test samples: the figures are of those that thresholds were chosen on, and flatter them a little (--test).',
+    );
   if (manifest.labels === undefined && !reported.random)
     events.onNote?.(
       'No class names are known, so the package answers with indices: --labels names.txt gives them.',
