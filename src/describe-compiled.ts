@@ -1,4 +1,5 @@
 /** The manifest of a compiled model, put together from what every step found out. */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Guarantee } from './calibrate/guarantee.ts';
 import { measure } from './calibrate/measure.ts';
@@ -47,6 +48,8 @@ export interface CompiledFacts {
   readonly tokenizer: { readonly sha256: string } | undefined;
   readonly inspection: Inspection;
   readonly heads: readonly Head[];
+  /** heads.onnx; undefined where exits came with the model. */
+  readonly kept: Uint8Array | undefined;
   readonly wishes: Wishes;
   /** The one asked for, or chosen. */
   readonly policy: string;
@@ -110,6 +113,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     batch: typed.batch,
     ...(source.externalFiles.length > 0 && { dataFiles: source.externalFiles }),
     ...(facts.tokenizer && { tokenizer: { sha256: facts.tokenizer.sha256 } }),
+    ...(facts.kept && { heads: { sha256: createHash('sha256').update(facts.kept).digest('hex') } }),
     preprocessing: origin.preprocessing,
     exits: heads.map(({ exit, kind, macs }) => {
       headsSoFar += macs;

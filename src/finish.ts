@@ -184,6 +184,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     tokenizer: setting.tokenizer,
     inspection,
     heads,
+    kept: prepared.kept,
     wishes,
     training: prepared.training,
     policy: decider.policy,

@@ -48,7 +48,7 @@ export const unusableHeads = (file: string, problem: string) =>
   new OfframpError(
     'unusable-heads',
     `${file} ${problem}`,
-    'Compile the model again: calibrate needs the heads as they were trained.',
+    'Put back the file that compile wrote, or compile the model again: the heads are needed as they were trained.',
   );
 
 export const otherModel = (path: string, folder: string, sha256: string) =>
