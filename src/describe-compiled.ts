@@ -66,6 +66,7 @@ export interface CompiledFacts {
   readonly view: View;
   /** By operating point's name. */
   readonly promises?: ReadonlyMap<string, Guarantee> | undefined;
+  /** Of the original, and of the points that model.onnx can be run at. */
   readonly latency: ReadonlyMap<string, Latency>;
   readonly session: SessionOptions;
 }
@@ -149,7 +150,8 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       batch: RACE.batch,
       threads: options.intraOpNumThreads!,
       warmup: RACE.warmup,
-      runs: RACE.samples * RACE.passes,
+      passes: RACE.passes,
+      runs: latency.get(BASELINE)!.runs,
       provider: facts.session.provider ?? 'cpu',
       p95s: Object.fromEntries([...latency].map(([name, { p95 }]) => [name, rounded(p95)!])),
     },

@@ -171,7 +171,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     model,
     original: typed.model,
     dataset: reported,
-    points,
+    points: baked ? [chosen] : points,
     baked: baked !== undefined,
     session,
     signal,

@@ -93,6 +93,13 @@ export const unknownPoint = (name: string, names: readonly string[]) =>
     `There are ${names.join(', ')}.`,
   );
 
+export const pointNotBuiltIn = (name: string, folder: string, builtIn: string) =>
+  new OfframpError(
+    'point-not-built-in',
+    `${folder} has the thresholds of ${builtIn} built in, so ${name} cannot be run`,
+    `Leave --at out, or build ${name} in: \`offramp calibrate\` with --at ${name}; with --thresholds input all points are in one model.`,
+  );
+
 export const badOption = (option: string, value: string, expected: string) =>
   new OfframpError('bad-option', `${option} ${value} is not valid`, `Give ${expected}.`);
 
