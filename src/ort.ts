@@ -140,7 +140,7 @@ function withBits(feeds: Feeds): Feeds {
   return Object.fromEntries(
     Object.entries(feeds).map(([name, tensor]) => {
       if (tensor.type !== 'float16' || tensor.data instanceof Uint16Array) return [name, tensor];
-      const { buffer, byteOffset, length } = tensor.data as unknown as Uint16Array;
+      const { buffer, byteOffset, length } = tensor.data as Float32Array;
       const value = new Uint16Array(buffer, byteOffset, length);
       return [name, Object.defineProperty(new Tensor('float16', value, tensor.dims), 'data', { value })];
     }),

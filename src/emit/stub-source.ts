@@ -105,7 +105,7 @@ function tables(manifest: Manifest): Statement[] {
     constant(
       'sessionOptions',
       literal(ortOptions(manifest)),
-      'Session options, as all figures were measured with.',
+      'Session options that all figures were measured with.',
       'Ort.InferenceSession.SessionOptions',
     ),
   ];
@@ -188,7 +188,7 @@ function operatingPointType({ measuredOn, exits }: Manifest): Statement {
     field(
       'latencyMsMean',
       'number | null',
-      `Mean over samples of the least milliseconds of each in a few runs, ${latency}`,
+      `Mean over samples of the least milliseconds that each took in a few runs, ${latency}`,
     ),
   ]);
 }

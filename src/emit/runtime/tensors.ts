@@ -47,10 +47,9 @@ export function toTensor(
 
 /** onnxruntime-node reads nothing out of a Float16Array (Node 24 and later), so a tensor that holds one is made anew of its bits. */
 function readable(ort: Runtime, tensor: Ort.Tensor): Ort.Tensor {
-  if (tensor.type !== 'float16' || tensor.location !== 'cpu') return tensor;
-  const data = tensor.data as Uint16Array;
-  if (data instanceof Uint16Array) return tensor;
-  const { buffer, byteOffset, length } = data as Uint16Array;
+  if (tensor.type !== 'float16' || tensor.location !== 'cpu' || tensor.data instanceof Uint16Array)
+    return tensor;
+  const { buffer, byteOffset, length } = tensor.data as Float32Array;
   const value = new Uint16Array(buffer, byteOffset, length);
   // The constructor would turn them into a Float16Array again.
   return Object.defineProperty(new ort.Tensor('float16', value, tensor.dims), 'data', { value });
