@@ -19,7 +19,7 @@ import { elementCount, floatTensor, toNumbers } from '../src/graph/tensor.ts';
 import type { Model } from '../src/graph/types.ts';
 import { allNames, ancestors, indexGraph } from '../src/graph/walk.ts';
 import { inspectLoaded } from '../src/inspect.ts';
-import { type Contestant, measureLatency } from '../src/measure-latency.ts';
+import { type Contestant, measureLatency, quantile } from '../src/measure-latency.ts';
 import { type Feeds, Session, Tensor } from '../src/ort.ts';
 import { type LoadedModel, loadModel, serializeModel } from '../src/parser/index.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
@@ -204,8 +204,11 @@ async function race(subject: Subject, batch: number): Promise<string[][]> {
     passes: Math.max(2, Math.min(passes, Math.round(runs / count))),
   });
   for (const one of opened) await one.release();
-  const ms = (name: string, of: 'p50' | 'mean' = 'p50') => result.get(name)![of];
-  const row = (name: string, against: string, foretold?: number, of: 'p50' | 'mean' = 'p50') => {
+  const ms = (name: string, of: 'median' | 'mean' = 'median') => {
+    const { least, mean } = result.get(name)!;
+    return of === 'mean' ? mean : quantile(least, 0.5);
+  };
+  const row = (name: string, against: string, foretold?: number, of: 'median' | 'mean' = 'median') => {
     const [all, alone, base] = [ms(name, of), ms(scoresOnly(name), of), ms(against, of)];
     const realised = foretold ? (ms('original', of) / all / foretold).toFixed(2) : '';
     return [

@@ -12,7 +12,7 @@ import {
   resolvePreprocessing,
 } from './data/index.ts';
 import type { Manifest, OperatingPoint } from './emit/manifest.ts';
-import { notComparable, unknownPoint } from './errors.ts';
+import { notComparable, pointNotBuiltIn, unknownPoint } from './errors.ts';
 import { inputsIn, meanCost, share } from './evaluate.ts';
 import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
@@ -62,8 +62,9 @@ export interface Compared {
   readonly relativeCost: number;
   /** [K + 1]: share of samples leaving at each exit, the full path last; empty of a plain model. */
   readonly exitShares: readonly number[];
-  /** Milliseconds of one sample a run. */
+  /** Median milliseconds of the timed runs, one sample each. */
   readonly latencyMsP50: number;
+  /** Mean over samples of the least of each one's runs. */
   readonly latencyMsMean: number;
 }
 
@@ -109,8 +110,8 @@ interface Side {
 }
 
 /**
- * Runs both on every sample of `test` and, in turn, on single samples for the time they take. Throws `not-comparable`, and
- * `unknown-operating-point`.
+ * Runs both on every sample of `test` and, in turn, on single samples for the time they take. Throws `not-comparable`,
+ * `unknown-operating-point` and `point-not-built-in`.
  */
 export async function compare(options: CompareOptions, events: Events = {}): Promise<Comparison> {
   const { batch = 32, cache = defaultCache(), skipBad } = options;
@@ -193,14 +194,14 @@ async function lookAt(path: string, at: string | undefined, session: SessionOpti
 async function lookAtPackage(path: string, at: string | undefined, session: SessionOptions): Promise<Side> {
   const manifest = await readPackage(path);
   const { classes, labels, batch, outputs, baseline, operatingPoints, defaultPoint } = manifest;
-  const offered =
-    outputs.thresholds === null ? operatingPoints.filter((p) => p.name === defaultPoint) : operatingPoints;
-  const point = offered.find(({ name }) => name === (at ?? defaultPoint));
+  const point = operatingPoints.find(({ name }) => name === (at ?? defaultPoint));
   if (!point)
     throw unknownPoint(
       `${at} in ${path}`,
-      offered.map((p) => p.name),
+      operatingPoints.map((p) => p.name),
     );
+  if (outputs.thresholds === null && point.name !== defaultPoint)
+    throw pointNotBuiltIn(point.name, path, defaultPoint);
   return {
     path,
     file: join(path, 'model.onnx'),

@@ -1,4 +1,5 @@
 /** The manifest of a compiled model, put together from what every step found out. */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Guarantee } from './calibrate/guarantee.ts';
 import { measure } from './calibrate/measure.ts';
@@ -47,6 +48,8 @@ export interface CompiledFacts {
   readonly tokenizer: { readonly sha256: string } | undefined;
   readonly inspection: Inspection;
   readonly heads: readonly Head[];
+  /** heads.onnx; undefined where exits came with the model. */
+  readonly kept: Uint8Array | undefined;
   readonly wishes: Wishes;
   /** The one asked for, or chosen. */
   readonly policy: string;
@@ -63,6 +66,7 @@ export interface CompiledFacts {
   readonly view: View;
   /** By operating point's name. */
   readonly promises?: ReadonlyMap<string, Guarantee> | undefined;
+  /** Of the original, and of the points that model.onnx can be run at. */
   readonly latency: ReadonlyMap<string, Latency>;
   readonly session: SessionOptions;
 }
@@ -110,6 +114,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     batch: typed.batch,
     ...(source.externalFiles.length > 0 && { dataFiles: source.externalFiles }),
     ...(facts.tokenizer && { tokenizer: { sha256: facts.tokenizer.sha256 } }),
+    ...(facts.kept && { heads: { sha256: createHash('sha256').update(facts.kept).digest('hex') } }),
     preprocessing: origin.preprocessing,
     exits: heads.map(({ exit, kind, macs }) => {
       headsSoFar += macs;
@@ -145,7 +150,8 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       batch: RACE.batch,
       threads: options.intraOpNumThreads!,
       warmup: RACE.warmup,
-      runs: RACE.samples * RACE.passes,
+      passes: RACE.passes,
+      runs: latency.get(BASELINE)!.runs,
       provider: facts.session.provider ?? 'cpu',
       p95s: Object.fromEntries([...latency].map(([name, { p95 }]) => [name, rounded(p95)!])),
     },

@@ -5,7 +5,7 @@ import { pointNamed } from './calibrate/index.ts';
 import { type InputSpec, openDataset, type Preprocessing } from './data/index.ts';
 import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { relativeCosts } from './emit/runtime/thresholds.ts';
-import { bakedUnlabelled } from './errors.ts';
+import { bakedUnlabelled, pointNotBuiltIn } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
 import { tokenizerFor } from './keep-tokenizer.ts';
@@ -20,7 +20,7 @@ export interface EvaluateOptions {
   readonly folder: string;
   /** Labelled samples. */
   readonly test: string;
-  /** Names of the operating points to measure; all of them by default. */
+  /** Names of the operating points to measure; all of them by default, or the one that is built in. */
   readonly at?: readonly string[];
   /** Samples a run. */
   readonly batch?: number;
@@ -35,13 +35,24 @@ export interface EvaluateOptions {
   readonly provider?: string;
 }
 
+/** Null where model.onnx cannot tell: with thresholds built in it never answers as the original does. Latencies are not measured. */
+export interface MeasuredPoint extends Omit<OperatingPoint, 'agreement' | 'guarantee'> {
+  readonly agreement: number | null;
+}
+
+/** A manifest with its figures replaced by those measured now. */
+export interface Measured extends Omit<Manifest, 'operatingPoints' | 'baseline'> {
+  readonly operatingPoints: readonly MeasuredPoint[];
+  /** Accuracy is null as a point's agreement is. */
+  readonly baseline: Omit<Manifest['baseline'], 'accuracy'> & { readonly accuracy: number | null };
+}
+
 export interface Evaluation {
-  /** The manifest with its figures replaced by those measured now. */
-  readonly measured: Manifest;
+  readonly measured: Measured;
   readonly promised: Manifest;
   /** The same samples as the manifest's figures are from: then the two must agree. */
   readonly sameData: boolean;
-  /** Largest difference of accuracy, agreement or cost between the two. */
+  /** Largest difference of accuracy, agreement or cost between the two, of what was measured. */
   readonly largestDifference: number;
   /** Largest difference of an exit's share: samples whose score is within float32's reach of a threshold leave elsewhere. */
   readonly movedShare: number;
@@ -49,7 +60,7 @@ export interface Evaluation {
 
 /**
  * The operating points on every sample of `test`, through the emitted model itself: of baked thresholds the one that is built in. Throws
- * `baked-unlabelled` and `unknown-operating-point`.
+ * `baked-unlabelled`, `unknown-operating-point` and `point-not-built-in`.
  */
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
   const { folder, batch = 32, cache = defaultCache() } = options;
@@ -57,8 +68,9 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
   const promised = await readPackage(folder);
   const baked = promised.outputs.thresholds === null;
   const all = promised.operatingPoints;
-  const names = baked ? [promised.defaultPoint] : options.at;
-  const wanted = names?.map((name) => pointNamed(all, name)) ?? all;
+  const wanted = options.at?.map((name) => pointNamed(all, name)) ?? (baked ? [builtIn(promised)] : all);
+  const other = wanted.find(({ name }) => baked && name !== promised.defaultPoint);
+  if (other) throw pointNotBuiltIn(other.name, folder, promised.defaultPoint);
   const modelFile = join(folder, 'model.onnx');
   const session = await settleSession({
     threads: options.threads,
@@ -89,8 +101,8 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
         closed && (await runEmitted({ ...run, thresholds: closed, onProgress: progress('original') }));
       const original = exact && argMaxRows(exact.scores, dataset.size);
       const labels = dataset.unlabelled ? original! : dataset.labels;
-      const points: OperatingPoint[] = [];
-      for (const [i, point] of wanted.entries()) {
+      const points: MeasuredPoint[] = [];
+      for (const [i, { guarantee: _, ...point }] of wanted.entries()) {
         const thresholds = baked ? undefined : point.thresholds;
         const answers = await runEmitted({
           ...run,
@@ -102,7 +114,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
         points.push({
           ...point,
           accuracy: accuracyOf(given, labels),
-          agreement: original ? accuracyOf(given, original) : point.agreement,
+          agreement: original ? accuracyOf(given, original) : null,
           relativeCost: meanCost(promised, point.thresholds, answers.exits),
           exitShares: [...shares, share(answers.exits, promised.exits.length)],
           latencyMsP50: null,
@@ -111,11 +123,11 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
       }
       const baseline = {
         ...promised.baseline,
-        accuracy: original ? accuracyOf(original, labels) : promised.baseline.accuracy,
+        accuracy: original ? accuracyOf(original, labels) : null,
         latencyMsP50: null,
         latencyMsMean: null,
       };
-      return { ...promised, operatingPoints: points, baseline };
+      return { ...promised, operatingPoints: points, baseline, latency: null };
     });
     const sameData = promised.data[promised.measuredOn]?.hash === dataset.hash;
     return { measured, promised, sameData, ...differences(measured, promised) };
@@ -142,16 +154,20 @@ export function meanCost(
   return taken.reduce((sum, k) => sum + costs[k]!, 0) / taken.length;
 }
 
+/** The operating point that a model with baked thresholds has inside. */
+const builtIn = ({ operatingPoints, defaultPoint }: Manifest) => pointNamed(operatingPoints, defaultPoint);
+
 function differences(
-  measured: Manifest,
+  measured: Measured,
   promised: Manifest,
 ): Pick<Evaluation, 'largestDifference' | 'movedShare'> {
   const named = new Map(promised.operatingPoints.map((p) => [p.name, p]));
   const pairs = measured.operatingPoints.map((point) => [point, named.get(point.name)!] as const);
-  const apart = (of: (p: OperatingPoint) => number) => pairs.map(([a, b]) => Math.abs(of(a) - of(b)));
+  const gap = (now: number | null, then: number | null) => (now === null ? 0 : Math.abs(now - then!));
+  const apart = (of: (p: MeasuredPoint) => number | null) => pairs.map(([a, b]) => gap(of(a), of(b)));
   return {
     largestDifference: Math.max(
-      Math.abs(measured.baseline.accuracy - promised.baseline.accuracy),
+      gap(measured.baseline.accuracy, promised.baseline.accuracy),
       ...apart((p) => p.accuracy),
       ...apart((p) => p.agreement),
       ...apart((p) => p.relativeCost),

@@ -140,6 +140,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   const proved = await proveEqual({
     model,
     typed,
+    heads,
     dataset: reported,
     view,
     judged: seenJudged,
@@ -159,14 +160,18 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     events.onNote?.(
       `Answers at exits may move by ${proved.unsteady.toExponential(1)} of the largest score with the batch: what this model computes on the way to them does, in ONNX Runtime itself.`,
     );
+  const exact =
+    proved.deviation === undefined
+      ? ' at the thresholds that are built in'
+      : `; with all exits closed it ${proved.deviation === 0 ? 'equals' : `is within ${proved.deviation.toExponential(1)} of`} the original`;
   events.onNote?.(
-    `Proved: the emitted model gave ${proved.compared} answers as heads and policy do by hand; with all exits closed it ${proved.deviation === 0 ? 'equals' : `is within ${proved.deviation.toExponential(1)} of`} the original${coarse}.`,
+    `Proved: the emitted model gave ${proved.compared} answers as heads and policy do by hand${exact}${coarse}.`,
   );
   const latency = await raceOriginal({
     model,
     original: typed.model,
     dataset: reported,
-    points,
+    points: baked ? [chosen] : points,
     baked: baked !== undefined,
     session,
     signal,
@@ -179,6 +184,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     tokenizer: setting.tokenizer,
     inspection,
     heads,
+    kept: prepared.kept,
     wishes,
     training: prepared.training,
     policy: decider.policy,

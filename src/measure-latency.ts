@@ -15,15 +15,23 @@ export interface Contestant {
   readonly fetches?: readonly string[];
 }
 
+/** Milliseconds a run. */
 export interface Latency {
+  /** Timed runs: samples times passes. */
+  readonly runs: number;
+  /** Median of all of them. */
   readonly p50: number;
+  /** 95th percentile of all of them. */
   readonly p95: number;
+  /** [samples]: the least of each sample's runs, which the machine's hiccups drop out of. */
+  readonly least: Float64Array;
+  /** Mean of `least`. */
   readonly mean: number;
 }
 
 export interface LatencyOptions {
   readonly warmup: number;
-  /** Passes over `samples`; a sample's latency is its least over the passes, so that the machine's hiccups drop out. */
+  /** Passes over `samples`: timed runs of each. */
   readonly passes: number;
   /** Untimed runs of a contestant before each timed one, which chase what the others left out of the caches; 0 by default. */
   readonly settle?: number;
@@ -40,14 +48,13 @@ export async function measureLatency(
   samples: readonly Feeds[],
   options: LatencyOptions,
 ): Promise<ReadonlyMap<string, Latency>> {
-  const least = new Map(
-    contestants.map((c) => [c.name, new Float64Array(samples.length).fill(Number.POSITIVE_INFINITY)]),
-  );
+  const { passes } = options;
+  const times = new Map(contestants.map((c) => [c.name, new Float64Array(samples.length * passes)]));
   for (let i = 0; i < options.warmup; i++) {
     for (const c of contestants)
       await c.session.run({ ...(c.samples ?? samples)[i % samples.length]!, ...c.extra });
   }
-  for (let pass = 0; pass < options.passes; pass++) {
+  for (let pass = 0; pass < passes; pass++) {
     for (let i = 0; i < samples.length; i++) {
       options.signal?.throwIfAborted();
       for (const c of contestants) {
@@ -55,27 +62,39 @@ export async function measureLatency(
         for (let n = 0; n < (options.settle ?? 0); n++) await c.session.run(feeds, c.fetches);
         const start = performance.now();
         await c.session.run(feeds, c.fetches);
-        const times = least.get(c.name)!;
-        times[i] = Math.min(times[i]!, performance.now() - start);
+        times.get(c.name)![pass * samples.length + i] = performance.now() - start;
       }
-      options.onProgress?.(pass * samples.length + i + 1, options.passes * samples.length);
+      options.onProgress?.(pass * samples.length + i + 1, passes * samples.length);
     }
   }
-  return new Map([...least].map(([name, times]) => [name, summarize(times)]));
+  return new Map([...times].map(([name, all]) => [name, summarize(all, samples.length)]));
 }
 
-export function summarize(times: Float64Array): Latency {
-  const sorted = Float64Array.from(times).sort();
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
-  return { p50: at(0.5), p95: at(0.95), mean: sorted.reduce((a, b) => a + b, 0) / sorted.length };
+/** Of `times` [passes, samples]. */
+export function summarize(times: Float64Array, samples: number): Latency {
+  const least = Float64Array.from(times.subarray(0, samples));
+  for (const [i, time] of times.entries()) least[i % samples] = Math.min(least[i % samples]!, time);
+  return {
+    runs: times.length,
+    p50: quantile(times, 0.5),
+    p95: quantile(times, 0.95),
+    least,
+    mean: least.reduce((a, b) => a + b, 0) / samples,
+  };
+}
+
+/** The least of `values` that `share` of them do not exceed. */
+export function quantile(values: Float64Array, share: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!;
 }
 
 export interface Race {
   readonly model: Uint8Array;
   readonly original: Model;
   readonly dataset: Dataset;
+  /** Those that the model can be run at: of a model with thresholds built in, the one that they are. */
   readonly points: readonly { readonly name: string; readonly thresholds: readonly number[] }[];
-  /** Thresholds are built into the model: all points are that one. */
   readonly baked: boolean;
   readonly session: SessionOptions;
   readonly signal?: AbortSignal | undefined;

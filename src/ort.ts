@@ -119,8 +119,9 @@ export class Session {
 
   /** Runs once; `fetches` names the wanted outputs (all by default). Blocks the event loop while it computes. */
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Outputs> {
+    const given = HAS_FLOAT16_ARRAY ? withBits(feeds) : feeds;
     try {
-      return await (fetches ? this.inner.run(feeds, [...fetches]) : this.inner.run(feeds));
+      return await (fetches ? this.inner.run(given, [...fetches]) : this.inner.run(given));
     } catch (error) {
       throw sessionFailed('run', messageOf(error), error);
     }
@@ -129,6 +130,21 @@ export class Session {
   async release(): Promise<void> {
     await this.inner.release();
   }
+}
+
+/** From Node 24 on. */
+const HAS_FLOAT16_ARRAY = 'Float16Array' in globalThis;
+
+/** `feeds` as onnxruntime-node 1.30 can read them: the elements of a Float16Array arrive as none, so the bits stand in for them. */
+function withBits(feeds: Feeds): Feeds {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) => {
+      if (tensor.type !== 'float16' || tensor.data instanceof Uint16Array) return [name, tensor];
+      const { buffer, byteOffset, length } = tensor.data as Float32Array;
+      const value = new Uint16Array(buffer, byteOffset, length);
+      return [name, Object.defineProperty(new Tensor('float16', value, tensor.dims), 'data', { value })];
+    }),
+  );
 }
 
 /** Opens a session, hands it to `use`, and releases it whatever happens. */
@@ -169,11 +185,12 @@ function columns(rows: Float32Array, width: number, from: number, size: number):
   return out;
 }
 
-/** The elements of a float32 or float16 tensor. */
-export function floatsOf({ data }: Tensor): Float32Array {
+/** The elements of a tensor of numbers as float32; those of a float32 tensor are its own. */
+export function floatsOf({ type, data }: Tensor): Float32Array {
   if (data instanceof Float32Array) return data;
   // float16: bits in Node 20, a Float16Array where there is one.
-  return Float32Array.from(data as Uint16Array, data instanceof Uint16Array ? fromHalf : Number);
+  const isBits = type === 'float16' && data instanceof Uint16Array;
+  return Float32Array.from(data as Uint16Array, isBits ? fromHalf : Number);
 }
 
 /** A tensor of `dataType` that holds float32 `values`, converted. */

@@ -1,5 +1,6 @@
 /** A model below opset 11 is raised to 12, and both are run: a rewriting that does anything else is not used. */
 import { OfframpError, raisedModelDiffers } from './errors.ts';
+import { relativeGap } from './gap.ts';
 import { type Model, opsetOf } from './graph/types.ts';
 import { dependents } from './graph/walk.ts';
 import { type ObserveOptions, randomFeeds } from './observe-facts.ts';
@@ -45,7 +46,7 @@ function differenceOf(a: Tensor, b: Tensor): string | undefined {
   if (a.type !== b.type) return `is ${b.type}, not ${a.type}`;
   if (`${a.dims}` !== `${b.dims}`) return `is [${b.dims}], not [${a.dims}]`;
   if (sameBytes(a, b)) return undefined;
-  const apart = a.type.startsWith('float') ? deviation(floatsOf(a), floatsOf(b)) : Number.POSITIVE_INFINITY;
+  const apart = a.type.startsWith('float') ? relativeGap(floatsOf(a), floatsOf(b)) : Number.POSITIVE_INFINITY;
   return apart <= TOLERANCE ? undefined : `deviates by ${apart.toExponential(1)} of its largest element`;
 }
 
@@ -55,15 +56,4 @@ function sameBytes(a: Tensor, b: Tensor): boolean {
     ({ data }) => ArrayBuffer.isView(data) && new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
   );
   return x && y ? Buffer.compare(x, y) === 0 : `${a.data}` === `${b.data}`;
-}
-
-/** Relative to the largest finite element of `a`; NaN where one is NaN and the other is not. */
-function deviation(a: Float32Array, b: Float32Array): number {
-  let largest = 0;
-  let moved = 0;
-  for (const [i, v] of a.entries()) {
-    if (Number.isFinite(v)) largest = Math.max(largest, Math.abs(v));
-    if (!Object.is(v, b[i])) moved = Math.max(moved, Math.abs(v - b[i]!));
-  }
-  return moved === 0 ? 0 : moved / largest;
 }

@@ -1,4 +1,5 @@
 /** What a compiled package was made from, found again: the original and its exits' heads. */
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest, ManifestInput } from './emit/manifest.ts';
@@ -57,11 +58,17 @@ function sizesOf({ graph }: Model, inputs: readonly ManifestInput[]): Record<str
 }
 
 /** The heads that compile kept in `folder`. */
-async function readHeads(folder: string, plan: ExitPlan, { exits }: Manifest): Promise<readonly Head[]> {
+async function readHeads(
+  folder: string,
+  plan: ExitPlan,
+  { exits, heads: kept }: Manifest,
+): Promise<readonly Head[]> {
   const file = join(folder, HEADS_FILE);
   const bytes = await readFile(file).catch((error) => {
     throw unusableHeads(file, `cannot be read: ${messageOf(error)}`);
   });
+  if (kept && createHash('sha256').update(bytes).digest('hex') !== kept.sha256)
+    throw unusableHeads(file, `is not the one that manifest.json is of (sha256 ${kept.sha256})`);
   const planned = plan.exits.map((exit, k) => ({ exit, kind: exits[k]!.head as HeadKind }));
   let heads: readonly Head[] | undefined;
   try {

@@ -9,7 +9,7 @@ import { thresholdsFeed } from './run-emitted.ts';
 export interface TimeCosts {
   /** Shares of `exactMs`. */
   readonly costs: CostModel;
-  /** Mean milliseconds of a sample when every exit is closed. */
+  /** Mean over samples of the least milliseconds of each when every exit is closed. */
   readonly exactMs: number;
 }
 

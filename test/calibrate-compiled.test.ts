@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CalibrateOptions, calibrate } from '../src/calibrate-compiled.ts';
 import { compile } from '../src/compile.ts';
+import { printManifest } from '../src/emit/manifest.ts';
 import { evaluate } from '../src/evaluate.ts';
 import { Tensor, withSession } from '../src/ort.ts';
 import { parseModel, serializeModel } from '../src/parser/index.ts';
@@ -252,13 +254,28 @@ test('bad input is refused with a code, and whatever fails leaves the folder as 
     calibration: at('calibration.npz'),
     cache: at('cache'),
   };
-  truncateSync(file, 1000);
-  assert.match((await rejectsWith('unusable-heads', () => calibrate(options))).message, /is damaged/);
+  const refusal = () => rejectsWith('unusable-heads', () => calibrate(options));
+  const whole = readFileSync(file);
+  const { sha256 } = manifestIn('refused').heads!;
+  assert.is(createHash('sha256').update(whole).digest('hex'), sha256);
+  const moved = Uint8Array.from(whole);
+  const weights = moved.lastIndexOf(0x3c);
+  moved[weights] = 0x3d;
+  writeFileSync(file, moved);
+  assert.match((await refusal()).message, sha256);
+
+  // As manifests were before they told the hash.
+  const { heads: __, ...old } = manifestIn('refused');
+  writeFileSync(at('refused/manifest.json'), printManifest(old));
+  writeFileSync(file, whole.subarray(0, 1000));
+  assert.match((await refusal()).message, /is damaged/);
   cpSync(model, file);
-  assert.match((await rejectsWith('unusable-heads', () => calibrate(options))).message, /manifest\.json/);
+  assert.match((await refusal()).message, /manifest\.json/);
   rmSync(file);
-  const error = await rejectsWith('unusable-heads', () => calibrate(options));
-  assert.match(error.hint, 'Compile the model again');
+  assert.match((await refusal()).hint, 'compile the model again');
+  writeFileSync(file, whole);
+  await calibrate({ ...options, out: at('from-old'), report: false });
+  assert.is(manifestIn('from-old').heads!.sha256, sha256);
 });
 
 test.run();

@@ -139,6 +139,33 @@ test('a model that mixes the samples of a batch is refused', async () => {
   await rejectsWith('samples-not-independent', () => observeFacts(model));
 });
 
+test('also where a batch makes NaN of a sample, and where scores are half floats', async () => {
+  const breaking = editGraph(tinyResidual(), (b) => {
+    const samples = b.op('Cast', [b.op('Gather', [b.op('Shape', ['scores']), b.int64(0)], { axis: 0 })], {
+      to: 1,
+    });
+    b.output(b.op('Add', ['scores', b.op('Log', [b.op('Sub', [b.float(2.5), samples])])]), 'float', ['N', 5]);
+  });
+  const error = await rejectsWith('samples-not-independent', () => observeFacts(breaking));
+  assert.match(error.message, 'between numbers and NaN or infinities');
+  const half = (mixed: boolean) =>
+    editGraph(tinyResidual(), (b) => {
+      const scores = b.op('Cast', ['scores'], { to: 10 }, 'half');
+      const mean = b.op('ReduceMean', [scores], { axes: [mixed ? 0 : 1], keepdims: 1 });
+      b.output(b.op('Sub', [scores, mean]), 'float16', ['N', 5]);
+    });
+  await observeFacts(half(false));
+  await rejectsWith('samples-not-independent', () => observeFacts(half(true)));
+});
+
+test('a sample whose scores are NaN whatever the batch is no reason to refuse', async () => {
+  const model = editGraph(tinyResidual(), (b) => {
+    const unknown = b.op('Log', [b.op('Sub', ['scores', b.float(1e3)])]);
+    b.output(unknown, 'float', ['N', 5]);
+  });
+  assert.is((await observeFacts(model)).batch, 'dynamic');
+});
+
 test('a model that ONNX Runtime does not load says so', async () => {
   const model = editGraph(
     tinyResidual(),

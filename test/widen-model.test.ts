@@ -50,4 +50,22 @@ test('refused when samples would meet, or a shape stays', async () => {
   await rejectsWith('batch-not-widened', () => widenModel(reshaping([12])));
 });
 
+test('NaN that a sample gives by itself too is the same, and one that a batch makes is not', async () => {
+  const ending = (write: (b: GraphBuilder, y: string) => string): Model => {
+    const b = new GraphBuilder();
+    const y = b.op('Reshape', [b.input('x', 'float', [1, 4, 3]), b.int64([1, 12])]);
+    b.op('Identity', [write(b, y)], {}, 'scores');
+    b.output('scores', 'float', [1, 12]);
+    return makeModel(b.build('ending'));
+  };
+  const widened = await widenModel(ending((b, y) => b.op('Log', [y])));
+  assert.is((await observeFacts(widened)).batch, 'dynamic');
+  const breaking = ending((b, y) => {
+    const samples = b.op('Cast', [b.op('Gather', [b.op('Shape', [y]), b.int64(0)], { axis: 0 })], { to: 1 });
+    return b.op('Add', [y, b.op('Log', [b.op('Sub', [b.float(2.5), samples])])]);
+  });
+  const error = await rejectsWith('batch-not-widened', () => widenModel(breaking));
+  assert.match(error.message, 'depends on the batch around it');
+});
+
 test.run();

@@ -50,7 +50,7 @@ export const preprocessing: Preprocessing = {
   resize: null,
 };
 
-/** Session options that measured best. */
+/** Session options that all figures were measured with. */
 export const sessionOptions: Ort.InferenceSession.SessionOptions = { executionProviders: ['cpu'], graphOptimizationLevel: 'all', logSeverityLevel: 3, extra: { session: { intra_op: { allow_spinning: '0' } } } };
 
 /** A class name. */
@@ -77,9 +77,9 @@ export interface OperatingPoint {
   readonly relativeCost: number;
   /** Share of samples that left at each exit, [3], the full path last. */
   readonly exitShares: readonly number[];
-  /** Median milliseconds of a run of one sample, on the machine that compiled; null when not measured. */
+  /** Median milliseconds on the machine that compiled, one sample a run; null when not measured. */
   readonly latencyMsP50: number | null;
-  /** Mean milliseconds of a run of one sample, on the machine that compiled; null when not measured. */
+  /** Mean over samples of the least milliseconds that each took in a few runs, on the machine that compiled, one sample a run; null when not measured. */
   readonly latencyMsMean: number | null;
 }
 
@@ -794,7 +794,7 @@ function toTensor(
       throw new RangeError(`${shown(name, spec)} expected, got ${got}`);
     }
     if (value.location === 'cpu') refuseNaN(name, value.data);
-    return value;
+    return readable(ort, value);
   }
   if (!fitsType(value, type)) {
     const got = Object.prototype.toString.call(value).slice(8, -1);
@@ -808,11 +808,18 @@ function toTensor(
     throw new RangeError(`${shown(name, spec)} takes ${lengths} elements, got ${value.length}`);
   }
   refuseNaN(name, value);
-  return new ort.Tensor(
-    type,
-    value,
-    dims.map((d) => (d === 'N' ? batch : d)),
-  );
+  const sizes = dims.map((d) => (d === 'N' ? batch : d));
+  return readable(ort, new ort.Tensor(type, value, sizes));
+}
+
+/** onnxruntime-node reads nothing out of a Float16Array (Node 24 and later), so a tensor that holds one is made anew of its bits. */
+function readable(ort: Runtime, tensor: Ort.Tensor): Ort.Tensor {
+  if (tensor.type !== 'float16' || tensor.location !== 'cpu' || tensor.data instanceof Uint16Array)
+    return tensor;
+  const { buffer, byteOffset, length } = tensor.data as Float32Array;
+  const value = new Uint16Array(buffer, byteOffset, length);
+  // The constructor would turn them into a Float16Array again.
+  return Object.defineProperty(new ort.Tensor('float16', value, tensor.dims), 'data', { value });
 }
 
 function shown(name: string, { type, dims }: TensorSpec): string {

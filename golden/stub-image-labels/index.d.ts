@@ -39,7 +39,7 @@ export declare const operatingPoints: Readonly<Record<OperatingPointName, Operat
 export declare const defaultPoint: OperatingPointName;
 /** How pictures become the input, as when the model was compiled. */
 export declare const preprocessing: Preprocessing;
-/** Session options that measured best. */
+/** Session options that all figures were measured with. */
 export declare const sessionOptions: Ort.InferenceSession.SessionOptions;
 /** A class name. */
 export type Label = (typeof labels)[number];
@@ -61,9 +61,9 @@ export interface OperatingPoint {
     readonly relativeCost: number;
     /** Share of samples that left at each exit, [3], the full path last. */
     readonly exitShares: readonly number[];
-    /** Median milliseconds of a run of one sample, on the machine that compiled; null when not measured. */
+    /** Median milliseconds on the machine that compiled, one sample a run; null when not measured. */
     readonly latencyMsP50: number | null;
-    /** Mean milliseconds of a run of one sample, on the machine that compiled; null when not measured. */
+    /** Mean over samples of the least milliseconds that each took in a few runs, on the machine that compiled, one sample a run; null when not measured. */
     readonly latencyMsMean: number | null;
 }
 /** N samples: the elements of [N, 3, 2, 2] float32 in row-major order, a tensor, or pictures. */

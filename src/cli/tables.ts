@@ -1,14 +1,16 @@
 /** Plain-text tables of what was planned and what was measured. Fractions become percent only here. */
 import type { AccuracyDifference, Comparison } from '../compare.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import type { Evaluation } from '../evaluate.ts';
+import type { Evaluation, Measured, MeasuredPoint } from '../evaluate.ts';
 import type { Compiled } from '../finish.ts';
 import type { Inspection } from '../inspect.ts';
 import type { CompilePlan } from '../plan-compile.ts';
 import { macs } from '../report/numbers.ts';
+import { passesOf } from '../report/section.ts';
 import { seconds } from './progress.ts';
 
-const percent = (fraction: number, digits = 2) => `${(100 * fraction).toFixed(digits)} %`;
+const percent = (fraction: number | null, digits = 2) =>
+  fraction === null ? '–' : `${(100 * fraction).toFixed(digits)} %`;
 const ms = (value: number | null | undefined) =>
   value === null || value === undefined ? '–' : `${value.toFixed(2)} ms`;
 /** Columns padded to their widest cell; the first is left-aligned, the others right-aligned. */
@@ -52,10 +54,10 @@ export function nextTold(path: string, { typed }: Inspection): string {
   return `Next, to see what compiling it would take:\n  offramp compile ${path} \\\n    ${preset}--train <samples> --dry-run`;
 }
 
-/** The original and every operating point: accuracy, agreement, cost, mean latency (the median where it is all there is; left out where none is), and where samples leave. */
+/** The original and every operating point: accuracy, agreement, cost, latency (the mean, or the median where it is all there is; left out where none is), and where samples leave. */
 export function resultTable(
-  manifest: Manifest,
-  points: readonly OperatingPoint[] = manifest.operatingPoints,
+  manifest: Manifest | Measured,
+  points: readonly (OperatingPoint | MeasuredPoint)[] = manifest.operatingPoints,
 ): string {
   const { baseline, exits } = manifest;
   const latencyOf = ({
@@ -63,13 +65,13 @@ export function resultTable(
     latencyMsP50,
   }: Pick<OperatingPoint, 'latencyMsMean' | 'latencyMsP50'>) => latencyMsMean ?? latencyMsP50;
   const timed = [baseline, ...points].some((one) => latencyOf(one) !== null);
-  const latency = (one: typeof baseline | OperatingPoint) => (timed ? [ms(latencyOf(one))] : []);
+  const latency = (one: Parameters<typeof latencyOf>[0]) => (timed ? [ms(latencyOf(one))] : []);
   const header = [
     '',
     'accuracy',
     'agreement',
     'MACs',
-    ...(timed ? ['mean latency'] : []),
+    ...(timed ? ['latency'] : []),
     ...exits.map((e) => e.id),
     'full path',
   ];
@@ -93,8 +95,11 @@ export function resultTable(
 
 /** What came out of a compile or a calibration, in `folder`. */
 export function compiledTold({ manifest, shown }: Compiled, folder: string): string {
-  const { measuredOn, data } = manifest;
-  return `\n${resultTable(manifest, shown)}\n\nMeasured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
+  const { measuredOn, data, latency } = manifest;
+  const timed = latency
+    ? `Latency: one sample a run, the least of ${passesOf(latency)} runs of each, their mean.\n`
+    : '';
+  return `\n${resultTable(manifest, shown)}\n\n${timed}Measured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
 }
 
 /** The points that `isShown` lets through, as they are now, and whether that is what the manifest says. */
@@ -117,13 +122,14 @@ function comparison({ sameData, largestDifference, movedShare, measured, promise
   if (!sameData) {
     const [now, then] = [measured.baseline.accuracy, promised.baseline.accuracy];
     const odd =
-      Math.abs(now - then) > ODD
+      now !== null && Math.abs(now - then) > ODD
         ? ` The original itself is right on ${percent(now)} of them, and on ${percent(then)} of those: is it fed what it was trained on (preprocessing, --tokenizer), and are labels in the same order?`
         : '';
     return `Other data than the manifest's figures are from (its ${promised.measuredOn} role).${odd}`;
   }
   const { length } = measured.operatingPoints;
-  const apart = `${length === 1 ? '1 point' : `${length} points`}: accuracy, agreement and cost within ${percent(largestDifference, 3)}, at most ${percent(movedShare)} of the samples left elsewhere`;
+  const compared = measured.baseline.accuracy === null ? 'accuracy and cost' : 'accuracy, agreement and cost';
+  const apart = `${length === 1 ? '1 point' : `${length} points`}: ${compared} within ${percent(largestDifference, 3)}, at most ${percent(movedShare)} of the samples left elsewhere`;
   return largestDifference <= 1e-3
     ? `Agrees with the manifest (${apart}).`
     : `Differs from the manifest (${apart}).`;
@@ -139,7 +145,7 @@ export function sideBySide({
   macsRatio,
   latencyRatio,
 }: Comparison): string {
-  const header = ['', 'model', 'point', 'accuracy', 'MACs', 'of its own', 'latency'];
+  const header = ['', 'model', 'point', 'accuracy', 'MACs', 'of its own', 'median latency'];
   const rows = [a, b].map((side, i) => [
     'AB'[i]!,
     side.path,

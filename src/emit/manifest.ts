@@ -42,6 +42,8 @@ export interface Manifest {
   readonly dataFiles?: readonly string[];
   /** What texts became the inputs by, kept beside model.onnx as tokenizer.json; absent where data were no texts. */
   readonly tokenizer?: { readonly sha256: string };
+  /** The trained heads, kept beside model.onnx as heads.onnx; absent where exits came with the model, and in older manifests. */
+  readonly heads?: { readonly sha256: string };
   /** How stored numbers become the first sample input; null when they are fed as they are. */
   readonly preprocessing: Preprocessing | null;
   /** [K], in the order samples meet them. */
@@ -187,9 +189,12 @@ export interface OperatingPoint {
   readonly agreement: number;
   /** Mean over samples, every executed head counted. */
   readonly relativeCost: number;
-  /** Milliseconds a run; null when not measured. */
+  /**
+   * Median milliseconds of the timed runs (`latency`), one sample each; null when not measured, as at points that are not the one built
+   * into the model.
+   */
   readonly latencyMsP50: number | null;
-  /** Their mean over samples, which is what a budget of time is about. */
+  /** Mean over samples of the least of each one's runs, so without the machine's hiccups: what a budget of time is about. */
   readonly latencyMsMean?: number | null;
   /** [K + 1]: share of samples leaving at each exit, the full path last. */
   readonly exitShares: readonly number[];
@@ -215,18 +220,25 @@ export interface PointGuarantee {
 export interface Baseline {
   readonly accuracy: number;
   readonly macs: number;
+  /** As of an operating point. */
   readonly latencyMsP50: number | null;
   readonly latencyMsMean?: number | null;
 }
 
+/** The original and every point took turns, sample by sample. */
 export interface LatencyProtocol {
+  /** Samples a run. */
   readonly batch: number;
   readonly threads: number;
+  /** Runs of each that were not timed. */
   readonly warmup: number;
+  /** Timed runs of each with every sample; absent in older manifests, whose medians and percentiles too are over the least of three. */
+  readonly passes?: number;
+  /** Timed runs of each. */
   readonly runs: number;
   /** Execution provider. */
   readonly provider: string;
-  /** 95th percentiles in milliseconds, by operating point name; `baseline` for the original. */
+  /** 95th percentile of the timed runs in milliseconds, by operating point name; `baseline` for the original. */
   readonly p95s: Readonly<Record<string, number>>;
 }
 
@@ -244,7 +256,7 @@ export interface DataSummary {
   readonly random?: true;
 }
 
-/** The options that measured best; what the stub opens its session with. */
+/** The options that all figures were measured with; what the stub opens its session with. */
 export interface ManifestSessionOptions {
   readonly provider: string;
   /** Threads inside an op; null leaves it to ONNX Runtime. */

@@ -105,7 +105,7 @@ function tables(manifest: Manifest): Statement[] {
     constant(
       'sessionOptions',
       literal(ortOptions(manifest)),
-      'Session options that measured best.',
+      'Session options that all figures were measured with.',
       'Ort.InferenceSession.SessionOptions',
     ),
   ];
@@ -169,8 +169,7 @@ const choice = (name: string, chosen: string) =>
   chosen.startsWith(name) ? `readonly ${chosen}` : `readonly ${name}?: never`;
 
 function operatingPointType({ measuredOn, exits }: Manifest): Statement {
-  const latency =
-    'milliseconds of a run of one sample, on the machine that compiled; null when not measured.';
+  const latency = 'on the machine that compiled, one sample a run; null when not measured.';
   return record('OperatingPoint', `Thresholds, and what they did on the ${measuredOn} data.`, [
     field('thresholds', 'Thresholds', 'One an exit.'),
     field('accuracy', 'number', 'Share of samples answered rightly.'),
@@ -185,8 +184,12 @@ function operatingPointType({ measuredOn, exits }: Manifest): Statement {
       'readonly number[]',
       `Share of samples that left at each exit, [${exits.length + 1}], the full path last.`,
     ),
-    field('latencyMsP50', 'number | null', `Median ${latency}`),
-    field('latencyMsMean', 'number | null', `Mean ${latency}`),
+    field('latencyMsP50', 'number | null', `Median milliseconds ${latency}`),
+    field(
+      'latencyMsMean',
+      'number | null',
+      `Mean over samples of the least milliseconds that each took in a few runs, ${latency}`,
+    ),
   ]);
 }
 

@@ -48,7 +48,7 @@ export const unusableHeads = (file: string, problem: string) =>
   new OfframpError(
     'unusable-heads',
     `${file} ${problem}`,
-    'Compile the model again: calibrate needs the heads as they were trained.',
+    'Put back the file that compile wrote, or compile the model again: the heads are needed as they were trained.',
   );
 
 export const otherModel = (path: string, folder: string, sha256: string) =>
@@ -91,6 +91,13 @@ export const unknownPoint = (name: string, names: readonly string[]) =>
     'unknown-operating-point',
     `there is no operating point ${name}`,
     `There are ${names.join(', ')}.`,
+  );
+
+export const pointNotBuiltIn = (name: string, folder: string, builtIn: string) =>
+  new OfframpError(
+    'point-not-built-in',
+    `${folder} has the thresholds of ${builtIn} built in, so ${name} cannot be run`,
+    `Leave --at out, or build ${name} in: \`offramp calibrate\` with --at ${name}; with --thresholds input all points are in one model.`,
   );
 
 export const badOption = (option: string, value: string, expected: string) =>

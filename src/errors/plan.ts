@@ -54,7 +54,7 @@ export const unsupportedInputType = (input: string, dataType: string) =>
 export const samplesNotIndependent = (output: string, moved: number) =>
   new OfframpError(
     'samples-not-independent',
-    `output ${output}: a sample's scores change with the batch around it (by ${moved.toPrecision(2)} of the largest)`,
+    `output ${output}: a sample's scores change with the batch around it (${Number.isFinite(moved) ? `by ${moved.toPrecision(2)} of the largest` : 'between numbers and NaN or infinities'})`,
     'Early exits regroup a batch, so the model must treat samples independently; is a BatchNormalization in training mode?',
   );
 

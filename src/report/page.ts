@@ -11,7 +11,7 @@ import { drawModelLine, lineOf } from './model-line.ts';
 import { count, macs, percent, signedPoints } from './numbers.ts';
 import { colour, exitColour } from './palette.ts';
 import { reproduction } from './reproduction.ts';
-import { type Chart, figure, ms, type Pen } from './section.ts';
+import { type Chart, figure, ms, type Pen, passesOf } from './section.ts';
 import { PAGE_CSS } from './style.ts';
 import { tradeOff } from './trade-off.ts';
 
@@ -94,7 +94,7 @@ ${measuredOn === 'calibration' && html`<p class="warning">There was no test data
 <div><dt>MACs saved</dt><dd>${percent(saved)}</dd><dd class="aside">of ${macs(baseline.macs)} a sample</dd></div>
 <div><dt>Accuracy</dt><dd>${percent(chosen.accuracy, 2)}</dd><dd class="aside">original ${percent(baseline.accuracy, 2)}</dd></div>
 <div><dt>Answers as the original</dt><dd>${percent(chosen.agreement, 2)}</dd><dd class="aside">of ${count(samples)} ${measuredOn} samples</dd></div>
-<div data-clock><dt>Mean latency</dt><dd>${ms(measured)}</dd><dd class="aside">original ${ms(original)}, one at a time</dd></div>
+<div data-clock><dt>Latency</dt><dd>${ms(measured)}</dd><dd class="aside">original ${ms(original)}, one at a time${manifest.latency !== null && `, each sample at its best of ${passesOf(manifest.latency)} runs`}</dd></div>
 </dl>
 </header>`;
 }
@@ -234,7 +234,7 @@ function latencySection({ manifest, points }: ReportFacts, { twice }: Pen): Html
 <h2>Whether saved MACs are saved time</h2>
 ${figure(
   'On the dashed line, time follows MACs',
-  `Across: the original’s ${ms(base)} times the point’s cost. Up: the mean time a sample really took. Above the line, bookkeeping and small operators cost more than their MACs.`,
+  `Across: the original’s ${ms(base)} times the point’s cost. Up: the mean over samples of the least time that each took in ${passesOf(latency)} runs. Above the line, bookkeeping and small operators cost more than their MACs.`,
   twice(
     (size) => latencyAgainstCost(timed, size),
     `Measured against foretold latency: ${timed
@@ -242,7 +242,7 @@ ${figure(
       .map((t) => `${t.name} ${ms(t.measured)} for ${ms(t.expected)}`)
       .join(', ')}.`,
   ),
-  html`Half of the points take at least ${ms(Math.abs(middle))} ${middle < 0 ? 'less' : 'more'} than their MACs foretell. Batch of ${latency.batch}, ${latency.threads} threads, ${count(latency.runs)} runs after ${latency.warmup} to warm up, provider ${latency.provider}; on another machine both axes change.`,
+  html`Half of the points take at least ${ms(Math.abs(middle))} ${middle < 0 ? 'less' : 'more'} than their MACs foretell. Batch of ${latency.batch}, ${latency.threads} threads, ${count(latency.runs)} runs of each (every sample ${passesOf(latency)} times) after ${latency.warmup} to warm up, provider ${latency.provider}; on another machine both axes change.`,
 )}
 </section>`;
 }

@@ -5,7 +5,7 @@ import { frontier } from './charts/points.ts';
 import { losesMore, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
 import { count, percent, signedPoints } from './numbers.ts';
-import { figure, ms, type Pen } from './section.ts';
+import { figure, ms, type Pen, passesOf } from './section.ts';
 
 export function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
   const { manifest, points, chosen } = facts;
@@ -20,9 +20,9 @@ ${figure(
   twice((size) => frontier(facts, size), label),
   html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself. ${cheapestLikeOriginal(points)}`,
 )}
-${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; the other rows show what it could have been.</p>`}
+${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; only these were run and timed. The other rows are of other thresholds, by hand from what heads and original say.</p>`}
 ${scrolling(html`<table>
-<caption>Operating points. Change: accuracy in points against the original, with its 95 % interval.</caption>
+<caption>Operating points. Change: accuracy in points against the original, with its 95 % interval.${manifest.latency !== null && ` Latency: one sample a run, the mean over samples of each one’s least of ${passesOf(manifest.latency)} runs.`}</caption>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
 <tbody>${named.map(
   (p) =>

@@ -15,7 +15,7 @@ import { pathOrUrl, Turns } from '../../src/emit/runtime/session.ts';
 import { emitPackage } from '../../src/emit/stub.ts';
 import { writeOutput } from '../../src/emit/write.ts';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
-import { floatTensor, int64Tensor } from '../../src/graph/tensor.ts';
+import { floatTensor, int64Tensor, toHalf } from '../../src/graph/tensor.ts';
 import { DATA_TYPES } from '../../src/graph/types.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { freshFolder, input, openAt, picture, pixels } from '../data/fixtures.ts';
@@ -31,7 +31,7 @@ const { resize: _, ...STRICT } = SAMPLE.preprocessing!;
 
 /**
  * A model with the interface of a compiled one, [batch, 3, 2, 2] → 3 classes: confidence is the mean pixel, a sample
- * takes the first exit whose threshold is below it. With `half`, logits are float16 and have the input `bias` [batch, 3] added.
+ * takes the first exit whose threshold is below it. With `half`, logits are float16 and have the input `bias` [batch, 3] float16 added.
  */
 function pretender({ batch, baked, half }: { batch: 'N' | 1; baked?: boolean; half?: boolean }): Uint8Array {
   const b = new GraphBuilder();
@@ -41,7 +41,8 @@ function pretender({ batch, baked, half }: { batch: 'N' | 1; baked?: boolean; ha
   const confidence = b.op('ReduceMean', [flat], { axes: [1], keepdims: 0 }, 'exit_confidence');
   const product = b.op('MatMul', [flat, b.initializer(floatTensor('weights', [12, 3], WEIGHTS))]);
   if (half) {
-    const sum = b.op('Add', [product, b.input('bias', 'float', [batch, 3])]);
+    const bias = b.op('Cast', [b.input('bias', 'float16', [batch, 3])], { to: 1 });
+    const sum = b.op('Add', [product, bias]);
     b.op('Cast', [sum], { to: DATA_TYPES.indexOf('float16') }, 'logits');
   } else b.op('Identity', [product], {}, 'logits');
   const index = (k: number) => b.initializer(int64Tensor(`exit_${k}`, [1], [k]));
@@ -342,27 +343,32 @@ test('baked thresholds need no choice', async () => {
   await model.release();
 });
 
-test('several inputs and float16 scores', async () => {
+test('several inputs, and float16 in and out', async () => {
   const manifest: Manifest = {
     ...SAMPLE,
-    inputs: [...SAMPLE.inputs, { name: 'bias', dataType: 'float', dims: ['N', 3] }],
+    inputs: [...SAMPLE.inputs, { name: 'bias', dataType: 'float16', dims: ['N', 3] }],
     outputs: { ...SAMPLE.outputs, dataType: 'float16' },
   };
   const { Pets } = await install('half', manifest, pretender({ batch: 'N', half: true }));
   const model = await Pets.load(ort);
-  const classify = (bias: Float32Array) => model.classify({ pixels: flat(0, 0), bias } as never);
+  const classify = (bias: unknown) => model.classify({ pixels: flat(0, 0), bias } as never);
   const values = [1.5, -2, 2 ** -20, -65504, Number.POSITIVE_INFINITY, 0];
-  const results = await classify(Float32Array.from(values));
-  assert.equal(
-    results.flatMap((r) => [...r.scores]),
-    values,
-  );
-  assert.equal(
-    results.map((r) => r.index),
-    [0, 1],
-  );
+  const bits = toHalf(Float32Array.from(values));
+  const numbers = Reflect.get(globalThis, 'Float16Array') as Float32ArrayConstructor | undefined;
+  const given = [bits, new ort.Tensor('float16', bits, [2, 3]), ...(numbers ? [numbers.from(values)] : [])];
+  for (const bias of given) {
+    const results = await classify(bias);
+    assert.equal(
+      results.flatMap((r) => [...r.scores]),
+      values,
+    );
+    assert.equal(
+      results.map((r) => r.index),
+      [0, 1],
+    );
+  }
   const message = 'the inputs hold different numbers of samples: pixels, bias have 2, 1';
-  assert.is(await rejection(classify(new Float32Array(3))), message);
+  assert.is(await rejection(classify(new Uint16Array(3))), message);
   await model.release();
 });
 

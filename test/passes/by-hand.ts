@@ -80,9 +80,9 @@ export async function byHand(typed: TypedModel, heads: readonly Head[], data: Fl
   return { logits: [...logits, final], confidences };
 }
 
-/** The small net with heads whose answers differ from sample to sample: each class's mean logit is taken off its bias. */
-export async function prepareVaried(options: Parameters<typeof tinyResidual>[0] = {}) {
-  const { typed, heads } = await prepare(tinyResidual(options));
+/** A net as `prepare` takes it, or the small one, with heads whose answers differ from sample to sample: each class's mean logit is taken off its bias. */
+export async function prepareVaried(options: Parameters<typeof tinyResidual>[0] | Model = {}) {
+  const { typed, heads } = await prepare('graph' in options ? options : tinyResidual(options));
   const { classes } = typed;
   const { logits } = await byHand(typed, heads, samples);
   const varied = heads.map((head, k): Head => {

@@ -185,7 +185,7 @@ test('a loss that is no number names head, step and remedy', async () => {
     read: {
       value: async (...args: Parameters<FeatureSource['read']>) => {
         const batch = await opened.read(...args);
-        (batch.features.exit_2!.data as Uint16Array).fill(0x7e00);
+        new Uint16Array((batch.features.exit_2!.data as Uint16Array).buffer).fill(0x7e00);
         return batch;
       },
     },

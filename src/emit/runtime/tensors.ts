@@ -27,7 +27,7 @@ export function toTensor(
       throw new RangeError(`${shown(name, spec)} expected, got ${got}`);
     }
     if (value.location === 'cpu') refuseNaN(name, value.data);
-    return value;
+    return readable(ort, value);
   }
   if (!fitsType(value, type)) {
     const got = Object.prototype.toString.call(value).slice(8, -1);
@@ -41,11 +41,18 @@ export function toTensor(
     throw new RangeError(`${shown(name, spec)} takes ${lengths} elements, got ${value.length}`);
   }
   refuseNaN(name, value);
-  return new ort.Tensor(
-    type,
-    value,
-    dims.map((d) => (d === 'N' ? batch : d)),
-  );
+  const sizes = dims.map((d) => (d === 'N' ? batch : d));
+  return readable(ort, new ort.Tensor(type, value, sizes));
+}
+
+/** onnxruntime-node reads nothing out of a Float16Array (Node 24 and later), so a tensor that holds one is made anew of its bits. */
+function readable(ort: Runtime, tensor: Ort.Tensor): Ort.Tensor {
+  if (tensor.type !== 'float16' || tensor.location !== 'cpu' || tensor.data instanceof Uint16Array)
+    return tensor;
+  const { buffer, byteOffset, length } = tensor.data as Float32Array;
+  const value = new Uint16Array(buffer, byteOffset, length);
+  // The constructor would turn them into a Float16Array again.
+  return Object.defineProperty(new ort.Tensor('float16', value, tensor.dims), 'data', { value });
 }
 
 function shown(name: string, { type, dims }: TensorSpec): string {
