@@ -16,8 +16,10 @@ export interface SourceOptions {
   readonly preprocessing: Preprocessing;
   /** Leave unreadable pictures out and list them in `skipped`, instead of stopping at the first. */
   readonly skipBad?: boolean | undefined;
-  /** Class names, where labels are strings; `none`: nothing need be labelled, and labels that are there do not count. */
+  /** Names of the model's classes, in its order, by which data with names are matched; `none`: nothing need be labelled, and labels that are there do not count. */
   readonly labels?: 'none' | readonly string[] | undefined;
+  /** Where these names stand, for errors. */
+  readonly labelsFrom?: string | undefined;
   /** A tokenizer.json that turns text into the model's inputs. */
   readonly tokenizer?: string | undefined;
   /** Classes of the model that the samples are for. */
@@ -47,7 +49,10 @@ export interface Source {
   count(): Promise<number>;
   readonly dims: readonly number[];
   readonly dtype: 'uint8' | 'float';
+  /** In the order of its labels. */
   readonly classNames: readonly string[] | undefined;
+  /** That order is the alphabet's: without a class in the middle all behind it are shifted. */
+  readonly sortedNames?: boolean;
   readonly unlabelled?: boolean;
   blocks(): AsyncIterable<Block>;
 }
