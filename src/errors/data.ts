@@ -245,6 +245,15 @@ export const diskFull = (folder: string, neededBytes?: number) =>
     'Free some, or put the cache elsewhere with --cache.',
   );
 
+export const noRoomForFeatures = (folder: string, neededBytes: number, freeBytes: number) =>
+  new OfframpError(
+    'disk-full',
+    `features take ${megabytes(Math.ceil(neededBytes / 1e6))} in ${folder}, and the disk has room for ${megabytes(Math.floor(freeBytes / 1e6))}`,
+    `Free some, put the cache elsewhere with --cache, or say --cache-limit ${megabytes(Math.floor(freeBytes / 1e6))}: features that do not fit are then computed again for each batch, which takes longer and learns from other views of the samples.`,
+  );
+
+const megabytes = (count: number) => `${count}MB`;
+
 export const cacheUnwritable = (folder: string, reason: string, cause?: unknown) =>
   new OfframpError(
     'cache-unwritable',
@@ -253,9 +262,9 @@ export const cacheUnwritable = (folder: string, reason: string, cause?: unknown)
     { cause },
   );
 
-export const cacheDamaged = (folder: string) =>
+export const cacheDamaged = (path: string) =>
   new OfframpError(
     'cache-damaged',
-    `records in ${folder} are incomplete`,
-    'Delete that folder; it is made anew.',
+    `${path} is not what was written there`,
+    'Run the command again: what is damaged in the cache is made anew.',
   );
