@@ -1,4 +1,5 @@
 /** A compiled model again, with other thresholds: for another budget, another policy, other data. Nothing is trained. */
+import { join } from 'node:path';
 import { defaultCache } from './cache.ts';
 import { warnOfLeaks } from './check-roles.ts';
 import type { Dataset, Preprocessing } from './data/index.ts';
@@ -91,6 +92,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     skipBad,
     signal,
     labels: unlabelled ? UNLABELLED : labels,
+    labelsFrom: join(folder, 'manifest.json'),
     tokenizer: tokenizerFile,
     answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),
   } as const;

@@ -124,6 +124,7 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
   refuseUnlike(a, b);
 
   const opened: Dataset[] = [];
+  const naming = [a, b].find(({ classNames }) => classNames);
   const open = async (side: Side, other: Side, name: string) => {
     const dataset = await openDataset(options.test, {
       inputs: side.inputs,
@@ -131,7 +132,8 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
       cache,
       classes: side.classes,
       skipBad,
-      labels: options.labels ?? side.classNames ?? other.classNames,
+      labels: options.labels ?? naming?.classNames,
+      labelsFrom: naming && join(naming.path, 'manifest.json'),
       tokenizer: options.tokenizer ?? side.tokenizer ?? other.tokenizer,
       role: 'test',
       signal,

@@ -72,7 +72,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
         source: readingOf(options),
         seed,
         recipe: inspection.given ? 'none' : (options.recipe ?? 'distill'),
-        labels: labels ?? (roles.train ?? roles.calibration).dataset.classNames,
+        labels: labels ?? roles.classes?.names,
         preprocessing,
       },
       tokenizer,

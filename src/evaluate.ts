@@ -87,6 +87,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
     classes: promised.classes,
     skipBad: options.skipBad,
     labels: unlabelled ? UNLABELLED : promised.labels,
+    labelsFrom: join(folder, 'manifest.json'),
     tokenizer: tokenizerFor(folder, promised, options.tokenizer),
     role: promised.measuredOn,
     signal,

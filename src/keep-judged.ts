@@ -1,14 +1,16 @@
 /** What heads say about a role, kept in the cache: judged once, read in milliseconds from then on. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dataset } from './data/index.ts';
+import { replaceFile } from './data/kept.ts';
 import type { Judged } from './judge.ts';
+import { ONNXRUNTIME_VERSION } from './ort.ts';
 import { evict, spaceFor } from './train/cache-space.ts';
 import { exclusively } from './train/lock.ts';
 import { writing } from './train/record-file.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 /** Of all files together; 3,000 samples of 10 classes at three exits take half a megabyte. */
 const LIMIT_BYTES = 1e9;
 const HASH_BYTES = 32;
@@ -43,9 +45,10 @@ export async function keptJudged(key: JudgedKey, judge: () => Promise<Judged>): 
   });
 }
 
-function nameOf({ modelHash, heads, dataset }: JudgedKey): string {
+/** Name of the file; every version of ONNX Runtime rounds in its own way. */
+export function nameOf({ modelHash, heads, dataset }: JudgedKey, onnxruntime = ONNXRUNTIME_VERSION): string {
   const { hash, size, inputs, preprocessing } = dataset;
-  const key = JSON.stringify([VERSION, modelHash, heads, hash, size, inputs, preprocessing]);
+  const key = JSON.stringify([VERSION, onnxruntime, modelHash, heads, hash, size, inputs, preprocessing]);
   return createHash('sha256').update(key).digest('hex').slice(0, 40);
 }
 
@@ -80,8 +83,5 @@ async function writeFloats(folder: string, path: string, parts: readonly Float32
   await evict(folder, new Set([path]), space - needed);
   const hash = createHash('sha256');
   for (const part of bytes) hash.update(part);
-  await writing(path, async () => {
-    await writeFile(`${path}.tmp`, Buffer.concat([hash.digest(), ...bytes]));
-    await rename(`${path}.tmp`, path);
-  });
+  await writing(path, () => replaceFile(path, Buffer.concat([hash.digest(), ...bytes])));
 }

@@ -13,7 +13,7 @@ import { type SessionOptions, Tensor } from './ort.ts';
 import type { Head, TypedModel } from './passes/exits.ts';
 import type { GivenExits } from './passes/extract-exits.ts';
 import { lookAtProject } from './project.ts';
-import { ROLES, type Role, SHARES } from './roles.ts';
+import { ROLES, type Role, SHARES, settleClasses } from './roles.ts';
 import { Extractor, LOGITS, type Samples, type Slot, slotsOf } from './train/extractor.ts';
 import type { FeatureSource } from './train/feature-source.ts';
 import { DEFAULT_LIMIT_BYTES, PLAIN } from './train/features.ts';
@@ -93,10 +93,12 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   const costs: CostModel = costsOf(plan, heads);
   const preparing = secondsSince(started);
 
+  const classes = await settleClasses(options, opening);
+  const settled = { ...opening, ...(classes && { labels: classes.names, labelsFrom: classes.from }) };
   const peeks: Partial<Record<Role, Peek>> = {};
   for (const role of ROLES) {
     const path = options[role];
-    if (path !== undefined) peeks[role] = await peekDataset(path, { ...opening, role });
+    if (path !== undefined) peeks[role] = await peekDataset(path, { ...settled, role });
   }
   const data = sizesOf(peeks);
   refuseUnreachable(costs, data.calibration!.samples, wishes);

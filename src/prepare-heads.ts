@@ -14,7 +14,7 @@ import { bundleHeads } from './passes/bundle-heads.ts';
 import type { Head } from './passes/exits.ts';
 import { policyOf } from './policies/index.ts';
 import { type RoleData, type Roles, summaryOf } from './roles.ts';
-import { type FeatureOptions, openFeatures } from './train/features.ts';
+import { DEFAULT_LIMIT_BYTES, type FeatureOptions, openFeatures } from './train/features.ts';
 import { lossCurve } from './train/loss-curve.ts';
 import { openMerged } from './train/shards.ts';
 import { recipeOf, type TrainOptions, trainHeads } from './train/train.ts';
@@ -74,6 +74,15 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
     merged === undefined
       ? await openFeatures({ ...wanted, cacheLimitBytes: setting.cacheLimitBytes })
       : await openMerged(merged, wanted);
+  const limit = setting.cacheLimitBytes ?? DEFAULT_LIMIT_BYTES;
+  const cached = features.storage === 'cached' ? features.views.length : 0;
+  const isCut = cached < (wanted.views?.length ?? 1);
+  if (isCut)
+    events.onNote?.(
+      cached > 0
+        ? `Features of ${cached} of ${wanted.views?.length} views fit into --cache-limit ${limit}: heads see no others.`
+        : `Features do not fit into --cache-limit ${limit}: they are computed again for each batch.`,
+    );
   const { follow, curve } = lossCurve();
   const trained = await trainHeads(heads, features, {
     ...setting.training,
@@ -106,6 +115,7 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
       ...(lambda !== 0 && { lambda }),
       ...(survivors && { survivors: true as const }),
       views: wanted.views?.length ?? 1,
+      ...(isCut && { cacheLimit: limit }),
       ...curve,
     },
     ...parts,

@@ -77,6 +77,7 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
     skipBad,
     signal: events.signal,
     labels: unlabelled ? UNLABELLED : labels,
+    labelsFrom: labels && `--labels ${options.labels}`,
     tokenizer,
   };
   const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });

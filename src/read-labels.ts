@@ -1,12 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { badLabelsFile, messageOf } from './errors.ts';
 
-/** Class names from a text file, one a line, or a JSON list of them. Throws `bad-labels` unless there are `classes`. */
+/** Class names from a text file, one a line, blanks around them left out, or a JSON list of them. Throws `bad-labels` unless there are `classes`. */
 export async function readLabels(path: string, classes: number): Promise<string[]> {
   const text = await readFile(path, 'utf8').catch((error) => {
     throw badLabelsFile(path, messageOf(error), classes);
   });
-  const names = listIn(text) ?? text.replace(/\r?\n$/, '').split(/\r?\n/);
+  // `trim` also takes a byte order mark, which Windows editors write, off the first name.
+  const names =
+    listIn(text.trim()) ??
+    text
+      .trim()
+      .split(/\r?\n/)
+      .map((name) => name.trim());
   if (names.length !== classes) throw badLabelsFile(path, `has ${names.length}`, classes);
   return names;
 }

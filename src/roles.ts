@@ -1,7 +1,12 @@
 /** The four data roles: train, validation, calibration, test. Opened from what the user gave, split from it where needed. */
 import {
+  classesIn,
   type Dataset,
   type InputSpec,
+  isRandom,
+  type KnownClasses,
+  type NamedClasses,
+  namesIn,
   type OpenOptions,
   openDataset,
   relabel,
@@ -45,6 +50,8 @@ export interface Roles {
   readonly calibration: RoleData;
   /** Undefined when nothing is left to report on: figures are then of the calibration role. */
   readonly test: RoleData | undefined;
+  /** What labels go by; undefined where nothing names the classes. */
+  readonly classes?: SettledClasses | undefined;
   close(): Promise<void>;
 }
 
@@ -73,7 +80,7 @@ export const UNLABELLED = 'none' as const;
 /** What has to be said of the data before anything is read into the figures. */
 export function notesOn(roles: Roles): string[] {
   const all = ROLES.flatMap((role) => roles[role]?.dataset ?? []);
-  const notes: string[] = [];
+  const notes = [...(roles.classes?.notes ?? [])];
   if (all.some((dataset) => dataset.random))
     notes.push(
       'RANDOM SAMPLES: this shows that everything runs. No accuracy, cost or threshold below means anything.',
@@ -106,6 +113,51 @@ async function distinct({ dataset, from }: RoleData, others: readonly RoleData[]
 /** Shares of the training data that stand in for roles that were not given. */
 export const SHARES = { calibration: 0.15, test: 0.15 };
 
+/** The names that classes go by in all roles. */
+export interface SettledClasses extends KnownClasses {
+  /** What is to be told of roles that have them in another order, or not at all. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * The class names in the options, else those of the first role that names all classes, once every role has shown that it means the same
+ * ones: labels are matched by name, whatever their order. Undefined where nothing says what the model's order is. Decodes nothing. Throws
+ * `unknown-label`.
+ */
+export async function settleClasses(
+  paths: RolePaths,
+  options: Omit<OpenOptions, 'onProgress' | 'role'>,
+): Promise<SettledClasses | undefined> {
+  const { labels, labelsFrom = 'the given class names', classes } = options;
+  if (labels === UNLABELLED) return undefined;
+  const found: { readonly place: string; readonly own: NamedClasses | undefined }[] = [];
+  for (const role of ROLES) {
+    const path = paths[role];
+    if (path === undefined || isRandom(path)) continue;
+    found.push({ place: `--${role} ${path}`, own: await namesIn(path, options) });
+  }
+  const named = found.flatMap(({ place, own }) => (own ? [{ place, ...own }] : []));
+  const first =
+    named.find(({ names }) => classes === undefined || names.length === classes) ??
+    named.find(({ sortedNames }) => !sortedNames);
+  const known = labels
+    ? { names: labels, from: labelsFrom }
+    : first && { names: first.names, from: first.place };
+  if (!known) return undefined;
+  const notes: string[] = [];
+  for (const { place, own } of found) {
+    if (own) {
+      const order = classesIn(place, own.names, known);
+      if (!labels && order.some((known, i) => known !== i))
+        notes.push(`${place} has the classes in another order than ${known.from}: they are matched by name.`);
+    } else if (!labels)
+      notes.push(
+        `${place} does not name its classes: labels that are numbers are taken for those of ${known.from}, 0 for "${known.names[0]}" and so on.`,
+      );
+  }
+  return { ...known, notes };
+}
+
 /** Opens every path, lets the original label what is unlabelled, and splits roles that are missing off the training data, by seed. */
 export async function openRoles(
   paths: RolePaths,
@@ -117,19 +169,21 @@ export async function openRoles(
   const close = async () => {
     for (const dataset of opened.values()) await dataset.close();
   };
+  const classes = await settleClasses(paths, options);
   try {
     for (const role of ROLES) {
       const path = paths[role];
       if (path === undefined) continue;
       const dataset = await openDataset(path, {
         ...options,
+        ...(classes && { labels: classes.names, labelsFrom: classes.from }),
         role,
         onProgress: (d, t) => onProgress(role, d, t),
       });
       opened.set(role, dataset);
       if (dataset.unlabelled) opened.set(role, relabel(dataset, await options.answersOf(dataset)));
     }
-    return { ...(await settleRoles(opened, seed)), close };
+    return { ...(await settleRoles(opened, seed)), classes, close };
   } catch (error) {
     await close();
     throw error;
@@ -137,7 +191,10 @@ export async function openRoles(
 }
 
 /** The roles that were given, and those that have to come off the training data. */
-async function settleRoles(opened: ReadonlyMap<Role, Dataset>, seed: number): Promise<Omit<Roles, 'close'>> {
+async function settleRoles(
+  opened: ReadonlyMap<Role, Dataset>,
+  seed: number,
+): Promise<Omit<Roles, 'classes' | 'close'>> {
   const given = (role: Role): RoleData | undefined => {
     const dataset = opened.get(role);
     return dataset && { dataset };

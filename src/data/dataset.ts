@@ -22,12 +22,19 @@ export interface RecordsAbout {
   readonly random: boolean;
 }
 
-/** Records of a cache folder as a dataset. */
+/** Records of a cache folder as a dataset. Throws `cache-damaged` where files are missing or too short. */
 export async function openRecords(about: RecordsAbout): Promise<Dataset> {
-  const labelBytes = await readFile(join(about.folder, 'labels.bin'));
-  if (labelBytes.length !== 4 * about.meta.count) throw cacheDamaged(about.folder);
+  const { folder, meta } = about;
+  const labelBytes = await readFile(join(folder, 'labels.bin')).catch(() => new Uint8Array());
+  if (labelBytes.length !== 4 * meta.count) throw cacheDamaged(folder);
   const labels = new Int32Array(new Uint8Array(labelBytes).buffer);
-  return new RecordsDataset(about, labels, openSync(join(about.folder, 'records.bin'), 'r'));
+  let records: number;
+  try {
+    records = openSync(join(folder, 'records.bin'), 'r');
+  } catch {
+    throw cacheDamaged(folder);
+  }
+  return new RecordsDataset(about, labels, records);
 }
 
 class RecordsDataset implements Dataset {

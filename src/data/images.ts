@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { emptyDataset, rolesInside, tooFewFolders, unknownDataFormat, unknownLabel } from '../errors.ts';
+import { emptyDataset, rolesInside, unknownDataFormat } from '../errors.ts';
 import { type FileStamp, fileStamp, isFolder } from './files.ts';
 import { type Picture, pictureSource } from './pictures.ts';
 import type { Source, SourceOptions } from './records.ts';
@@ -17,9 +17,7 @@ export async function imageFolderSource(path: string, options: SourceOptions): P
   const folders = classNames.length > 0 ? classNames : [''];
   const files: FileStamp[] = [];
   const pictures: Picture[] = [];
-  const { classNames: names, labelOf } = classesOf(path, classNames, options);
-  for (const folder of folders) {
-    const label = labelOf(folder);
+  for (const [label, folder] of folders.entries()) {
     for (const file of await pictureFiles(join(path, folder))) {
       files.push(fileStamp(file));
       pictures.push({ name: file, label, content: file });
@@ -27,25 +25,16 @@ export async function imageFolderSource(path: string, options: SourceOptions): P
   }
   if (pictures.length === 0) throw emptyDataset(path);
   const count = async () => pictures.length;
-  const about = { format: 'image-folder', path, files, decode: undefined, count, classNames: names };
+  const about = {
+    format: 'image-folder',
+    path,
+    files,
+    decode: undefined,
+    count,
+    classNames,
+    sortedNames: true,
+  };
   return pictureSource(about, () => pictures, options);
-}
-
-/**
- * Which class a folder is: that of its name in the given list of class names, or its place among the sorted names where the list names none
- * of them (it then says how classes are called). Throws `class-folders` where places cannot be right.
- */
-function classesOf(path: string, folders: readonly string[], { labels, classes }: SourceOptions) {
-  const given = typeof labels === 'object' ? labels : [];
-  const known = folders.filter((folder) => given.includes(folder));
-  if (known.length > 0) {
-    const unknown = folders.find((folder) => !given.includes(folder));
-    if (unknown !== undefined) throw unknownLabel(path, unknown, given);
-    return { classNames: given, labelOf: (folder: string) => given.indexOf(folder) };
-  }
-  if (labels !== 'none' && folders.length > 0 && classes !== undefined && folders.length < classes)
-    throw tooFewFolders(path, folders.length, classes);
-  return { classNames: folders, labelOf: (folder: string) => Math.max(0, folders.indexOf(folder)) };
 }
 
 /** Names of the class folders of `path`, sorted. */

@@ -2,8 +2,9 @@
  * Samples from disk. Every format is decoded once into fixed-size records in the cache folder; everything after
  * reads records.
  */
+export { classesIn, type KnownClasses } from './class-names.ts';
 export { recordBytesOf, recordHashes, withoutCopies } from './duplicates.ts';
-export { type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
+export { type NamedClasses, namesIn, type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
 export {
   imageShape,
   PRESETS,
@@ -12,6 +13,7 @@ export {
   resolvePreprocessing,
 } from './preprocessing.ts';
 export { Random, shuffled } from './random.ts';
+export { isRandom } from './random-samples.ts';
 export { relabel } from './relabel.ts';
 export { samplesWithin, splitRoles, subset } from './split.ts';
 export { thumbnails } from './thumbnails.ts';

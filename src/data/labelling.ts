@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { badDataFile, badLabels, labelMissing, messageOf, unknownLabel } from '../errors.ts';
+import { classFinder } from './class-names.ts';
 import { isFile } from './files.ts';
 import type { SourceOptions } from './records.ts';
 import type { Row, Table } from './table.ts';
@@ -15,20 +16,20 @@ export interface Labelling {
 }
 
 /**
- * How the rows of `table` tell their class: as an index, or by name. Names in class order are in the options, in the
- * file, or in a list labels.json beside it, whichever comes first.
+ * How the rows of `table` tell their class: as an index, or by name. Names in the order of the indices are in the file, in a list
+ * labels.json beside it, or in the options, whichever comes first.
  */
 export async function labelling(table: Table, { labels }: SourceOptions): Promise<Labelling> {
   if (labels === 'none') return { field: undefined, classNames: undefined, labelOf: () => -1 };
   const field = LABELS.find((name) => table.fields.includes(name));
   if (!field) throw labelMissing(table.head, LABELS, table.fields);
   const beside = join(dirname(table.files[0]!.file), 'labels.json');
-  const classNames = labels ?? table.classNamesOf?.(field) ?? (await readNames(beside));
-  const classes = new Map(classNames?.map((name, i) => [name, i]));
+  const classNames = (await table.classNamesOf?.(field)) ?? (await readNames(beside)) ?? labels;
+  const find = classFinder(classNames ?? [], table.path);
   const labelOf = ({ fields, place }: Row): number => {
     const value = fields[field];
     if (typeof value === 'string') {
-      const known = classes.get(value);
+      const known = find(value);
       if (known === undefined) throw unknownLabel(place, value, classNames);
       return known;
     }
@@ -47,10 +48,13 @@ async function readNames(file: string): Promise<string[] | undefined> {
     .catch((error: unknown) => {
       throw badDataFile(file, messageOf(error));
     });
-  if (!Array.isArray(names) || names.some((name) => typeof name !== 'string'))
+  if (!isNames(names))
     throw badDataFile(file, 'it is no list of class names', 'Write ["first", "second", …], in class order.');
   return names;
 }
+
+export const isNames = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((name) => typeof name === 'string');
 
 /** A value of a row, for errors. */
 export function shown(value: unknown): string {

@@ -1,6 +1,14 @@
 import { resolve } from 'node:path';
-import { labelOutOfRange, sampleShapeMismatch, tooManyClasses, unreadableImage } from '../errors.ts';
+import {
+  labelOutOfRange,
+  labelUnnamed,
+  sampleShapeMismatch,
+  tooFewFolders,
+  tooManyClasses,
+  unreadableImage,
+} from '../errors.ts';
 import { align } from './align.ts';
+import { classesIn } from './class-names.ts';
 import { openRecords } from './dataset.ts';
 import { rowOf } from './preprocessing.ts';
 import { randomSource } from './random-samples.ts';
@@ -59,19 +67,28 @@ function refuseOutside(
 }
 
 async function findSamples(path: string, options: OpenOptions) {
-  const { inputs, preprocessing, classes, signal } = options;
+  const { inputs, preprocessing, signal } = options;
   signal?.throwIfAborted();
   const drawn = randomSource(path, options);
   const random = drawn !== undefined;
   const unlabelled = random || options.labels === 'none';
   const found = drawn ?? (await findSource(resolve(path), options));
-  const source = unlabelled ? withoutLabels(found) : found;
+  const source = unlabelled ? withoutLabels(found) : inKnownClasses(found, options);
   const { name, dims } = rowOf(inputs);
   const alignment = align(source.dims, dims, preprocessing.layout);
   if (!alignment) throw sampleShapeMismatch(path, source.dims, name, dims);
-  const named = source.classNames?.length ?? 0;
-  if (classes !== undefined && named > classes) throw tooManyClasses(path, named, classes);
   return { source, alignment, unlabelled, random };
+}
+
+/** Class names as data tell them, in the order of their labels. */
+export type NamedClasses = Required<Pick<Source, 'sortedNames'>> & { readonly names: readonly string[] };
+
+/** The class names that the data at `path` tell by themselves; undefined where they tell none. Decodes nothing. */
+export async function namesIn(path: string, options: OpenOptions): Promise<NamedClasses | undefined> {
+  options.signal?.throwIfAborted();
+  const source = await findSource(resolve(path), { ...options, labels: undefined });
+  const { classNames: names, sortedNames = false } = source;
+  return names && { names, sortedNames };
 }
 
 /** What opening a dataset would do. */
@@ -112,6 +129,37 @@ export async function peekDataset(path: string, options: OpenOptions): Promise<P
     secondsPerSample: decoded === 0 ? 0 : seconds() / decoded,
     isImage: alignment.isImage,
     recordDims: source.dims,
+  };
+}
+
+/** `source` with its labels put into the order of the classes' names that are given. Throws `unknown-label`, `class-folders` and `too-many-classes`. */
+function inKnownClasses(source: Source, { labels, labelsFrom, classes }: SourceOptions): Source {
+  const { path, classNames: own } = source;
+  if (!own) return source;
+  if (classes !== undefined && own.length > classes) throw tooManyClasses(path, own.length, classes);
+  if (labels === undefined || labels === 'none') {
+    if (source.sortedNames && own.length > 0 && classes !== undefined && own.length < classes)
+      throw tooFewFolders(path, own.length, classes);
+    return source;
+  }
+  const classOf = classesIn(path, own, { names: labels, from: labelsFrom ?? 'the given class names' });
+  if (classOf.every((known, i) => known === i)) return { ...source, classNames: labels };
+  return {
+    ...source,
+    classNames: labels,
+    decode: [source.decode, own],
+    async *blocks() {
+      let first = 0;
+      for await (const block of source.blocks()) {
+        const labels = Int32Array.from(block.labels, (label, i) => {
+          const known = classOf[label];
+          if (known === undefined) throw labelUnnamed(path, first + i, label, own.length);
+          return known;
+        });
+        first += labels.length + block.skipped.length;
+        yield { ...block, labels };
+      }
+    },
   };
 }
 

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import type { AsyncBuffer, FileMetaData, SchemaTree } from 'hyparquet';
 import { badDataFile, messageOf, unsupportedCodec } from '../errors.ts';
 import { fileStamps, isFolder } from './files.ts';
-import { labelling } from './labelling.ts';
+import { isNames, labelling, shown } from './labelling.ts';
 import { chooseFiles } from './parts.ts';
 import { type Picture, pictureSource } from './pictures.ts';
 import type { Source, SourceOptions } from './records.ts';
@@ -69,14 +69,14 @@ export async function parquetSource(
   files: readonly string[],
   options: SourceOptions,
 ): Promise<Source> {
-  const { metadata, schema } = await openFile(files[0]!);
+  const { schema } = await openFile(files[0]!);
   const fields = schema.children.map(({ element }) => element.name);
   const about = { format: 'parquet', path, files: fileStamps(files), count: () => countRows(files) };
   const table: Table = {
     ...about,
     fields,
     head: files[0]!,
-    classNamesOf: (field) => classNamesOf(metadata, field),
+    classNamesOf: (field) => sameNames(files, field),
     rows: (columns) => rowsOf(files, columns),
   };
   const picture = PICTURES.find((name) => fields.includes(name));
@@ -117,11 +117,31 @@ async function openFile(file: string): Promise<OpenFile> {
   });
 }
 
+/** The class names that all `files` tell for `field`; undefined where none does. */
+async function sameNames(files: readonly string[], field: string): Promise<readonly string[] | undefined> {
+  const [first] = files;
+  const names = classNamesOf(await openFile(first!), field);
+  for (const file of files.slice(1)) {
+    const others = classNamesOf(await openFile(file), field);
+    const odd = Array.from({ length: Math.max(names?.length ?? 0, others?.length ?? 0) }, (_, i) => i).find(
+      (i) => names?.[i] !== others?.[i],
+    );
+    if (odd !== undefined)
+      throw badDataFile(
+        file,
+        `class ${odd} of ${field} is ${shown(others?.[odd])}, but ${shown(names?.[odd])} in ${first}`,
+        'All files of a part must have the same classes in the same order: write them by one `push_to_hub`.',
+      );
+  }
+  return names;
+}
+
 /** Names of the classes of `field`, if it is a ClassLabel among the features that `datasets` keeps as key `huggingface`. */
-function classNamesOf({ key_value_metadata }: FileMetaData, field: string): readonly string[] | undefined {
-  const features = key_value_metadata?.find(({ key }) => key === 'huggingface')?.value;
+function classNamesOf({ metadata }: OpenFile, field: string): readonly string[] | undefined {
+  const features = metadata.key_value_metadata?.find(({ key }) => key === 'huggingface')?.value;
   try {
-    return JSON.parse(features ?? '').info.features[field].names;
+    const names: unknown = JSON.parse(features ?? '').info.features[field].names;
+    return isNames(names) ? names : undefined;
   } catch {
     return undefined;
   }

@@ -24,13 +24,18 @@ const DRAW: Partial<Record<DataType, (random: Random) => number>> = {
   int8: (random) => random.integer(-128, 128),
 };
 
+const RANDOM = /^random(?::(\d+))?$/;
+
+/** Whether `path` stands for random samples. */
+export const isRandom = (path: string): boolean => RANDOM.test(path);
+
 /**
  * What `random` or `random:512` stand for: samples without labels, drawn so that floats are uniform in [-1, 1] after
  * preprocessing. Undefined for every other path.
  */
 export function randomSource(path: string, options: SourceOptions): Source | undefined {
   const { inputs, preprocessing, role = '' } = options;
-  const [match, size] = /^random(?::(\d+))?$/.exec(path) ?? [];
+  const [match, size] = RANDOM.exec(path) ?? [];
   if (match === undefined) return undefined;
   const count = size === undefined ? DEFAULT_COUNT : Number(size);
   const { dims } = rowOf(inputs);

@@ -1,13 +1,18 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheUnwritable, diskFull, emptyDataset, messageOf } from '../errors.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { FileStamp } from './files.ts';
+import { sealed, unsealed, writeSynced } from './kept.ts';
 import type { InputSpec, Preprocessing, Progress, Skipped } from './types.ts';
 
-const READER_VERSION = 1;
+const READER_VERSION = 2;
+const PIECE_BYTES = 1 << 22;
+const RECORDS = 'records.bin';
+const LABELS = 'labels.bin';
+const META = 'meta.json';
 const STALE_MS = 24 * 60 * 60 * 1000;
 
 /** What readers may need to know. */
@@ -16,8 +21,10 @@ export interface SourceOptions {
   readonly preprocessing: Preprocessing;
   /** Leave unreadable pictures out and list them in `skipped`, instead of stopping at the first. */
   readonly skipBad?: boolean | undefined;
-  /** Class names, where labels are strings; `none`: nothing need be labelled, and labels that are there do not count. */
+  /** Names of the model's classes, in its order, by which data with names are matched; `none`: nothing need be labelled, and labels that are there do not count. */
   readonly labels?: 'none' | readonly string[] | undefined;
+  /** Where these names stand, for errors. */
+  readonly labelsFrom?: string | undefined;
   /** A tokenizer.json that turns text into the model's inputs. */
   readonly tokenizer?: string | undefined;
   /** Classes of the model that the samples are for. */
@@ -47,7 +54,10 @@ export interface Source {
   count(): Promise<number>;
   readonly dims: readonly number[];
   readonly dtype: 'uint8' | 'float';
+  /** In the order of its labels. */
   readonly classNames: readonly string[] | undefined;
+  /** That order is the alphabet's: without a class in the middle all behind it are shifted. */
+  readonly sortedNames?: boolean;
   readonly unlabelled?: boolean;
   blocks(): AsyncIterable<Block>;
 }
@@ -60,7 +70,7 @@ export interface RecordsMeta {
   readonly dtype: 'uint8' | 'float';
   readonly classNames?: readonly string[];
   readonly skipped: readonly Skipped[];
-  /** sha256 of `<dtype> <dims>\n`, the records, and the labels as int32. */
+  /** sha256 of `<dtype> <dims>\n`, the records, and the labels as int32; what the files are held against whenever they are opened. */
   readonly hash: string;
 }
 
@@ -71,7 +81,7 @@ export interface StoreOptions {
 
 /**
  * The folder `<cache>/records/<key>` holding the records of `source`: the one that is there, or one written now. It
- * appears whole or not at all.
+ * appears whole or not at all; what is there is read through, and made anew unless it is what was written.
  */
 export async function storeRecords(
   source: Source,
@@ -79,7 +89,7 @@ export async function storeRecords(
   options: StoreOptions = {},
 ): Promise<{ folder: string; meta: RecordsMeta }> {
   const folder = join(cache, 'records', keyOf(source));
-  const known = await readMeta(folder);
+  const known = await readWhole(folder, options.signal);
   if (known) return { folder, meta: known };
 
   await writing(cache, () => mkdir(join(cache, 'records'), { recursive: true }));
@@ -88,7 +98,7 @@ export async function storeRecords(
   try {
     const meta = await writeRecords(source, partial, options);
     await rename(partial, folder).catch(async (error: unknown) => {
-      if (await readMeta(folder)) return;
+      if (await readWhole(folder, options.signal)) return;
       await rm(folder, { recursive: true, force: true });
       await writing(folder, () => rename(partial, folder), error);
     });
@@ -106,31 +116,55 @@ function keyOf(source: Source): string {
   return hash.digest('hex').slice(0, 32);
 }
 
-/** Whether `storeRecords` would find the records of `source`. */
+/** Whether `storeRecords` would find records of `source`, as far as can be told without reading them through. */
 export const hasRecords = async (source: Source, cache: string): Promise<boolean> =>
   (await readMeta(join(cache, 'records', keyOf(source)))) !== undefined;
 
-/** The meta of a complete records folder. */
+/** What a records folder says of itself, where the records have the size that this tells. */
 async function readMeta(folder: string): Promise<RecordsMeta | undefined> {
-  try {
-    const meta = JSON.parse(await readFile(join(folder, 'meta.json'), 'utf8')) as RecordsMeta;
-    const { size } = await stat(join(folder, 'records.bin'));
-    return size === meta.count * recordBytes(meta) ? meta : undefined;
-  } catch {
-    return undefined;
-  }
+  const text = await readFile(join(folder, META), 'utf8').catch(() => '');
+  const meta = unsealed<RecordsMeta>(text);
+  const size = await stat(join(folder, RECORDS)).then(
+    (found) => found.size,
+    () => undefined,
+  );
+  return meta && size === meta.count * recordBytes(meta) ? meta : undefined;
 }
+
+/** The meta of a records folder whose records and labels have the hash that it tells. */
+async function readWhole(folder: string, signal: AbortSignal | undefined): Promise<RecordsMeta | undefined> {
+  const meta = await readMeta(folder);
+  if (!meta) return undefined;
+  const hash = createHash('sha256').update(headOf(meta));
+  const piece = new Uint8Array(PIECE_BYTES);
+  for (const name of [RECORDS, LABELS]) {
+    const file = await open(join(folder, name)).catch(() => undefined);
+    if (!file) return undefined;
+    try {
+      for (let read = await file.read(piece); read.bytesRead > 0; read = await file.read(piece)) {
+        signal?.throwIfAborted();
+        hash.update(piece.subarray(0, read.bytesRead));
+      }
+    } finally {
+      await file.close();
+    }
+  }
+  return hash.digest('hex') === meta.hash ? meta : undefined;
+}
+
+/** What the hash of records begins with. */
+const headOf = ({ dtype, dims }: Pick<RecordsMeta, 'dtype' | 'dims'>) => `${dtype} ${dims}\n`;
 
 async function writeRecords(source: Source, folder: string, options: StoreOptions): Promise<RecordsMeta> {
   const total = await source.count();
   await writing(folder, () => mkdir(folder));
   await checkSpace(source, total, folder);
-  const hash = createHash('sha256').update(`${source.dtype} ${source.dims}\n`);
+  const hash = createHash('sha256').update(headOf(source));
   const labels = new Int32Array(total);
   const skipped: Skipped[] = [];
   let count = 0;
 
-  const file = await writing(folder, () => open(join(folder, 'records.bin'), 'w'));
+  const file = await writing(folder, () => open(join(folder, RECORDS), 'w'));
   try {
     for await (const block of source.blocks()) {
       options.signal?.throwIfAborted();
@@ -142,6 +176,7 @@ async function writeRecords(source: Source, folder: string, options: StoreOption
       options.onProgress?.(count + skipped.length, total);
     }
     options.signal?.throwIfAborted();
+    await writing(folder, () => file.sync());
   } finally {
     await file.close();
   }
@@ -158,8 +193,8 @@ async function writeRecords(source: Source, folder: string, options: StoreOption
     skipped,
     hash: hash.update(labelBytes).digest('hex'),
   };
-  await writing(folder, () => writeFile(join(folder, 'labels.bin'), labelBytes));
-  await writing(folder, () => writeFile(join(folder, 'meta.json'), JSON.stringify(meta)));
+  await writing(folder, () => writeSynced(join(folder, LABELS), labelBytes));
+  await writing(folder, () => writeSynced(join(folder, META), sealed(meta)));
   return meta;
 }
 

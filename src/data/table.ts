@@ -17,8 +17,8 @@ export interface Table {
   readonly fields: readonly string[];
   /** Where `fields` is from, for errors. */
   readonly head: string;
-  /** Class names that the file itself tells for `field`. */
-  classNamesOf?(field: string): readonly string[] | undefined;
+  /** Class names that the files themselves tell for `field`. */
+  classNamesOf?(field: string): Promise<readonly string[] | undefined>;
   count(): Promise<number>;
   /** All rows; `columns` are the fields that will be looked at. */
   rows(columns: readonly string[]): AsyncIterable<Row>;

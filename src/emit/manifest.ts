@@ -94,8 +94,10 @@ export interface Training {
   readonly lambda?: number;
   /** Set when heads learned most from samples that earlier ones do not take. */
   readonly survivors?: true;
-  /** Cached views of each training sample. */
+  /** Views of each training sample that were to be cached. */
   readonly views: number;
+  /** Bytes that cached features could take, set when those of all views did not fit: heads saw fewer views, or those computed for each batch. */
+  readonly cacheLimit?: number;
   /** Steps, counted from 1, that losses are told of. */
   readonly steps: readonly number[];
   /** Running means of each exit's loss at those steps, by exit id; `joint` where all exits share one. */

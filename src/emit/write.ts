@@ -1,6 +1,7 @@
-/** Puts a finished output in its place: written aside, then renamed, so that nobody meets half of it. */
-import { access, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+/** Puts a finished output in its place: written aside and to the disk, then renamed, so that nobody meets half of it. */
+import { access, copyFile, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, normalize, resolve } from 'node:path';
+import { writeSynced } from '../data/kept.ts';
 import { diskFull, externalDataNameTaken, messageOf, outputFailed, outputNotEmpty } from '../errors.ts';
 import { readManifest } from './manifest.ts';
 
@@ -85,8 +86,21 @@ async function stage(folder: string, files: ReadonlyMap<string, Content>): Promi
   for (const [name, content] of files) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
     if (typeof content === 'string' || content instanceof Uint8Array)
-      await writeFile(join(folder, name), content);
-    else await copyFile(content.copyOf, join(folder, name));
+      await writeSynced(join(folder, name), content);
+    else await copySynced(content.copyOf, join(folder, name));
+  }
+}
+
+async function copySynced(from: string, to: string): Promise<void> {
+  await copyFile(from, to);
+  const file = await open(to, 'r');
+  try {
+    await file.sync();
+  } catch (error) {
+    // Windows, which flushes only what is open for writing, and a copy may be read-only.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+  } finally {
+    await file.close();
   }
 }
 

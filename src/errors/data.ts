@@ -73,9 +73,39 @@ export const unknownLabel = (place: string, label: string, names: readonly strin
     'unknown-label',
     names ? `${place}: there is no class "${label}"` : `${place}: nothing tells which class "${label}" is`,
     names
-      ? `Classes: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}.`
+      ? listed(names)
       : 'Give the class names, in order: --labels names.txt, or labels.json (["first", "second", …]) beside the data.',
   );
+
+/** Of data whose own names for its classes are not those of `from`. */
+export const unknownClass = (
+  place: string,
+  name: string,
+  from: string,
+  names: readonly string[],
+  { differsInCase, none }: { readonly differsInCase: string | undefined; readonly none: boolean },
+) =>
+  new OfframpError(
+    'unknown-label',
+    none
+      ? `${place}: none of its classes is among those of ${from}: its first is "${name}", theirs "${names[0]}"${differsInCase === undefined ? '' : ` (there is "${differsInCase}": upper and lower case differ)`}`
+      : `${place} has a class "${name}", and ${from} has none of that name${differsInCase === undefined ? '' : `, but "${differsInCase}": upper and lower case differ`}`,
+    `${listed(names)} A class must have the same name everywhere, letter by letter; the order does not matter. ${
+      from.startsWith('--labels')
+        ? "In the labels file write the names as the data have them, one a line in the order of the model's outputs."
+        : 'Rename what is wrong, or leave out what is of no class of this model.'
+    }`,
+  );
+
+export const ambiguousClass = (place: string, name: string) =>
+  new OfframpError(
+    'unknown-label',
+    `${place} has several classes called "${name}", so the name does not tell which is meant`,
+    'Give each class a name of its own.',
+  );
+
+const listed = (names: readonly string[]) =>
+  `Classes: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}.`;
 
 export const tokenizerMissing = (path: string, text: string, inputs: readonly string[]) =>
   new OfframpError(
@@ -132,6 +162,13 @@ export const labelOutOfRange = (path: string, sample: number, label: number, cla
     'label-out-of-range',
     `${path}: sample ${sample} (counted from 0) has label ${label}${classes === undefined ? '' : `, but the model has ${classes} classes (0 to ${classes - 1})`}`,
     'Is this the data of this model? Labels count from 0.',
+  );
+
+export const labelUnnamed = (path: string, sample: number, label: number, names: number) =>
+  new OfframpError(
+    'label-out-of-range',
+    `${path}: sample ${sample} (counted from 0) has label ${label}, but the data name ${names} classes (0 to ${names - 1})`,
+    'Is the list of class names with the data complete?',
   );
 
 export const tooManyClasses = (path: string, found: number, classes: number) =>
@@ -208,6 +245,15 @@ export const diskFull = (folder: string, neededBytes?: number) =>
     'Free some, or put the cache elsewhere with --cache.',
   );
 
+export const noRoomForFeatures = (folder: string, neededBytes: number, freeBytes: number) =>
+  new OfframpError(
+    'disk-full',
+    `features take ${megabytes(Math.ceil(neededBytes / 1e6))} in ${folder}, and the disk has room for ${megabytes(Math.floor(freeBytes / 1e6))}`,
+    `Free some, put the cache elsewhere with --cache, or say --cache-limit ${megabytes(Math.floor(freeBytes / 1e6))}: features that do not fit are then computed again for each batch, which takes longer and learns from other views of the samples.`,
+  );
+
+const megabytes = (count: number) => `${count}MB`;
+
 export const cacheUnwritable = (folder: string, reason: string, cause?: unknown) =>
   new OfframpError(
     'cache-unwritable',
@@ -216,9 +262,9 @@ export const cacheUnwritable = (folder: string, reason: string, cause?: unknown)
     { cause },
   );
 
-export const cacheDamaged = (folder: string) =>
+export const cacheDamaged = (path: string) =>
   new OfframpError(
     'cache-damaged',
-    `records in ${folder} are incomplete`,
-    'Delete that folder; it is made anew.',
+    `${path} is not what was written there`,
+    'Run the command again: what is damaged in the cache is made anew.',
   );

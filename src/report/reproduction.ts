@@ -45,6 +45,7 @@ function commandOf(manifest: Manifest): string {
     ['lambda', training?.lambda],
     ['survivors', training?.survivors],
     ['views', training?.views],
+    ['cache-limit', training?.cacheLimit],
     ['policy', policyComparison ? 'auto' : policy],
     ['last', last ? 'joined' : undefined],
     ['target', calibration.target],

@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { Dataset, InputSpec, Preprocessing, View } from '../data/index.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
+import { ONNXRUNTIME_VERSION } from '../ort.ts';
 import type { TypedModel } from '../passes/exits.ts';
 import type { Slot } from './extractor.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 const DEFAULT_PROVIDER = 'cpu';
 
 export interface FeatureIdentity {
@@ -18,7 +19,8 @@ export interface FeatureIdentity {
   readonly samples: number;
   readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
-  /** ONNX Runtime's execution provider: each rounds in its own way. */
+  /** Its version, and its execution provider: each rounds in its own way. */
+  readonly onnxruntime: string;
   readonly provider: string;
   readonly views: readonly View[];
   readonly features: readonly FeatureFacts[];
@@ -53,6 +55,7 @@ export function identityOf(of: {
     samples: dataset.size,
     inputs: dataset.inputs,
     preprocessing: dataset.preprocessing,
+    onnxruntime: ONNXRUNTIME_VERSION,
     provider: of.provider ?? DEFAULT_PROVIDER,
     views: of.views,
     features: slots.map(({ id, request, dims }) => ({
@@ -81,6 +84,7 @@ export function keyOf(of: FeatureIdentity, feature: FeatureFacts, view: View): s
     of.inputs,
     of.preprocessing,
     view,
+    of.onnxruntime,
     ...(of.provider === DEFAULT_PROVIDER ? [] : [of.provider]),
   ]);
   return createHash('sha256').update(key).digest('hex').slice(0, 40);
@@ -107,6 +111,7 @@ export function differencesOf(found: FeatureIdentity, wanted: FeatureIdentity): 
     samples: (of) => `${of.samples} samples`,
     inputs: (of) => `inputs ${of.inputs.map(({ name, dims }) => `${name} [${dims.join(', ')}]`).join(', ')}`,
     preprocessing: (of) => `preprocessing ${JSON.stringify(of.preprocessing)}`,
+    onnxruntime: (of) => `ONNX Runtime ${of.onnxruntime}`,
     provider: (of) => `provider ${of.provider}`,
     views: (of) => `${of.views.length} view${of.views.length === 1 ? '' : 's'}`,
     features: (of) =>

@@ -92,7 +92,10 @@ export class CachedSource extends BatchedSource {
   /** [views][slots] */
   private readonly files: readonly (readonly RecordReader[])[];
 
-  constructor(private readonly cached: CachedFeatures) {
+  constructor(
+    private readonly cached: CachedFeatures,
+    private readonly release: () => Promise<void> = async () => {},
+  ) {
     super(cached.facts, cached.slots, cached.views);
     this.files = cached.paths.map((paths) =>
       paths.map((path, s) => new RecordReader(path, cached.slots[s]!.recordBytes)),
@@ -124,6 +127,7 @@ export class CachedSource extends BatchedSource {
 
   async close(): Promise<void> {
     for (const file of this.files.flat()) file.close();
+    await this.release();
   }
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Dataset, Progress, View } from '../data/index.ts';
 import type { SessionOptions } from '../ort.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
-import { evict, spaceFor } from './cache-space.ts';
+import { holdRoom } from './cache-space.ts';
 import { Extractor, type Slot, slotsOf } from './extractor.ts';
 import { type FeatureIdentity, identityOf, keyOf } from './feature-identity.ts';
 import { CachedSource, type FeatureSource, RecomputedSource } from './feature-source.ts';
@@ -25,7 +25,7 @@ export interface FeatureOptions {
   readonly dataset: Dataset;
   /** Where features are kept; without it nothing is. */
   readonly cacheFolder?: string | undefined;
-  /** 8 GB by default; never more than half of what the disk has left. */
+  /** Most that all cached features may take, 8 GB by default; an input, on which the numbers may depend. */
   readonly cacheLimitBytes?: number | undefined;
   /** What to cache, most wanted first; `[PLAIN]` by default. Fewer are cached when they do not all fit. */
   readonly views?: readonly View[];
@@ -62,31 +62,31 @@ export function planFeatures(options: FeatureOptions): FeaturePlan {
 export const pathsIn = (folder: string, { identity, views }: FeaturePlan): string[][] =>
   views.map((view) => identity.features.map((feature) => join(folder, keyOf(identity, feature, view))));
 
-/** Fills the cache (or takes it up where an interrupted run left it) and opens it, or opens the backbone. */
+/**
+ * Fills the cache (or takes it up where an interrupted run left it) and opens it, or opens the backbone. Which of the two, and with how many
+ * views, is decided by the limit alone, so that numbers do not depend on what else is on the disk. Throws `disk-full` where that has no room.
+ */
 export async function openFeatures(options: FeatureOptions): Promise<FeatureSource> {
   const plan = planFeatures(options);
-  const { typed, dataset, cacheFolder, slots, views } = plan;
+  const { typed, dataset, cacheFolder, slots, views, signal } = plan;
   const perView = dataset.size * slots.reduce((sum, slot) => sum + slot.recordBytes, 0);
-  if (cacheFolder !== undefined) {
-    const folder = join(cacheFolder, 'features');
-    await writing(folder, () => mkdir(folder, { recursive: true }));
-    const paths = pathsIn(folder, plan);
-    const limit = await spaceFor(folder, paths.flat(), options.cacheLimitBytes ?? DEFAULT_LIMIT_BYTES);
-    const count = Math.min(views.length, Math.floor(limit / Math.max(1, perView)));
-    if (count > 0) {
-      const kept = paths.slice(0, count);
-      await evict(folder, new Set(kept.flat()), limit - count * perView);
-      await fillFiles(plan, kept, { first: 0, size: dataset.size });
-      return openFilled(plan, kept);
-    }
+  const limit = options.cacheLimitBytes ?? DEFAULT_LIMIT_BYTES;
+  const count = Math.min(views.length, Math.floor(limit / Math.max(1, perView)));
+  if (cacheFolder === undefined || count === 0) {
+    const extractor = await Extractor.open(typed, dataset, slots, session(plan));
+    return new RecomputedSource(facts(plan), slots, options.freshViews ?? views, extractor);
   }
-  const fresh = options.freshViews ?? views;
-  return new RecomputedSource(
-    facts(plan),
-    slots,
-    fresh,
-    await Extractor.open(typed, dataset, slots, session(plan)),
-  );
+  const folder = join(cacheFolder, 'features');
+  await writing(folder, () => mkdir(folder, { recursive: true }));
+  const kept = pathsIn(folder, plan).slice(0, count);
+  const release = await holdRoom(folder, kept.flat(), { needed: count * perView, limit }, signal);
+  try {
+    await fillFiles(plan, kept, { first: 0, size: dataset.size });
+    return openFilled(plan, kept, release);
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
 const facts = ({ dataset, typed, half = true }: FeatureOptions) => ({
@@ -98,14 +98,21 @@ const facts = ({ dataset, typed, half = true }: FeatureOptions) => ({
 
 const session = (options: FeatureOptions): SessionOptions => options.session ?? {};
 
-/** Complete files of all samples as a source; `paths` [views][slots] may be of fewer views than planned. */
-export const openFilled = (plan: FeaturePlan, paths: readonly (readonly string[])[]): FeatureSource =>
-  new CachedSource({
-    facts: facts(plan),
-    slots: plan.slots,
-    views: plan.views.slice(0, paths.length),
-    paths,
-  });
+/** Complete files of all samples as a source; `paths` [views][slots] may be of fewer views than planned. `release` is called when it closes. */
+export const openFilled = (
+  plan: FeaturePlan,
+  paths: readonly (readonly string[])[],
+  release?: () => Promise<void>,
+): FeatureSource =>
+  new CachedSource(
+    {
+      facts: facts(plan),
+      slots: plan.slots,
+      views: plan.views.slice(0, paths.length),
+      paths,
+    },
+    release,
+  );
 
 /** Some samples in a row. */
 export interface SampleRange {

@@ -59,7 +59,7 @@ async function take(lock: string): Promise<boolean> {
     }),
   );
   if (!file) return false;
-  await file.writeFile(`${process.pid} ${await startOf(process.pid)} ${hostname()}`);
+  await file.writeFile(await ownName());
   await file.close();
   return true;
 }
@@ -103,6 +103,16 @@ async function isAlive(pid: number, start: string | undefined): Promise<boolean>
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
   return start === undefined || start === (await startOf(pid));
+}
+
+/** What tells this process from every other, on this machine and on those that share its disks. */
+export const ownName = async (): Promise<string> =>
+  `${process.pid} ${await startOf(process.pid)} ${hostname()}`;
+
+/** Whether the process of this `ownName` runs; undefined where that is another machine's to know. */
+export async function isOwnerAlive(owner: string): Promise<boolean | undefined> {
+  const [pid, start, host] = owner.split(' ');
+  return host === hostname() ? await isAlive(Number(pid), start) : undefined;
 }
 
 const UNKNOWN = '-';

@@ -1,8 +1,9 @@
 /** Fixed-size records on disk that grow from the front and survive interruption: what is not proven whole is not used. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { type FileHandle, open, readFile, rename, utimes, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { replaceFile } from '../data/kept.ts';
 import { cacheDamaged, cacheUnwritable, diskFull, messageOf } from '../errors.ts';
 
 /** Records between two progress marks. */
@@ -80,13 +81,17 @@ export class RecordFile {
       this.chunks.push(this.hash.digest('hex'));
       this.hash = createHash('sha256');
       const mark: Mark = { recordBytes: this.recordBytes, size: this.size, chunks: this.chunks };
-      await writeFile(`${this.path}.tmp`, JSON.stringify(mark));
-      await rename(`${this.path}.tmp`, `${this.path}.json`);
+      await replaceFile(`${this.path}.json`, JSON.stringify(mark), `${this.path}.tmp`);
     });
   }
 
+  /** The records themselves go to the disk here and not with every mark: what is lost in a crash, the mark's hashes tell. */
   async close(): Promise<void> {
-    await this.file.close();
+    try {
+      await writing(this.path, () => this.file.datasync());
+    } finally {
+      await this.file.close();
+    }
   }
 }
 
@@ -116,7 +121,7 @@ async function proven(path: string, fd: number, recordBytes: number, size: numbe
   return { chunks: wrong < 0 ? known : known.slice(0, wrong), damaged: wrong >= 0 };
 }
 
-/** Reads a complete record file. */
+/** Reads a complete record file. Throws `cache-damaged` where it is missing or too short. */
 export class RecordReader {
   private readonly fd: number;
 
@@ -124,7 +129,11 @@ export class RecordReader {
     readonly path: string,
     readonly recordBytes: number,
   ) {
-    this.fd = openSync(path, 'r');
+    try {
+      this.fd = openSync(path, 'r');
+    } catch {
+      throw cacheDamaged(path);
+    }
   }
 
   /** Copies `count` records from `first` on into `target` at byte `at`. */
@@ -140,7 +149,8 @@ export class RecordReader {
 
 async function readMark(path: string): Promise<Mark | undefined> {
   try {
-    return JSON.parse(await readFile(`${path}.json`, 'utf8')) as Mark;
+    const mark = JSON.parse(await readFile(`${path}.json`, 'utf8'));
+    return Array.isArray(mark.chunks) ? mark : undefined;
   } catch {
     return undefined;
   }

@@ -1,8 +1,9 @@
 /** Features made in parts, on as many machines as there are, and put together again: to the byte what one run gives. */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Progress } from '../data/index.ts';
+import { replaceFile, sealed, unsealed } from '../data/kept.ts';
 import {
   featuresDamaged,
   featuresDiffer,
@@ -211,18 +212,11 @@ async function copyRecords(
 }
 
 async function readIdentity(folder: string): Promise<FeatureIdentity | undefined> {
-  try {
-    return JSON.parse(await readFile(join(folder, IDENTITY_FILE), 'utf8')) as FeatureIdentity;
-  } catch {
-    return undefined;
-  }
+  return unsealed<FeatureIdentity>(await readFile(join(folder, IDENTITY_FILE), 'utf8').catch(() => ''));
 }
 
 /** Whole or not at all, also when two processes write the same. */
 async function writeIdentity(folder: string, identity: FeatureIdentity): Promise<void> {
   const path = join(folder, IDENTITY_FILE);
-  await writing(path, async () => {
-    await writeFile(`${path}.${process.pid}`, `${JSON.stringify(identity, null, 2)}\n`);
-    await rename(`${path}.${process.pid}`, path);
-  });
+  await writing(path, () => replaceFile(path, sealed(identity), `${path}.${process.pid}`));
 }

@@ -1,4 +1,14 @@
-import { readdirSync, renameSync, symlinkSync, truncateSync, utimesSync } from 'node:fs';
+import {
+  appendFileSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -48,12 +58,33 @@ test('the hash is the data, not its place or format', async () => {
   assert.equal(await opened(moved, cache), { decoded: 3, hash });
 });
 
-test('a damaged folder is made anew', async () => {
+test('a damaged folder is made anew, whatever the damage', async () => {
   const [folder, cache] = [await pictures(), freshFolder()];
   const { hash } = await opened(folder, cache);
   const [key] = readdirSync(join(cache, 'records'));
-  truncateSync(join(cache, 'records', key!, 'records.bin'), 10);
-  assert.equal(await opened(folder, cache), { decoded: 3, hash });
+  const home = join(cache, 'records', key!);
+  for (const name of ['records.bin', 'labels.bin', 'meta.json']) {
+    const path = join(home, name);
+    const good = readFileSync(path);
+    const flipped = Buffer.from(good);
+    flipped[good.length >> 1]! ^= 1;
+    const damages: [string, () => void][] = [
+      ['flipped', () => writeFileSync(path, flipped)],
+      ['cut', () => truncateSync(path, good.length >> 1)],
+      ['emptied', () => truncateSync(path)],
+      ['extended', () => appendFileSync(path, '\0\0\0\0')],
+      ['removed', () => rmSync(path)],
+    ];
+    for (const [what, damage] of damages) {
+      damage();
+      assert.equal(await opened(folder, cache), { decoded: 3, hash }, `${name} ${what}`);
+      assert.ok(readFileSync(path).equals(good), `${name} ${what}`);
+      assert.equal(await opened(folder, cache), { decoded: 0, hash });
+    }
+  }
+  const meta = readFileSync(join(home, 'meta.json'), 'utf8');
+  writeFileSync(join(home, 'meta.json'), meta.replace('"k"', '"j"'));
+  assert.equal(await opened(folder, cache), { decoded: 3, hash }, 'a class name');
 });
 
 test('two at once', async () => {

@@ -177,9 +177,24 @@ test('a class folder that is missing shifts no labels: it is an error, unless al
   assert.equal([...named.labels], [1, 1, 2]);
   assert.equal(named.classNames, ['bird', 'cat', 'dog']);
   await named.close();
-  const renamed = await open({ classes: 2, labels: ['Katze', 'Hund'] });
-  assert.equal([...renamed.labels], [0, 0, 1]);
-  await renamed.close();
+});
+
+test('names of --labels are compared composed and trimmed, and nothing is guessed', async () => {
+  const { raw } = await twoClasses();
+  const folder = freshFolder();
+  for (const [i, name] of ['cafe\u0301', 'dog', 'eel'].entries())
+    await picture(join(folder, name, 'a.png'), raw[i]!, [4, 6, 3]);
+  const open = (labels: string[]) =>
+    openAt(folder, input(3, 4, 6), {}, { classes: 3, labels, labelsFrom: '--labels names.txt' });
+  const mapped = await open(['eel', ' dog ', 'caf\u00e9']);
+  assert.equal([...mapped.labels], [2, 1, 0]);
+  assert.equal(mapped.classNames, ['eel', ' dog ', 'caf\u00e9']);
+  await mapped.close();
+  const refused = (labels: string[], ...mentions: string[]) =>
+    fails(() => open(labels), 'unknown-label', folder, '--labels names.txt', ...mentions);
+  await refused(['caf\u00e9', 'Dog', 'eel'], 'a class "dog"', '"Dog"', 'upper and lower case');
+  await refused(['Kaffee', 'Hund', 'Aal'], 'none of its classes', '"Kaffee"', 'labels file');
+  await fails(() => open(['dog', 'dog', 'caf\u00e9']), 'unknown-label', 'several classes called "dog"');
 });
 
 test('folders that are none', async () => {

@@ -86,7 +86,14 @@ test('labels by name', async () => {
     ],
   );
   await fails(() => openFor(named, IDS, { classes: 1 }), 'too-many-classes', '2');
-  await fails(() => openFor(named, IDS, { labels: ['dog'] }), 'unknown-label', `${named}:2`, '"cat"', 'dog');
+  await fails(() => openFor(named, IDS, { labels: ['dog'] }), 'unknown-label', named, '"cat"', 'dog');
+  const other = await openFor(named, IDS, { labels: ['eel', 'cat', 'dog'] });
+  assert.equal(
+    [[...other.labels], other.classNames?.length],
+    [[2, 1, 1], 3],
+    'index 1 is "cat" of labels.json',
+  );
+  await other.close();
   put(join(named, '..', 'labels.json'), '{}');
   await fails(() => openFor(named, IDS), 'bad-data-file', 'labels.json');
   for (const data of [given, beside]) await data.close();

@@ -160,6 +160,48 @@ test('class names are those of the column that is the label', async () => {
   await strings.close();
 });
 
+test('an index is the class that its own list names, whatever the order of --labels', async () => {
+  const label = classLabels({ label: ['cat', 'dog'] });
+  const file = write(join(freshFolder(), 'a.parquet'), { x: [0, 0, 0], label: [1, 0, 1] }, undefined, label);
+  const turned = await openAt(file, input(1), {}, { labels: ['dog', 'cat'] });
+  assert.equal([[...turned.labels], turned.classNames], [[0, 1, 0], ['dog', 'cat']]); // biome-ignore format: a pair
+  const straight = await openAt(file, input(1));
+  assert.equal([...straight.labels], [1, 0, 1]);
+  assert.is.not(turned.hash, straight.hash);
+  await fails(
+    () => openAt(file, input(1), {}, { labels: ['a', 'b'] }),
+    'unknown-label',
+    file,
+    '"cat"',
+    '"a"',
+  );
+  const beyond = write(join(freshFolder(), 'a.parquet'), { x: [0, 0], label: [1, 2] }, undefined, label);
+  await fails(
+    () => openAt(beyond, input(1), {}, { labels: ['dog', 'cat', 'eel'] }),
+    'label-out-of-range',
+    'sample 1',
+    'label 2',
+    '2 classes',
+  );
+  for (const data of [turned, straight]) await data.close();
+});
+
+test('files of a part must name the same classes in the same order', async () => {
+  const hub = freshFolder();
+  const shard = (i: number, names: string[]) =>
+    write(
+      join(hub, 'data', `train-0000${i}-of-00002.parquet`),
+      { x: [0, 0], label: [0, 1] },
+      undefined,
+      classLabels({ label: names }),
+    );
+  shard(0, ['cat', 'dog']);
+  const odd = shard(1, ['dog', 'cat']);
+  await fails(() => openAt(hub, input(1)), 'bad-data-file', odd, 'class 0', '"dog"', '"cat"');
+  shard(1, ['cat', 'dog']);
+  assert.equal((await rowsOf(await openAt(hub, input(1)))).length, 4);
+});
+
 test('text with a tokenizer', async () => {
   const vocab = { '[UNK]': 0, a: 1, b: 2 };
   const model = { type: 'WordLevel', vocab, unk_token: '[UNK]' };

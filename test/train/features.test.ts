@@ -1,11 +1,33 @@
-import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { FeatureSource } from '../../src/train/feature-source.ts';
-import { cropViews, type FeatureOptions, MIRRORED, openFeatures, PLAIN } from '../../src/train/features.ts';
+import { ONNXRUNTIME_VERSION } from '../../src/ort.ts';
+import { evict, holdRoom } from '../../src/train/cache-space.ts';
+import { differencesOf, keyOf } from '../../src/train/feature-identity.ts';
+import { CachedSource, type FeatureSource } from '../../src/train/feature-source.ts';
+import {
+  cropViews,
+  type FeatureOptions,
+  MIRRORED,
+  openFeatures,
+  PLAIN,
+  planFeatures,
+} from '../../src/train/features.ts';
 import { writing } from '../../src/train/record-file.ts';
+import { rejectsWith } from '../expect.ts';
 import { syntheticData, syntheticHeads, syntheticModel, temporaryFolder } from './synthetic.ts';
 
 const test = suite('train: features');
@@ -125,6 +147,29 @@ test('damaged, cut and unmarked files are made anew, from where they are damaged
   assert.equal(bytesIn(folder), good);
 });
 
+test('what a mark says is not believed', async () => {
+  const folder = temporaryFolder();
+  await withFeatures(optionsFor(folder), snapshot);
+  const good = bytesIn(folder);
+  const marks = Object.keys(good).filter((name) => name.endsWith('.json'));
+  const mark = JSON.parse(readFileSync(join(folder, 'features', marks[0]!), 'utf8'));
+  const odd = [
+    { ...mark, chunks: undefined, chunky: mark.chunks },
+    { ...mark, chunks: 5 },
+    { ...mark, chunks: [...mark.chunks, mark.chunks[0]] },
+    { ...mark, chunks: [mark.chunks[1], mark.chunks[0]] },
+    { ...mark, size: 1 },
+    null,
+    'text',
+  ];
+  for (const wrong of odd) {
+    writeFileSync(join(folder, 'features', marks[0]!), JSON.stringify(wrong));
+    await withFeatures(optionsFor(folder), snapshot);
+    for (const [name, bytes] of Object.entries(bytesIn(folder)))
+      if (!marks.includes(name)) assert.ok(bytes === good[name], name);
+  }
+});
+
 test('another model, view or element type has another place', async () => {
   const folder = temporaryFolder();
   const count = () => readdirSync(join(folder, 'features')).filter((n) => !n.includes('.')).length;
@@ -167,6 +212,100 @@ test('a limit first costs views, then the cache, and old features go first', asy
   const spared = await storage({ ...limited(1), modelHash: 'other', views: [PLAIN] });
   assert.equal(spared, ['cached', 1]);
   assert.is(Object.keys(bytesIn(folder)).length, 2 * 3);
+});
+
+test('what is free on the disk changes nothing: features are cached, or the run is refused', async () => {
+  const size = 2 ** 50;
+  const vast = { ...syntheticData(4), size };
+  const error = await rejectsWith('disk-full', () =>
+    openFeatures(optionsFor(temporaryFolder(), { dataset: vast, cacheLimitBytes: Number.POSITIVE_INFINITY })),
+  );
+  assert.match(error.hint, /--cache-limit \d+MB/);
+
+  const folder = join(temporaryFolder(), 'features');
+  mkdirSync(folder);
+  const put = (name: string, bytes: number) => writeFileSync(join(folder, name), new Uint8Array(bytes));
+  const room = (needed: number, free: number) =>
+    holdRoom(folder, [join(folder, 'own')], { needed, limit: 1e9, free: async () => free }, undefined);
+  put('own', 400);
+  put('other', 1000);
+  await (await room(1000, 600))();
+  assert.ok(existsSync(join(folder, 'other')), 'nothing has to go while there is room');
+  const { message } = await rejectsWith('disk-full', () => room(1000, 599));
+  assert.match(message, folder);
+  assert.not.ok(existsSync(join(folder, 'other')), 'what others left makes way');
+  assert.equal(readdirSync(folder), ['own'], 'and no hold is left');
+});
+
+test('what another process uses is not evicted; what it left when it died is', async () => {
+  const folder = join(temporaryFolder(), 'features');
+  mkdirSync(folder);
+  const path = (name: string) => join(folder, name);
+  for (const name of ['used', 'idle', 'own']) writeFileSync(path(name), new Uint8Array(1000));
+  writeFileSync(path('used.json'), '{}');
+  const holder = fileURLToPath(new URL('./hold-room.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', holder, folder, path('used')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  await once(child.stdout, 'data');
+  const room = { needed: 1000, limit: 1500 };
+  const release = await holdRoom(folder, [path('own')], room, undefined);
+  assert.equal([existsSync(path('used')), existsSync(path('used.json'))], [true, true]);
+  assert.not.ok(existsSync(path('idle')));
+  child.kill('SIGKILL');
+  await ended;
+  assert.is(readdirSync(folder).filter((name) => name.endsWith('.hold')).length, 2);
+  await (await holdRoom(folder, [path('next')], room, undefined))();
+  assert.equal([existsSync(path('used')), existsSync(path('own'))], [false, true], 'our own hold counts too');
+  await release();
+  assert.equal(readdirSync(folder), ['own']);
+});
+
+test('a hold of another machine counts while it is touched', async () => {
+  const folder = temporaryFolder();
+  const path = (name: string) => join(folder, name);
+  const hold = path('1.hold');
+  writeFileSync(path('used'), new Uint8Array(1000));
+  writeFileSync(hold, '1 1 elsewhere\nused');
+  await evict(folder, new Set(), 0);
+  assert.ok(existsSync(path('used')));
+  utimesSync(hold, 1e9, 1e9);
+  await evict(folder, new Set(), 0);
+  assert.equal(readdirSync(folder), []);
+});
+
+test('open features keep their place until they are closed', async () => {
+  const folder = temporaryFolder();
+  const perView = SIZE * (2 * (512 + 256) + 16);
+  const first = await openFeatures(optionsFor(folder, { views: [PLAIN], cacheLimitBytes: perView }));
+  const other = optionsFor(folder, { views: [PLAIN], cacheLimitBytes: perView, modelHash: 'other' });
+  await withFeatures(other, snapshotFirst);
+  const count = () => readdirSync(join(folder, 'features')).filter((name) => !name.includes('.')).length;
+  assert.is(count(), 6, 'beyond the limit for a while');
+  await first.close();
+  await withFeatures(other, snapshotFirst);
+  assert.is(count(), 3);
+});
+
+test('a missing file of features has a code', async () => {
+  const folder = temporaryFolder();
+  const source = (await openFeatures(optionsFor(folder))) as CachedSource;
+  const { paths } = source.filesOf(['exit_1']);
+  rmSync(paths[0]![0]!);
+  await rejectsWith('cache-damaged', async () => new CachedSource(source.filesOf(['exit_1'])));
+  await source.close();
+});
+
+test('another ONNX Runtime has another place', () => {
+  const { identity } = planFeatures(optionsFor(undefined));
+  assert.is(identity.onnxruntime, ONNXRUNTIME_VERSION);
+  const [feature] = identity.features;
+  const later = { ...identity, onnxruntime: '1.31.0' };
+  assert.is.not(keyOf(identity, feature!, PLAIN), keyOf(later, feature!, PLAIN));
+  assert.equal(differencesOf(later, identity), [
+    `ONNX Runtime 1.31.0 instead of ONNX Runtime ${ONNXRUNTIME_VERSION}`,
+  ]);
 });
 
 test('pooled heads keep pooled features', async () => {

@@ -37,6 +37,7 @@ const recordsIn = (folder: string) => readdirSync(folder).filter((name) => !name
 const bytesIn = (folder: string) =>
   Object.fromEntries(
     readdirSync(folder)
+      .filter((name) => !name.endsWith('.hold'))
       .sort()
       .map((name) => [name, readFileSync(join(folder, name)).toString('base64')]),
   );

@@ -1,0 +1,40 @@
+/** Files that are kept for later runs: written whole or not at all, and recognised when they are not what was written. */
+import { createHash } from 'node:crypto';
+import { open, rename } from 'node:fs/promises';
+
+/** Writes a file and waits until it is on the disk. */
+export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Puts `content` in the place of `path` at once: after a crash either of the two is there. `aside` is written first. */
+export async function replaceFile(
+  path: string,
+  content: string | Uint8Array,
+  aside = `${path}.tmp`,
+): Promise<void> {
+  await writeSynced(aside, content);
+  await rename(aside, path);
+}
+
+const sealOf = (facts: object) => createHash('sha256').update(JSON.stringify(facts)).digest('hex');
+
+/** `facts` as JSON with a hash of themselves. */
+export const sealed = (facts: object): string =>
+  `${JSON.stringify({ ...facts, seal: sealOf(facts) }, null, 2)}\n`;
+
+/** What `sealed` wrote; undefined when it is anything else. */
+export function unsealed<T extends object>(text: string): T | undefined {
+  try {
+    const { seal, ...facts } = JSON.parse(text);
+    return seal === sealOf(facts) ? (facts as T) : undefined;
+  } catch {
+    return undefined;
+  }
+}
