@@ -7,6 +7,7 @@ import type { Events } from './events.ts';
 import { type Compiled, finish } from './finish.ts';
 import { costsOf } from './judge.ts';
 import { readTokenizer } from './keep-tokenizer.ts';
+import { checkCall } from './options.ts';
 import { takeGivenHeads, trainOwnHeads } from './prepare-heads.ts';
 import { type ProjectOptions, withProject } from './project.ts';
 import type { ProofEffort } from './prove-equal.ts';
@@ -45,6 +46,7 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
 
 /** Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model proved equal. */
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
+  checkCall('compile', options, events);
   const wishes = await settleFirst(options);
   return await withProject(options, events, async (project) => {
     const { inspection, roles, heads, labels, preprocessing, seed, runs, progress } = project;

@@ -4,6 +4,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { emitPackage, emitStub } from './emit/stub.ts';
 import { writeOutput } from './emit/write.ts';
 import { messageOf, outputFailed, packageDiffers } from './errors.ts';
+import { checkCall } from './options.ts';
 import { readPackage } from './read-package.ts';
 
 export interface EmitOptions {
@@ -19,7 +20,9 @@ export interface EmitOptions {
  * Writes the package's files, model and manifest excepted, and returns their paths. What is said by manifest.json is all that
  * they depend on. Throws `not-a-package`, `package-differs`, `output-failed`, and what `readManifest` throws.
  */
-export async function emit({ folder, check = false, stubOnly }: EmitOptions): Promise<readonly string[]> {
+export async function emit(options: EmitOptions): Promise<readonly string[]> {
+  checkCall('emit', options);
+  const { folder, check = false, stubOnly } = options;
   const manifest = await readPackage(folder);
   const wanted = stubOnly === undefined ? emitPackage(manifest) : undefined;
   const files = wanted

@@ -9,6 +9,7 @@ import { bakedUnlabelled } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
 import { tokenizerFor } from './keep-tokenizer.ts';
+import { checkCall } from './options.ts';
 import { settleSession, withSession } from './ort.ts';
 import { argMaxRows } from './policies/rows.ts';
 import { readPackage } from './read-package.ts';
@@ -52,6 +53,7 @@ export interface Evaluation {
  * `baked-unlabelled` and `unknown-operating-point`.
  */
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
+  checkCall('evaluate', options, events);
   const { folder, batch = 32, cache = defaultCache() } = options;
   const { signal } = events;
   const promised = await readPackage(folder);

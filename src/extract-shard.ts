@@ -1,6 +1,7 @@
 /** Features for a compile that is told `features`: one part of the samples, on this machine. */
 import { badOption, trainingDataMissing } from './errors.ts';
 import type { Events } from './events.ts';
+import { checkCall } from './options.ts';
 import { trainingFeatures } from './prepare-heads.ts';
 import { type ProjectOptions, withProject } from './project.ts';
 import { type Shard, writeShard } from './train/shards.ts';
@@ -29,6 +30,7 @@ export async function extractShard(
   options: ExtractShardOptions,
   events: Events = {},
 ): Promise<ExtractedShard> {
+  checkCall('features', options, events);
   const { shard = { index: 1, count: 1 }, exitOutputs } = options;
   if (exitOutputs)
     throw badOption('--exit-outputs', exitOutputs.join(','), 'a model without: nothing is trained on it');

@@ -93,8 +93,19 @@ export const unknownPoint = (name: string, names: readonly string[]) =>
     `There are ${names.join(', ')}.`,
   );
 
-export const badOption = (option: string, value: string, expected: string) =>
-  new OfframpError('bad-option', `${option} ${value} is not valid`, `Give ${expected}.`);
+export const badOption = (option: string, value: string, expected: string, near?: string) =>
+  new OfframpError(
+    'bad-option',
+    `${option} ${value} is not valid`,
+    `Give ${expected}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
+  );
+
+export const unknownOption = (name: string, near: string | undefined, known: readonly string[]) =>
+  new OfframpError(
+    'bad-option',
+    `there is no option ${name}`,
+    near === undefined ? `There are ${known.join(', ')}.` : `Did you mean ${near}?`,
+  );
 
 export const emittedModelDiffers = (problem: string) =>
   new OfframpError(
