@@ -14,22 +14,8 @@ import { inspectCommand } from './cli/commands/inspect.ts';
 import { settingsFor } from './cli/config.ts';
 import { misused, refuseOddFlags } from './cli/misuse.ts';
 import { refusal } from './cli/options.ts';
-import { OfframpError } from './errors.ts';
+import { EXIT_CODES, OfframpError } from './errors.ts';
 
-/** Errors that are nobody's bad input: exit code 1 instead of 2. */
-const FAILURES = new Set([
-  'session-failed',
-  'pass-broke-invariant',
-  'emitted-model-differs',
-  'raised-model-differs',
-  'disk-full',
-  'cache-unwritable',
-  'cache-damaged',
-  'features-damaged',
-  'shards-unusable',
-  'nan-loss',
-  'package-differs',
-]);
 const INTERRUPTED = 130;
 
 const version: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
@@ -101,7 +87,7 @@ try {
     const trail =
       error.trail.length > 0 && process.env.OFFRAMP_DEBUG ? `\n  while: ${error.trail.join(' › ')}` : '';
     process.stderr.write(`offramp: ${error.message} [${error.code}]\n  ${error.hint}${trail}\n`);
-    process.exitCode = FAILURES.has(error.code) ? 1 : 2;
+    process.exitCode = EXIT_CODES.get(error.code) ?? 1;
   } else {
     process.stderr.write(
       `offramp: ${error instanceof Error ? (process.env.OFFRAMP_DEBUG ? error.stack : error.message) : error}\n  This is a bug: please report it (OFFRAMP_DEBUG=1 shows more).\n`,
