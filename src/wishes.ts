@@ -127,7 +127,12 @@ export function refuseUnreachable(costs: CostModel, samples: number, wishes: Wis
     ...maxAccuracyDrops.map(dropName),
   ];
   if (isNamed(at) && !names.includes(at)) throw unknownPoint(at, names);
+  refuseUnpromised(samples, wishes);
+}
+
+/** Throws `too-few-for-guarantee` where half of `samples` calibration samples cannot hold what is to be promised. */
+export function refuseUnpromised(samples: number, wishes: Wishes): void {
   if (wishes.confidence === undefined) return;
-  for (const drop of maxAccuracyDrops)
+  for (const drop of wishes.maxAccuracyDrops)
     refuseTooFew(Math.ceil(HALVES.promise * samples), drop, confidenceOfEach(wishes));
 }

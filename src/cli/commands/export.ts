@@ -1,5 +1,4 @@
-import { basename, dirname } from 'node:path';
-import { writeOutput } from '../../emit/write.ts';
+import { writeOneFile } from '../../emit/write.ts';
 import type { KubernetesJobOptions } from '../../export/kubernetes-job.ts';
 import { printKubernetesJob } from '../../export-kubernetes.ts';
 import { type ExportTritonOptions, exportTriton } from '../../export-triton.ts';
@@ -75,7 +74,7 @@ const kubernetesCommand = command(
     const job = printKubernetesJob(asked<KubernetesJobOptions>('export k8s', { ...args, words }));
     if (out === undefined) process.stdout.write(job);
     else {
-      await writeOutput(dirname(out), new Map([[basename(out), job]]), { update: true });
+      await writeOneFile(out, job);
       print(`Written to ${out}`);
     }
   },

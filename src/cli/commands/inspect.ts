@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { checkFile, writeOneFile } from '../../emit/write.ts';
 import { type InspectOptions, inspect } from '../../inspect.ts';
 import { attachExits } from '../../passes/attach-exits.ts';
 import { lineOfPlan, modelLineFile } from '../../report/index.ts';
@@ -21,10 +21,11 @@ export const inspectCommand = command(
       .example('$0 inspect resnet56.onnx', 'taps, prefix costs, and the exits that compile would place'),
   async (args) => {
     const { model } = args;
+    if (args.svg !== undefined) await checkFile(args.svg);
     const inspection = await inspect(asked<InspectOptions>('inspect', { ...args, ...renamed(args) }));
     const { plan, notes } = inspection;
     const heads = () => inspection.given?.heads ?? attachExits(plan, { kind: args.head, seed: 1 });
-    if (args.svg) await writeFile(args.svg, modelLineFile(lineOfPlan(plan, heads())));
+    if (args.svg !== undefined) await writeOneFile(args.svg, modelLineFile(lineOfPlan(plan, heads())));
     if (args.json) {
       const withoutTyped = (key: string, value: unknown) => (key === 'typed' ? undefined : value);
       return print(JSON.stringify({ ...plan, notes }, withoutTyped, 2));
