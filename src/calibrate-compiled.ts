@@ -68,7 +68,12 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   refuseOdd(wishes, unlabelled);
   if (options.calibration === undefined && options.train === undefined) throw calibrationDataMissing();
   const { seed, recipe, labels } = before;
-  const { sha256, opset: _, producer: __, ...reading } = before.source;
+  const { sha256, opset: _, producer: __, ...readBefore } = before.source;
+  const reading = {
+    ...readBefore,
+    ...(options.externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
+    ...(skipBad && { skipBad }),
+  };
 
   const { sessionOptions } = before;
   const runs = await settleSession({

@@ -103,7 +103,7 @@ export async function settleFirst(options: CompilePlanOptions): Promise<Wishes> 
 }
 
 function readingOf(options: CompileOptions): Origin['source'] {
-  const { model, exitOutputs, output, dims, widenBatch, labels } = options;
+  const { model, exitOutputs, output, dims, widenBatch, labels, externalDataFolder, skipBad } = options;
   return {
     file: basename(model),
     ...(exitOutputs && { exitOutputs }),
@@ -111,6 +111,8 @@ function readingOf(options: CompileOptions): Origin['source'] {
     ...(dims && Object.keys(dims).length > 0 && { dims }),
     ...(widenBatch && { widenBatch }),
     ...(labels !== undefined && labels !== UNLABELLED && { labels: 'given' as const }),
+    ...(externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
+    ...(skipBad && { skipBad }),
   };
 }
 

@@ -98,19 +98,18 @@ export const oneOf = <T extends string>(choices: readonly T[]): Rule<T> => ({
 /** How a settings file may give a list: like the command line, or as one. */
 export const LIST = { type: ['string', 'number', 'array'], items: { type: ['string', 'number'] } };
 
-/** Words between commas; one that holds a comma has it after a backslash. */
 const wordsIn = (given: unknown): unknown[] =>
-  [given]
-    .flat()
-    .flatMap((one) =>
-      typeof one === 'string'
-        ? one.split(/(?<!\\),/).map((word) => word.trim().replaceAll('\\,', ','))
-        : [one],
-    );
+  [given].flat().flatMap((one) => (typeof one === 'string' ? split(one) : [one]));
 
-/** `words` as one that is read as all of them. */
-export const listed = (words: readonly string[]): string =>
-  words.map((word) => word.replaceAll(',', '\\,')).join(',');
+/** Words between commas; in a word a comma has a backslash before it, and so may a backslash. */
+function split(text: string): string[] {
+  const words = [''];
+  for (const piece of text.match(/\\[\\,]|./gs) ?? []) {
+    if (piece === ',') words.push('');
+    else words.push(`${words.pop()}${piece.length === 2 ? piece[1] : piece}`);
+  }
+  return words.map((word) => word.trim());
+}
 
 export const listOf = <T>(rule: Rule<T>, { atLeast = 0, atMost = Number.POSITIVE_INFINITY } = {}) =>
   ({

@@ -106,6 +106,7 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
       ...(lambda !== 0 && { lambda }),
       ...(survivors && { survivors: true as const }),
       views: wanted.views?.length ?? 1,
+      ...(setting.cacheLimitBytes !== undefined && { cacheLimit: setting.cacheLimitBytes }),
       ...curve,
     },
     ...parts,

@@ -81,6 +81,10 @@ export interface Source {
   readonly dims?: Readonly<Record<string, number>>;
   /** Set when it took one sample at a time and was made to take any number. */
   readonly widenBatch?: true;
+  /** Set when its external data were in another folder. */
+  readonly externalDataFolder?: 'given';
+  /** Set when pictures that cannot be read were to be left out. */
+  readonly skipBad?: true;
 }
 
 /** The recipe's settings, and how training went. */
@@ -94,6 +98,8 @@ export interface Training {
   readonly survivors?: true;
   /** Cached views of each training sample. */
   readonly views: number;
+  /** Bytes that cached features might take, where that was said. */
+  readonly cacheLimit?: number;
   /** Steps, counted from 1, that losses are told of. */
   readonly steps: readonly number[];
   /** Running means of each exit's loss at those steps, by exit id; `joint` where all exits share one. */
