@@ -2,15 +2,13 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import yargs from 'yargs';
+import { ruleOf } from '../src/cli/options.ts';
+import { LIST } from '../src/option-rules.ts';
 
 /** What of yargs is asked here; its types leave it out. */
 interface Described {
   getOptions(): {
     readonly key: Record<string, unknown>;
-    readonly boolean: readonly string[];
-    readonly number: readonly string[];
-    readonly string: readonly string[];
-    readonly choices: Record<string, readonly string[]>;
   };
   getGroups(): Record<string, readonly string[]>;
   getInternalMethods(): {
@@ -24,8 +22,6 @@ type Rule = object & { readonly description?: string };
 const URL = 'https://unpkg.com/onnx-offramp/schema/config.schema.json';
 /** Aliases, and what a file cannot say. */
 const LEFT_OUT = ['help', 'version', 'config', 'q'];
-/** Numbers, words or several of them. */
-const LIST = { type: ['string', 'number', 'array'], items: { type: ['string', 'number'] } };
 
 /** The JSON Schema of offramp.config.json, for the command line `cli`. */
 export function configSchema(cli: unknown): object {
@@ -33,7 +29,7 @@ export function configSchema(cli: unknown): object {
   for (const [name, y] of leavesOf(cli as Described))
     sections[name] = {
       ...{ type: 'object', description: `Options of offramp ${name}.`, additionalProperties: false },
-      properties: propertiesOf(y),
+      properties: propertiesOf(name, y),
     };
   const shared: Record<string, Rule> = {};
   for (const [name, rule] of Object.values(sections).flatMap(({ properties }) =>
@@ -66,23 +62,14 @@ function leavesOf(y: Described, before: readonly string[] = []): [name: string, 
     );
 }
 
-function propertiesOf(y: Described): Record<string, Rule> {
-  const { key, boolean, number, string, choices } = y.getOptions();
+function propertiesOf(command: string, y: Described): Record<string, Rule> {
+  const { key } = y.getOptions();
   const descriptions = y.getInternalMethods().getUsageInstance().getDescriptions();
   const positional = y.getGroups()['Positionals:'] ?? [];
   const names = Object.keys(key).filter(
     (name) => !LEFT_OUT.includes(name) && !positional.includes(name) && !/[A-Z]/.test(name),
   );
-  const typeOf = (name: string) =>
-    boolean.includes(name)
-      ? { type: 'boolean' }
-      : number.includes(name)
-        ? { type: 'number' }
-        : choices[name]
-          ? { enum: [...new Set(choices[name])] }
-          : string.includes(name)
-            ? { type: 'string' }
-            : LIST;
+  const typeOf = (name: string) => ruleOf(command, name)?.schema ?? { type: 'string' };
   const describe = (name: string) => {
     const text = (descriptions[name] ?? '').replace(/^__yargsString__:/, '');
     return text === '' ? {} : { description: text };

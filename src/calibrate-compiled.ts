@@ -10,6 +10,7 @@ import { type Events, progressOf } from './events.ts';
 import { type Compiled, finish } from './finish.ts';
 import { answersOf, costsOf } from './judge.ts';
 import { readTokenizer, tokenizerFor } from './keep-tokenizer.ts';
+import { checkCall } from './options.ts';
 import { settleSession } from './ort.ts';
 import type { PolicyName } from './policies/index.ts';
 import { takeGivenHeads, takeKeptHeads } from './prepare-heads.ts';
@@ -57,6 +58,7 @@ export interface CalibrateOptions extends ThresholdOptions, RolePaths {
  * cut, as compile cut them. Throws `not-a-package`, `unusable-heads`, `other-model`, `calibration-data-missing`, and what `compile` throws.
  */
 export async function calibrate(options: CalibrateOptions, events: Events = {}): Promise<Compiled> {
+  checkCall('calibrate', options, events);
   const { folder, model, out = folder, cache = defaultCache(), skipBad } = options;
   const { signal } = events;
   const force = options.out === undefined || (options.force ?? false);
@@ -67,7 +69,12 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   refuseOdd(wishes, unlabelled);
   if (options.calibration === undefined && options.train === undefined) throw calibrationDataMissing();
   const { seed, recipe, labels } = before;
-  const { sha256, opset: _, producer: __, ...reading } = before.source;
+  const { sha256, opset: _, producer: __, ...readBefore } = before.source;
+  const reading = {
+    ...readBefore,
+    ...(options.externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
+    ...(skipBad && { skipBad }),
+  };
 
   const { sessionOptions } = before;
   const runs = await settleSession({

@@ -12,24 +12,10 @@ import { exportCommand } from './cli/commands/export.ts';
 import { featuresCommand } from './cli/commands/features.ts';
 import { inspectCommand } from './cli/commands/inspect.ts';
 import { settingsFor } from './cli/config.ts';
-import { misused } from './cli/misuse.ts';
+import { misused, refuseOddFlags } from './cli/misuse.ts';
 import { refusal } from './cli/options.ts';
-import { OfframpError } from './errors.ts';
+import { EXIT_CODES, OfframpError } from './errors.ts';
 
-/** Errors that are nobody's bad input: exit code 1 instead of 2. */
-const FAILURES = new Set([
-  'session-failed',
-  'pass-broke-invariant',
-  'emitted-model-differs',
-  'raised-model-differs',
-  'disk-full',
-  'cache-unwritable',
-  'cache-damaged',
-  'features-damaged',
-  'shards-unusable',
-  'nan-loss',
-  'package-differs',
-]);
 const INTERRUPTED = 130;
 
 const version: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
@@ -49,30 +35,34 @@ const COMMANDS = [
 const usage = (name: string) =>
   COMMANDS.map(({ command }) => String(command)).find((words) => words.split(' ')[0] === name) ?? name;
 
-export const cli = yargs(words)
-  .scriptName('offramp')
-  .usage(
-    '$0 <command>\n\nTurns a trained ONNX classifier into one early-exit ONNX model and a TypeScript package.',
-  )
-  .version(version)
-  .command(COMMANDS)
-  .completion('completion', 'Print what makes bash or zsh (by $SHELL) complete commands and options')
-  .option('config', {
-    type: 'string',
-    global: true,
-    describe: 'file with options (default: offramp.config.json, if it is here)',
-  })
-  .demandCommand(1, 'Which command? See offramp --help.')
-  .recommendCommands()
-  .strict()
-  .parserConfiguration({ 'populate--': true })
-  .wrap(Math.min(110, process.stdout.columns ?? 110))
-  .epilogue(
-    'Exit codes: 0 done; 1 failed, or a check did not hold; 2 bad usage or input; 130 interrupted.\nProgress goes to stderr, results to stdout. Nothing is coloured.',
-  )
-  .fail((message, error) => {
-    throw refusal() ?? error ?? misused(message, words, usage);
-  });
+/** What yargs makes of `words`. */
+export const cliFor = (words: readonly string[]) =>
+  yargs([...words])
+    .scriptName('offramp')
+    .usage(
+      '$0 <command>\n\nTurns a trained ONNX classifier into one early-exit ONNX model and a TypeScript package.',
+    )
+    .version(version)
+    .command(COMMANDS)
+    .completion('completion', 'Print what makes bash or zsh (by $SHELL) complete commands and options')
+    .option('config', {
+      type: 'string',
+      global: true,
+      describe: 'file with options (default: offramp.config.json, if it is here)',
+    })
+    .demandCommand(1, 'Which command? See offramp --help.')
+    .recommendCommands()
+    .strict()
+    .parserConfiguration({ 'populate--': true, 'dot-notation': false })
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .epilogue(
+      'Exit codes: 0 done; 1 failed, or a check did not hold; 2 bad usage or input; 130 interrupted.\nProgress goes to stderr, results to stdout. Nothing is coloured.',
+    )
+    .fail((message, error) => {
+      throw refusal() ?? error ?? misused(message, words, usage);
+    });
+
+export const cli = cliFor(words);
 
 /** Whoever reads the output may have seen enough: `offramp inspect net.onnx | head`. */
 function readerLeft(error: NodeJS.ErrnoException): void {
@@ -87,6 +77,7 @@ process.once('SIGINT', () => {
 });
 
 try {
+  refuseOddFlags(words);
   await cli.config(settingsFor(words)).parseAsync();
 } catch (error) {
   if (isInterrupted()) {
@@ -96,7 +87,7 @@ try {
     const trail =
       error.trail.length > 0 && process.env.OFFRAMP_DEBUG ? `\n  while: ${error.trail.join(' › ')}` : '';
     process.stderr.write(`offramp: ${error.message} [${error.code}]\n  ${error.hint}${trail}\n`);
-    process.exitCode = FAILURES.has(error.code) ? 1 : 2;
+    process.exitCode = EXIT_CODES.get(error.code) ?? 1;
   } else {
     process.stderr.write(
       `offramp: ${error instanceof Error ? (process.env.OFFRAMP_DEBUG ? error.stack : error.message) : error}\n  This is a bug: please report it (OFFRAMP_DEBUG=1 shows more).\n`,

@@ -19,6 +19,7 @@ import { accuracyOf } from './judge.ts';
 import { tokenizerFor } from './keep-tokenizer.ts';
 import { type Latency, measureLatency, RACE, spreadSamples } from './measure-latency.ts';
 import { observeFacts } from './observe-facts.ts';
+import { checkCall } from './options.ts';
 import { type Session, type SessionOptions, settleSession, withSession } from './ort.ts';
 import { loadModel } from './parser/index.ts';
 import { EXIT_INDEX } from './passes/lower-exits.ts';
@@ -114,6 +115,7 @@ interface Side {
  * `unknown-operating-point` and `point-not-built-in`.
  */
 export async function compare(options: CompareOptions, events: Events = {}): Promise<Comparison> {
+  checkCall('compare', options, events);
   const { batch = 32, cache = defaultCache(), skipBad } = options;
   const { signal } = events;
   const progress = progressOf(events);

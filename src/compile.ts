@@ -7,6 +7,7 @@ import type { Events } from './events.ts';
 import { type Compiled, finish } from './finish.ts';
 import { costsOf } from './judge.ts';
 import { readTokenizer } from './keep-tokenizer.ts';
+import { checkCall } from './options.ts';
 import { takeGivenHeads, trainOwnHeads } from './prepare-heads.ts';
 import { type ProjectOptions, withProject } from './project.ts';
 import type { ProofEffort } from './prove-equal.ts';
@@ -45,6 +46,7 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
 
 /** Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model proved equal. */
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
+  checkCall('compile', options, events);
   const wishes = await settleFirst(options);
   return await withProject(options, events, async (project) => {
     const { inspection, roles, heads, labels, preprocessing, seed, runs, progress } = project;
@@ -101,7 +103,7 @@ export async function settleFirst(options: CompilePlanOptions): Promise<Wishes> 
 }
 
 function readingOf(options: CompileOptions): Origin['source'] {
-  const { model, exitOutputs, output, dims, widenBatch, labels } = options;
+  const { model, exitOutputs, output, dims, widenBatch, labels, externalDataFolder, skipBad } = options;
   return {
     file: basename(model),
     ...(exitOutputs && { exitOutputs }),
@@ -109,6 +111,8 @@ function readingOf(options: CompileOptions): Origin['source'] {
     ...(dims && Object.keys(dims).length > 0 && { dims }),
     ...(widenBatch && { widenBatch }),
     ...(labels !== undefined && labels !== UNLABELLED && { labels: 'given' as const }),
+    ...(externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
+    ...(skipBad && { skipBad }),
   };
 }
 

@@ -1,9 +1,10 @@
 /** The TypeScript package of a compiled model, generated again from its manifest; or checked, for CI. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { emitPackage, emitStub } from './emit/stub.ts';
-import { writeOutput } from './emit/write.ts';
-import { messageOf, outputFailed, packageDiffers } from './errors.ts';
+import { writeOneFile, writeOutput } from './emit/write.ts';
+import { packageDiffers } from './errors.ts';
+import { checkCall } from './options.ts';
 import { readPackage } from './read-package.ts';
 
 export interface EmitOptions {
@@ -17,9 +18,11 @@ export interface EmitOptions {
 
 /**
  * Writes the package's files, model and manifest excepted, and returns their paths. What is said by manifest.json is all that
- * they depend on. Throws `not-a-package`, `package-differs`, `output-failed`, and what `readManifest` throws.
+ * they depend on. Throws `not-a-package`, `package-differs`, `output-unusable`, `output-failed`, and what `readManifest` throws.
  */
-export async function emit({ folder, check = false, stubOnly }: EmitOptions): Promise<readonly string[]> {
+export async function emit(options: EmitOptions): Promise<readonly string[]> {
+  checkCall('emit', options);
+  const { folder, check = false, stubOnly } = options;
   const manifest = await readPackage(folder);
   const wanted = stubOnly === undefined ? emitPackage(manifest) : undefined;
   const files = wanted
@@ -36,7 +39,7 @@ export async function emit({ folder, check = false, stubOnly }: EmitOptions): Pr
   } else if (wanted) {
     await writeOutput(folder, wanted, { update: true });
   } else {
-    await writeStub(stubOnly!, files.get(stubOnly!)!);
+    await writeOneFile(stubOnly!, files.get(stubOnly!)!);
   }
   return [...files.keys()];
 }
@@ -47,13 +50,4 @@ function modelFolderFrom(file: string, folder: string): string {
     .split(sep)
     .join('/');
   return path === '' ? '.' : path.startsWith('.') ? path : `./${path}`;
-}
-
-async function writeStub(file: string, text: string): Promise<void> {
-  try {
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, text);
-  } catch (error) {
-    throw outputFailed(file, messageOf(error), error);
-  }
 }

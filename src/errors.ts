@@ -3,6 +3,7 @@ export * from './errors/calibrate.ts';
 export * from './errors/cli.ts';
 export * from './errors/data.ts';
 export * from './errors/emit.ts';
+export { EXIT_CODES } from './errors/exit-codes.ts';
 export * from './errors/graph.ts';
 export { messageOf, OfframpError, within } from './errors/offramp-error.ts';
 export * from './errors/ort.ts';

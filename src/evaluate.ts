@@ -9,6 +9,7 @@ import { bakedUnlabelled, pointNotBuiltIn } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { accuracyOf } from './judge.ts';
 import { tokenizerFor } from './keep-tokenizer.ts';
+import { checkCall } from './options.ts';
 import { settleSession, withSession } from './ort.ts';
 import { argMaxRows } from './policies/rows.ts';
 import { readPackage } from './read-package.ts';
@@ -63,6 +64,7 @@ export interface Evaluation {
  * `baked-unlabelled`, `unknown-operating-point` and `point-not-built-in`.
  */
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
+  checkCall('evaluate', options, events);
   const { folder, batch = 32, cache = defaultCache() } = options;
   const { signal } = events;
   const promised = await readPackage(folder);

@@ -7,10 +7,11 @@ import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { packageNameOf } from './emit/names.ts';
 import { relativeCosts } from './emit/runtime/thresholds.ts';
 import { type Content, checkOutput, writeOutput } from './emit/write.ts';
-import { badOption, cannotBatch, emittedModelDiffers, originalMissing } from './errors.ts';
+import { cannotBatch, emittedModelDiffers, originalMissing } from './errors.ts';
 import { largestBatch } from './export/largest-batch.ts';
 import { printTritonConfig, type TensorSpec, warmUpSizes } from './export/triton-config.ts';
 import { largestFinite, largestGap } from './gap.ts';
+import { checkCall } from './options.ts';
 import {
   dataTypeOf,
   type Feeds,
@@ -80,14 +81,11 @@ interface Baked {
  * `output-not-empty` and `output-failed`.
  */
 export async function exportTriton(options: ExportTritonOptions): Promise<ExportedTriton> {
+  checkCall('export triton', options);
   const { folder, repository, instances = 2, threads = 1 } = options;
   const manifest = await readPackage(folder);
   const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
   const name = options.name ?? packageNameOf(manifest.source.file);
-  if (!/^[A-Za-z0-9_-]+$/.test(name)) throw badOption('--name', name, 'letters, digits, - and _');
-  for (const [option, count] of Object.entries({ 'max-batch': options.maxBatch ?? 1, instances, threads }))
-    if (!Number.isInteger(count) || count < 1)
-      throw badOption(`--${option}`, String(count), 'a whole number from 1 on');
   const target = join(repository, name);
   await checkOutput(target, options);
 

@@ -1,6 +1,8 @@
 /** Features for a compile that is told `features`: one part of the samples, on this machine. */
+import { checkOutput } from './emit/write.ts';
 import { badOption, trainingDataMissing } from './errors.ts';
 import type { Events } from './events.ts';
+import { checkCall } from './options.ts';
 import { trainingFeatures } from './prepare-heads.ts';
 import { type ProjectOptions, withProject } from './project.ts';
 import { type Shard, writeShard } from './train/shards.ts';
@@ -23,16 +25,18 @@ export interface ExtractedShard {
 
 /**
  * Writes the shard's share of the features that `compile` with the same options would cache. Does again only what is not there and whole.
- * Throws what `compile` throws before it trains, and `features-differ`.
+ * Throws what `compile` throws before it trains, `output-unusable` and `features-differ`.
  */
 export async function extractShard(
   options: ExtractShardOptions,
   events: Events = {},
 ): Promise<ExtractedShard> {
+  checkCall('features', options, events);
   const { shard = { index: 1, count: 1 }, exitOutputs } = options;
   if (exitOutputs)
     throw badOption('--exit-outputs', exitOutputs.join(','), 'a model without: nothing is trained on it');
   if (options.train === undefined) throw trainingDataMissing();
+  await checkOutput(options.out, { update: true });
   return await withProject(options, events, async (project) => {
     const { wanted } = await trainingFeatures(project, options.views);
     const { first, size } = await writeShard(wanted, shard, options.out);

@@ -69,12 +69,13 @@ export function findValidation(roles: Roles, seed: number, fitted?: string): Val
 }
 
 /** A third of the calibration role, and the rest. */
-function thirdOf({ dataset }: RoleData, seed: number): ValidationRoles {
+function thirdOf({ dataset, from }: RoleData, seed: number): ValidationRoles {
+  const cutBefore = from === undefined ? '' : `, ${from}`;
   const shares = { validation: SHARE.calibration, unseen: 1 - SHARE.calibration };
   const parts = splitRoles(dataset, shares, seed);
   return {
-    validation: { dataset: parts.validation, from: 'split of calibration' },
-    unseen: { dataset: parts.unseen, from: 'rest of calibration' },
+    validation: { dataset: parts.validation, from: `split of calibration${cutBefore}` },
+    unseen: { dataset: parts.unseen, from: `rest of calibration${cutBefore}` },
   };
 }
 

@@ -1,6 +1,7 @@
 /** What Offramp sees in a model, without any data: its classes, its taps, and where exits would go. */
 import { type Model, opsetOf } from './graph/types.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
+import { checkCall } from './options.ts';
 import { type LoadedModel, loadModel } from './parser/index.ts';
 import { dequantizeTaps } from './passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from './passes/exits.ts';
@@ -37,8 +38,9 @@ const WIDENED = 'Made to take any number of samples: a batch of three gave what 
 /** The newest opset that has an If on every backend. */
 const NEWEST_WITH_IF = 22;
 
-/** Loads the model, raises its opset where that is too old, observes its facts, and plans exits as `compile` would. */
+/** Loads the model, raises its opset where that is too old, observes its facts, and plans exits as `compile` would. Throws `bad-option`, and what reading a model throws. */
 export async function inspect(options: InspectOptions): Promise<Inspection> {
+  checkCall('inspect', options);
   return await inspectLoaded(await loadModel(options.model, options.externalDataFolder), options);
 }
 

@@ -9,6 +9,7 @@ import { trainingDataMissing } from './errors.ts';
 import type { Events } from './events.ts';
 import { elementCount, toHalf } from './graph/tensor.ts';
 import { costsOf } from './judge.ts';
+import { checkCall } from './options.ts';
 import { type SessionOptions, Tensor } from './ort.ts';
 import type { Head, TypedModel } from './passes/exits.ts';
 import type { GivenExits } from './passes/extract-exits.ts';
@@ -86,6 +87,7 @@ const FINISH = { points: 25, share: 0.75, proved: 128, timed: 100, passes: 3 };
  * records are there. Throws what `compile` throws before it trains.
  */
 export async function planCompile(options: CompilePlanOptions, events: Events = {}): Promise<CompilePlan> {
+  checkCall('plan', options, events);
   const started = performance.now();
   const wishes = await settleFirst(options);
   const { inspection, heads, opening, runs, session } = await lookAtProject(options, events);

@@ -19,7 +19,7 @@ import { lossCurve } from './train/loss-curve.ts';
 import { openMerged } from './train/shards.ts';
 import { recipeOf, type TrainOptions, trainHeads } from './train/train.ts';
 import { trainingViews } from './train/views.ts';
-import type { Wishes } from './wishes.ts';
+import { refuseUnpromised, type Wishes } from './wishes.ts';
 
 export interface Prepared {
   readonly heads: readonly Head[];
@@ -210,14 +210,13 @@ function rolesFor(
   { validation, unseen }: { readonly validation: RoleData; readonly unseen: RoleData },
 ): Pick<Prepared, 'validation' | 'calibration'> {
   const { policy, confidence } = wishes;
-  if (policy === 'auto') return { validation, calibration: unseen };
-  const { readsConfidence, fit, refuse } = policyOf(policy);
-  refuse?.(validation.dataset.labels, judging.typed.classes);
+  const chosen = policy === 'auto' ? undefined : policyOf(policy);
+  chosen?.refuse?.(validation.dataset.labels, judging.typed.classes);
+  const learns = chosen === undefined || chosen.fit !== undefined;
   const promised = confidence !== undefined && inspection.given === undefined;
-  return {
-    validation: fit && validation,
-    calibration: readsConfidence || fit || promised ? unseen : roles.calibration,
-  };
+  const calibration = learns || chosen.readsConfidence || promised ? unseen : roles.calibration;
+  refuseUnpromised(calibration.dataset.size, wishes);
+  return { validation: learns ? validation : undefined, calibration };
 }
 
 /** Judges through the cache. Parts of the calibration role are taken out of the whole, so that another policy's parts are there too. */

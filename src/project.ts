@@ -10,9 +10,10 @@ import {
   resolvePreprocessing,
 } from './data/index.ts';
 import { type Events, progressOf } from './events.ts';
-import { type Inspection, type InspectOptions, inspect } from './inspect.ts';
+import { type Inspection, type InspectOptions, inspectLoaded } from './inspect.ts';
 import { answersOf, type JudgeOptions } from './judge.ts';
 import { type SessionOptions, settleSession } from './ort.ts';
+import { loadModel } from './parser/index.ts';
 import { attachExits } from './passes/attach-exits.ts';
 import type { Head, HeadKind } from './passes/exits.ts';
 import { checkLowerable } from './passes/lower-exits.ts';
@@ -57,7 +58,10 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
   const unlabelled = options.labels === UNLABELLED;
   const runs = await settleSession(options);
   const { provider: _, ...onCpu } = runs;
-  const inspection = await inspect({ ...options, session: onCpu });
+  const inspection = await inspectLoaded(await loadModel(options.model, options.externalDataFolder), {
+    ...options,
+    session: onCpu,
+  });
   const { source, typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
   checkLowerable(

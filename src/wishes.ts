@@ -90,14 +90,9 @@ export const HALVES = { search: 0.5, promise: 0.5 };
 export const confidenceOfEach = ({ confidence, maxAccuracyDrops }: Wishes): number =>
   1 - (1 - confidence!) / maxAccuracyDrops.length;
 
-const isShare = (value: number) => value > 0 && value < 1;
-
-/**
- * Shares are shares, milliseconds above 0, a promise needs a drop to promise, and who joins the original does not agree with it. Throws
- * `bad-option`.
- */
+/** A promise needs a drop to promise, and who joins the original does not agree with it. Throws `bad-option`. */
 export function refuseOdd(wishes: Wishes, unlabelled: boolean): void {
-  const { confidence, maxAccuracyDrops, budgetsMs, minAccuracies, target, last } = wishes;
+  const { confidence, maxAccuracyDrops, target, last } = wishes;
   if (last === 'joined' && (target === 'agreement' || unlabelled))
     throw badOption(
       '--last',
@@ -106,18 +101,15 @@ export function refuseOdd(wishes: Wishes, unlabelled: boolean): void {
         ? 'labels with it: without them only the original is right'
         : '--target accuracy with it, or --last original: exits join to be right, not to agree with the original',
     );
-  for (const floor of minAccuracies)
-    if (!isShare(floor)) throw badOption('--min-accuracy', `${floor}`, 'a number between 0 and 1');
-  for (const budget of budgetsMs)
-    if (!(budget > 0)) throw badOption('--budget', `${budget}ms`, 'milliseconds above 0');
   if (confidence === undefined) return;
-  if (!isShare(confidence))
-    throw badOption('--confidence', `${confidence}`, 'a number between 0 and 1, 0.95 say');
   if (maxAccuracyDrops.length === 0)
     throw badOption('--confidence', `${confidence}`, '--max-accuracy-drop with it: what is to be promised');
-  const odd = maxAccuracyDrops.find((drop) => !isShare(drop));
-  if (odd !== undefined)
-    throw badOption('--max-accuracy-drop', `${odd}`, 'a number between 0 and 1 with --confidence');
+  if (maxAccuracyDrops.includes(0))
+    throw badOption(
+      '--max-accuracy-drop',
+      '0',
+      'more than 0 with --confidence: no number of samples promises that nothing is lost',
+    );
 }
 
 /**
@@ -137,7 +129,12 @@ export function refuseUnreachable(costs: CostModel, samples: number, wishes: Wis
     ...maxAccuracyDrops.map(dropName),
   ];
   if (isNamed(at) && !names.includes(at)) throw unknownPoint(at, names);
+  refuseUnpromised(samples, wishes);
+}
+
+/** Throws `too-few-for-guarantee` where half of `samples` calibration samples cannot hold what is to be promised. */
+export function refuseUnpromised(samples: number, wishes: Wishes): void {
   if (wishes.confidence === undefined) return;
-  for (const drop of maxAccuracyDrops)
+  for (const drop of wishes.maxAccuracyDrops)
     refuseTooFew(Math.ceil(HALVES.promise * samples), drop, confidenceOfEach(wishes));
 }

@@ -21,8 +21,12 @@ let runs = 0;
 
 /** The command line itself, anew: what yargs knows of it. */
 export async function loadCli(): Promise<typeof import('../src/cli.ts').cli> {
+  return (await loadedCli()).cli;
+}
+
+export async function loadedCli(): Promise<typeof import('../src/cli.ts')> {
   await runCli(tmpdir(), []);
-  return (await import(`../src/cli.ts?run=${runs}`)).cli;
+  return await import(`../src/cli.ts?run=${runs}`);
 }
 
 /** Runs `offramp ...words` in `folder`. Not for `--help` and `--version`, after which yargs ends the process. */

@@ -96,7 +96,7 @@ test('the one file finds the model from where it lies', async ({ folder }) => {
 test('a folder without a manifest, or a place that cannot be written, is an error', async ({ folder }) => {
   assert.is((await refusal(emit({ folder: join(folder, 'absent') }))).code, 'not-a-package');
   const stubOnly = join(folder, 'mine.txt', 'pets.ts');
-  assert.is((await refusal(emit({ folder, stubOnly }))).code, 'output-failed');
+  assert.is((await refusal(emit({ folder, stubOnly }))).code, 'output-unusable');
 });
 
 test.run();

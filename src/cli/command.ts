@@ -17,7 +17,7 @@ export const isInterrupted = (): boolean => interruption.signal.aborted;
 
 /** Runs `work` with its progress told, unless --quiet, and with what Ctrl-C stops it by. */
 export async function watched<T>(
-  { quiet }: { readonly quiet: boolean },
+  { quiet = false }: { readonly quiet?: boolean | undefined },
   work: (events: Events) => Promise<T>,
 ): Promise<T> {
   const tty = process.stderr.isTTY === true && !process.env.CI;
@@ -31,11 +31,10 @@ export function print(text: string): void {
 }
 
 /** `value` as JSON with --json, else `told`. */
-export function printResult({ json }: { readonly json: boolean }, value: unknown, told: string): void {
+export function printResult(
+  { json }: { readonly json?: boolean | undefined },
+  value: unknown,
+  told: string,
+): void {
   print(json ? JSON.stringify(value, null, 2) : told);
-}
-
-/** Drops what was not given, so that exact optional properties stay absent. */
-export function given<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as never;
 }

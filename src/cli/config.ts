@@ -4,8 +4,8 @@ import { dirname, resolve } from 'node:path';
 import { Parser } from 'yargs/helpers';
 import schema from '../../schema/config.schema.json' with { type: 'json' };
 import { check, type Schema } from '../emit/schema.ts';
-import { badConfig, configMissing, messageOf, unknownSetting } from '../errors.ts';
-import { nearest } from './nearest.ts';
+import { badConfig, badOption, configMissing, messageOf, unknownSetting } from '../errors.ts';
+import { nearest } from '../nearest.ts';
 
 export const CONFIG_FILE = 'offramp.config.json';
 
@@ -40,11 +40,12 @@ export function commandOf(words: readonly string[]): string | undefined {
 
 /**
  * What the file that `words` name by --config, or offramp.config.json in the working directory, says for the command that they call: its own
- * section before what all share. Throws `config-missing`, `bad-config` and `unknown-setting`.
+ * section before what all share. Throws `config-missing`, `bad-option`, `bad-config` and `unknown-setting`.
  */
 export function settingsFor(words: readonly string[]): Settings {
   const given: unknown = Parser([...words], { string: ['config'] }).config;
   if (given === '') throw configMissing('--config');
+  if (Array.isArray(given)) throw badOption('--config', given.join(','), 'it once: a file with options');
   const path = resolve(typeof given === 'string' ? given : CONFIG_FILE);
   if (!existsSync(path)) {
     if (given !== undefined) throw configMissing(path);

@@ -1,11 +1,13 @@
 /** What yargs complains of, in our words: which option, what was meant, what it is for. */
-import { badUsage, type OfframpError } from '../errors.ts';
+import { badOption, badUsage, type OfframpError } from '../errors.ts';
+import { nearest } from '../nearest.ts';
+import { flag } from '../option-rules.ts';
 import { COMMAND_OPTIONS, commandOf, describeOption } from './config.ts';
-import { nearest } from './nearest.ts';
+import { ruleOf } from './options.ts';
 
 /**
- * The error for the complaint `problem` about `words`: with the option or the choice that was meant, and what a missing one is for. `usage`
- * tells how a command is called.
+ * The error for the complaint `problem` about `words`: with the option that was meant, and what a missing one is for. `usage` tells how a
+ * command is called.
  */
 export function misused(
   problem: string,
@@ -17,16 +19,6 @@ export function misused(
   if (unknown !== undefined) {
     const near = nearest(unknown, COMMAND_OPTIONS[command ?? ''] ?? []);
     return badUsage(problem, near && `--${near}`, command);
-  }
-  const invalid = /Argument: ([\w-]+), Given: "([^"]*)", Choices: (.+)/.exec(problem);
-  if (invalid) {
-    const [, option, value, list] = invalid as unknown as [string, string, string, string];
-    const choices = [...list.matchAll(/"([^"]*)"/g)].map(([, choice]) => choice!);
-    return badUsage(
-      `--${option} is one of ${choices.join(', ')}; not ${value}`,
-      nearest(value, choices),
-      command,
-    );
   }
   if (command !== undefined && problem.startsWith('Not enough non-option arguments'))
     return badUsage(`offramp ${usage(command)}: not all of that was given`, undefined, command);
@@ -47,4 +39,20 @@ export function optionsMissing(
     .filter((name) => !COMMAND_OPTIONS[command]!.includes(name));
   const near = unknown.map((name) => nearest(name, options)).find((name) => name !== undefined);
   return badUsage(`${command} needs ${told.join(' and ')}`, near && `--${near}`, command);
+}
+
+/** Throws `bad-option` for what yargs would take for yes or no without a word: `--force=maybe`, and one that is given twice. */
+export function refuseOddFlags(words: readonly string[]): void {
+  const command = commandOf(words) ?? '';
+  const end = words.indexOf('--');
+  const given = new Set<string>();
+  for (const word of end < 0 ? words : words.slice(0, end)) {
+    const [, name, value] = /^--(?:no-)?([\w-]+)(?:=(.*))?$/s.exec(word) ?? [];
+    const rule = name === undefined ? undefined : ruleOf(command, name);
+    if (rule !== flag) continue;
+    if (given.has(name!)) throw badOption(word, '(again)', 'it once');
+    given.add(name!);
+    if (value !== undefined && value !== 'true' && value !== 'false')
+      throw badOption(`--${name}`, value, flag.wanted);
+  }
 }

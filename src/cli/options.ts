@@ -1,238 +1,264 @@
-/** What the commands can be told: words to values, and groups of options that commands share. */
+/** What the commands can be told: how options of the API are spelled on the command line, and groups of options that commands share. */
 import type { Argv } from 'yargs';
 import { badOption, type OfframpError } from '../errors.ts';
-import { HEAD_KINDS, type HeadKind } from '../passes/exits.ts';
-import { PLACEMENTS } from '../passes/plan-exits.ts';
-import { POLICY_NAMES } from '../policies/index.ts';
+import { flag, integer, listOf, nearChoice, type Rule, text } from '../option-rules.ts';
+import { OPTIONS } from '../options.ts';
+import { HEAD_KINDS } from '../passes/exits.ts';
 
 /** yargs rewraps what a coercion throws, so the coded error waits here for `fail`. */
 let refused: OfframpError | undefined;
 export const refusal = (): OfframpError | undefined => refused;
-function refuse(option: string, value: string, expected: string): OfframpError {
-  refused = badOption(option, value, expected);
-  return refused;
-}
 
-const numbers =
-  (name: string, expected = 'numbers, separated by commas') =>
-  (value: unknown) => {
-    const list = [value]
-      .flat()
-      .flatMap((v) => String(v).split(','))
-      .map((v) => Number(v.trim()));
-    if (list.some((v) => !Number.isFinite(v))) throw refuse(`--${name}`, String(value), expected);
-    return list;
-  };
-export const words = (value: unknown) =>
-  [value]
-    .flat()
-    .flatMap((v) => String(v).split(','))
-    .map((v) => v.trim());
-const headKinds = (value: unknown) => {
-  const odd = words(value).find((word) => !(HEAD_KINDS as readonly string[]).includes(word));
-  if (odd !== undefined) throw refuse('--head', odd, HEAD_KINDS.join(', '));
-  return words(value) as HeadKind[];
-};
-export const file =
-  (name: string, what = 'a file') =>
-  (value: unknown) => {
-    if (typeof value !== 'string' || value === '') throw refuse(`--${name}`, String(value), what);
-    return value;
-  };
-const BUDGETS = 'shares of the original such as 0.6, or times such as 3ms, separated by commas';
+const { compile: COMPILE } = OPTIONS;
 
 /** `0.6,3ms`: costs relative to the original, and milliseconds. */
-const budgets = (value: unknown) => {
-  const all = words(value);
-  const isTime = (word: string) => word.endsWith('ms');
-  return {
-    budgets: numbers('budget', BUDGETS)(all.filter((word) => !isTime(word))),
-    budgetsMs: numbers('budget', BUDGETS)(all.filter(isTime).map((word) => word.slice(0, -'ms'.length))),
+const budgets: Rule<{ readonly budgets: readonly number[]; readonly budgetsMs: readonly number[] }> = {
+  ...COMPILE.budgets,
+  wanted: 'shares of the original such as 0.6, or times such as 3ms, above 0, separated by commas',
+  accepts: (value): value is never => {
+    const { budgets, budgetsMs } = value as Record<string, unknown>;
+    return COMPILE.budgets.accepts(budgets) && COMPILE.budgetsMs.accepts(budgetsMs);
+  },
+  read: (given) => {
+    const words = listOf(text('')).read(given);
+    const isTime = (word: unknown) => /ms$/.test(String(word));
+    const all = (list: readonly unknown[], rule: Rule) => (list.length > 0 ? rule.read(list) : []);
+    const times = words.filter(isTime).map((word) => String(word).slice(0, -'ms'.length));
+    return {
+      budgets: all(
+        words.filter((word) => !isTime(word)),
+        COMPILE.budgets,
+      ),
+      budgetsMs: all(times, COMPILE.budgetsMs),
+    };
+  },
+};
+
+/** Options that have another name in the API, or no place there in every command that has them. */
+const OWN = {
+  dim: COMPILE.dims,
+  head: COMPILE.head,
+  budget: budgets,
+  'min-accuracy': COMPILE.minAccuracies,
+  'max-accuracy-drop': COMPILE.maxAccuracyDrops,
+  'dry-run': flag,
+  'all-points': flag,
+  all: flag,
+  json: flag,
+  quiet: flag,
+  svg: text('a file'),
+  out: text('a path'),
+  shards: integer({ atLeast: 1 }),
+  shard: text('i/n, such as 1/4 to 4/4'),
+} satisfies Record<string, Rule>;
+
+export type Command = keyof typeof OPTIONS;
+/** `batch-size` → `batchSize` */
+type CamelCase<S extends string> = S extends `${infer A}-${infer B}` ? `${A}${Capitalize<CamelCase<B>>}` : S;
+const camelCase = (name: string) => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+
+/** What `--<name>` of `command` may be; undefined when there is no such option. */
+export function ruleOf(command: string, name: string): Rule | undefined {
+  const api = new Map<string, Rule>(Object.entries(OPTIONS[command as Command] ?? {}));
+  return new Map<string, Rule>(Object.entries(OWN)).get(name) ?? api.get(camelCase(name));
+}
+
+type RuleFor<C extends Command, N extends string> = N extends keyof typeof OWN
+  ? (typeof OWN)[N]
+  : (typeof OPTIONS)[C][CamelCase<N> & keyof (typeof OPTIONS)[C]];
+type ValueOf<R> = R extends { accepts: (value: unknown) => value is infer T } ? T : never;
+
+interface Hints {
+  readonly describe: string;
+  readonly alias?: string;
+  readonly demandOption?: true;
+  /**
+   * What holds when nothing is said. Not a default of yargs': that would be taken for the value of an option that is given without one.
+   */
+  readonly defaultDescription?: string;
+}
+
+/** What yargs is told of options of `command`: each by its name, with what help says of it. */
+export function from<C extends Command, const H extends Readonly<Record<string, string | Hints>>>(
+  command: C,
+  options: H,
+) {
+  const asked = Object.entries(options).map(([name, hints]) => {
+    const rule = ruleOf(command, name)!;
+    return [name, { ...(typeof hints === 'string' ? { describe: hints } : hints), ...checked(name, rule) }];
+  });
+  return Object.fromEntries(asked) as {
+    [N in keyof H & string]: { coerce: (given: unknown) => ValueOf<RuleFor<C, N>> };
   };
-};
-/** `8GB`, `500MB` or bytes. */
-export const size = (name: string) => (value: unknown) => {
-  const match = /^([\d.]+)\s*([KMGT]?)B?$/i.exec(String(value));
-  if (!match) throw refuse(`--${name}`, String(value), 'a size such as 8GB or 500MB');
-  return Number(match[1]) * 1000 ** ['', 'K', 'M', 'G', 'T'].indexOf(match[2]!.toUpperCase());
-};
-const settings = (value: unknown): Record<string, number> =>
-  Object.fromEntries(
-    words(value).map((pair) => {
-      const [key, number] = pair.split('=');
-      if (!key || !(Number(number) > 0)) throw refuse('--dim', pair, 'NAME=SIZE');
-      return [key, Number(number)];
+}
+
+/** A word that is no option, but told by its place. */
+export const place = <T>(name: string, rule: Rule<T>, describe: string) => ({
+  ...{ describe, demandOption: true as const },
+  ...checked(name, rule, `<${name}>`),
+});
+
+function checked<T>(name: string, rule: Rule<T>, told = `--${name}`) {
+  const { type } = rule.schema as { readonly type?: unknown };
+  if (type === 'boolean') return { type, coerce: (given: unknown) => given as T } as const;
+  return {
+    // `type` is what help says; with `string` words stay as they were given.
+    type: type === 'number' || type === 'integer' ? 'number' : 'string',
+    string: true,
+    ...(rule.choices && { choices: rule.choices as readonly string[] }),
+    coerce: (given: unknown): T => {
+      const isRepeated = Array.isArray(given) && !rule.isList;
+      const value = rule.read(given);
+      if (!isRepeated && rule.accepts(value)) return value;
+      const wanted = isRepeated ? `it once: ${rule.wanted}` : rule.wanted;
+      refused = badOption(told, String(given) || "''", wanted, nearChoice(rule, given));
+      throw refused;
+    },
+  } as const;
+}
+
+/** What of `args` are options of the API's function that `command` calls. */
+export function asked<T>(command: Command, args: object): T {
+  const known = Object.entries(args).filter(
+    ([name, value]) => value !== undefined && Object.hasOwn(OPTIONS[command], name),
+  );
+  return Object.fromEntries(known) as T;
+}
+
+export const externalData = <T>(y: Argv<T>) =>
+  y.options(
+    from('compile', {
+      'external-data-folder': "folder that the model's external data lie in (default: its own)",
     }),
   );
 
-export const externalData = <T>(y: Argv<T>) =>
-  y.option('external-data-folder', {
-    type: 'string',
-    describe: "folder that the model's external data lie in (default: its own)",
-  });
-
 export const modelOptions = <T>(y: Argv<T>) =>
-  externalData(y)
-    .option('output', { type: 'string', describe: 'output with the class scores, when there are several' })
-    .option('widen-batch', {
-      type: 'boolean',
-      describe: 'make a model that takes one sample at a time take any number, if that proves right',
-    })
-    .option('dim', { describe: 'size of a symbolic dimension, NAME=SIZE', coerce: settings })
-    .option('exits', { type: 'number', describe: 'how many exits (default: as many of 3 as fit)' })
-    .option('placement', { choices: PLACEMENTS, default: 'spread' as const, describe: 'where exits go' })
-    .option('taps', { coerce: words, describe: 'explicit taps by value name, instead of --placement' })
-    .option('exit-outputs', {
-      coerce: words,
-      describe: 'outputs of a model that has exits already, earliest first, its own last: trains nothing',
-    })
-    .option('head', {
-      coerce: headKinds,
-      defaultDescription: 'token at tokens, else strided',
-      describe: `branch family, or one an exit: ${HEAD_KINDS.join(', ')}`,
-    });
+  externalData(y).options(
+    from('compile', {
+      output: 'output with the class scores, when there are several',
+      'widen-batch': 'make a model that takes one sample at a time take any number, if that proves right',
+      dim: 'size of a symbolic dimension, NAME=SIZE',
+      exits: 'how many exits (default: as many of 3 as fit)',
+      placement: { describe: 'where exits go', defaultDescription: 'spread' },
+      taps: 'explicit taps by value name, instead of --placement',
+      'exit-outputs':
+        'outputs of a model that has exits already, earliest first, its own last: trains nothing',
+      head: {
+        defaultDescription: 'token at tokens, else strided',
+        describe: `branch family, or one an exit: ${HEAD_KINDS.join(', ')}`,
+      },
+    }),
+  );
 
 export const dataOptions = <T>(y: Argv<T>) =>
-  y
-    .option('preset', {
-      choices: ['imagenet', 'cifar10', 'mnist', 'unit', 'none'] as const,
-      describe: 'usual preprocessing',
-    })
-    .option('scale', { type: 'number', describe: 'pixels are divided by this first, e.g. 255' })
-    .option('mean', { coerce: numbers('mean'), describe: 'then this is subtracted, one value a channel' })
-    .option('std', { coerce: numbers('std'), describe: 'then divided by this' })
-    .option('layout', { choices: ['NCHW', 'NHWC', 'flat'] as const, describe: "axes of the model's input" })
-    .option('channels', {
-      choices: ['rgb', 'bgr', 'gray'] as const,
-      describe: "colour order of the model's input",
-    })
-    .option('resize', {
-      choices: ['stretch', 'cover', 'contain'] as const,
-      describe: 'fit pictures of another size',
-    })
-    .option('skip-bad', {
-      type: 'boolean',
-      default: false,
-      describe: 'leave unreadable pictures out instead of stopping',
-    });
+  y.options(
+    from('compile', {
+      preset: 'usual preprocessing',
+      scale: 'pixels are divided by this first, e.g. 255',
+      mean: 'then this is subtracted, one value a channel',
+      std: 'then divided by this',
+      layout: "axes of the model's input",
+      channels: "colour order of the model's input",
+      resize: 'fit pictures of another size',
+      'skip-bad': 'leave unreadable pictures out instead of stopping',
+    }),
+  );
 
 export const tokenizer = <T>(y: Argv<T>) =>
-  y.option('tokenizer', {
-    coerce: file('tokenizer'),
-    describe: "the model's tokenizer.json, where data are text",
-  });
+  y.options(from('compile', { tokenizer: "the model's tokenizer.json, where data are text" }));
 
 /** How samples are read, besides preprocessing. */
 export const sampleOptions = <T>(y: Argv<T>) =>
-  tokenizer(y).option('labels', {
-    coerce: file('labels'),
-    describe: 'text file, one class name a line; or none: nothing is labelled',
-  });
+  tokenizer(y).options(
+    from('compile', { labels: 'text file, one class name a line; or none: nothing is labelled' }),
+  );
 
-export const unlabelled = { choices: ['none'] as const, describe: 'none: nothing is labelled' };
-export const samplesARun = { type: 'number', default: 32, describe: 'samples a run' } as const;
+export const UNLABELLED = 'none: nothing is labelled';
+export const SAMPLES_A_RUN = { describe: 'samples a run', defaultDescription: '32' } as const;
 
 /** The same, of a model whose classes and preprocessing are known. */
 export const samplesAgainOptions = <T>(y: Argv<T>) =>
-  tokenizer(y)
-    .option('labels', unlabelled)
-    .option('skip-bad', { type: 'boolean', default: false, describe: 'leave unreadable pictures out' });
+  tokenizer(y).options(from('evaluate', { labels: UNLABELLED, 'skip-bad': 'leave unreadable pictures out' }));
 
 /** How models are run. */
 export const machineOptions = <T>(y: Argv<T>) =>
-  y
-    .option('cache', {
-      type: 'string',
-      describe: 'folder for decoded data and features (default: ~/.cache/offramp)',
-    })
-    .option('threads', { type: 'number', describe: 'threads of ONNX Runtime (default: all cores)' })
-    .option('provider', {
-      coerce: file('provider', 'an execution provider'),
-      describe: "ONNX Runtime's execution provider: cpu, webgpu, cuda, … (default: cpu)",
-    });
+  y.options(
+    from('compile', {
+      cache: 'folder for decoded data and features (default: ~/.cache/offramp)',
+      threads: 'threads of ONNX Runtime (default: all cores)',
+      provider: "ONNX Runtime's execution provider: cpu, webgpu, cuda, … (default: cpu)",
+    }),
+  );
 
 /** What heads are trained from, and which features of it they read: the same for `compile` and `features`. */
 export const projectOptions = <T>(y: Argv<T>) =>
-  machineOptions(sampleOptions(dataOptions(modelOptions(modelFile(y)))))
-    .option('train', {
-      type: 'string',
-      describe: 'image folder, CIFAR, Parquet, JSONL, IDX, npz, npy or random: fits the heads',
-    })
-    .option('validation', { type: 'string', describe: 'fits the confidence heads' })
-    .option('calibration', { type: 'string', describe: 'chooses thresholds' })
-    .option('test', { type: 'string', describe: 'only reported' })
-    .option('views', {
-      type: 'number',
-      describe:
+  machineOptions(sampleOptions(dataOptions(modelOptions(modelFile(y))))).options(
+    from('compile', {
+      train: 'image folder, CIFAR, Parquet, JSONL, IDX, npz, npy or random: fits the heads',
+      validation: 'fits the confidence heads',
+      calibration: 'chooses thresholds',
+      test: 'only reported',
+      views:
         'cached views of each training picture: 1 plain, 2 mirrored too, up to 6 shifted too (default: 2)',
-    })
-    .option('seed', { type: 'number', default: 1 });
+      seed: { describe: 'of every random choice', defaultDescription: '1' },
+    }),
+  );
 
 export const runOptions = <T>(y: Argv<T>) =>
-  y
-    .option('force', { type: 'boolean', default: false, describe: 'replace what is in --out' })
-    .option('report', { type: 'boolean', default: true, describe: 'report.html, to look at; --no-report' })
-    .option('prove', {
-      choices: ['some', 'all'] as const,
-      default: 'some' as const,
-      describe: 'how many reported samples the emitted model is checked on',
-    });
+  y.options(
+    from('compile', {
+      force: 'replace what is in --out',
+      report: { describe: 'report.html, to look at; --no-report', defaultDescription: 'true' },
+      prove: {
+        describe: 'how many reported samples the emitted model is checked on',
+        defaultDescription: 'some',
+      },
+    }),
+  );
 
-/** Without defaults of their own: `calibrate` leaves what is not said as it was. */
-export const thresholdOptions = <T>(y: Argv<T>) =>
-  y
-    .option('policy', {
-      choices: [...POLICY_NAMES, 'auto'] as const,
-      describe: 'what makes a sample leave; auto compares all of them',
-    })
-    .option('target', { choices: ['accuracy', 'agreement'] as const, describe: 'what thresholds preserve' })
-    .option('last', {
-      choices: ['original', 'joined'] as const,
-      describe:
-        'who answers samples that go all the way: the original, or joined by the open exits (default: joined where --policy auto is for accuracy)',
-    })
-    .option('budget', {
-      coerce: budgets,
-      describe: 'average cost relative to the original, e.g. 0.6, or average time on this machine, e.g. 3ms',
-    })
-    .option('min-accuracy', {
-      coerce: numbers('min-accuracy'),
-      describe: 'least accuracy, e.g. 0.92',
-    })
-    .option('max-accuracy-drop', {
-      coerce: numbers('max-accuracy-drop'),
-      describe: 'largest loss of accuracy on new samples, e.g. 0.005 for half a point',
-    })
-    .option('confidence', {
-      type: 'number',
-      describe: 'promise every --max-accuracy-drop with this probability, e.g. 0.95',
-    })
-    .option('thresholds', {
-      choices: ['input', 'baked'] as const,
-      describe: 'an input of the model, or built in',
-    })
-    .option('at', { type: 'string', describe: 'operating point by default, and the one to bake' });
+/** `defaults`: of `compile`; `calibrate` leaves what is not said as it was. */
+export const thresholdOptions = <T>(y: Argv<T>, defaults: Readonly<Record<string, string>> = {}) => {
+  const described = (name: string, describe: string): Hints =>
+    defaults[name] === undefined ? { describe } : { describe, defaultDescription: defaults[name] };
+  return y.options(
+    from('compile', {
+      policy: described('policy', 'what makes a sample leave; auto compares all of them'),
+      target: described('target', 'what thresholds preserve'),
+      last: 'who answers samples that go all the way: the original, or joined by the open exits (default: joined where --policy auto is for accuracy)',
+      budget: 'average cost relative to the original, e.g. 0.6, or average time on this machine, e.g. 3ms',
+      'min-accuracy': 'least accuracy, e.g. 0.92',
+      'max-accuracy-drop': 'largest loss of accuracy on new samples, e.g. 0.005 for half a point',
+      confidence: 'promise every --max-accuracy-drop with this probability, e.g. 0.95',
+      thresholds: described('thresholds', 'an input of the model, or built in'),
+      at: described('at', 'operating point by default, and the one to bake'),
+    }),
+  );
+};
 
 export const shared = <T>(y: Argv<T>) =>
-  y
-    .option('json', { type: 'boolean', default: false, describe: 'machine-readable result on stdout' })
-    .option('quiet', { alias: 'q', type: 'boolean', default: false, describe: 'no progress' });
+  y.options(
+    from('compile', {
+      json: 'machine-readable result on stdout',
+      quiet: { alias: 'q', describe: 'no progress' },
+    }),
+  );
 
-export const modelFile = <T>(y: Argv<T>) =>
-  y.positional('model', { type: 'string', demandOption: true, describe: 'ONNX file' });
+export const modelFile = <T>(y: Argv<T>) => y.positional('model', place('model', COMPILE.model, 'ONNX file'));
 
 export const packageFolder = <T>(y: Argv<T>) =>
-  y.positional('package', { type: 'string', demandOption: true, describe: 'folder that compile wrote' });
+  y.positional('package', place('package', OPTIONS.evaluate.folder, 'folder that compile wrote'));
 
-/** The options of thresholds by the names that the compiler has for them. */
-export const thresholdsAsked = ({ budget, minAccuracy, maxAccuracyDrop }: ThresholdArguments) => ({
+/** Options of thresholds and of dimensions by the names that the API has for them. */
+export const renamed = ({ budget, minAccuracy, maxAccuracyDrop, dim }: Renamed) => ({
   ...budget,
   minAccuracies: minAccuracy,
   maxAccuracyDrops: maxAccuracyDrop,
+  dims: dim,
 });
 
-interface ThresholdArguments {
-  readonly budget: ReturnType<typeof budgets> | undefined;
-  readonly minAccuracy: number[] | undefined;
-  readonly maxAccuracyDrop: number[] | undefined;
+interface Renamed {
+  readonly budget?: ValueOf<typeof budgets> | undefined;
+  readonly minAccuracy?: readonly number[] | undefined;
+  readonly maxAccuracyDrop?: readonly number[] | undefined;
+  readonly dim?: Readonly<Record<string, number>> | undefined;
 }

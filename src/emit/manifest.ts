@@ -83,6 +83,10 @@ export interface Source {
   readonly dims?: Readonly<Record<string, number>>;
   /** Set when it took one sample at a time and was made to take any number. */
   readonly widenBatch?: true;
+  /** Set when its external data were in another folder. */
+  readonly externalDataFolder?: 'given';
+  /** Set when pictures that cannot be read were to be left out. */
+  readonly skipBad?: true;
 }
 
 /** The recipe's settings, and how training went. */

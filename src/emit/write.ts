@@ -1,8 +1,27 @@
 /** Puts a finished output in its place: written aside and to the disk, then renamed, so that nobody meets half of it. */
-import { access, copyFile, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import {
+  access,
+  constants,
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises';
 import { basename, dirname, join, normalize, resolve } from 'node:path';
 import { writeSynced } from '../data/kept.ts';
-import { diskFull, externalDataNameTaken, messageOf, outputFailed, outputNotEmpty } from '../errors.ts';
+import {
+  diskFull,
+  externalDataNameTaken,
+  messageOf,
+  OfframpError,
+  outputFailed,
+  outputNotEmpty,
+  outputUnusable,
+} from '../errors.ts';
 import { readManifest } from './manifest.ts';
 
 export interface WriteOptions {
@@ -35,16 +54,17 @@ export function checkCopies(names: readonly string[]): void {
   if (taken !== undefined) throw externalDataNameTaken(taken);
 }
 
-/** Throws `output-not-empty` or `output-failed` where `writeOutput` would, before any work is done. */
+/** Throws `output-not-empty`, `output-unusable` or `output-failed` where `writeOutput` would, before any work is done. Writes nothing. */
 export async function checkOutput(folder: string, options: WriteOptions = {}): Promise<void> {
   const { force = false, update = false } = options;
+  await checkPlace(folder, resolve(folder));
   const present = await coded(folder, () => entriesOf(resolve(folder)));
   if (present?.some((name) => !isPartial(name)) && !force && !update) throw outputNotEmpty(folder);
 }
 
 /**
  * Makes `folder` hold `files`: relative path → content. In the end either all of them are there or the folder is as it
- * was. Throws `output-not-empty`, `disk-full` or `output-failed`.
+ * was. Throws `output-not-empty`, `output-unusable`, `disk-full` or `output-failed`.
  */
 export async function writeOutput(
   folder: string,
@@ -67,6 +87,36 @@ export async function writeOutput(
       await rm(partial, { recursive: true, force: true });
     }
   });
+}
+
+/** Throws `output-unusable` where `writeOneFile` would, before any work is done. */
+export async function checkFile(path: string): Promise<void> {
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (isFolder) throw outputUnusable(path, 'it is a folder');
+  await checkPlace(path, dirname(resolve(path)));
+}
+
+/** Writes a file into a folder, which is made where there is none; other files there are left alone. Throws as `writeOutput` does. */
+export async function writeOneFile(path: string, content: Content): Promise<void> {
+  await checkFile(path);
+  await writeOutput(dirname(path), new Map([[basename(path), content]]), { update: true });
+}
+
+/** Throws `output-unusable` unless `folder`, or what there is above it, is a folder that may be written to. `path` is how it was given. */
+async function checkPlace(path: string, folder: string): Promise<void> {
+  try {
+    const found = await stat(folder);
+    if (!found.isDirectory()) throw outputUnusable(path, `${folder} is a file`);
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof OfframpError) throw error;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw outputUnusable(path, messageOf(error), error);
+    await checkPlace(path, dirname(folder));
+  }
 }
 
 /** Gives what the file system throws a code. */

@@ -100,8 +100,19 @@ export const pointNotBuiltIn = (name: string, folder: string, builtIn: string) =
     `Leave --at out, or build ${name} in: \`offramp calibrate\` with --at ${name}; with --thresholds input all points are in one model.`,
   );
 
-export const badOption = (option: string, value: string, expected: string) =>
-  new OfframpError('bad-option', `${option} ${value} is not valid`, `Give ${expected}.`);
+export const badOption = (option: string, value: string, expected: string, near?: string) =>
+  new OfframpError(
+    'bad-option',
+    `${option} ${value} is not valid`,
+    `Give ${expected}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
+  );
+
+export const unknownOption = (name: string, near: string | undefined, known: readonly string[]) =>
+  new OfframpError(
+    'bad-option',
+    `there is no option ${name}`,
+    near === undefined ? `There are ${known.join(', ')}.` : `Did you mean ${near}?`,
+  );
 
 export const emittedModelDiffers = (problem: string) =>
   new OfframpError(

@@ -22,11 +22,19 @@ export const outputNotEmpty = (folder: string) =>
     'Choose another --out, or pass --force to replace the files that Offramp wrote there.',
   );
 
+export const outputUnusable = (path: string, problem: string, cause?: unknown) =>
+  new OfframpError(
+    'output-unusable',
+    `${path} cannot be written: ${problem}`,
+    'Choose another place: one that is new, or below a folder that may be written to.',
+    { cause },
+  );
+
 export const outputFailed = (folder: string, reason: string, cause: unknown) =>
   new OfframpError(
     'output-failed',
     `could not write ${folder}: ${reason}`,
-    'Check that the folder above it exists and may be written; what was there before is untouched.',
+    'Check the disk and who may write there; what was there before is untouched.',
     { cause },
   );
 

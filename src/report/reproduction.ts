@@ -1,71 +1,95 @@
 /** The report's last section: how the same is made again. */
 import type { DataSummary, Manifest } from '../emit/manifest.ts';
+import { RECIPE, type RecipeName } from '../train/recipes.ts';
 import { type Html, html, scrolling } from './html.ts';
 import { count } from './numbers.ts';
 
-/** A command line that asks for the same; data are named by their role. */
-function commandOf(manifest: Manifest): string {
-  const {
-    source,
-    inputs,
-    exits,
-    seed,
-    recipe,
-    training,
-    policy,
-    calibration,
-    last,
-    data,
-    preprocessing,
-    outputs,
-    policyComparison,
-    tokenizer,
-  } = manifest;
-  const unlabelled = data[manifest.measuredOn]?.labels === 'original';
-  const list = (values: readonly unknown[] | undefined) =>
-    values && values.length > 0 ? values.join(',') : undefined;
-  // Where other roles were cut off the training data, what is left of them says so too.
-  const isGiven = (name: keyof Manifest['data']) => data[name] && (name === 'train' || !data[name].from);
-  const role = (name: keyof Manifest['data']) => (isGiven(name) ? name.toUpperCase() : undefined);
-  const budgets = [...calibration.budgets, ...(calibration.budgetsMs ?? []).map((b) => `${b}ms`)];
-  const options: [string, unknown][] = [
+/**
+ * A command line that asks for the same, for a shell of POSIX. What the manifest does not keep, where data, class names and the like are,
+ * stands there in capitals.
+ */
+export function commandOf(manifest: Manifest): string {
+  const { source, inputs, exits, seed, recipe, training, calibration, outputs, sessionOptions } = manifest;
+  const { policy, policyComparison, last, data, policyFit, measuredOn, preprocessing, tokenizer } = manifest;
+  const { provider, threads } = sessionOptions;
+  const unlabelled = data[measuredOn]?.labels === 'original';
+  const own = source.exitOutputs === undefined;
+  const budgets = [...calibration.budgets.map(String), ...(calibration.budgetsMs ?? []).map((b) => `${b}ms`)];
+  const lambda = training?.lambda ?? 0;
+  const options: [name: string, value: Value][] = [
+    ['external-data-folder', source.externalDataFolder && 'FOLDER'],
     ['output', source.output],
-    ['dim', list(Object.entries(source.dims ?? {}).map((entry) => entry.join('=')))],
-    ['widen-batch', source.widenBatch && ''],
-    ['exit-outputs', list(source.exitOutputs)],
-    ['taps', source.exitOutputs ? undefined : list(exits.map(({ tap }) => tap))],
-    ['head', source.exitOutputs ? undefined : list(exits.map(({ head }) => head))],
-    ...(inputs.length === 1 && preprocessing ? Object.entries(preprocessing) : [])
-      .filter(([name, value]) => name !== 'channels' || value !== 'any')
-      .map(([name, value]): [string, unknown] => [name, Array.isArray(value) ? list(value) : value]),
+    ['dim', Object.entries(source.dims ?? {}).map((entry) => entry.join('='))],
+    ['widen-batch', source.widenBatch],
+    ['exit-outputs', source.exitOutputs],
+    ['taps', own ? exits.map(({ tap }) => tap) : []],
+    ['head', own ? exits.map(({ head }) => head) : []],
+    ...(inputs.length === 1 && preprocessing ? Object.entries(preprocessing) : []).filter(
+      ([name, value]) => name !== 'channels' || value !== 'any',
+    ),
+    ['skip-bad', source.skipBad],
     ['recipe', training && recipe],
     ['epochs', training?.epochs],
     ['batch', training?.batch],
     ['learning-rate', training?.learningRate],
-    ['lambda', training?.lambda],
+    ['lambda', training && lambda !== RECIPE[recipe as RecipeName]?.lambda ? lambda : undefined],
     ['survivors', training?.survivors],
     ['views', training?.views],
     ['cache-limit', training?.cacheLimit],
     ['policy', policyComparison ? 'auto' : policy],
-    ['last', last ? 'joined' : undefined],
+    ['last', last ? 'joined' : 'original'],
     ['target', calibration.target],
-    ['budget', list(budgets)],
-    ['min-accuracy', list(calibration.minAccuracies)],
-    ['max-accuracy-drop', list(calibration.maxAccuracyDrops)],
+    ['budget', budgets],
+    ['min-accuracy', calibration.minAccuracies?.map(String)],
+    ['max-accuracy-drop', calibration.maxAccuracyDrops.map(String)],
     ['confidence', calibration.confidence],
     ['thresholds', outputs.thresholds === null ? 'baked' : undefined],
     ['at', manifest.defaultPoint],
-    ['threads', manifest.sessionOptions.threads ?? undefined],
+    ['provider', provider === 'cpu' ? undefined : provider],
+    ['threads', threads ?? undefined],
     ['seed', seed],
     ['labels', unlabelled ? 'none' : source.labels && 'NAMES'],
     ['tokenizer', tokenizer && 'TOKENIZER'],
-    ...(['train', 'validation', 'calibration', 'test'] as const).map(
-      (name) => [name, role(name)] as [string, unknown],
-    ),
+    ...givenRoles(data, policyFit?.data).map((role): [string, string] => [role, role.toUpperCase()]),
   ];
-  const said = options.flatMap(([name, value]) => (value === undefined ? [] : [`--${name} ${value}`.trim()]));
-  return [`offramp compile ${source.file}`, ...said, '--out out/'].join(' \\\n  ');
+  const said = options.flatMap(([name, value]) => saidAs(name, value));
+  return [`offramp compile ${quotedWord(place(source.file))}`, ...said, '--out out/'].join(' \\\n  ');
 }
+
+type Value = string | number | true | readonly (string | number)[] | undefined;
+
+function saidAs(name: string, value: Value): string[] {
+  if (value === undefined || (Array.isArray(value) && value.length === 0)) return [];
+  if (value === true) return [`--${name}`];
+  const word = typeof value === 'object' ? value.map(listed).join(',') : String(value);
+  // What begins with a dash would be taken for an option.
+  return [word.startsWith('-') ? `--${name}=${quotedWord(word)}` : `--${name} ${quotedWord(word)}`];
+}
+
+/** A word of a list, as the command line reads it. */
+const listed = (word: string | number) => String(word).replace(/[\\,]/g, '\\$&');
+
+/** Roles that files were given for; the others were cut off these. */
+function givenRoles(data: Manifest['data'], policy: DataSummary | undefined): string[] {
+  const { train, calibration, test } = data;
+  const validation = data.validation ?? policy;
+  const all = [train, validation, policy, calibration, test];
+  const isCutOff = (role: string) => all.some((summary) => summary?.from?.endsWith(` of ${role}`));
+  const isGiven = {
+    train: train !== undefined || isCutOff('train'),
+    validation: validation !== undefined && validation.from === undefined,
+    calibration: calibration?.from === undefined || isCutOff('calibration'),
+    test: test !== undefined && test.from === undefined,
+  };
+  return Object.entries(isGiven).flatMap(([role, given]) => (given ? [role] : []));
+}
+
+/** A file of this name here, which no dash makes an option. */
+const place = (file: string) => (file.startsWith('-') ? `./${file}` : file);
+
+/** A word of a POSIX shell. */
+const quotedWord = (word: string) =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
 /** What it takes to get the same bytes again: command, versions, hashes. */
 export function reproduction(manifest: Manifest): Html {

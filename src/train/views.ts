@@ -1,6 +1,5 @@
 /** How training sees its samples. */
 import type { Dataset, View } from '../data/index.ts';
-import { badOption } from '../errors.ts';
 import { cropViews, MIRRORED, PLAIN } from './features.ts';
 
 /** Pixels a recomputed view may be shifted by, as He et al. 2016 (section 4.2) do for 32×32 pictures; more for larger. */
@@ -17,14 +16,12 @@ export const MOST_VIEWS = 2 + SHIFTED.length;
 
 /**
  * Colour pictures are also seen mirrored, and shifted: in any way when features are recomputed anyway, in a few when `count` cached views
- * are more than 2. Gray ones (digits, spectra) are not: a mirrored 2 is no 2. Throws `bad-option`.
+ * are more than 2, up to `MOST_VIEWS`. Gray ones (digits, spectra) are not: a mirrored 2 is no 2.
  */
 export function trainingViews(
   dataset: Pick<Dataset, 'isImage' | 'preprocessing' | 'recordDims'>,
   count = 2,
 ): { views: readonly View[]; freshViews: readonly View[] } {
-  if (!Number.isInteger(count) || count < 1 || count > MOST_VIEWS)
-    throw badOption('--views', `${count}`, `a whole number from 1 to ${MOST_VIEWS}`);
   const mirrors =
     dataset.isImage && dataset.preprocessing.channels !== 'gray' && dataset.preprocessing.channels !== 'any';
   if (!mirrors) return { views: [PLAIN], freshViews: [PLAIN] };

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { COMMAND_OPTIONS } from '../../src/cli/config.ts';
-import { nearest } from '../../src/cli/nearest.ts';
 import { ProgressPrinter } from '../../src/cli/progress.ts';
+import { nearest } from '../../src/nearest.ts';
 import { loadCli, runCli } from '../cli-in-process.ts';
 import { ROOT } from '../house/sources.ts';
 
@@ -62,7 +62,7 @@ test('slips are met with what was meant', async () => {
   assert.match(await told('evaluate', 'out', '--tset', 'x'), /needs --test \(.*\n.*Did you mean --test\?/);
   assert.match(
     await told('compile', 'net.onnx', '--preset', 'imagnet'),
-    /--preset is one of.*\n.*imagenet\?/,
+    /--preset imagnet is not valid.*\n.*Did you mean imagenet\?/,
   );
   assert.match(await told('compile', '--out', 'o'), /offramp compile <model>: not all/);
   const far = await told('evaluate', 'out', '--test', 'x', '--zebra');

@@ -1,9 +1,11 @@
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -12,7 +14,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { printManifest } from '../../src/emit/manifest.ts';
-import { checkCopies, checkOutput, writeOutput } from '../../src/emit/write.ts';
+import { checkCopies, checkFile, checkOutput, writeOneFile, writeOutput } from '../../src/emit/write.ts';
 import type { OfframpError } from '../../src/errors.ts';
 import { hasCode } from '../expect.ts';
 import { SAMPLE } from './sample.ts';
@@ -122,8 +124,45 @@ test('external data may not be called what is written beside them', () => {
 
 test('a file in the place of the folder is an error', async ({ folder }) => {
   writeFileSync(join(folder, 'out'), 'mine');
-  assert.is(await codeOf(checkOutput(join(folder, 'out'), { force: true })), 'output-failed');
-  assert.is(await codeOf(writeOutput(join(folder, 'out'), FILES, { force: true })), 'output-failed');
+  const refused = [join(folder, 'out'), join(folder, 'out/below'), join(folder, 'out/far/below')];
+  for (const place of refused) {
+    assert.is(await codeOf(checkOutput(place, { force: true })), 'output-unusable');
+    assert.is(await codeOf(writeOutput(place, FILES, { force: true })), 'output-unusable');
+    assert.is(await codeOf(writeOneFile(join(place, 'file'), 'x')), 'output-unusable');
+  }
+  assert.equal(contents(folder), { out: 'mine' });
+});
+
+test('a folder in the place of the file is an error, and stays', async ({ folder }) => {
+  mkdirSync(join(folder, 'mine'));
+  writeFileSync(join(folder, 'mine/text'), 'mine');
+  assert.is(await codeOf(checkFile(join(folder, 'mine'))), 'output-unusable');
+  assert.is(await codeOf(writeOneFile(join(folder, 'mine'), 'x')), 'output-unusable');
+  await writeOneFile(join(folder, 'new/below/file'), 'x');
+  assert.equal(contents(folder), { 'mine/text': 'mine', 'new/below/file': 'x' });
+});
+
+/** Whoever is root writes in spite of permissions, but not where nothing can be written. */
+const isRoot = process.getuid?.() === 0;
+const mounts = existsSync('/proc/mounts') ? readFileSync('/proc/mounts', 'utf8').split('\n') : [];
+const [readOnlyMount] = mounts
+  .map((line) => line.split(' '))
+  .filter(([, place = '', , options = '']) => /^ro(,|$)/.test(options) && place !== '/' && isFolder(place))
+  .map(([, place]) => place!);
+function isFolder(place: string): boolean {
+  return statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+test('a folder that may not be written to is refused before any work', async ({ folder }) => {
+  const closed = join(folder, 'closed');
+  mkdirSync(closed, { mode: 0o555 });
+  const places = [...(isRoot ? [] : [closed]), ...(readOnlyMount ? [readOnlyMount] : [])];
+  for (const place of places) {
+    assert.is(await codeOf(checkOutput(join(place, 'out'))), 'output-unusable', place);
+    assert.is(await codeOf(checkFile(join(place, 'file'))), 'output-unusable', place);
+  }
+  await checkOutput(join(folder, 'new/out'));
+  assert.equal(readdirSync(folder), ['closed'], 'a check writes nothing');
 });
 
 test.run();

@@ -1,13 +1,16 @@
 import { type CompareOptions, compare } from '../../compare.ts';
-import { command, given, printResult, watched } from '../command.ts';
+import { OPTIONS } from '../../options.ts';
+import { command, printResult, watched } from '../command.ts';
 import {
+  asked,
   dataOptions,
+  from,
   machineOptions,
-  samplesARun,
+  place,
+  SAMPLES_A_RUN,
   shared,
   tokenizer,
-  unlabelled,
-  words,
+  UNLABELLED,
 } from '../options.ts';
 import { sideBySide } from '../tables.ts';
 
@@ -16,22 +19,19 @@ export const compareCommand = command(
   'Run two models on the same data, side by side: compiled ones, or a compiled and a plain one',
   (y) =>
     shared(machineOptions(dataOptions(tokenizer(y))))
-      .positional('a', {
-        type: 'string',
-        demandOption: true,
-        describe: 'folder that compile wrote, or ONNX file',
-      })
-      .positional('b', { type: 'string', demandOption: true, describe: 'the same' })
-      .option('test', { type: 'string', demandOption: true, describe: 'samples as compile takes them' })
-      .option('at', {
-        coerce: words,
-        describe: 'operating point of both, or A,B (default: of each package)',
-      })
-      .option('labels', unlabelled)
-      .option('batch', samplesARun)
+      .positional('a', place('a', OPTIONS.compare.a, 'folder that compile wrote, or ONNX file'))
+      .positional('b', place('b', OPTIONS.compare.b, 'the same'))
+      .options(
+        from('compare', {
+          test: { describe: 'samples as compile takes them', demandOption: true },
+          at: 'operating point of both, or A,B (default: of each package)',
+          labels: UNLABELLED,
+          batch: SAMPLES_A_RUN,
+        }),
+      )
       .example('$0 compare out/ net.onnx --test data/test', 'is what is lost more than chance?'),
   async (args) => {
-    const result = await watched(args, (events) => compare(given(args) as CompareOptions, events));
+    const result = await watched(args, (events) => compare(asked<CompareOptions>('compare', args), events));
     printResult(args, result, `\n${sideBySide(result)}`);
   },
 );

@@ -1,65 +1,41 @@
 import { type CompilePlanOptions, compile } from '../../compile.ts';
 import { planCompile } from '../../plan-compile.ts';
 import { RECIPE } from '../../train/recipes.ts';
-import { command, given, printResult, watched } from '../command.ts';
+import { DEFAULT_WISHES } from '../../wishes.ts';
+import { command, printResult, watched } from '../command.ts';
 import { optionsMissing } from '../misuse.ts';
-import {
-  file,
-  projectOptions,
-  runOptions,
-  shared,
-  size,
-  thresholdOptions,
-  thresholdsAsked,
-} from '../options.ts';
+import { asked, from, projectOptions, renamed, runOptions, shared, thresholdOptions } from '../options.ts';
 import { compiledTold, dryRunTold } from '../tables.ts';
+
+const { policy, target, thresholds, at } = DEFAULT_WISHES;
+const DEFAULTS = { policy, target, thresholds, at };
 
 export const compileCommand = command(
   'compile <model>',
   'Attach, train and calibrate exits; write the early-exit model and its package',
   (y) =>
-    shared(runOptions(thresholdOptions(projectOptions(y))))
-      .default({ policy: 'max-prob', target: 'accuracy', thresholds: 'input', at: 'balanced' })
-      .option('out', { coerce: file('out', 'a folder'), describe: 'folder to write' })
-      .option('features', {
-        coerce: file('features', 'a folder'),
-        describe:
-          'train from merged features in this folder, made by `offramp features` with the same options',
-      })
-      .option('recipe', {
-        choices: ['distill', 'pteenet-v1', 'pteenet-v2'] as const,
-        default: 'distill' as const,
-      })
-      .option('lambda', { type: 'number', describe: 'cost weight of the pteenet recipes' })
-      .option('survivors', {
-        type: 'boolean',
-        default: false,
-        describe: 'heads learn most from samples that earlier ones do not take',
-      })
-      .option('epochs', {
-        type: 'number',
-        describe: `passes over the samples (distill: ${RECIPE.distill.epochs})`,
-      })
-      .option('batch', { type: 'number', describe: `training batch (distill: ${RECIPE.distill.batch})` })
-      .option('learning-rate', {
-        type: 'number',
-        describe: `the highest of the schedule (distill: ${RECIPE.distill.learningRate})`,
-      })
-      .option('dry-run', {
-        type: 'boolean',
-        default: false,
-        describe: 'write nothing: plan, and estimate time, memory and disk by trying a few samples',
-      })
-      .option('cache-limit', {
-        coerce: size('cache-limit'),
-        describe: 'most that cached features may take, e.g. 8GB',
-      })
+    shared(runOptions(thresholdOptions(projectOptions(y), DEFAULTS)))
+      .options(
+        from('compile', {
+          out: 'folder to write',
+          features:
+            'train from merged features in this folder, made by `offramp features` with the same options',
+          recipe: { describe: 'how heads are trained', defaultDescription: 'distill' },
+          lambda: 'cost weight of the pteenet recipes',
+          survivors: 'heads learn most from samples that earlier ones do not take',
+          epochs: `passes over the samples (distill: ${RECIPE.distill.epochs})`,
+          batch: `training batch (distill: ${RECIPE.distill.batch})`,
+          'learning-rate': `the highest of the schedule (distill: ${RECIPE.distill.learningRate})`,
+          'dry-run': 'write nothing: plan, and estimate time, memory and disk by trying a few samples',
+          'cache-limit': 'most that cached features may take, e.g. 8GB',
+        }),
+      )
       .example(
         '$0 compile net.onnx --preset imagenet --train data/train --calibration data/cal --test data/test --out out/',
         'one early-exit model with its package',
       ),
   async (args) => {
-    const options = given({ ...args, ...thresholdsAsked(args), dims: args.dim }) as CompilePlanOptions;
+    const options = asked<CompilePlanOptions>('compile', { ...args, ...renamed(args) });
     if (args.dryRun) {
       const plan = await watched(args, (events) => planCompile(options, events));
       return printResult(args, plan, dryRunTold(plan));

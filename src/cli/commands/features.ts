@@ -1,8 +1,9 @@
 import { progressOf } from '../../events.ts';
 import { type ExtractShardOptions, extractShard } from '../../extract-shard.ts';
-import { mergeShards } from '../../train/shards.ts';
-import { command, given, printResult, watched } from '../command.ts';
-import { projectOptions, shared } from '../options.ts';
+import { mergeShards } from '../../merge-shards.ts';
+import { OPTIONS } from '../../options.ts';
+import { command, printResult, watched } from '../command.ts';
+import { asked, from, place, projectOptions, renamed, shared } from '../options.ts';
 import { shardOf } from '../shard.ts';
 
 const shardCommand = command(
@@ -10,21 +11,22 @@ const shardCommand = command(
   'Make one shard of the features that compile with the same options trains from',
   (y) =>
     shared(projectOptions(y))
-      .option('out', { type: 'string', demandOption: true, describe: 'folder of all shards' })
-      .option('shard', {
-        type: 'string',
-        describe:
-          'i/n, from 1/n to n/n (default: from the environment of a Kubernetes or Slurm job, else 1/1)',
-      })
-      .option('shards', { type: 'number', describe: 'how many, where the environment tells which' })
+      .options(
+        from('features', {
+          out: { describe: 'folder of all shards', demandOption: true },
+          shard:
+            'i/n, from 1/n to n/n (default: from the environment of a Kubernetes or Slurm job, else 1/1)',
+          shards: 'how many, where the environment tells which',
+        }),
+      )
       .example(
         '$0 features net.onnx --train data/train --shard 2/4 --out features/',
         'the second of four parts; what of it is there and whole is kept',
       ),
   async (args) => {
-    const { dim, shard, shards, ...rest } = args;
-    const options = given({ ...rest, dims: dim, shard: shardOf(shard, shards, process.env) });
-    const made = await watched(args, (events) => extractShard(options as ExtractShardOptions, events));
+    const shard = shardOf(args.shard, args.shards, process.env);
+    const options = asked<ExtractShardOptions>('features', { ...args, ...renamed(args), shard });
+    const made = await watched(args, (events) => extractShard(options, events));
     const { index, count } = made.shard;
     const told = `Shard ${index}/${count} is in ${args.out}: ${made.samples} samples from ${made.first} on`;
     printResult(args, made, told);
@@ -36,7 +38,7 @@ const mergeCommand = command(
   'Put all shards together, once every one of them has proved whole',
   (y) =>
     shared(
-      y.positional('folder', { type: 'string', demandOption: true, describe: 'folder of all shards' }),
+      y.positional('folder', place('folder', OPTIONS['features merge'].folder, 'folder of all shards')),
     ).example('$0 features merge features/', 'for compile --features features/'),
   async (args) => {
     const merged = await watched(args, (events) =>

@@ -1,9 +1,9 @@
-import { writeFile } from 'node:fs/promises';
-import { inspect } from '../../inspect.ts';
+import { checkFile, writeOneFile } from '../../emit/write.ts';
+import { type InspectOptions, inspect } from '../../inspect.ts';
 import { attachExits } from '../../passes/attach-exits.ts';
 import { lineOfPlan, modelLineFile } from '../../report/index.ts';
-import { command, given, print } from '../command.ts';
-import { file, modelFile, modelOptions, shared } from '../options.ts';
+import { command, print } from '../command.ts';
+import { asked, from, modelFile, modelOptions, renamed, shared } from '../options.ts';
 import { planTree } from '../plan-tree.ts';
 import { modelTold, nextTold } from '../tables.ts';
 
@@ -12,21 +12,29 @@ export const inspectCommand = command(
   'Show where exits can go and what each place costs',
   (y) =>
     shared(modelOptions(modelFile(y)))
-      .option('all', { type: 'boolean', default: false, describe: 'every tap and every rejected value' })
-      .option('svg', { coerce: file('svg'), describe: 'draw the model with its exits into this file' })
+      .options(
+        from('inspect', {
+          all: 'every tap and every rejected value',
+          svg: 'draw the model with its exits into this file',
+        }),
+      )
       .example('$0 inspect resnet56.onnx', 'taps, prefix costs, and the exits that compile would place'),
   async (args) => {
-    const { model, output, dim, exits, placement, taps, exitOutputs, widenBatch, externalDataFolder } = args;
-    const options = given({ output, dims: dim, exits, taps, exitOutputs, widenBatch, externalDataFolder });
-    const inspection = await inspect({ model, placement, ...options });
+    const { model } = args;
+    if (args.svg !== undefined) await checkFile(args.svg);
+    const inspection = await inspect(asked<InspectOptions>('inspect', { ...args, ...renamed(args) }));
     const { plan, notes } = inspection;
     const heads = () => inspection.given?.heads ?? attachExits(plan, { kind: args.head, seed: 1 });
-    if (args.svg) await writeFile(args.svg, modelLineFile(lineOfPlan(plan, heads())));
+    if (args.svg !== undefined) await writeOneFile(args.svg, modelLineFile(lineOfPlan(plan, heads())));
     if (args.json) {
       const withoutTyped = (key: string, value: unknown) => (key === 'typed' ? undefined : value);
       return print(JSON.stringify({ ...plan, notes }, withoutTyped, 2));
     }
-    const tree = planTree(plan, { all: args.all, columns: process.stdout.columns ?? 100, heads: heads() });
+    const tree = planTree(plan, {
+      all: args.all ?? false,
+      columns: process.stdout.columns ?? 100,
+      heads: heads(),
+    });
     print([modelTold(model, inspection), tree, nextTold(model, inspection)].join('\n\n'));
   },
 );

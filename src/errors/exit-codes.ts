@@ -1,0 +1,35 @@
+/** What the command line ends with for each code of an error. A test holds these lists against the catalogue. */
+
+/** What was given is as it should be, and yet it failed, or a check did not hold. */
+const FAILURES = `
+  cache-damaged cache-unwritable disk-full emitted-model-differs features-damaged loss-not-scalar no-gradient-rule
+  no-path-to-loss no-shape-rule not-a-parameter output-failed package-differs pass-broke-invariant raised-model-differs
+  session-failed shape-mismatch shape-not-static shards-unusable training-diverged worker-ended
+`;
+
+/** What was given cannot be done, whoever tries again. */
+const BAD_INPUT = `
+  accuracy-unreachable ambiguous-arrays ambiguous-layout ambiguous-output ambiguous-part arrays-missing bad-class-name
+  bad-config bad-data-file bad-fractions bad-labels bad-option bad-preprocessing bad-shard bad-tokenizer bad-usage
+  baked-unlabelled batch-not-widened budget-unreachable calibration-data-missing cannot-batch cannot-carry cannot-head
+  cannot-raise-opset class-folders class-without-samples config-missing data-not-found empty-dataset exit-classes-differ
+  exit-not-apart exits-do-not-fit external-data-missing external-data-name-taken external-data-outside external-data-too-short
+  features-differ features-not-merged fields-missing fixed-batch functions-too-deep functions-too-large input-too-large
+  invalid-graph invalid-manifest label-count-mismatch label-missing label-out-of-range labels-file-missing malformed-file
+  malformed-tensor manifest-version-unknown model-too-large name-taken nested-too-deeply no-class-scores no-confidence-heads
+  no-sample-input no-shards no-taps not-a-package not-an-image-input not-an-onnx-file not-comparable opset-too-old
+  original-missing other-model other-outputs output-not-empty output-unusable provider-missing sample-shape-mismatch
+  samples-not-independent shards-mixed tokenizer-missing too-few-exit-outputs too-few-for-guarantee too-many-classes
+  too-many-fields training-data-missing truncated-file unknown-data-format unknown-input-dim unknown-label
+  unknown-operating-point unknown-output unknown-part unknown-setting unknown-tap unreadable-image unreadable-model
+  unsupported-codec unsupported-input-type unusable-heads view-needs-image wrong-head-count wrong-image-size
+  wrong-threshold-count
+`;
+
+const codesIn = (list: string) => list.trim().split(/\s+/);
+
+/** 1: it failed; 2: bad usage or input. */
+export const EXIT_CODES: ReadonlyMap<string, 1 | 2> = new Map([
+  ...codesIn(FAILURES).map((code) => [code, 1] as const),
+  ...codesIn(BAD_INPUT).map((code) => [code, 2] as const),
+]);
