@@ -52,11 +52,15 @@ export function subgraphs(node: Node): Graph[] {
 export function mapSubgraphs(node: Node, change: (graph: Graph) => Graph): Node {
   let changed = false;
   const entries = Object.entries(node.attributes).map(([key, attribute]): [string, Attribute] => {
-    if (attribute.type !== 'GRAPH') return [key, attribute];
-    const value = change(attribute.value);
-    if (value === attribute.value) return [key, attribute];
+    if (attribute.type !== 'GRAPH' && attribute.type !== 'GRAPHS') return [key, attribute];
+    const before = [attribute.value].flat() as Graph[];
+    const after = before.map(change);
+    if (after.every((graph, i) => graph === before[i])) return [key, attribute];
     changed = true;
-    return [key, { type: 'GRAPH', value }];
+    return [
+      key,
+      attribute.type === 'GRAPH' ? { type: 'GRAPH', value: after[0]! } : { type: 'GRAPHS', value: after },
+    ];
   });
   return changed ? { ...node, attributes: Object.fromEntries(entries) } : node;
 }
