@@ -66,14 +66,14 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   refuseOdd(wishes, unlabelled);
   if (options.calibration === undefined && options.train === undefined) throw calibrationDataMissing();
   const { seed, recipe, labels } = before;
-  const { sha256, opset: _, producer: __, ...reading } = before.source;
+  const { sha256: _, opset: __, producer: ___, ...reading } = before.source;
 
   const { sessionOptions } = before;
   const runs = await settleSession({
     threads: options.threads ?? sessionOptions.threads ?? undefined,
     provider: options.provider ?? sessionOptions.provider,
   });
-  const { provider: ___, ...onCpu } = runs;
+  const { provider: ____, ...onCpu } = runs;
   const { inspection, heads } = await reopen(folder, before, model, onCpu, options.externalDataFolder);
   const { source, typed, plan, given } = inspection;
   const tokenizerFile = tokenizerFor(folder, before, options.tokenizer);
@@ -82,7 +82,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const progress = progressOf(events);
 
   const session = { ...runs, externalDataFolder: source.folder };
-  const judging = { typed, modelHash: sha256, session, signal };
+  const judging = { typed, modelHash: inspection.hash, session, signal };
   const opening = {
     inputs: inputsOf(typed),
     preprocessing,

@@ -35,7 +35,7 @@ export const provenance = (sha256: string) => ({
 /** What a manifest says that no step finds out: it was given, or stands in the manifest of an earlier compile. */
 export interface Origin {
   /** The original's file, and how it was asked to be read. */
-  readonly source: Pick<Source, 'file' | 'exitOutputs' | 'output' | 'dims' | 'widenBatch' | 'labels'>;
+  readonly source: Pick<Source, 'file' | 'exitOutputs' | 'output' | 'dims' | 'set' | 'widenBatch' | 'labels'>;
   readonly seed: number;
   readonly recipe: string;
   readonly labels: readonly string[] | undefined;

@@ -4,7 +4,7 @@ export * from './errors/cli.ts';
 export * from './errors/data.ts';
 export * from './errors/emit.ts';
 export * from './errors/graph.ts';
-export { messageOf, OfframpError, within } from './errors/offramp-error.ts';
+export { messageOf, OfframpError, shown, within } from './errors/offramp-error.ts';
 export * from './errors/ort.ts';
 export * from './errors/parser.ts';
 export * from './errors/plan.ts';

@@ -1,16 +1,19 @@
 /** What Offramp sees in a model, without any data: its classes, its taps, and where exits would go. */
+import { createHash } from 'node:crypto';
 import { type Model, opsetOf } from './graph/types.ts';
+import { indexGraph } from './graph/walk.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
 import { type LoadedModel, loadModel } from './parser/index.ts';
 import { dequantizeTaps } from './passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from './passes/exits.ts';
 import { extractExits, type GivenExits } from './passes/extract-exits.ts';
+import { fixInputs, type InputOptions } from './passes/fix-inputs.ts';
 import { runPasses } from './passes/pass.ts';
 import { type PlanOptions, planExits } from './passes/plan-exits.ts';
 import { raiseModel } from './raise-model.ts';
 import { widenModel } from './widen-model.ts';
 
-export interface InspectOptions extends PlanOptions, ObserveOptions {
+export interface InspectOptions extends PlanOptions, ObserveOptions, InputOptions {
   /** Path of the ONNX file. */
   readonly model: string;
   /** Folder that its external data lie in; its own by default. */
@@ -24,6 +27,8 @@ export interface InspectOptions extends PlanOptions, ObserveOptions {
 export interface Inspection {
   /** The file as it is; `typed` and `plan` are of its model, raised to opset 12 when it was below 11, and widened when asked for. */
   readonly source: LoadedModel;
+  /** Of the file, and of the values that were `set`: what is kept of a model is kept under it. */
+  readonly hash: string;
   /** What the user should know of the model, a sentence each. */
   readonly notes: readonly string[];
   readonly typed: TypedModel;
@@ -49,16 +54,55 @@ export async function inspectLoaded(
 ): Promise<Inspection> {
   const session = { ...options.session, externalDataFolder: source.folder };
   const output = options.exitOutputs?.at(-1) ?? options.output;
-  const raised = await raiseModel(source.model, { ...options, session });
+  const fixed = { ...source.model, graph: runPasses(source.model.graph, [fixInputs(options)]) };
+  const raised = await raiseModel(fixed, { ...options, session });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
-  const notes = [...notesOn(source.model, model), ...(widened === raised ? [] : [WIDENED])];
   const typed = await observeFacts(model, { ...options, output, session });
+  const notes = [
+    ...notesOn(source.model, model),
+    ...(widened === raised ? [] : [WIDENED]),
+    ...setTold(options.set),
+    ...looseInputs(typed).map(
+      ({ name, told }) => `${told} is not an input for each sample: --set ${name}=VALUE makes it a constant.`,
+    ),
+  ];
+  const hash = hashOf(source, options.set);
   if (options.exitOutputs) {
     const given = extractExits(typed, options.exitOutputs);
-    return { source, notes, typed: given.plan.typed, plan: given.plan, given: { ...given, whole: typed } };
+    return {
+      source,
+      hash,
+      notes,
+      typed: given.plan.typed,
+      plan: given.plan,
+      given: { ...given, whole: typed },
+    };
   }
-  return { source, notes, typed, plan: planExits(typed, options) };
+  return { source, hash, notes, typed, plan: planExits(typed, options) };
+}
+
+/** Inputs that no data fill: names, and type and shape in words. */
+export function looseInputs({ model: { graph }, facts, sampleInputs }: TypedModel) {
+  const { realInputs } = indexGraph(graph);
+  return graph.inputs.flatMap(({ name }) => {
+    if (!realInputs.has(name) || sampleInputs.includes(name)) return [];
+    const { dataType, dims } = facts.get(name)!;
+    return [{ name, told: `input ${name} (${dataType} [${dims.join(', ')}])` }];
+  });
+}
+
+const setTold = (set: InputOptions['set'] = {}) =>
+  Object.keys(set).length > 0 ? [`Inputs made constants: ${Object.keys(set).join(', ')}.`] : [];
+
+function hashOf({ sha256 }: LoadedModel, set: InputOptions['set'] = {}): string {
+  if (Object.keys(set).length === 0) return sha256;
+  const values = Object.entries(set)
+    .map(([name, value]) => [name, [value].flat()] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256')
+    .update(`${sha256} ${JSON.stringify(values)}`)
+    .digest('hex');
 }
 
 function notesOn(original: Model, model: Model): string[] {

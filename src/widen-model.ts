@@ -1,8 +1,9 @@
 /** A model with its batch fixed at 1 is widened, and both are run: a rewriting that mixes samples or fails is not used. */
 import { batchNotWidened, messageOf } from './errors.ts';
 import type { Model } from './graph/types.ts';
-import { type ObserveOptions, randomFeeds } from './observe-facts.ts';
-import { type Outputs, type SessionOptions, Tensor, withSession } from './ort.ts';
+import { mixingTold, type ObserveOptions, randomFeeds } from './observe-facts.ts';
+import { numbersOf, type Outputs, type SessionOptions, Tensor, withSession } from './ort.ts';
+import { findUnsteady } from './passes/find-unsteady.ts';
 import { runPasses } from './passes/pass.ts';
 import { widenBatch } from './passes/widen-batch.ts';
 
@@ -18,6 +19,9 @@ export async function widenModel(model: Model, options: ObserveOptions = {}): Pr
   const graph = runPasses(model.graph, [widenBatch]);
   if (graph === model.graph) return model;
   const widened = { ...model, graph };
+  const outputs = graph.outputs.map((v) => v.name);
+  const { mixing } = findUnsteady(widened, outputs, Object.keys(randomFeeds(widened, options.dims ?? {}, 1)));
+  if (mixing) throw batchNotWidened(mixingTold(mixing));
   const session: SessionOptions = { ...options.session, optimization: 'disabled' };
   const feeds = randomFeeds(widened, options.dims ?? {}, BATCH);
   try {
@@ -48,9 +52,10 @@ function compare(alone: Outputs, together: Outputs, row: number): void {
     const a = alone[name]!;
     if (`${a.dims}` !== `${b.dims}`)
       throw new Error(`output ${name} is [${together[name]!.dims}] for ${BATCH} samples`);
-    const [x, y] = [a.data, b.data].map((data) => Array.from(data as Float32Array, Number));
-    const largest = x!.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-    const moved = x!.reduce((most, v, i) => Math.max(most, Math.abs(v - y![i]!)), 0);
+    const [x, y] = [numbersOf(a), numbersOf(b)];
+    if (!x || !y) continue;
+    const largest = x.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+    const moved = x.reduce((most, v, i) => Math.max(most, Math.abs(v - y[i]!)), 0);
     if (!(moved <= TOLERANCE * largest))
       throw new Error(`output ${name} of a sample depends on the batch around it`);
   }

@@ -65,6 +65,23 @@ const settings = (value: unknown): Record<string, number> =>
     }),
   );
 
+const VALUES = 'NAME=VALUE, or NAME=V1,V2,… for each element';
+
+/** `temperature=1`, once for each input; true and false are 1 and 0. */
+const inputValues = (value: unknown): Record<string, number[]> =>
+  Object.fromEntries(
+    [value].flat().map((word) => {
+      const pair = String(word);
+      const at = pair.lastIndexOf('=');
+      const texts = pair.slice(at + 1).split(',');
+      const list = texts.map(
+        (text) => ({ true: 1, false: 0 })[text.trim()] ?? (text.trim() ? Number(text) : Number.NaN),
+      );
+      if (at < 1 || !list.every(Number.isFinite)) throw refuse('--set', pair, VALUES);
+      return [pair.slice(0, at), list];
+    }),
+  );
+
 export const externalData = <T>(y: Argv<T>) =>
   y.option('external-data-folder', {
     type: 'string',
@@ -79,6 +96,10 @@ export const modelOptions = <T>(y: Argv<T>) =>
       describe: 'make a model that takes one sample at a time take any number, if that proves right',
     })
     .option('dim', { describe: 'size of a symbolic dimension, NAME=SIZE', coerce: settings })
+    .option('set', {
+      describe: 'value of an input that is not given with each sample, which becomes a constant, NAME=VALUE',
+      coerce: inputValues,
+    })
     .option('exits', { type: 'number', describe: 'how many exits (default: as many of 3 as fit)' })
     .option('placement', { choices: PLACEMENTS, default: 'spread' as const, describe: 'where exits go' })
     .option('taps', { coerce: words, describe: 'explicit taps by value name, instead of --placement' })

@@ -79,6 +79,8 @@ export interface Source {
   readonly output?: string;
   /** Sizes that were given to symbolic dimensions, by their names. */
   readonly dims?: Readonly<Record<string, number>>;
+  /** Inputs that became constants, and their values: one for all elements, or one an element. */
+  readonly set?: Readonly<Record<string, number | readonly number[]>>;
   /** Set when it took one sample at a time and was made to take any number. */
   readonly widenBatch?: true;
 }

@@ -49,7 +49,7 @@ const idOf = (domain: string, name: string, overload?: Uint8Array) =>
   [domain, name, ...(overload?.length ? [Buffer.from(overload).toString()] : [])].join(':');
 
 /** What `node` calls, if there is such a function. */
-function calleeOf({ domain, opType, unknownFields }: Node): string {
+export function calleeOf({ domain, opType, unknownFields }: Node): string {
   const fields = unknownFields ? readFields(unknownFields) : [];
   return idOf(domain, opType, fields.findLast((f) => f.number === NODE_OVERLOAD)?.payload);
 }

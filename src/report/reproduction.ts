@@ -31,6 +31,10 @@ function commandOf(manifest: Manifest): string {
   const options: [string, unknown][] = [
     ['output', source.output],
     ['dim', list(Object.entries(source.dims ?? {}).map((entry) => entry.join('=')))],
+    ...Object.entries(source.set ?? {}).map(([name, value]): [string, unknown] => [
+      'set',
+      `${name}=${value}`,
+    ]),
     ['widen-batch', source.widenBatch && ''],
     ['exit-outputs', list(source.exitOutputs)],
     ['taps', source.exitOutputs ? undefined : list(exits.map(({ tap }) => tap))],

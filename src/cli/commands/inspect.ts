@@ -16,8 +16,18 @@ export const inspectCommand = command(
       .option('svg', { coerce: file('svg'), describe: 'draw the model with its exits into this file' })
       .example('$0 inspect resnet56.onnx', 'taps, prefix costs, and the exits that compile would place'),
   async (args) => {
-    const { model, output, dim, exits, placement, taps, exitOutputs, widenBatch, externalDataFolder } = args;
-    const options = given({ output, dims: dim, exits, taps, exitOutputs, widenBatch, externalDataFolder });
+    const { model, output, dim, set, exits, placement, taps, exitOutputs, widenBatch, externalDataFolder } =
+      args;
+    const options = given({
+      output,
+      dims: dim,
+      set,
+      exits,
+      taps,
+      exitOutputs,
+      widenBatch,
+      externalDataFolder,
+    });
     const inspection = await inspect({ model, placement, ...options });
     const { plan, notes } = inspection;
     const heads = () => inspection.given?.heads ?? attachExits(plan, { kind: args.head, seed: 1 });
