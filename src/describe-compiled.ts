@@ -46,6 +46,8 @@ export interface CompiledFacts {
   readonly origin: Origin;
   readonly tokenizer: { readonly sha256: string } | undefined;
   readonly inspection: Inspection;
+  /** Outputs that the emitted model lacks. */
+  readonly dropped: readonly string[];
   readonly heads: readonly Head[];
   readonly wishes: Wishes;
   /** The one asked for, or chosen. */
@@ -105,6 +107,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       exitIndex: EXIT_INDEX,
       exitConfidence: EXIT_CONFIDENCE,
       thresholds: wishes.thresholds === 'baked' ? null : THRESHOLDS,
+      ...(facts.dropped.length > 0 && { dropped: facts.dropped }),
     },
     activation: typed.activation,
     batch: typed.batch,

@@ -4,6 +4,7 @@ import { type Model, opsetOf } from './graph/types.ts';
 import { indexGraph } from './graph/walk.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
 import { type LoadedModel, loadModel } from './parser/index.ts';
+import { findLostOutputs } from './passes/cut-segments.ts';
 import { dequantizeTaps } from './passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from './passes/exits.ts';
 import { extractExits, type GivenExits } from './passes/extract-exits.ts';
@@ -70,6 +71,7 @@ export async function inspectLoaded(
   const hash = hashOf(source, options.set);
   if (options.exitOutputs) {
     const given = extractExits(typed, options.exitOutputs);
+    notes.push(...lostTold(given.plan, options.output));
     return {
       source,
       hash,
@@ -79,7 +81,25 @@ export async function inspectLoaded(
       given: { ...given, whole: typed },
     };
   }
-  return { source, hash, notes, typed, plan: planExits(typed, options) };
+  const plan = planExits(typed, options);
+  notes.push(...lostTold(plan, options.output));
+  return { source, hash, notes, typed, plan };
+}
+
+/** Of outputs that the early-exit model cannot have; they go where the one to keep is named. */
+function lostTold({ typed, exits }: ExitPlan, named: string | undefined): string[] {
+  const lost = findLostOutputs(
+    typed,
+    exits.map((exit) => exit.tap.value),
+  );
+  if (lost.length === 0) return [];
+  const [outputs, them] = lost.length === 1 ? ['output', 'it'] : ['outputs', 'them'];
+  const why = `samples that leave early do not compute ${them}`;
+  return named === undefined
+    ? [
+        `The early-exit model cannot have ${outputs} ${lost.join(', ')}: ${why}. --output ${typed.output} drops ${them}.`,
+      ]
+    : [`The early-exit model goes without ${outputs} ${lost.join(', ')}: ${why}.`];
 }
 
 /** Inputs that no data fill: names, and type and shape in words. */

@@ -160,6 +160,8 @@ export interface ManifestOutputs {
   readonly exitConfidence: string;
   /** Name of the float [K] input that takes thresholds; null when they are baked in. */
   readonly thresholds: string | null;
+  /** The original's outputs that are not the emitted model's, since samples that leave early do not compute them. */
+  readonly dropped?: readonly string[];
 }
 
 export interface ManifestExit {

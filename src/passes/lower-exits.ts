@@ -122,7 +122,11 @@ class Lowering {
 
     const { initializer } = indexGraph(this.graph);
     const inMain = new Set(main.nodes.flatMap((n) => n.outputs));
-    const stays = (tensor: Tensor) => this.branchOf(tensor) === undefined;
+    const placed = new Set([...this.cut.segments.flat(), ...this.cut.suffix]);
+    const dropped = this.graph.nodes.filter((n) => !placed.has(n)).flatMap(nodeReads);
+    const read = new Set([...[...placed].flatMap(nodeReads), ...this.graph.outputs.map((v) => v.name)]);
+    const gone = new Set(dropped.filter((name) => !read.has(name)));
+    const stays = (tensor: Tensor) => this.branchOf(tensor) === undefined && !gone.has(tensor.name);
     const graph: Graph = {
       ...this.graph,
       nodes: main.nodes,
