@@ -14,7 +14,7 @@ import type {
   Training,
 } from './emit/manifest.ts';
 import { opsetOf } from './graph/types.ts';
-import type { Inspection } from './inspect.ts';
+import { type Inspection, SOURCE_HASH } from './inspect.ts';
 import { accuracyOf, type View } from './judge.ts';
 import { BASELINE, type Latency, RACE } from './measure-latency.ts';
 import { ONNXRUNTIME_VERSION, type SessionOptions, toOrtOptions } from './ort.ts';
@@ -29,7 +29,7 @@ export const VERSION: string = JSON.parse(
 /** What the emitted model's metadata_props say of where it comes from. */
 export const provenance = (sha256: string) => ({
   'offramp.version': VERSION,
-  'offramp.source.sha256': sha256,
+  [SOURCE_HASH]: sha256,
 });
 
 /** What a manifest says that no step finds out: it was given, or stands in the manifest of an earlier compile. */

@@ -1,5 +1,6 @@
 /** What Offramp sees in a model, without any data: its classes, its taps, and where exits would go. */
 import { createHash } from 'node:crypto';
+import { alreadyCompiled } from './errors.ts';
 import { type Model, opsetOf } from './graph/types.ts';
 import { indexGraph } from './graph/walk.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
@@ -9,6 +10,8 @@ import { dequantizeTaps } from './passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from './passes/exits.ts';
 import { extractExits, type GivenExits } from './passes/extract-exits.ts';
 import { fixInputs, type InputOptions } from './passes/fix-inputs.ts';
+import { freeNames } from './passes/free-names.ts';
+import { OWN_NAMES } from './passes/lower-exits.ts';
 import { runPasses } from './passes/pass.ts';
 import { type PlanOptions, planExits } from './passes/plan-exits.ts';
 import { raiseModel } from './raise-model.ts';
@@ -40,6 +43,9 @@ export interface Inspection {
 
 const WIDENED = 'Made to take any number of samples: a batch of three gave what the samples gave one by one.';
 
+/** In metadata_props of what `compile` wrote: the original's sha256. */
+export const SOURCE_HASH = 'offramp.source.sha256';
+
 /** The newest opset that has an If on every backend. */
 const NEWEST_WITH_IF = 22;
 
@@ -54,8 +60,12 @@ export async function inspectLoaded(
   options: Omit<InspectOptions, 'model' | 'externalDataFolder'>,
 ): Promise<Inspection> {
   const session = { ...options.session, externalDataFolder: source.folder };
+  if (source.model.metadataProps.some(({ key }) => key === SOURCE_HASH)) throw alreadyCompiled();
   const output = options.exitOutputs?.at(-1) ?? options.output;
-  const fixed = { ...source.model, graph: runPasses(source.model.graph, [fixInputs(options)]) };
+  const fixed = {
+    ...source.model,
+    graph: runPasses(source.model.graph, [fixInputs(options), freeNames(OWN_NAMES)]),
+  };
   const raised = await raiseModel(fixed, { ...options, session });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };

@@ -228,8 +228,15 @@ export const raisedModelDiffers = (opset: number, problem: string) =>
 export const nameTaken = (name: string) =>
   new OfframpError(
     'name-taken',
-    `the model already has a value named ${name}`,
-    `Offramp needs that name: rename it.`,
+    `the model already has an input or output named ${name}, as the early-exit model's own is called`,
+    "Rename it, in Python: onnx.save(onnx.compose.add_prefix(onnx.load('in.onnx'), 'original_'), 'out.onnx').",
+  );
+
+export const alreadyCompiled = () =>
+  new OfframpError(
+    'already-compiled',
+    'this model was compiled by Offramp: it has early exits already',
+    'Give the original; for other thresholds, `offramp calibrate` the folder that compile wrote.',
   );
 
 export const otherOutputs = (names: readonly string[], output: string) =>
