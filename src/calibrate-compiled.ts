@@ -81,7 +81,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     threads: options.threads ?? sessionOptions.threads ?? undefined,
     provider: options.provider ?? sessionOptions.provider,
   });
-  const { provider: ___, ...onCpu } = runs;
+  const { provider: ____, ...onCpu } = runs;
   const { inspection, heads } = await reopen(folder, before, model, onCpu, options.externalDataFolder);
   const { source, typed, plan, given } = inspection;
   const tokenizerFile = tokenizerFor(folder, before, options.tokenizer);
@@ -90,7 +90,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const progress = progressOf(events);
 
   const session = { ...runs, externalDataFolder: source.folder };
-  const judging = { typed, modelHash: sha256, session, signal };
+  const judging = { typed, modelHash: inspection.hash, session, signal };
   const opening = {
     inputs: inputsOf(typed),
     preprocessing,

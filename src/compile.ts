@@ -103,12 +103,13 @@ export async function settleFirst(options: CompilePlanOptions): Promise<Wishes> 
 }
 
 function readingOf(options: CompileOptions): Origin['source'] {
-  const { model, exitOutputs, output, dims, widenBatch, labels, externalDataFolder, skipBad } = options;
+  const { model, exitOutputs, output, dims, set, widenBatch, labels, externalDataFolder, skipBad } = options;
   return {
     file: basename(model),
     ...(exitOutputs && { exitOutputs }),
     ...(output !== undefined && { output }),
     ...(dims && Object.keys(dims).length > 0 && { dims }),
+    ...(set && Object.keys(set).length > 0 && { set }),
     ...(widenBatch && { widenBatch }),
     ...(labels !== undefined && labels !== UNLABELLED && { labels: 'given' as const }),
     ...(externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),

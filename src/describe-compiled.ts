@@ -15,7 +15,7 @@ import type {
   Training,
 } from './emit/manifest.ts';
 import { opsetOf } from './graph/types.ts';
-import type { Inspection } from './inspect.ts';
+import { type Inspection, SOURCE_HASH } from './inspect.ts';
 import { accuracyOf, type View } from './judge.ts';
 import { BASELINE, type Latency, RACE } from './measure-latency.ts';
 import { ONNXRUNTIME_VERSION, type SessionOptions, toOrtOptions } from './ort.ts';
@@ -30,7 +30,7 @@ export const VERSION: string = JSON.parse(
 /** What the emitted model's metadata_props say of where it comes from. */
 export const provenance = (sha256: string) => ({
   'offramp.version': VERSION,
-  'offramp.source.sha256': sha256,
+  [SOURCE_HASH]: sha256,
 });
 
 /** What a manifest says that no step finds out: it was given, or stands in the manifest of an earlier compile. */
@@ -47,6 +47,8 @@ export interface CompiledFacts {
   readonly origin: Origin;
   readonly tokenizer: { readonly sha256: string } | undefined;
   readonly inspection: Inspection;
+  /** Outputs that the emitted model lacks. */
+  readonly dropped: readonly string[];
   readonly heads: readonly Head[];
   /** heads.onnx; undefined where exits came with the model. */
   readonly kept: Uint8Array | undefined;
@@ -109,6 +111,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       exitIndex: EXIT_INDEX,
       exitConfidence: EXIT_CONFIDENCE,
       thresholds: wishes.thresholds === 'baked' ? null : THRESHOLDS,
+      ...(facts.dropped.length > 0 && { dropped: facts.dropped }),
     },
     activation: typed.activation,
     batch: typed.batch,

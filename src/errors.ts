@@ -5,7 +5,7 @@ export * from './errors/data.ts';
 export * from './errors/emit.ts';
 export { EXIT_CODES } from './errors/exit-codes.ts';
 export * from './errors/graph.ts';
-export { messageOf, OfframpError, within } from './errors/offramp-error.ts';
+export { messageOf, OfframpError, shown, within } from './errors/offramp-error.ts';
 export * from './errors/ort.ts';
 export * from './errors/parser.ts';
 export * from './errors/plan.ts';

@@ -102,12 +102,10 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
       wishes,
     );
   const lowered = (baked?: readonly number[]) =>
-    serializeModel(
-      lowerExits(typed, heads, { ...decider, baked, dropOutputs, metadata: provenance(source.sha256) }),
-    );
+    lowerExits(typed, heads, { ...decider, baked, dropOutputs, metadata: provenance(source.sha256) });
   const timely = await timelyPoints(wishes.budgetsMs, judged, decider, setting, () =>
     timeCosts({
-      model: lowered(),
+      model: serializeModel(lowered()),
       exits: heads.length,
       dataset: searched,
       session,
@@ -136,7 +134,9 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   const seenJudged = setting.test ? await prepared.judge(reported, 'judging test') : judged;
   const view = setting.test ? viewOf(seenJudged, decider) : calibrated;
   const baked = wishes.thresholds === 'baked' ? chosen.thresholds : undefined;
-  const model = lowered(baked);
+  const emitted = lowered(baked);
+  const kept = new Set(emitted.graph.outputs.map(({ name }) => name));
+  const model = serializeModel(emitted);
   const proved = await proveEqual({
     model,
     typed,
@@ -183,6 +183,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     origin,
     tokenizer: setting.tokenizer,
     inspection,
+    dropped: typed.model.graph.outputs.flatMap(({ name }) => (kept.has(name) ? [] : [name])),
     heads,
     kept: prepared.kept,
     wishes,

@@ -4,19 +4,26 @@
  */
 import {
   fixedBatchTooLarge,
+  inputShapeUnknown,
+  messageOf,
+  noBatchAxis,
+  noSampleInput,
+  notDeterministic,
+  OfframpError,
   samplesNotIndependent,
-  unknownInputDim,
+  trialRunFailed,
+  unknownInputDims,
   unsupportedInputType,
 } from './errors.ts';
 import { relativeGap } from './gap.ts';
 import { uniforms } from './graph/mulberry32.ts';
 import { elementCount } from './graph/tensor.ts';
-import type { DataType, Dim, Model, ValueInfo } from './graph/types.ts';
-import { dependents, indexGraph } from './graph/walk.ts';
+import type { DataType, Model, ValueInfo } from './graph/types.ts';
+import { ancestors, dependents, indexGraph } from './graph/walk.ts';
 import {
   dataTypeOf,
   type Feeds,
-  floatsOf,
+  numbersOf,
   type Outputs,
   type Session,
   type SessionOptions,
@@ -26,6 +33,9 @@ import {
 import type { Fact, TypedModel } from './passes/exits.ts';
 import { exposeValues } from './passes/expose-values.ts';
 import { findClassifier } from './passes/find-classifier.ts';
+import { findUnsteady, type Unsteady } from './passes/find-unsteady.ts';
+import { dimNames, placeOf, sizeOf } from './passes/fix-inputs.ts';
+import { dropClaims, keepObserved } from './passes/keep-observed.ts';
 import { runPasses } from './passes/pass.ts';
 
 export interface ObserveOptions {
@@ -43,53 +53,119 @@ interface InputSlot {
   readonly dims: readonly (number | 'N')[];
 }
 
-/** What the logits may move with the batch, relative to the largest: kernels round in their own ways, half floats to 11 bits. */
-const STRAYED = 1e-3;
-const STRAYED_HALF = 2 ** -7;
+/** What a sample's scores may move with the batch around it, relative to their largest: batches of other sizes take other kernels. */
+const TOLERANCE = 1e-3;
 
-/** Runs `model` on random input at two batch sizes and returns it with every fact known. Weights are not touched. */
+/**
+ * Runs `model` on random input at two batch sizes and returns it with every fact known, and without what it says of shapes that proved wrong. Weights
+ * are not touched. Throws `unknown-input-dim`, `fixed-batch`, `no-batch-axis`, `trial-run-failed`, `samples-not-independent`, `not-deterministic` and
+ * what `findClassifier` throws.
+ */
 export async function observeFacts(model: Model, options: ObserveOptions = {}): Promise<TypedModel> {
   const slots = inputSlots(model, options.dims ?? {});
-  const dynamic = slots.some((s) => s.dims[0] === 'N');
-  const exposed: Model = { ...model, graph: runPasses(model.graph, [exposeValues]) };
+  const dynamic = slots.some(isDynamic);
+  const sampleInputs = slots.filter((s) => (dynamic ? isDynamic(s) : s.dims[0] === 1)).map((s) => s.name);
+  const exposed: Model = { ...model, graph: runPasses(model.graph, [dropClaims, exposeValues]) };
   const facts = await withSession(exposed, { ...options.session, optimization: 'disabled' }, (session) =>
-    dynamic ? observeDynamic(session, model, slots) : observeFixed(session, model, slots),
+    (dynamic ? observeDynamic : observeFixed)(session, model, slots, sampleInputs),
   );
+  refuseWithoutBatch(model, slots, facts.values);
   const classifier = findClassifier(model, facts.values, options.output);
-  const strayed = facts.deviation(classifier.logits);
-  const isHalf = facts.values.get(classifier.logits)!.dataType === 'float16';
-  if (strayed > (isHalf ? STRAYED_HALF : STRAYED)) throw samplesNotIndependent(classifier.output, strayed);
-  const sampleInputs = slots.filter((s) => !dynamic || s.dims[0] === 'N').map((s) => s.name);
-  return { model, facts: facts.values, sampleInputs, ...classifier, batch: dynamic ? 'dynamic' : 'fixed' };
+  const { output, logits } = classifier;
+  const { mixing, random } = findUnsteady(model, [logits], sampleInputs, facts.values);
+  if (random) throw notDeterministic(output, `${nodeTold(random)} draws at random`);
+  if (dynamic && mixing)
+    throw samplesNotIndependent(output, mixingTold(mixing), remedyOf(mixing, model, sampleInputs));
+  const strayed = facts.deviation(logits);
+  if (strayed > TOLERANCE) {
+    const where = firstStrayed(model, logits, facts);
+    const how = `they move by ${strayed.toPrecision(2)} of the largest when the batch grows${where}`;
+    throw samplesNotIndependent(output, how, oneByOne(model, sampleInputs));
+  }
+  const graph = runPasses(model.graph, [keepObserved(facts.values, sampleInputs)]);
+  return {
+    model: graph === model.graph ? model : { ...model, graph },
+    facts: facts.values,
+    sampleInputs,
+    ...classifier,
+    batch: dynamic ? 'dynamic' : 'fixed',
+  };
 }
 
-/** The model's real inputs with every dimension settled but the batch. */
+const isDynamic = ({ dims }: InputSlot) => dims[0] === 'N';
+
+/** Throws when no input, or no output, has a row a sample: what stands first is no batch, or a batch of one size. */
+function refuseWithoutBatch(
+  { graph }: Model,
+  slots: readonly InputSlot[],
+  facts: ReadonlyMap<string, Fact>,
+): void {
+  const dynamic = slots.some(isDynamic);
+  const outputs = graph.outputs.flatMap(({ name }) => {
+    const fact = facts.get(name);
+    return fact ? [{ name, ...fact }] : [];
+  });
+  if (!dynamic && !slots.some(({ dims }) => dims[0] === 1)) {
+    const batched = slots.find(
+      ({ dims }) => dims.length > 1 && outputs.some((o) => o.dims.length > 1 && o.dims[0] === dims[0]),
+    );
+    if (batched) throw fixedBatchTooLarge(batched.name, batched.dims[0] as number);
+    if (!slots.some(({ dims }) => dims.length > 0)) throw noSampleInput();
+  } else if (outputs.length === 0 || outputs.some((o) => o.batchAxis !== undefined || o.batchTrouble)) return;
+  const told = (values: readonly { readonly name: string; readonly dims: readonly (number | 'N')[] }[]) =>
+    values.map(({ name, dims }) => `${name} [${dims.join(', ')}]`);
+  throw noBatchAxis(told(slots), told(outputs));
+}
+
+const nodeTold = ({ node, where }: Unsteady) => `node "${node.name || node.outputs[0]}" (${where})`;
+
+const MIXES: Readonly<Record<Exclude<Unsteady['kind'], 'random'>, string>> = {
+  'dynamic-quantisation': 'quantises by the range of the whole batch',
+  'training-mode': 'is in training mode and normalises by the mean and variance of the batch',
+  'along-the-batch': 'goes along the batch axis',
+};
+
+/** What mixes samples, and where, in words. */
+export const mixingTold = (mixing: Unsteady): string =>
+  `${nodeTold(mixing)} ${MIXES[mixing.kind as keyof typeof MIXES]}`;
+
+function remedyOf({ kind }: Unsteady, model: Model, sampleInputs: readonly string[]): string {
+  const alone = oneByOne(model, sampleInputs);
+  if (kind === 'training-mode') return 'Export the model in evaluation mode (PyTorch: model.eval()).';
+  return kind === 'dynamic-quantisation'
+    ? `Give the float model, or one quantised statically. ${alone}`
+    : `Export the model without it. ${alone}`;
+}
+
+/** How a model whose batch is dynamic is told to take one sample at a time. */
+function oneByOne({ graph }: Model, sampleInputs: readonly string[]): string {
+  const names = graph.inputs.filter((v) => sampleInputs.includes(v.name)).map((v) => sayableDim(v, 0));
+  return `Or take one sample at a time: --dim ${[...new Set(names)].map((name) => `${name}=1`).join(',')}.`;
+}
+
+/** The model's real inputs with every dimension settled but the batch. Throws `unknown-input-dim` with all that is not. */
 export function inputSlots(model: Model, dims: Readonly<Record<string, number>>): InputSlot[] {
   const { realInputs } = indexGraph(model.graph);
-  return model.graph.inputs
-    .filter((v) => realInputs.has(v.name))
-    .map((value) => {
-      const type = value.type;
-      if (!type?.dims) throw unknownInputDim(value.name, 'shape', 0);
-      const settled = type.dims.map((dim, axis) => settleDim(value, dim, axis, dims));
-      if (typeof settled[0] === 'number' && settled[0] > 1) throw fixedBatchTooLarge(value.name, settled[0]);
-      return { name: value.name, dataType: type.dataType, dims: settled };
+  const inputs = model.graph.inputs.filter((v) => realInputs.has(v.name));
+  const open = new Map<string, string>();
+  const slots = inputs.map((value) => {
+    const { type, name } = value;
+    if (!type?.dims) throw inputShapeUnknown(name, type !== undefined);
+    const settled = type.dims.map((_, axis): number | 'N' => {
+      const size = sizeOf(value, axis, dims);
+      if (size !== undefined) return size;
+      if (axis > 0) open.set(sayableDim(value, axis), placeOf(value, axis));
+      return 'N';
     });
+    return { name, dataType: type.dataType, dims: settled };
+  });
+  if (open.size > 0) throw unknownInputDims([...open.values()], [...open.keys()]);
+  return slots;
 }
 
-function settleDim(
-  value: ValueInfo,
-  dim: Dim,
-  axis: number,
-  dims: Readonly<Record<string, number>>,
-): number | 'N' {
-  if (typeof dim === 'number' && dim > 0) return dim;
-  if (axis === 0) return 'N';
-  const given = typeof dim === 'string' ? dims[dim] : dims[`${value.name}.${axis}`];
-  if (given === undefined)
-    throw unknownInputDim(value.name, typeof dim === 'string' ? dim : `${value.name}.${axis}`, axis);
-  return given;
-}
+/** What `--dim` may call an axis; its place where its name would be read as something else. */
+const sayableDim = (value: ValueInfo, axis: number): string =>
+  dimNames(value, axis).find((name) => /^[^\s,='"]+$/.test(name)) ?? `${value.name}.${axis}`;
 
 const FILL: Partial<Record<DataType, (count: number, random: () => number) => Tensor['data']>> = {
   float: (n, r) => Float32Array.from({ length: n }, () => r() * 2 - 1),
@@ -109,8 +185,8 @@ function randomInput(slot: InputSlot, batch: number): Tensor {
   const fill = FILL[slot.dataType];
   if (!fill) throw unsupportedInputType(slot.name, slot.dataType);
   const sample = elementCount(slot.dims.slice(1) as number[]);
-  const leads = slot.dims[0] === 'N' ? batch : 1;
-  const data = fill(slot.dims.length === 0 ? 1 : leads * sample, uniforms(1));
+  const [leading = 1] = slot.dims;
+  const data = fill((leading === 'N' ? batch : leading) * sample, uniforms(1));
   const dims = slot.dims.map((d) => (d === 'N' ? batch : d));
   return new Tensor((ORT_TYPE[slot.dataType] ?? slot.dataType) as 'float32', data as Float32Array, dims);
 }
@@ -132,15 +208,16 @@ export const randomFeeds = (model: Model, dims: Readonly<Record<string, number>>
 function withStatics(
   model: Model,
   slots: readonly InputSlot[],
+  sampleInputs: readonly string[],
   values: Map<string, Fact>,
 ): ReadonlyMap<string, Fact> {
   for (const t of model.graph.initializers) {
     values.set(t.name, { dataType: t.dataType, dims: t.dims, batchAxis: undefined });
   }
   for (const s of slots) {
-    const batched = s.dims[0] === 'N' || s.dims[0] === 1;
     const dims = s.dims.map((d) => (d === 'N' ? 1 : d));
-    values.set(s.name, { dataType: s.dataType, dims, batchAxis: batched ? 0 : undefined });
+    const batchAxis = sampleInputs.includes(s.name) ? 0 : undefined;
+    values.set(s.name, { dataType: s.dataType, dims, batchAxis });
   }
   return values;
 }
@@ -148,8 +225,27 @@ function withStatics(
 /** Maps and sequences cannot be fetched from onnxruntime-node. */
 const tensorsOf = (session: Session) => session.outputMetadata.filter((v) => v.isTensor).map((v) => v.name);
 
-async function observeFixed(session: Session, model: Model, slots: readonly InputSlot[]): Promise<Observed> {
-  const outputs = await session.run(feedsOf(slots, 1), tensorsOf(session));
+/** Runs every value that can be fetched. Throws `trial-run-failed`. */
+async function tryOut(session: Session, slots: readonly InputSlot[], batch: number): Promise<Outputs> {
+  const feeds = feedsOf(slots, batch);
+  try {
+    return await session.run(feeds, tensorsOf(session));
+  } catch (error) {
+    if (!(error instanceof OfframpError)) throw error;
+    const told = Object.entries(feeds).map(
+      ([name, { type, dims }]) => `${name} ${dataTypeOf(type)} [${dims.join(', ')}]`,
+    );
+    throw trialRunFailed(told, messageOf(error.cause ?? error), error);
+  }
+}
+
+async function observeFixed(
+  session: Session,
+  model: Model,
+  slots: readonly InputSlot[],
+  sampleInputs: readonly string[],
+): Promise<Observed> {
+  const outputs = await tryOut(session, slots, 1);
   const sampled = dependents(
     model.graph,
     slots.map((s) => s.name),
@@ -159,16 +255,17 @@ async function observeFixed(session: Session, model: Model, slots: readonly Inpu
     const batchAxis = sampled.has(name) && dims.length >= 2 && dims[0] === 1 ? 0 : undefined;
     values.set(name, { dataType: dataTypeOf(type), dims, batchAxis });
   }
-  return { values: withStatics(model, slots, values), deviation: () => 0 };
+  return { values: withStatics(model, slots, sampleInputs, values), deviation: () => 0 };
 }
 
 async function observeDynamic(
   session: Session,
   model: Model,
   slots: readonly InputSlot[],
+  sampleInputs: readonly string[],
 ): Promise<Observed> {
-  const two = await session.run(feedsOf(slots, 2), tensorsOf(session));
-  const three = await session.run(feedsOf(slots, 3), tensorsOf(session));
+  const two = await tryOut(session, slots, 2);
+  const three = await tryOut(session, slots, 3);
   const sampled = dependents(
     model.graph,
     slots.map((s) => s.name),
@@ -178,7 +275,10 @@ async function observeDynamic(
     const fact = compareRuns(two[name]!, three[name]!, sampled.has(name));
     if (fact) values.set(name, fact);
   }
-  return { values: withStatics(model, slots, values), deviation: (value) => rowDeviation(two, three, value) };
+  return {
+    values: withStatics(model, slots, sampleInputs, values),
+    deviation: (value) => rowDeviation(two[value], three[value]),
+  };
 }
 
 /** The fact about one value from its tensors at batch 2 and 3; undefined for what is no tensor. */
@@ -222,7 +322,20 @@ function sameContents(a: Tensor, b: Tensor): boolean {
   return x.length === y.length && Array.prototype.every.call(x, (v, i) => Object.is(v, y[i]));
 }
 
-function rowDeviation(two: Outputs, three: Outputs, value: string): number {
-  const [a, b] = [two[value]!, three[value]!].map(floatsOf);
-  return relativeGap(a!, b!.subarray(0, a!.length));
+/** How far the rows of `two` are from the same rows of `three`, in numbers of any type, relative to the largest. */
+function rowDeviation(two: Tensor | undefined, three: Tensor | undefined): number {
+  const [a, b] = [two && numbersOf(two), three && numbersOf(three)];
+  return a && b ? relativeGap(a, b.subarray(0, a.length)) : 0;
+}
+
+/** The first node on the way to `logits` whose samples depend on the batch, in words; '' when none is seen to. */
+function firstStrayed({ graph }: Model, logits: string, { values, deviation }: Observed): string {
+  const path = ancestors(graph, [logits]);
+  const strays = (name: string) => {
+    const fact = values.get(name);
+    if (fact?.batchAxis === 0) return deviation(name) > TOLERANCE;
+    return fact?.batchTrouble !== undefined && /float|double/.test(fact.dataType);
+  };
+  const node = graph.nodes.find((n) => path.has(n) && n.outputs.some(strays));
+  return node ? `, first at node "${node.name || node.outputs[0]}" (${node.opType})` : '';
 }

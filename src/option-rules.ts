@@ -148,6 +148,29 @@ export const sizes: Rule<Readonly<Record<string, number>>> = {
   isList: true,
 };
 
+const isNumbers = (value: unknown) =>
+  [value].flat().every(Number.isFinite) && !(Array.isArray(value) && value.length === 0);
+
+/** A number, or one for each element, by name; on the command line `NAME=VALUE` or `NAME=V1,V2,…`, once a name; true and false are 1 and 0. */
+export const inputValues: Rule<Readonly<Record<string, number | readonly number[]>>> = {
+  wanted: 'NAME=VALUE, or NAME=V1,V2,… for each element, each name once (in the API an object)',
+  accepts: (value): value is Readonly<Record<string, number | readonly number[]>> =>
+    isObject(value) && Object.entries(value).every(([name, numbers]) => name !== '' && isNumbers(numbers)),
+  read: (given) => {
+    const pairs = [given].flat().map((word) => {
+      const [, name, list = ''] = /^(.+)=([^=]*)$/s.exec(String(word)) ?? [];
+      const numbers = list.split(',').map((text) => ({ true: 1, false: 0 })[text.trim()] ?? numberIn(text));
+      return [name, numbers] as const;
+    });
+    const names = new Set(pairs.map(([name]) => name));
+    return names.has(undefined) || names.size < pairs.length ? given : Object.fromEntries(pairs);
+  },
+  schema: LIST,
+  isList: true,
+};
+
+const numberIn = (text: string) => (text.trim() === '' ? Number.NaN : Number(text));
+
 const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
 
 /** A number of bytes; on the command line also `8GB`. */

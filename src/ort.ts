@@ -193,6 +193,13 @@ export function floatsOf({ type, data }: Tensor): Float32Array {
   return Float32Array.from(data as Uint16Array, isBits ? fromHalf : Number);
 }
 
+/** The elements of a tensor of any number type as doubles; undefined of strings. */
+export function numbersOf(tensor: Tensor): Float64Array | undefined {
+  const { type, data } = tensor;
+  if (type === 'string') return undefined;
+  return Float64Array.from((type === 'float16' ? floatsOf(tensor) : data) as Float32Array, Number);
+}
+
 /** A tensor of `dataType` that holds float32 `values`, converted. */
 export function tensorOf(dataType: DataType, values: Float32Array, dims: readonly number[]): Tensor {
   switch (dataType) {

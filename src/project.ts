@@ -9,8 +9,9 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from './data/index.ts';
+import { inputsNotPerSample } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
-import { type Inspection, type InspectOptions, inspectLoaded } from './inspect.ts';
+import { type Inspection, type InspectOptions, inspectLoaded, looseInputs } from './inspect.ts';
 import { answersOf, type JudgeOptions } from './judge.ts';
 import { type SessionOptions, settleSession } from './ort.ts';
 import { loadModel } from './parser/index.ts';
@@ -64,6 +65,12 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
   });
   const { source, typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
+  const loose = looseInputs(typed);
+  if (loose.length > 0)
+    throw inputsNotPerSample(
+      loose.map(({ told }) => told),
+      loose.map(({ name }) => name),
+    );
   checkLowerable(
     typed,
     plan.exits.map((exit) => exit.tap.value),
@@ -96,9 +103,9 @@ export async function withProject<T>(
   use: (project: Project) => Promise<T>,
 ): Promise<T> {
   const { session, opening, ...project } = await lookAtProject(options, events);
-  const { source, typed } = project.inspection;
+  const { hash, typed } = project.inspection;
   const progress = progressOf(events);
-  const judging = { typed, modelHash: source.sha256, session, signal: events.signal };
+  const judging = { typed, modelHash: hash, session, signal: events.signal };
   const labelling = {
     ...opening,
     answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),

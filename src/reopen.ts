@@ -29,7 +29,7 @@ export async function reopen(
   session: SessionOptions,
   dataFolder?: string,
 ): Promise<Reopened> {
-  const { sha256, exitOutputs } = manifest.source;
+  const { sha256, exitOutputs, set } = manifest.source;
   const source = await loadModel(model, dataFolder);
   if (source.sha256 !== sha256) throw otherModel(model, folder, sha256);
   const inspection = await inspectLoaded(source, {
@@ -37,6 +37,7 @@ export async function reopen(
     dims: sizesOf(source.model, manifest.inputs),
     taps: manifest.exits.map((exit) => exit.tap),
     exitOutputs,
+    ...(set && { set }),
     widenBatch: manifest.batch === 'dynamic',
     session,
   });

@@ -69,6 +69,7 @@ const BAD: Readonly<Record<string, readonly unknown[]>> = {
   minAccuracies: [...NO_LIST, [0], [1], [92], [Number.NaN]],
   maxAccuracyDrops: [...NO_LIST, [-0.1], [1], ['0.1']],
   dims: ['N=1', [1], null, { n: 0 }, { n: 1.5 }, { n: '1' }, { '': 1 }],
+  set: ['t=1', [1], null, { t: '1' }, { t: [] }, { t: Number.NaN }, { '': 1 }],
   head: ['hope', 5, null, [], ['strided', 'hope'], {}],
   session: [1, null, [], { threads: 0 }, { threadz: 1 }, { spinning: 'yes' }],
   shard: ['1/2', null, {}, { index: 0, count: 2 }, { index: 3, count: 2 }, { index: 1.5, count: 2 }],

@@ -138,6 +138,7 @@ export const modelOptions = <T>(y: Argv<T>) =>
       output: 'output with the class scores, when there are several',
       'widen-batch': 'make a model that takes one sample at a time take any number, if that proves right',
       dim: 'size of a symbolic dimension, NAME=SIZE',
+      set: 'value of an input that is not given with each sample, which becomes a constant, NAME=VALUE',
       exits: 'how many exits (default: as many of 3 as fit)',
       placement: { describe: 'where exits go', defaultDescription: 'spread' },
       taps: 'explicit taps by value name, instead of --placement',

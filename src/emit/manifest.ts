@@ -81,6 +81,8 @@ export interface Source {
   readonly output?: string;
   /** Sizes that were given to symbolic dimensions, by their names. */
   readonly dims?: Readonly<Record<string, number>>;
+  /** Inputs that became constants, and their values: one for all elements, or one an element. */
+  readonly set?: Readonly<Record<string, number | readonly number[]>>;
   /** Set when it took one sample at a time and was made to take any number. */
   readonly widenBatch?: true;
   /** Set when its external data were in another folder. */
@@ -166,6 +168,8 @@ export interface ManifestOutputs {
   readonly exitConfidence: string;
   /** Name of the float [K] input that takes thresholds; null when they are baked in. */
   readonly thresholds: string | null;
+  /** The original's outputs that are not the emitted model's, since samples that leave early do not compute them. */
+  readonly dropped?: readonly string[];
 }
 
 export interface ManifestExit {

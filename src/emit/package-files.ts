@@ -95,7 +95,7 @@ console.log(${shown});
 \`\`\`
 
 ${inputSaid(manifest)}
-
+${droppedSaid(manifest)}
 ${baked ? `The thresholds are baked into the model. Measured on the ${measuredOn} data:` : `How eagerly samples leave is said by each call: \`{ at: ${quoted(defaultPoint)} }\`, \`{ budget: ${exampleBudget(manifest)} }\` (the dearest point that costs at most that) or \`{ thresholds: [${exits.map(() => '0.9').join(', ')}] }\`. Operating points, measured on the ${measuredOn} data:`}
 
 | point | accuracy | agreement with the original | relative cost |
@@ -136,6 +136,13 @@ function inputSaid(manifest: Manifest): string {
   return `${arrays}
 ${inputs.length === 1 ? 'The input' : `\`${commentText(pictures.input.name)}\``} may also be ${batch === 'dynamic' ? 'a picture or a list of pictures' : 'a picture'}, \`{ data, width, height }\` with 8-bit RGBA, RGB or gray: an \`ImageData\`, or what
 sharp's \`raw()\` gives. They are ${resize ? `brought to ${size} (${resize}) and normalised` : `of ${size}, and normalised`} as when the model was compiled.`;
+}
+
+function droppedSaid({ source, outputs: { dropped = [] } }: Manifest): string {
+  if (dropped.length === 0) return '';
+  const [outputs, them] = dropped.length === 1 ? ['output', 'it'] : ['outputs', 'them'];
+  const names = dropped.map((name) => `\`${commentText(name)}\``).join(', ');
+  return `Of ${commentText(source.file)} it lacks the ${outputs} ${names}: samples that leave early do not compute ${them}.\n`;
 }
 
 function pointRows({ operatingPoints, outputs, defaultPoint }: Manifest): string {

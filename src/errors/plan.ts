@@ -22,11 +22,52 @@ export const cannotCarry = (tap: string, reason: string) =>
     'Choose another --tap; `offramp inspect` lists them.',
   );
 
-export const unknownInputDim = (input: string, dim: string, axis: number) =>
+/** `places`: e.g. `axis 1 of ids (sequence)`; `names`: what `--dim` calls them. */
+export const unknownInputDims = (places: readonly string[], names: readonly string[]) =>
   new OfframpError(
     'unknown-input-dim',
-    `input ${input}: the size of axis ${axis} (${dim}) is not in the model`,
-    `Give it: --dim ${dim}=SIZE.`,
+    `the model does not say how large ${places.join(', ')} ${places.length === 1 ? 'is' : 'are'}`,
+    `Give it: --dim ${names.map((name) => `${name}=SIZE`).join(',')}.`,
+  );
+
+export const unknownDim = (name: string, names: readonly string[]) =>
+  new OfframpError(
+    'unknown-dim',
+    `--dim ${name}: no input has a dimension of that name`,
+    names.length > 0 ? `There are ${names.join(', ')}.` : 'Leave it out: every size is in the model.',
+  );
+
+export const inputShapeUnknown = (input: string, isTensor: boolean) =>
+  new OfframpError(
+    'input-shape-unknown',
+    isTensor
+      ? `input ${input}: the model does not say how many axes it has`
+      : `input ${input} is not a tensor`,
+    isTensor
+      ? 'Export the model with the shapes of its inputs; sizes in them may be symbolic.'
+      : 'Export the model with tensors alone as its inputs.',
+  );
+
+export const unknownInput = (input: string, inputs: readonly string[]) =>
+  new OfframpError(
+    'unknown-input',
+    `--set ${input}: the model has no such input`,
+    `It has ${inputs.join(', ')}.`,
+  );
+
+export const badInputValue = (input: string, type: string, problem: string) =>
+  new OfframpError(
+    'bad-input-value',
+    `--set ${input}: ${problem}`,
+    `It is ${type}: give one number for all of it, or as many as it has elements, separated by commas.`,
+  );
+
+/** `inputs`: name, type and shape of each, e.g. `temperature float []`. */
+export const inputsNotPerSample = (inputs: readonly string[], names: readonly string[]) =>
+  new OfframpError(
+    'input-not-per-sample',
+    `${inputs.join(', ')}: not an input for each sample, so data cannot fill it`,
+    `Give its value, which becomes a constant of the model: ${names.map((name) => `--set ${name}=VALUE`).join(' ')}.`,
   );
 
 export const fixedBatchTooLarge = (input: string, batch: number) =>
@@ -34,6 +75,14 @@ export const fixedBatchTooLarge = (input: string, batch: number) =>
     'fixed-batch',
     `input ${input}: the batch size is fixed at ${batch}`,
     'Export the model with a dynamic batch axis, or with batch size 1.',
+  );
+
+/** `inputs` and `outputs`: names and shapes, e.g. `image [224, 224, 3]`. */
+export const noBatchAxis = (inputs: readonly string[], outputs: readonly string[]) =>
+  new OfframpError(
+    'no-batch-axis',
+    `the model takes one sample without a batch axis: ${inputs.join(', ')} gives ${outputs.join(', ')}, a row for nothing in the first axis`,
+    'Export it with the batch as first axis of inputs and outputs, of any size (N) or of 1.',
   );
 
 export const batchNotWidened = (problem: string, cause?: unknown) =>
@@ -51,11 +100,28 @@ export const unsupportedInputType = (input: string, dataType: string) =>
     'Supported are float, double, float16, int64, int32, uint8, int8 and bool.',
   );
 
-export const samplesNotIndependent = (output: string, moved: number) =>
+/** `how`: what mixes samples, and where; `remedy`: a sentence. */
+export const samplesNotIndependent = (output: string, how: string, remedy: string) =>
   new OfframpError(
     'samples-not-independent',
-    `output ${output}: a sample's scores change with the batch around it (${Number.isFinite(moved) ? `by ${moved.toPrecision(2)} of the largest` : 'between numbers and NaN or infinities'})`,
-    'Early exits regroup a batch, so the model must treat samples independently; is a BatchNormalization in training mode?',
+    `output ${output}: a sample's scores depend on the samples beside it: ${how}`,
+    `Early exits regroup a batch, so the model must treat samples independently. ${remedy}`,
+  );
+
+/** `how`: what draws, and where. */
+export const notDeterministic = (output: string, how: string) =>
+  new OfframpError(
+    'not-deterministic',
+    `output ${output}: ${how}, so a sample gets other scores each time`,
+    'Export the model in evaluation mode (PyTorch: model.eval(), and no training=TrainingMode.TRAINING), or without that operator.',
+  );
+
+export const trialRunFailed = (feeds: readonly string[], reason: string, cause: unknown) =>
+  new OfframpError(
+    'trial-run-failed',
+    `ONNX Runtime could not run the model on random input (${feeds.join(', ')}): ${reason}`,
+    'Floats were in [-1, 1), integers 0 or 1. If sizes must be others, say them: --dim NAME=SIZE. If an input takes only certain values, give it one: --set NAME=VALUE.',
+    { cause },
   );
 
 /** How `no-class-scores` lists an output that is a map or a sequence. */
@@ -162,8 +228,15 @@ export const raisedModelDiffers = (opset: number, problem: string) =>
 export const nameTaken = (name: string) =>
   new OfframpError(
     'name-taken',
-    `the model already has a value named ${name}`,
-    `Offramp needs that name: rename it.`,
+    `the model already has an input or output named ${name}, as the early-exit model's own is called`,
+    "Rename it, in Python: onnx.save(onnx.compose.add_prefix(onnx.load('in.onnx'), 'original_'), 'out.onnx').",
+  );
+
+export const alreadyCompiled = () =>
+  new OfframpError(
+    'already-compiled',
+    'this model was compiled by Offramp: it has early exits already',
+    'Give the original; for other thresholds, `offramp calibrate` the folder that compile wrote.',
   );
 
 export const otherOutputs = (names: readonly string[], output: string) =>

@@ -1,6 +1,6 @@
-/** Moving nodes between scopes: new names for what they read and make. */
+/** New names for values and nodes: where nodes move between scopes, and where a name is needed for something else. */
 import type { Attribute, Graph, Node } from './types.ts';
-import { capturedNames } from './walk.ts';
+import { capturedNames, mapSubgraphs, subgraphs } from './walk.ts';
 
 /** `node` with every name in `names` replaced, captured names inside its subgraphs included. Same object when none is. */
 export function renameNode(node: Node, names: ReadonlyMap<string, string>): Node {
@@ -41,4 +41,59 @@ function renameCaptured(graph: Graph, names: ReadonlyMap<string, string>): Graph
     captured.has(v.name) ? { ...v, name: captured.get(v.name)! } : v,
   );
   return { ...graph, nodes, outputs };
+}
+
+/** `graph` with every value in `names` called otherwise, in all scopes; its own inputs and outputs too. Same object when none is there. */
+export function renameValues(graph: Graph, names: ReadonlyMap<string, string>): Graph {
+  const renamed = <T extends { readonly name: string }>(values: readonly T[]): readonly T[] => {
+    const found = values.map((v) => (names.has(v.name) ? { ...v, name: names.get(v.name)! } : v));
+    return found.every((v, i) => v === values[i]) ? values : found;
+  };
+  const nodes = graph.nodes.map((node) =>
+    renameNode(
+      mapSubgraphs(node, (inner) => renameValues(inner, names)),
+      names,
+    ),
+  );
+  const parts = {
+    nodes: nodes.every((node, i) => node === graph.nodes[i]) ? graph.nodes : nodes,
+    initializers: renamed(graph.initializers),
+    inputs: renamed(graph.inputs),
+    outputs: renamed(graph.outputs),
+    valueInfo: renamed(graph.valueInfo),
+  };
+  const isSame = Object.entries(parts).every(([key, part]) => part === graph[key as keyof typeof parts]);
+  return isSame ? graph : { ...graph, ...parts };
+}
+
+/**
+ * `graph` with every node called as no other in any scope. Nodes in `kept`, and what lies in them, keep their names, which `taken` has; so do nodes
+ * without a name.
+ */
+export function nameNodesApart(graph: Graph, kept: ReadonlySet<Node>, taken: Set<string>): Graph {
+  const used = new Set<string>();
+  const collect = ({ nodes }: Graph): void => {
+    for (const node of nodes) {
+      if (kept.has(node)) used.add(node.name);
+      else for (const inner of subgraphs(node)) collect(inner);
+    }
+  };
+  collect(graph);
+  const free = (name: string) => {
+    let made = name;
+    for (let i = 1; used.has(made) || (made !== name && taken.has(made)); i++) made = `${name}_${i}`;
+    used.add(made);
+    taken.add(made);
+    return made;
+  };
+  const apart = (inner: Graph): Graph => {
+    const nodes = inner.nodes.map((node) => {
+      if (kept.has(node)) return node;
+      const within = mapSubgraphs(node, apart);
+      const name = node.name && free(node.name);
+      return name === node.name ? within : { ...within, name };
+    });
+    return nodes.every((node, i) => node === inner.nodes[i]) ? inner : { ...inner, nodes };
+  };
+  return apart(graph);
 }

@@ -33,6 +33,40 @@ export function boolTensor(name: string, dims: readonly number[], values: readon
   return checked({ name, dataType: 'bool', dims, bytes: Uint8Array.from(values, Number) });
 }
 
+const ARRAY: Partial<Record<DataType, (values: readonly number[]) => ArrayBufferView>> = {
+  float: (v) => Float32Array.from(v),
+  double: (v) => Float64Array.from(v),
+  float16: (v) => toHalf(Float32Array.from(v)),
+  int64: (v) => BigInt64Array.from(v.map(BigInt)),
+  uint64: (v) => BigUint64Array.from(v.map(BigInt)),
+  int32: (v) => Int32Array.from(v),
+  uint32: (v) => Uint32Array.from(v),
+  int16: (v) => Int16Array.from(v),
+  uint16: (v) => Uint16Array.from(v),
+  int8: (v) => Int8Array.from(v),
+  uint8: (v) => Uint8Array.from(v),
+  bool: (v) => Uint8Array.from(v),
+};
+
+/**
+ * A tensor of `values` in `dataType`, floats rounded to it; undefined when `dataType` is not of numbers, or one of `values` is not of it (1.5, or 300
+ * of an int8).
+ */
+export function numberTensor(
+  name: string,
+  dataType: DataType,
+  dims: readonly number[],
+  values: readonly number[],
+): Tensor | undefined {
+  const make = ARRAY[dataType];
+  const isFloat = ['float', 'double', 'float16'].includes(dataType);
+  if (!make || !(isFloat || values.every(Number.isSafeInteger))) return undefined;
+  const tensor = checked({ name, dataType, dims, bytes: viewBytes(make(values)) });
+  const fits = isFloat ? Number.isFinite : (v: number, i: number) => v === values[i];
+  if (dataType === 'bool' && values.some((v) => v !== 0 && v !== 1)) return undefined;
+  return toNumbers(tensor).every(fits) ? tensor : undefined;
+}
+
 function checked(tensor: Tensor): Tensor {
   const expected = elementCount(tensor.dims) * (elementBytes(tensor.dataType) ?? 0);
   if (tensor.bytes.byteLength !== expected) {

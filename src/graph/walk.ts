@@ -52,11 +52,15 @@ export function subgraphs(node: Node): Graph[] {
 export function mapSubgraphs(node: Node, change: (graph: Graph) => Graph): Node {
   let changed = false;
   const entries = Object.entries(node.attributes).map(([key, attribute]): [string, Attribute] => {
-    if (attribute.type !== 'GRAPH') return [key, attribute];
-    const value = change(attribute.value);
-    if (value === attribute.value) return [key, attribute];
+    if (attribute.type !== 'GRAPH' && attribute.type !== 'GRAPHS') return [key, attribute];
+    const before = [attribute.value].flat() as Graph[];
+    const after = before.map(change);
+    if (after.every((graph, i) => graph === before[i])) return [key, attribute];
     changed = true;
-    return [key, { type: 'GRAPH', value }];
+    return [
+      key,
+      attribute.type === 'GRAPH' ? { type: 'GRAPH', value: after[0]! } : { type: 'GRAPHS', value: after },
+    ];
   });
   return changed ? { ...node, attributes: Object.fromEntries(entries) } : node;
 }
@@ -116,13 +120,26 @@ export function inOrder(graph: Graph, nodes: Iterable<Node>): Node[] {
   return [...nodes].sort((a, b) => position.get(a)! - position.get(b)!);
 }
 
-/** Every value name in `graph` and its subgraphs: what a new name must differ from. */
-export function allNames(graph: Graph, into = new Set<string>()): Set<string> {
+/** Every value name in `graph` and its subgraphs. */
+export function valueNames(graph: Graph, into = new Set<string>()): Set<string> {
   for (const v of [...graph.inputs, ...graph.outputs, ...graph.valueInfo]) into.add(v.name);
   for (const t of [...graph.initializers, ...graph.sparseInitializers]) into.add(t.name);
   for (const node of graph.nodes) {
     for (const name of [...node.inputs, ...node.outputs]) into.add(name);
-    for (const sub of subgraphs(node)) allNames(sub, into);
+    for (const sub of subgraphs(node)) valueNames(sub, into);
   }
   return into;
+}
+
+/** Every name of a value or a node in `graph` and its subgraphs: what a new name must differ from. */
+export function allNames(graph: Graph): Set<string> {
+  const names = valueNames(graph);
+  const addNodes = ({ nodes }: Graph): void => {
+    for (const node of nodes) {
+      names.add(node.name);
+      for (const sub of subgraphs(node)) addNodes(sub);
+    }
+  };
+  addNodes(graph);
+  return names;
 }

@@ -1,8 +1,9 @@
 /** A model's local functions. Offramp leaves them alone, but what is refused in a graph must not hide in their bodies. */
 import onnxProto from 'onnx-proto';
 import { functionsTooDeep, functionsTooLarge, invalidGraph } from '../errors.ts';
+import { sortGraph, sortNodes } from '../graph/sort.ts';
 import type { Attribute, Model, Node } from '../graph/types.ts';
-import { subgraphs } from '../graph/walk.ts';
+import { mapSubgraphs, subgraphs } from '../graph/walk.ts';
 import { decodeAll, decodeAttribute, decodeNode } from './decode.ts';
 import { FUNCTION, MODEL_FUNCTIONS, NODE_OVERLOAD } from './schema.ts';
 import { cutMessage, readFields, withFieldLimit } from './wire.ts';
@@ -12,6 +13,7 @@ const { onnx } = onnxProto;
 export interface LocalFunction {
   /** Domain, name and overload: what a node calls it by. */
   readonly id: string;
+  /** In topological order. */
   readonly nodes: readonly Node[];
   /** Values of its attributes where a call gives none. */
   readonly defaults: readonly Attribute[];
@@ -32,7 +34,11 @@ export function readFunctions({ functionCount, unknownFields }: Model): LocalFun
       const { name, domain } = onnx.FunctionProto.decode(plain);
       return {
         id: idOf(domain, name, apart(13).at(-1)?.payload),
-        nodes: decodeAll('node', apart(7), (bytes) => decodeNode(bytes, 1)),
+        nodes: sortNodes(
+          decodeAll('node', apart(7), (bytes) => decodeNode(bytes, 1)).map((node) =>
+            mapSubgraphs(node, sortGraph),
+          ),
+        ),
         defaults: apart(11).map((field) => decodeAttribute(field.payload, 1).attribute),
       };
     });
@@ -43,7 +49,7 @@ const idOf = (domain: string, name: string, overload?: Uint8Array) =>
   [domain, name, ...(overload?.length ? [Buffer.from(overload).toString()] : [])].join(':');
 
 /** What `node` calls, if there is such a function. */
-function calleeOf({ domain, opType, unknownFields }: Node): string {
+export function calleeOf({ domain, opType, unknownFields }: Node): string {
   const fields = unknownFields ? readFields(unknownFields) : [];
   return idOf(domain, opType, fields.findLast((f) => f.number === NODE_OVERLOAD)?.payload);
 }

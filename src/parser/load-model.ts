@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { inputTooLarge, invalidGraph, messageOf, unreadableModel } from '../errors.ts';
 import { checkGraph } from '../graph/check.ts';
+import { sortGraph } from '../graph/sort.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
 import type { Model } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
@@ -25,13 +26,16 @@ export interface LoadedModel {
 
 /**
  * Reads and verifies a model: its format, its graph's invariants, and that its external data exist, lie inside `dataFolder`
- * (the model's own by default) and are long enough. External data are not read into memory.
+ * (the model's own by default) and are long enough. External data are not read into memory. Nodes that are not in topological order are
+ * put into one.
  */
 export async function loadModel(path: string, dataFolder = dirname(path)): Promise<LoadedModel> {
   const bytes = await readFile(path).catch((error) => {
     throw unreadableModel(path, messageOf(error));
   });
-  const model = parseModel(bytes);
+  const parsed = parseModel(bytes);
+  const graph = sortGraph(parsed.graph);
+  const model = graph === parsed.graph ? parsed : { ...parsed, graph };
   verifyModel(model);
   const functions = readFunctions(model);
   checkFunctions(functions);

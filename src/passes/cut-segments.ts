@@ -8,13 +8,13 @@ import type { TypedModel } from './exits.ts';
 export interface Cut {
   /** [K + 1]: nodes that exit k needs and no earlier exit did; the last ones lead to the logits. In graph order. */
   readonly segments: readonly (readonly Node[])[];
-  /** Nodes behind the logits, which run once, for all samples. */
+  /** Nodes beside the way to the logits that outputs need, which run once, for all samples. */
   readonly suffix: readonly Node[];
   /** Per initializer: the one segment that reads it, or 0 when the main graph or several do. */
   readonly homeOf: ReadonlyMap<string, number>;
   /** [K]: what exists at exit k and is needed behind it. */
   readonly carried: readonly Carried[];
-  /** Outputs that a sample which leaves early has not computed. */
+  /** Outputs that a sample which leaves early has not computed; what serves them alone is in no segment. */
   readonly lostOutputs: readonly string[];
 }
 
@@ -23,12 +23,13 @@ export function cutSegments(typed: TypedModel, taps: readonly string[]): Cut {
   const { graph } = typed.model;
   const sampled = dependents(graph, typed.sampleInputs);
   const path = ancestors(graph, [typed.logits]);
-  const outputs = graph.outputs.map((v) => v.name);
+  const lostOutputs = findLostOutputs(typed, taps);
+  const outputs = graph.outputs.map((v) => v.name).filter((name) => !lostOutputs.includes(name));
   const wanted = ancestors(graph, outputs);
   const suffix = graph.nodes.filter((n) => wanted.has(n) && !path.has(n));
   const suffixConstants = ancestors(
     graph,
-    suffix.flatMap(nodeReads).filter((name) => !sampled.has(name)),
+    [...suffix.flatMap(nodeReads), ...outputs].filter((name) => !sampled.has(name)),
   );
   const placed = new Set<Node>();
   const segments = [...taps, typed.logits].map((goal, k) => {
@@ -44,8 +45,18 @@ export function cutSegments(typed: TypedModel, taps: readonly string[]): Cut {
     suffix,
     homeOf: initializerHomes(typed, segments, suffix),
     carried: carriedAfter(typed, sampled, segments, taps),
-    lostOutputs: outputs.filter((name) => isLost(typed, sampled, segments, name)),
+    lostOutputs,
   };
+}
+
+/** The outputs that samples which leave at `taps` have not computed, in the model's order. */
+export function findLostOutputs(typed: TypedModel, taps: readonly string[]): string[] {
+  const { graph } = typed.model;
+  const sampled = dependents(graph, typed.sampleInputs);
+  const first = ancestors(graph, [taps[0] ?? typed.logits]);
+  const path = ancestors(graph, [...taps, typed.logits]);
+  const inBranch = new Set([...path].filter((node) => !first.has(node)));
+  return graph.outputs.map((v) => v.name).filter((name) => isLost(typed, sampled, inBranch, name));
 }
 
 function initializerHomes(
@@ -93,11 +104,10 @@ function carriedAfter(
 function isLost(
   typed: TypedModel,
   sampled: ReadonlySet<string>,
-  segments: Cut['segments'],
+  inBranch: ReadonlySet<Node>,
   output: string,
 ): boolean {
   const { producer } = indexGraph(typed.model.graph);
-  const inBranch = new Set(segments.slice(1).flat());
   const seen = new Set([typed.logits]);
   for (const stack = [output]; stack.length > 0; ) {
     const value = stack.pop()!;

@@ -9,11 +9,11 @@ import { nameTaken, opsetTooOld, otherOutputs } from '../errors.ts';
 import { GraphBuilder, makeValue } from '../graph/builder.ts';
 import { inlineGraph } from '../graph/inline.ts';
 import { prune } from '../graph/prune.ts';
-import { renameNode } from '../graph/rename.ts';
+import { nameNodesApart, renameNode } from '../graph/rename.ts';
 import { int64Tensor } from '../graph/tensor.ts';
 import type { DataType, Graph, Model, Node, Tensor } from '../graph/types.ts';
 import { opsetOf } from '../graph/types.ts';
-import { allNames, indexGraph, nodeReads } from '../graph/walk.ts';
+import { allNames, indexGraph, nodeReads, valueNames } from '../graph/walk.ts';
 import { type Policy, type PolicyName, type PolicyParameters, policyOf } from '../policies/index.ts';
 import { joinNodes, remembering } from '../policies/last.ts';
 import { reduceMax } from '../policies/nodes.ts';
@@ -26,6 +26,9 @@ import { runPasses } from './pass.ts';
 export const THRESHOLDS = 'thresholds';
 export const EXIT_INDEX = 'exit_index';
 export const EXIT_CONFIDENCE = 'exit_confidence';
+
+/** What a model must have no other values of. */
+export const OWN_NAMES = [THRESHOLDS, EXIT_INDEX, EXIT_CONFIDENCE];
 
 export interface LowerOptions {
   readonly policy: PolicyName;
@@ -73,8 +76,8 @@ export function lowerExits(typed: TypedModel, heads: readonly Head[], options: L
 export function checkLowerable(typed: TypedModel, taps: readonly string[], dropOutputs = false): Cut {
   const opset = opsetOf(typed.model);
   if (typed.batch === 'dynamic' && opset < 11) throw opsetTooOld(opset);
-  const taken = allNames(typed.model.graph);
-  for (const name of [THRESHOLDS, EXIT_INDEX, EXIT_CONFIDENCE]) if (taken.has(name)) throw nameTaken(name);
+  const taken = valueNames(typed.model.graph);
+  for (const name of OWN_NAMES) if (taken.has(name)) throw nameTaken(name);
   const cut = cutSegments(typed, taps);
   if (cut.lostOutputs.length > 0 && !dropOutputs) throw otherOutputs(cut.lostOutputs, typed.output);
   return cut;
@@ -86,6 +89,8 @@ class Lowering {
   private readonly taken: Set<string>;
   private readonly cut: Cut;
   private readonly opset: number;
+  /** Nodes of the original as they are written here. */
+  private readonly originals = new Set<Node>();
   /** When thresholds are an input. */
   private gates: Gates | undefined;
 
@@ -116,13 +121,18 @@ class Lowering {
     });
     if (first > 0) main.op('Add', [index, main.int64([first])], {}, EXIT_INDEX);
     main.nodes.push(...this.cut.suffix);
+    for (const node of this.cut.suffix) this.originals.add(node);
     const batch = this.graph.inputs.find((v) => v.name === this.typed.sampleInputs[0])?.type?.dims?.[0];
     main.output(EXIT_INDEX, 'int64', [batch]);
     main.output(EXIT_CONFIDENCE, 'float', [batch]);
 
     const { initializer } = indexGraph(this.graph);
     const inMain = new Set(main.nodes.flatMap((n) => n.outputs));
-    const stays = (tensor: Tensor) => this.branchOf(tensor) === undefined;
+    const placed = new Set([...this.cut.segments.flat(), ...this.cut.suffix]);
+    const dropped = this.graph.nodes.filter((n) => !placed.has(n)).flatMap(nodeReads);
+    const read = new Set([...[...placed].flatMap(nodeReads), ...this.graph.outputs.map((v) => v.name)]);
+    const gone = new Set(dropped.filter((name) => !read.has(name)));
+    const stays = (tensor: Tensor) => this.branchOf(tensor) === undefined && !gone.has(tensor.name);
     const graph: Graph = {
       ...this.graph,
       nodes: main.nodes,
@@ -135,7 +145,7 @@ class Lowering {
     return {
       ...model,
       irVersion: Math.max(model.irVersion, model.functionCount > 0 ? 8 : 4),
-      graph: runPasses(graph, [enterBlockedLayout]),
+      graph: runPasses(nameNodesApart(graph, this.originals, this.taken), [enterBlockedLayout]),
       metadataProps: [...model.metadataProps, ...metadata],
     };
   }
@@ -179,7 +189,9 @@ class Lowering {
         else if (isWeight(node, name))
           here.set(name, b.op('Concat', [name], { axis: 0 }, this.fresh(`${name}/branch_${k}`)));
       }
-      b.nodes.push(renameNode(node, here));
+      const moved = renameNode(node, here);
+      this.originals.add(moved);
+      b.nodes.push(moved);
     }
     b.initializers.push(...local);
   }

@@ -20,6 +20,7 @@ export function commandOf(manifest: Manifest): string {
     ['external-data-folder', source.externalDataFolder && 'FOLDER'],
     ['output', source.output],
     ['dim', Object.entries(source.dims ?? {}).map((entry) => entry.join('='))],
+    ...Object.entries(source.set ?? {}).map(([name, value]): [string, Value] => ['set', `${name}=${value}`]),
     ['widen-batch', source.widenBatch],
     ['exit-outputs', source.exitOutputs],
     ['taps', own ? exits.map(({ tap }) => tap) : []],

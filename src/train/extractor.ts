@@ -1,6 +1,7 @@
 /** Runs the backbone for what training reads: features at every exit's tap, and the logits. */
 import type { Dataset, View } from '../data/index.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
+import { allNames } from '../graph/walk.ts';
 import { feedsOf, Session, type SessionOptions } from '../ort.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { extractFeatures, type FeatureRequest } from '../passes/extract-features.ts';
@@ -22,6 +23,8 @@ const BATCH = 64;
 
 /** The slots of `heads` in their order, the logits (always float32) last. */
 export function slotsOf(typed: TypedModel, heads: readonly Head[], half: boolean): readonly Slot[] {
+  const taken = allNames(typed.model.graph);
+  const free = (name: string): string => (taken.has(name) ? free(`${name}_`) : name);
   const slot = (
     id: string,
     value: string,
@@ -30,7 +33,7 @@ export function slotsOf(typed: TypedModel, heads: readonly Head[], half: boolean
     stem?: FeatureRequest['stem'],
   ) => {
     const dataType = typed.facts.get(value)?.dataType ?? 'float';
-    const output = dataType === as && !stem ? value : `feature/${id}`;
+    const output = dataType === as && !stem ? value : free(`feature/${id}`);
     const request: FeatureRequest = { output, value, dataType, as, stem };
     return { id, request, dims, recordBytes: elementCount(dims) * elementBytes(as)! };
   };
