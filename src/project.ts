@@ -9,6 +9,7 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from './data/index.ts';
+import { noTaps } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { type Inspection, type InspectOptions, inspect } from './inspect.ts';
 import { answersOf, type JudgeOptions } from './judge.ts';
@@ -16,6 +17,7 @@ import { type SessionOptions, settleSession } from './ort.ts';
 import { attachExits } from './passes/attach-exits.ts';
 import type { Head, HeadKind } from './passes/exits.ts';
 import { checkLowerable } from './passes/lower-exits.ts';
+import { LATEST_TAP, reasonsOf } from './passes/plan-exits.ts';
 import { readLabels } from './read-labels.ts';
 import { inputsOf, notesOn, openRoles, type RolePaths, type Roles, UNLABELLED } from './roles.ts';
 
@@ -60,6 +62,7 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
   const inspection = await inspect({ ...options, session: onCpu });
   const { source, typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
+  if (plan.exits.length === 0) throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);
   checkLowerable(
     typed,
     plan.exits.map((exit) => exit.tap.value),

@@ -122,11 +122,25 @@ export const unknownTap = (value: string, reason: string, near: readonly string[
     near.length ? `Possible taps: ${near.join(', ')}.` : 'See `offramp inspect` for possible taps.',
   );
 
-export const noTaps = (rejected: number) =>
-  new OfframpError(
+/** `reasons`: how many values each turned down. `outside`: values that an exit could read, but too early or too late for one. */
+export const noTaps = (reasons: ReadonlyMap<string, number>, outside: number, latest: number) => {
+  const found = [...reasons].map(([reason, count]) => `${count} × ${reason}`);
+  if (outside > 0)
+    found.push(`${outside} × before anything is computed, or behind ${100 * latest} % of the MACs`);
+  return new OfframpError(
     'no-taps',
-    `the model has no place for an exit (${rejected} values were looked at)`,
-    'See `offramp inspect` for the reason at each value. Not every model gains from early exits.',
+    `the model has no place for an exit: ${found.join('; ') || 'nothing lies between input and scores'}`,
+    '`offramp inspect --all` shows each value. Not every model gains from early exits.',
+  );
+};
+
+export const nothingCounted = (uncounted: readonly string[]) =>
+  new OfframpError(
+    'nothing-counted',
+    uncounted.length > 0
+      ? `what the model computes cannot be counted in MACs: ${uncounted.join(', ')}`
+      : 'the model multiplies nothing by weights, so there is nothing that an exit could save',
+    'Offramp counts convolutions, matrix products, attention and recurrent layers of ONNX and ONNX Runtime. Export the model with those.',
   );
 
 export const exitsDoNotFit = (asked: number, placed: number, rule: string) =>

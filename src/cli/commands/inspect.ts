@@ -27,6 +27,7 @@ export const inspectCommand = command(
       return print(JSON.stringify({ ...plan, notes }, withoutTyped, 2));
     }
     const tree = planTree(plan, { all: args.all, columns: process.stdout.columns ?? 100, heads: heads() });
-    print([modelTold(model, inspection), tree, nextTold(model, inspection)].join('\n\n'));
+    const next = plan.exits.length > 0 ? [nextTold(model, inspection)] : [];
+    print([modelTold(model, inspection), tree, ...next].join('\n\n'));
   },
 );
