@@ -20,7 +20,7 @@ import { tokenizerFor } from './keep-tokenizer.ts';
 import { type Latency, measureLatency, RACE, spreadSamples } from './measure-latency.ts';
 import { observeFacts } from './observe-facts.ts';
 import { type Session, type SessionOptions, settleSession, withSession } from './ort.ts';
-import { loadModel } from './parser/index.ts';
+import { inlineFunctions, loadModel } from './parser/index.ts';
 import { EXIT_INDEX } from './passes/lower-exits.ts';
 import { totalMacsOf } from './passes/plan-exits.ts';
 import { argMaxRows } from './policies/rows.ts';
@@ -226,7 +226,7 @@ async function lookAtPlain(path: string, threads: SessionOptions): Promise<Side>
       `${basename(path)} is what compile wrote, without its manifest`,
       'Give its folder.',
     );
-  const typed = await observeFacts(await raiseModel(source.model, { session }), { session });
+  const typed = await observeFacts(await raiseModel(inlineFunctions(source.model), { session }), { session });
   return {
     path,
     file: path,

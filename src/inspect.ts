@@ -1,7 +1,7 @@
 /** What Offramp sees in a model, without any data: its classes, its taps, and where exits would go. */
 import { type Model, opsetOf } from './graph/types.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
-import { type LoadedModel, loadModel } from './parser/index.ts';
+import { inlineFunctions, type LoadedModel, loadModel } from './parser/index.ts';
 import { dequantizeTaps } from './passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from './passes/exits.ts';
 import { extractExits, type GivenExits } from './passes/extract-exits.ts';
@@ -22,7 +22,7 @@ export interface InspectOptions extends PlanOptions, ObserveOptions {
 }
 
 export interface Inspection {
-  /** The file as it is; `typed` and `plan` are of its model, raised to opset 12 when it was below 11, and widened when asked for. */
+  /** The file as it is; `typed` and `plan` are of its model with its functions inlined, raised to opset 12 when it was below 11, and widened when asked for. */
   readonly source: LoadedModel;
   /** What the user should know of the model, a sentence each. */
   readonly notes: readonly string[];
@@ -49,7 +49,7 @@ export async function inspectLoaded(
 ): Promise<Inspection> {
   const session = { ...options.session, externalDataFolder: source.folder };
   const output = options.exitOutputs?.at(-1) ?? options.output;
-  const raised = await raiseModel(source.model, { ...options, session });
+  const raised = await raiseModel(inlineFunctions(source.model), { ...options, session });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
   const notes = [...notesOn(source.model, model), ...(widened === raised ? [] : [WIDENED])];

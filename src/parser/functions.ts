@@ -1,9 +1,9 @@
-/** A model's local functions. Offramp leaves them alone, but what is refused in a graph must not hide in their bodies. */
+/** A model's local functions: what is refused in a graph must not hide in their bodies. `inlineFunctions` puts them in place of their calls. */
 import onnxProto from 'onnx-proto';
 import { functionsTooDeep, functionsTooLarge, invalidGraph } from '../errors.ts';
-import type { Attribute, Model, Node } from '../graph/types.ts';
+import type { Attribute, Model, Node, OpsetImport } from '../graph/types.ts';
 import { subgraphs } from '../graph/walk.ts';
-import { decodeAll, decodeAttribute, decodeNode } from './decode.ts';
+import { decodeAll, decodeAttribute, decodeNode, decodeOpsetImport } from './decode.ts';
 import { FUNCTION, MODEL_FUNCTIONS, NODE_OVERLOAD } from './schema.ts';
 import { cutMessage, readFields, withFieldLimit } from './wire.ts';
 
@@ -12,9 +12,13 @@ const { onnx } = onnxProto;
 export interface LocalFunction {
   /** Domain, name and overload: what a node calls it by. */
   readonly id: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
   readonly nodes: readonly Node[];
   /** Values of its attributes where a call gives none. */
-  readonly defaults: readonly Attribute[];
+  readonly defaults: Readonly<Record<string, Attribute>>;
+  /** The operator sets that its nodes are of. */
+  readonly opsetImports: readonly OpsetImport[];
 }
 
 /** How deep calls may lie in one another. ONNX Runtime inlines them recursively and crashes when 10,000 do. */
@@ -29,11 +33,15 @@ export function readFunctions({ functionCount, unknownFields }: Model): LocalFun
     const fields = readFields(unknownFields).filter((f) => f.number === MODEL_FUNCTIONS);
     return decodeAll('functions', fields, (payload) => {
       const { plain, apart } = cutMessage(payload, FUNCTION);
-      const { name, domain } = onnx.FunctionProto.decode(plain);
+      const { name, domain, input, output } = onnx.FunctionProto.decode(plain);
+      const defaults = apart(11).map((field) => decodeAttribute(field.payload, 1));
       return {
         id: idOf(domain, name, apart(13).at(-1)?.payload),
+        inputs: input,
+        outputs: output,
         nodes: decodeAll('node', apart(7), (bytes) => decodeNode(bytes, 1)),
-        defaults: apart(11).map((field) => decodeAttribute(field.payload, 1).attribute),
+        defaults: Object.fromEntries(defaults.map((a) => [a.name, a.attribute])),
+        opsetImports: decodeAll('opset_import', apart(9), decodeOpsetImport),
       };
     });
   });
@@ -43,7 +51,7 @@ const idOf = (domain: string, name: string, overload?: Uint8Array) =>
   [domain, name, ...(overload?.length ? [Buffer.from(overload).toString()] : [])].join(':');
 
 /** What `node` calls, if there is such a function. */
-function calleeOf({ domain, opType, unknownFields }: Node): string {
+export function calleeOf({ domain, opType, unknownFields }: Node): string {
   const fields = unknownFields ? readFields(unknownFields) : [];
   return idOf(domain, opType, fields.findLast((f) => f.number === NODE_OVERLOAD)?.payload);
 }
