@@ -5,6 +5,7 @@ import { inlineFunctions, type LoadedModel, loadModel } from './parser/index.ts'
 import { dequantizeTaps } from './passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from './passes/exits.ts';
 import { extractExits, type GivenExits } from './passes/extract-exits.ts';
+import { describeOutputs, giveValue } from './passes/give-value.ts';
 import { runPasses } from './passes/pass.ts';
 import { type PlanOptions, planExits } from './passes/plan-exits.ts';
 import { raiseModel } from './raise-model.ts';
@@ -49,17 +50,26 @@ export async function inspectLoaded(
 ): Promise<Inspection> {
   const session = { ...options.session, externalDataFolder: source.folder };
   const output = options.exitOutputs?.at(-1) ?? options.output;
-  const raised = await raiseModel(inlineFunctions(source.model), { ...options, session });
+  const inlined = inlineFunctions(source.model);
+  const asked = giveValue(inlined, output);
+  const raised = await raiseModel(asked, { ...options, session });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
-  const notes = [...notesOn(source.model, model), ...(widened === raised ? [] : [WIDENED])];
-  const typed = await observeFacts(model, { ...options, output, session });
+  const notes = [
+    ...(asked === inlined ? [] : [givenInstead(inlined, output!)]),
+    ...notesOn(source.model, model),
+    ...(widened === raised ? [] : [WIDENED]),
+  ];
+  const typed = describeOutputs(await observeFacts(model, { ...options, output, session }));
   if (options.exitOutputs) {
     const given = extractExits(typed, options.exitOutputs);
     return { source, notes, typed: given.plan.typed, plan: given.plan, given: { ...given, whole: typed } };
   }
   return { source, notes, typed, plan: planExits(typed, options) };
 }
+
+const givenInstead = ({ graph }: Model, name: string) =>
+  `${name} lies inside the model: the early-exit model gives it in place of ${graph.outputs.map((v) => v.name).join(', ')}.`;
 
 function notesOn(original: Model, model: Model): string[] {
   const [from, to] = [opsetOf(original), opsetOf(model)];

@@ -21,6 +21,7 @@ import {
   Tensor,
   withSession,
 } from './ort.ts';
+import { enterTwoClasses } from './passes/enter-two-classes.ts';
 import type { Fact, TypedModel } from './passes/exits.ts';
 import { exposeValues } from './passes/expose-values.ts';
 import { findClassifier } from './passes/find-classifier.ts';
@@ -49,11 +50,13 @@ export async function observeFacts(model: Model, options: ObserveOptions = {}): 
   const facts = await withSession(exposed, { ...options.session, optimization: 'disabled' }, (session) =>
     dynamic ? observeDynamic(session, model, slots) : observeFixed(session, model, slots),
   );
-  const classifier = findClassifier(model, facts.values, options.output);
+  const { isOneScore, ...classifier } = findClassifier(model, facts.values, options.output);
   const strayed = facts.deviation(classifier.logits);
   if (strayed > 1e-3) throw samplesNotIndependent(classifier.output, strayed);
   const sampleInputs = slots.filter((s) => !dynamic || s.dims[0] === 'N').map((s) => s.name);
-  return { model, facts: facts.values, sampleInputs, ...classifier, batch: dynamic ? 'dynamic' : 'fixed' };
+  const batch = dynamic ? 'dynamic' : 'fixed';
+  const typed: TypedModel = { model, facts: facts.values, sampleInputs, ...classifier, batch };
+  return isOneScore ? enterTwoClasses(typed) : typed;
 }
 
 /** The model's real inputs with every dimension settled but the batch. */
