@@ -101,7 +101,7 @@ export const notClassScores = (
       : `Use the scores: ${useInner(scores, output)}.`,
   );
 
-/** `why`: what makes the output. `logits`: a value before it with one float a class. */
+/** `why`: what makes the output. `logits`: a value before it with one score a class. */
 export const noLogits = (output: string, why: string, logits: string | undefined) =>
   new OfframpError(
     'no-logits',
@@ -109,7 +109,7 @@ export const noLogits = (output: string, why: string, logits: string | undefined
     `Answers of early exits would not be in its units. ${
       logits === undefined
         ? 'Export the model with logits, one float [N, classes], as an output.'
-        : `If ${logits} holds the classes' logits, ${useInner(logits, output)}.`
+        : `If ${logits} holds the scores that tell the class, ${useInner(logits, output)}.`
     }`,
   );
 

@@ -128,8 +128,9 @@ const DECIDING = new Set([
 ]);
 /** Ops that make probabilities, and nothing of which can be told before: com.microsoft's in int8, and ai.onnx.ml's. */
 const CLOSED = new Set(['QLinearSoftmax', 'QLinearSigmoid', 'SVMClassifier', 'TreeEnsembleClassifier']);
+const SOFT = new Set(['Softmax', 'LogSoftmax']);
 /** Ops that make probabilities, and the one that they are written out with. */
-const SQUASHING = new Set(['Softmax', 'LogSoftmax', 'Sigmoid', 'HardSigmoid', 'Exp']);
+const SQUASHING = new Set([...SOFT, 'Sigmoid', 'HardSigmoid', 'Exp']);
 /** Ops through which probabilities go on being something like it: a mean of several models' is none of logits. */
 const MIXING = new Set([
   ...SAME, 'Add', 'Sub', 'Mul', 'Div', 'Neg', 'Sum', 'Mean', 'Max', 'Min', 'Clip', 'Log', 'Pow', 'Sqrt', 'Reciprocal', 'Concat', 'Split', 'Slice',
@@ -207,7 +208,9 @@ class Endings {
         if ('refusal' in found) return found;
         let activation: Activation | undefined = found.activation;
         for (const step of steps.reverse()) activation = activation && after(activation, step, classes);
-        return activation ? { ...found, activation } : this.refuse(output, node, this.wayFrom(output, node));
+        return activation
+          ? { ...found, activation }
+          : this.refuse(output, this.wayFrom(output, node), node.outputs[0]);
       }
       if (SAME.has(node.opType) && isVector(this.facts.get(input), classes)) {
         value = input;
@@ -226,7 +229,11 @@ class Endings {
     const hidden = this.hidden(output);
     if (hidden && DECIDING.has(hidden.opType)) return this.decided(output, hidden);
     return hidden
-      ? this.refuse(output, hidden, this.wayFrom(output, hidden))
+      ? this.refuse(
+          output,
+          this.wayFrom(output, hidden),
+          SOFT.has(hidden.opType) ? hidden.outputs[0] : undefined,
+        )
       : { logits: output, activation: 'none' };
   }
 
@@ -236,13 +243,14 @@ class Endings {
     const accepted = (logits: string, activation: Activation): Ending =>
       isVector(this.facts.get(logits), classes)
         ? { logits, activation }
-        : this.refuse(output, node, `${node.opType} reads ${logits}, which is not one float a class`);
+        : this.refuse(output, `${node.opType} reads ${logits}, which is not one float a class`, undefined);
     switch (node.opType) {
       case 'Softmax':
       case 'LogSoftmax':
-        if (classes === 1) return this.refuse(output, node, `a ${node.opType} over one score says nothing`);
+        if (classes === 1)
+          return this.refuse(output, `a ${node.opType} over one score says nothing`, undefined);
         if (isVector(this.facts.get(input), classes) && !this.isOverClasses(node, classes))
-          return this.refuse(output, node, `its ${node.opType} does not run over the classes`);
+          return this.refuse(output, `its ${node.opType} does not run over the classes`, input);
         return accepted(input, node.opType === 'Softmax' ? 'softmax' : 'log-softmax');
       case 'Sigmoid':
         if (classes > 1) return { refusal: severalLabels(output, classes, node, input), isDecision: false };
@@ -275,15 +283,15 @@ class Endings {
   /** A Softmax written out, e / ReduceSum(e) with e = Exp(z) or Exp(z - ReduceMax(z)): z. */
   private exponentOf({ inputs: [top = '', bottom = ''] }: Node, classes: number): string | undefined {
     const exp = this.producer.get(top);
-    const sum = this.producer.get(bottom);
+    const sum = this.producer.get(this.number(bottom));
     if (exp?.opType !== 'Exp' || !this.reduces(sum, 'ReduceSum', top, classes)) return undefined;
     return this.unshifted(exp.inputs[0]!, classes);
   }
 
   /** A LogSoftmax written out, z - ReduceLogSumExp(z), or z - Log(ReduceSum(Exp(z))): z. */
   private lessLogSum({ inputs: [z = '', less = ''] }: Node, classes: number): string | undefined {
-    const log = this.producer.get(less);
-    const sum = log && this.producer.get(log.inputs[0]!);
+    const log = this.producer.get(this.number(less));
+    const sum = log && this.producer.get(this.number(log.inputs[0]!));
     const exp = sum && this.producer.get(sum.inputs[0]!);
     const isWritten =
       log?.opType === 'Log' &&
@@ -298,13 +306,13 @@ class Endings {
   /** `value` before each sample's largest was taken off, if it was. */
   private unshifted(value: string, classes: number): string {
     const less = this.producer.get(value);
-    const largest = less?.opType === 'Sub' ? this.producer.get(less.inputs[1]!) : undefined;
+    const largest = less?.opType === 'Sub' ? this.producer.get(this.number(less.inputs[1]!)) : undefined;
     return this.reduces(largest, 'ReduceMax', less?.inputs[0] ?? '', classes) ? less!.inputs[0]! : value;
   }
 
   /** Whether `node` reduces `value` over its classes and nothing else. */
   private reduces(node: Node | undefined, op: string, value: string, classes: number): boolean {
-    if (node?.opType !== op || node.inputs[0] !== value || numberOf(node, 'keepdims', 1) !== 1) return false;
+    if (node?.opType !== op || node.inputs[0] !== value) return false;
     const { dims } = this.facts.get(value)!;
     const axes = numbersOf(node, 'axes', undefined) ?? this.constant(node.inputs[1] ?? '');
     const classAxis = dims.indexOf(classes, 1);
@@ -313,7 +321,7 @@ class Endings {
 
   /** [1 - p, p] with p the Sigmoid of one number z, which is the Softmax of [0, z]: z. */
   private bothOf({ inputs, attributes: { axis } }: Node, classes: number): string | undefined {
-    const [other, p = ''] = inputs.map((name) => this.past(name));
+    const [other, p = ''] = inputs.map((name) => this.number(name));
     const sigmoid = this.producer.get(p);
     const less = this.producer.get(other ?? '');
     const isBoth =
@@ -323,16 +331,19 @@ class Endings {
       sigmoid?.opType === 'Sigmoid' &&
       less?.opType === 'Sub' &&
       this.scalar(less.inputs[0]!) === 1 &&
-      this.past(less.inputs[1]!) === p;
+      this.number(less.inputs[1]!) === p;
     return isBoth && isVector(this.facts.get(sigmoid.inputs[0]!), 1) ? sigmoid.inputs[0] : undefined;
   }
 
-  /** The value that `value` is the same number as. */
-  private past(value: string): string {
+  /** The value that `value` is the same number of a sample as: before reshapes and broadcasts, and before exporters' Max(-inf, x). */
+  private number(value: string): string {
     const node = this.producer.get(value);
-    return node && SAME.has(node.opType) && isVector(this.facts.get(node.inputs[0]!), 1)
-      ? this.past(node.inputs[0]!)
-      : value;
+    if (!node) return value;
+    const [x = '', y = ''] = node.inputs;
+    const isMax = node.opType === 'Max' && this.scalar(x) === Number.NEGATIVE_INFINITY;
+    const before = isMax ? y : x;
+    const isSame = isMax || SAME.has(node.opType) || node.opType === 'Expand';
+    return isSame && isVector(this.facts.get(before), 1) ? this.number(before) : value;
   }
 
   /** What `node` does to each score alike, and the value it reads; undefined where it does something else. */
@@ -406,13 +417,8 @@ class Endings {
   }
 
   private bentBy(output: string, node: Node): Refused {
-    const input = node.inputs[0]!;
-    const usable = classesOf(this.facts.get(input)) !== undefined && !fusedActivation(node);
-    const what = fusedActivation(node) ?? node.opType;
-    return {
-      refusal: noLogits(output, `it is made by ${what}`, usable ? input : undefined),
-      isDecision: false,
-    };
+    const fused = fusedActivation(node);
+    return this.refuse(output, `it is made by ${fused ?? node.opType}`, fused ? undefined : node.inputs[0]);
   }
 
   private decided(output: string, node: Node): Refused {
@@ -421,17 +427,21 @@ class Endings {
     return { refusal: notClassScores(output, node, usable), isDecision: true };
   }
 
-  /** `node`: the activation behind which nothing has the units of the output. */
-  private refuse(output: string, node: Node, why: string): Refused {
-    const input = [node.outputs[0]!, node.inputs[0]!].find(
-      (value) => value !== output && classesOf(this.facts.get(value)) !== undefined,
-    );
-    return { refusal: noLogits(output, why, input), isDecision: false };
+  /** `instead`: a value that could be given in place of `output`. */
+  private refuse(output: string, why: string, instead: string | undefined): Refused {
+    const isUsable = instead !== undefined && instead !== output && this.isLikeScores(instead, output);
+    return { refusal: noLogits(output, why, isUsable ? instead : undefined), isDecision: false };
+  }
+
+  /** Whether `value` holds as many classes as `output`. */
+  private isLikeScores(value: string, output: string): boolean {
+    const classes = classesOf(this.facts.get(value));
+    return classes !== undefined && classes === classesOf(this.facts.get(output));
   }
 
   private wayFrom(output: string, node: Node): string {
     const last = this.producer.get(output)!;
-    return `${last.opType} makes it of ${node.opType} ${node.outputs[0]}`;
+    return `${last.opType} makes it of what ${node.opType} (${node.name || node.outputs[0]}) gives`;
   }
 
   /** Whether `value` is another one for each sample. */
