@@ -30,7 +30,7 @@ export interface Inspection {
   readonly typed: TypedModel;
   readonly plan: ExitPlan;
   /** Exits that came with the model; `typed` and `plan` are then of the model without them. */
-  readonly given?: GivenExits & { readonly whole: TypedModel };
+  readonly given?: GivenExits;
 }
 
 const WIDENED = 'Made to take any number of samples: a batch of three gave what the samples gave one by one.';
@@ -63,7 +63,7 @@ export async function inspectLoaded(
   const typed = describeOutputs(await observeFacts(model, { ...options, output, session }));
   if (options.exitOutputs) {
     const given = extractExits(typed, options.exitOutputs);
-    return { source, notes, typed: given.plan.typed, plan: given.plan, given: { ...given, whole: typed } };
+    return { source, notes, typed: given.plan.typed, plan: given.plan, given };
   }
   return { source, notes, typed, plan: planExits(typed, options) };
 }
