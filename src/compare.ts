@@ -15,20 +15,25 @@ import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { notComparable, pointNotBuiltIn, unknownPoint } from './errors.ts';
 import { inputsIn, meanCost, share } from './evaluate.ts';
 import { type Events, progressOf } from './events.ts';
+import type { Model } from './graph/types.ts';
 import { accuracyOf } from './judge.ts';
 import { tokenizerFor } from './keep-tokenizer.ts';
 import { type Latency, measureLatency, RACE, spreadSamples } from './measure-latency.ts';
 import { observeFacts } from './observe-facts.ts';
 import { checkCall } from './options.ts';
 import { type Session, type SessionOptions, settleSession, withSession } from './ort.ts';
-import { loadModel } from './parser/index.ts';
+import { inlineFunctions, loadModel } from './parser/index.ts';
+import type { Activation } from './passes/exits.ts';
+import { fixInputs } from './passes/fix-inputs.ts';
+import { giveValue } from './passes/give-value.ts';
 import { EXIT_INDEX } from './passes/lower-exits.ts';
+import { runPasses } from './passes/pass.ts';
 import { totalMacsOf } from './passes/plan-exits.ts';
-import { argMaxRows } from './policies/rows.ts';
 import { raiseModel } from './raise-model.ts';
 import { readPackage } from './read-package.ts';
+import { sizesOf } from './reopen.ts';
 import { inputsOf } from './roles.ts';
-import { runEmitted, runScores, thresholdsFeed } from './run-emitted.ts';
+import { classesIn, runEmitted, runScores, thresholdsFeed } from './run-emitted.ts';
 
 /** The preprocessing is that of plain models; packages have their own, and a plain model takes that of the other where nothing is said. */
 export interface CompareOptions extends PreprocessingOptions {
@@ -97,10 +102,12 @@ export interface Comparison {
 /** What is known of a model before it is run. */
 interface Side {
   readonly path: string;
-  readonly file: string;
+  /** What is run. */
+  readonly file: string | Model;
   readonly session: SessionOptions;
   readonly inputs: readonly InputSpec[];
   readonly output: string;
+  readonly activation: Activation;
   readonly classes: number;
   readonly classNames: readonly string[] | undefined;
   readonly tokenizer?: string | undefined;
@@ -121,8 +128,9 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
   const progress = progressOf(events);
   const [atA, atB = atA] = options.at ?? [];
   const threads = await settleSession(options);
-  const a = await lookAt(options.a, atA, threads);
-  const b = await lookAt(options.b, atB, threads);
+  const [packageA, packageB] = [await packageAt(options.a, atA), await packageAt(options.b, atB)];
+  const a = packageA ? lookAtPackage(packageA, threads) : await lookAtPlain(options.a, threads, packageB);
+  const b = packageB ? lookAtPackage(packageB, threads) : await lookAtPlain(options.b, threads, packageA);
   refuseUnlike(a, b);
 
   const opened: Dataset[] = [];
@@ -190,14 +198,18 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
   }
 }
 
-async function lookAt(path: string, at: string | undefined, session: SessionOptions): Promise<Side> {
-  const isFile = (await stat(path).catch(() => undefined))?.isFile() ?? path.endsWith('.onnx');
-  return isFile ? await lookAtPlain(path, session) : await lookAtPackage(path, at, session);
+interface Package {
+  readonly path: string;
+  readonly manifest: Manifest;
+  readonly point: OperatingPoint;
 }
 
-async function lookAtPackage(path: string, at: string | undefined, session: SessionOptions): Promise<Side> {
+/** What `path` holds, at the point `at`; undefined when it is a model file. */
+async function packageAt(path: string, at: string | undefined): Promise<Package | undefined> {
+  const isFile = (await stat(path).catch(() => undefined))?.isFile() ?? path.endsWith('.onnx');
+  if (isFile) return undefined;
   const manifest = await readPackage(path);
-  const { classes, labels, batch, outputs, baseline, operatingPoints, defaultPoint } = manifest;
+  const { outputs, operatingPoints, defaultPoint } = manifest;
   const point = operatingPoints.find(({ name }) => name === (at ?? defaultPoint));
   if (!point)
     throw unknownPoint(
@@ -206,12 +218,18 @@ async function lookAtPackage(path: string, at: string | undefined, session: Sess
     );
   if (outputs.thresholds === null && point.name !== defaultPoint)
     throw pointNotBuiltIn(point.name, path, defaultPoint);
+  return { path, manifest, point };
+}
+
+function lookAtPackage({ path, manifest, point }: Package, session: SessionOptions): Side {
+  const { classes, labels, batch, outputs, baseline } = manifest;
   return {
     path,
     file: join(path, 'model.onnx'),
     session,
     inputs: inputsIn(manifest),
     output: outputs.scores,
+    activation: manifest.activation,
     classes,
     classNames: labels,
     tokenizer: tokenizerFor(path, manifest, undefined),
@@ -221,7 +239,11 @@ async function lookAtPackage(path: string, at: string | undefined, session: Sess
   };
 }
 
-async function lookAtPlain(path: string, threads: SessionOptions): Promise<Side> {
+/** Inputs that were made constants. */
+const setOf = (made: Manifest | undefined) => (made?.source.set ? { set: made.source.set } : {});
+
+/** `other`: what it is compared with; where that was made of this very file, it says how the file is read. */
+async function lookAtPlain(path: string, threads: SessionOptions, other?: Package): Promise<Side> {
   const source = await loadModel(path);
   const session = { ...threads, externalDataFolder: source.folder };
   if (source.model.graph.outputs.some(({ name }) => name === EXIT_INDEX))
@@ -231,13 +253,19 @@ async function lookAtPlain(path: string, threads: SessionOptions): Promise<Side>
       `${basename(path)} is what compile wrote, without its manifest`,
       'Give its folder.',
     );
-  const typed = await observeFacts(await raiseModel(source.model, { session }), { session });
+  const made = other?.manifest.source.sha256 === source.sha256 ? other.manifest : undefined;
+  const reading = made && { output: made.outputs.scores, dims: sizesOf(source.model, made.inputs) };
+  const inlined = inlineFunctions(source.model);
+  const asked = giveValue(inlined, reading?.output);
+  const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs({ ...reading, ...setOf(made) })]) };
+  const typed = await observeFacts(await raiseModel(fixed, { ...reading, session }), { ...reading, session });
   return {
     path,
-    file: path,
+    file: asked === inlined && !made?.source.set ? path : fixed,
     session,
     inputs: inputsOf(typed),
     output: typed.output,
+    activation: typed.activation,
     classes: typed.classes,
     classNames: undefined,
     batch: typed.batch,
@@ -312,9 +340,10 @@ async function answer(side: Side, running: Running): Promise<Answered> {
     batch: side.batch === 'fixed' ? 1 : running.batch,
   };
   const count = running.dataset.size;
-  if (!side.compiled) return { classes: argMaxRows(await runScores(run), count) };
+  const said = (scores: Float32Array) => classesIn(scores, count, side.activation);
+  if (!side.compiled) return { classes: said(await runScores(run)) };
   const { scores, exits } = await runEmitted(run);
-  return { classes: argMaxRows(scores, count), exits };
+  return { classes: said(scores), exits };
 }
 
 function tell(

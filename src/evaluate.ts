@@ -11,10 +11,9 @@ import { accuracyOf } from './judge.ts';
 import { tokenizerFor } from './keep-tokenizer.ts';
 import { checkCall } from './options.ts';
 import { settleSession, withSession } from './ort.ts';
-import { argMaxRows } from './policies/rows.ts';
 import { readPackage } from './read-package.ts';
 import { UNLABELLED } from './roles.ts';
-import { runEmitted } from './run-emitted.ts';
+import { classesIn, runEmitted } from './run-emitted.ts';
 
 export interface EvaluateOptions {
   /** What `compile` wrote. */
@@ -102,7 +101,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
       const closed = baked ? undefined : promised.exits.map(() => 1);
       const exact =
         closed && (await runEmitted({ ...run, thresholds: closed, onProgress: progress('original') }));
-      const original = exact && argMaxRows(exact.scores, dataset.size);
+      const original = exact && classesIn(exact.scores, dataset.size, promised.activation);
       const labels = dataset.unlabelled ? original! : dataset.labels;
       const points: MeasuredPoint[] = [];
       for (const [i, { guarantee: _, ...point }] of wanted.entries()) {
@@ -112,7 +111,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
           thresholds,
           onProgress: progress(`point ${i + 1}/${wanted.length}`),
         });
-        const given = argMaxRows(answers.scores, dataset.size);
+        const given = classesIn(answers.scores, dataset.size, promised.activation);
         const shares = promised.exits.map((_, k) => share(answers.exits, k));
         points.push({
           ...point,

@@ -23,6 +23,7 @@ import {
   withSession,
 } from './ort.ts';
 import { loadModel, serializeModel } from './parser/index.ts';
+import { isOneScore } from './passes/exits.ts';
 import { lowerExits } from './passes/lower-exits.ts';
 import type { PolicyName } from './policies/index.ts';
 import { readPackage } from './read-package.ts';
@@ -101,6 +102,8 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
     return described;
   });
 
+  // Triton names the largest of an output's numbers, which says nothing where there is one score.
+  const labels = isOneScore(manifest.activation) ? undefined : manifest.labels;
   const config = printTritonConfig({
     name,
     notes: notesOn(manifest, point, maxBatch),
@@ -111,7 +114,7 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
     })),
     outputs,
     scores: manifest.outputs.scores,
-    labelFile: manifest.labels && LABELS,
+    labelFile: labels && LABELS,
     maxBatch,
     instances,
     threads,
@@ -120,7 +123,7 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
     target,
     new Map<string, Content>([
       ['config.pbtxt', config],
-      ...(manifest.labels ? [[LABELS, labelLines(manifest.labels)] as const] : []),
+      ...(labels ? [[LABELS, labelLines(labels)] as const] : []),
       ...modelFiles(baked),
     ]),
     options,

@@ -5,13 +5,14 @@ import { type Model, opsetOf } from './graph/types.ts';
 import { indexGraph } from './graph/walk.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
 import { checkCall } from './options.ts';
-import { type LoadedModel, loadModel } from './parser/index.ts';
+import { inlineFunctions, type LoadedModel, loadModel } from './parser/index.ts';
 import { findLostOutputs } from './passes/cut-segments.ts';
 import { dequantizeTaps } from './passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from './passes/exits.ts';
 import { extractExits, type GivenExits } from './passes/extract-exits.ts';
 import { fixInputs, type InputOptions } from './passes/fix-inputs.ts';
 import { freeNames } from './passes/free-names.ts';
+import { describeOutputs, giveValue } from './passes/give-value.ts';
 import { OWN_NAMES } from './passes/lower-exits.ts';
 import { runPasses } from './passes/pass.ts';
 import { type PlanOptions, planExits } from './passes/plan-exits.ts';
@@ -30,7 +31,7 @@ export interface InspectOptions extends PlanOptions, ObserveOptions, InputOption
 }
 
 export interface Inspection {
-  /** The file as it is; `typed` and `plan` are of its model, raised to opset 12 when it was below 11, and widened when asked for. */
+  /** The file as it is; `typed` and `plan` are of its model with its functions inlined, raised to opset 12 when it was below 11, and widened when asked for. */
   readonly source: LoadedModel;
   /** Of the file, and of the values that were `set`: what is kept of a model is kept under it. */
   readonly hash: string;
@@ -39,7 +40,7 @@ export interface Inspection {
   readonly typed: TypedModel;
   readonly plan: ExitPlan;
   /** Exits that came with the model; `typed` and `plan` are then of the model without them. */
-  readonly given?: GivenExits & { readonly whole: TypedModel };
+  readonly given?: GivenExits;
 }
 
 const WIDENED = 'Made to take any number of samples: a batch of three gave what the samples gave one by one.';
@@ -64,15 +65,15 @@ export async function inspectLoaded(
   const session = { ...options.session, externalDataFolder: source.folder };
   if (source.model.metadataProps.some(({ key }) => key === SOURCE_HASH)) throw alreadyCompiled();
   const output = options.exitOutputs?.at(-1) ?? options.output;
-  const fixed = {
-    ...source.model,
-    graph: runPasses(source.model.graph, [fixInputs(options), freeNames(OWN_NAMES)]),
-  };
+  const inlined = inlineFunctions(source.model);
+  const asked = giveValue(inlined, output);
+  const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs(options), freeNames(OWN_NAMES)]) };
   const raised = await raiseModel(fixed, { ...options, session });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
-  const typed = await observeFacts(model, { ...options, output, session });
+  const typed = describeOutputs(await observeFacts(model, { ...options, output, session }));
   const notes = [
+    ...(asked === inlined ? [] : [givenInstead(inlined, output!)]),
     ...notesOn(source.model, model),
     ...(widened === raised ? [] : [WIDENED]),
     ...setTold(options.set),
@@ -84,14 +85,7 @@ export async function inspectLoaded(
   if (options.exitOutputs) {
     const given = extractExits(typed, options.exitOutputs);
     notes.push(...lostTold(given.plan, options.output));
-    return {
-      source,
-      hash,
-      notes,
-      typed: given.plan.typed,
-      plan: given.plan,
-      given: { ...given, whole: typed },
-    };
+    return { source, hash, notes, typed: given.plan.typed, plan: given.plan, given };
   }
   const plan = planExits(typed, options);
   notes.push(...lostTold(plan, options.output));
@@ -136,6 +130,9 @@ function hashOf({ sha256 }: LoadedModel, set: InputOptions['set'] = {}): string 
     .update(`${sha256} ${JSON.stringify(values)}`)
     .digest('hex');
 }
+
+const givenInstead = ({ graph }: Model, name: string) =>
+  `${name} lies inside the model: the early-exit model gives it in place of ${graph.outputs.map((v) => v.name).join(', ')}.`;
 
 function notesOn(original: Model, model: Model): string[] {
   const [from, to] = [opsetOf(original), opsetOf(model)];

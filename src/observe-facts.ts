@@ -30,6 +30,7 @@ import {
   Tensor,
   withSession,
 } from './ort.ts';
+import { enterTwoClasses } from './passes/enter-two-classes.ts';
 import type { Fact, TypedModel } from './passes/exits.ts';
 import { exposeValues } from './passes/expose-values.ts';
 import { findClassifier } from './passes/find-classifier.ts';
@@ -70,7 +71,7 @@ export async function observeFacts(model: Model, options: ObserveOptions = {}): 
     (dynamic ? observeDynamic : observeFixed)(session, model, slots, sampleInputs),
   );
   refuseWithoutBatch(model, slots, facts.values);
-  const classifier = findClassifier(model, facts.values, options.output);
+  const { isOneScore, ...classifier } = findClassifier(model, facts.values, options.output);
   const { output, logits } = classifier;
   const { mixing, random } = findUnsteady(model, [logits], sampleInputs, facts.values);
   if (random) throw notDeterministic(output, `${nodeTold(random)} draws at random`);
@@ -83,13 +84,14 @@ export async function observeFacts(model: Model, options: ObserveOptions = {}): 
     throw samplesNotIndependent(output, how, oneByOne(model, sampleInputs));
   }
   const graph = runPasses(model.graph, [keepObserved(facts.values, sampleInputs)]);
-  return {
+  const typed: TypedModel = {
     model: graph === model.graph ? model : { ...model, graph },
     facts: facts.values,
     sampleInputs,
     ...classifier,
     batch: dynamic ? 'dynamic' : 'fixed',
   };
+  return isOneScore ? enterTwoClasses(typed) : typed;
 }
 
 const isDynamic = ({ dims }: InputSlot) => dims[0] === 'N';

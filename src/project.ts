@@ -9,7 +9,7 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from './data/index.ts';
-import { inputsNotPerSample } from './errors.ts';
+import { inputsNotPerSample, noTaps } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
 import { type Inspection, type InspectOptions, inspectLoaded, looseInputs } from './inspect.ts';
 import { answersOf, type JudgeOptions } from './judge.ts';
@@ -18,6 +18,7 @@ import { loadModel } from './parser/index.ts';
 import { attachExits } from './passes/attach-exits.ts';
 import type { Head, HeadKind } from './passes/exits.ts';
 import { checkLowerable } from './passes/lower-exits.ts';
+import { LATEST_TAP, reasonsOf } from './passes/plan-exits.ts';
 import { readLabels } from './read-labels.ts';
 import { inputsOf, notesOn, openRoles, type RolePaths, type Roles, UNLABELLED } from './roles.ts';
 
@@ -65,6 +66,7 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
   });
   const { source, typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
+  if (plan.exits.length === 0) throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);
   const loose = looseInputs(typed);
   if (loose.length > 0)
     throw inputsNotPerSample(

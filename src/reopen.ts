@@ -46,7 +46,7 @@ export async function reopen(
 }
 
 /** Sizes of the symbolic dimensions of `model`, as `observeFacts` takes them, from the shapes they turned into. */
-function sizesOf({ graph }: Model, inputs: readonly ManifestInput[]): Record<string, number> {
+export function sizesOf({ graph }: Model, inputs: readonly ManifestInput[]): Record<string, number> {
   const { realInputs } = indexGraph(graph);
   const entries = inputs.flatMap(({ name, dims }) => {
     const declared = graph.inputs.find((value) => value.name === name && realInputs.has(name))?.type?.dims;

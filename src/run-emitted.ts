@@ -1,14 +1,16 @@
 /** Running a compiled model over a role's samples. */
 import type { Dataset } from './data/index.ts';
 import { type Feeds, feedsOf, floatsOf, type Outputs, type Session, Tensor } from './ort.ts';
+import { type Activation, isOneScore } from './passes/exits.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from './passes/lower-exits.ts';
+import { argMaxRows } from './policies/rows.ts';
 
 export interface Answers {
   /** [n]: exit taken; K is the full path. */
   readonly exits: Int32Array;
   /** [n] */
   readonly confidence: Float32Array;
-  /** [n, classes]: the original's own output. */
+  /** [n, classes], or [n] of one score a sample: the original's own output. */
   readonly scores: Float32Array;
 }
 
@@ -36,6 +38,13 @@ export async function sampleFeeds(dataset: Dataset, indices: ArrayLike<number>):
   return feedsOf(dataset.inputs, await dataset.read(indices), indices.length);
 }
 
+/** The class that each sample's `scores` say, [samples]: of one score, 1 where it is above the middle. */
+export function classesIn(scores: Float32Array, samples: number, activation: Activation): Int32Array {
+  if (!isOneScore(activation)) return argMaxRows(scores, samples);
+  const middle = activation === 'sigmoid' ? 0.5 : 0;
+  return Int32Array.from(scores, (score) => Number(score > middle));
+}
+
 /** Answers to samples `indices` (all by default), in batches of `batch`. */
 export async function runEmitted(run: EmittedRun, indices?: ArrayLike<number>): Promise<Answers> {
   const count = indices?.length ?? run.dataset.size;
@@ -49,7 +58,7 @@ export async function runEmitted(run: EmittedRun, indices?: ArrayLike<number>): 
 }
 
 /**
- * Scores [n, classes] of samples `indices` (all by default) by any model, in batches; `seen` is shown the outputs of each, and how many
+ * Scores [n, classes], or [n], of samples `indices` (all by default) by any model, in batches; `seen` is shown the outputs of each, and how many
  * samples came before it.
  */
 export async function runScores(

@@ -1,6 +1,6 @@
 /** A plan as a tree for a terminal: stages of one shape, the places in them where exits can go, and how much has been computed there. */
 import type { ExitPlan, Head, RejectedTap, Tap } from '../passes/exits.ts';
-import { isClean } from '../passes/plan-exits.ts';
+import { isClean, reasonsOf } from '../passes/plan-exits.ts';
 import { macs, percent } from '../report/numbers.ts';
 
 export interface TreeOptions {
@@ -98,21 +98,15 @@ function legend(plan: ExitPlan, all: boolean, shown: number): string {
     `● exit, + MACs of its head  ○ candidate${all ? '  · tap that carries much or has a better neighbour  × no place for an exit' : ''}`,
     'carries: what a sample takes along from there (×2: two values).',
   ];
+  if (plan.exits.length === 0) lines.unshift('There is no place for an exit in this model.');
   const hidden = plan.taps.length - shown;
   if (hidden > 0)
     lines.push(`${hidden} more taps carry much else along or cost the same as one shown (--all shows them).`);
   if (!all && plan.rejected.length > 0) {
     lines.push('Rejected:');
-    for (const [reason, count] of countBy(plan.rejected.map((r) => r.reason)))
-      lines.push(`  ${count} × ${reason}`);
+    for (const [reason, count] of reasonsOf(plan.rejected)) lines.push(`  ${count} × ${reason}`);
   }
   const uncounted = Object.entries(plan.notCounted).map(([op, count]) => `${count} ${op}`);
   if (uncounted.length > 0) lines.push(`MACs do not count: ${uncounted.join(', ')}.`);
   return lines.join('\n');
-}
-
-function countBy(items: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const item of items) counts.set(item, (counts.get(item) ?? 0) + 1);
-  return counts;
 }

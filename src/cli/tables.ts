@@ -31,12 +31,13 @@ export function modelTold(path: string, { typed, plan, notes }: Inspection): str
     const { dims, dataType } = typed.facts.get(name)!;
     return `${name} ${dataType} [${['N', ...dims.slice(1)].join(', ')}]`;
   });
-  const scores = typed.activation === 'none' ? 'logits' : typed.activation;
+  const scores = { none: 'logits', logit: 'logit of class 1', sigmoid: 'probability of class 1' };
+  const kind = scores[typed.activation as keyof typeof scores] ?? typed.activation;
   return [
     `${path}: ${typed.classes} classes, ${typed.batch} batch, ${macs(plan.totalMacs)} MACs a sample`,
     ...notes,
     `takes: ${inputs.join(', ')}`,
-    `scores: ${typed.output} (${scores}), exits merge at ${typed.logits}`,
+    `scores: ${typed.output} (${kind}), exits merge at ${typed.logits}`,
   ].join('\n');
 }
 

@@ -6,6 +6,7 @@ import schema from '../../schema/manifest.schema.json' with { type: 'json' };
 import type { Preprocessing } from '../data/types.ts';
 import { invalidManifest, manifestVersionUnknown, messageOf } from '../errors.ts';
 import type { DataType } from '../graph/types.ts';
+import type { Activation } from '../passes/exits.ts';
 import { check, type Schema } from './schema.ts';
 
 /** Shares, accuracies and relative costs are fractions; MACs and relative costs are per sample. K exits, C classes. */
@@ -36,7 +37,7 @@ export interface Manifest {
   readonly inputs: readonly ManifestInput[];
   readonly outputs: ManifestOutputs;
   /** What the scores output has been through: `none` means logits. */
-  readonly activation: 'none' | 'softmax' | 'log-softmax';
+  readonly activation: Activation;
   readonly batch: 'dynamic' | 'fixed';
   /** External data of model.onnx, relative to it; absent when there is none. */
   readonly dataFiles?: readonly string[];
@@ -158,7 +159,7 @@ export interface ManifestInput {
 }
 
 export interface ManifestOutputs {
-  /** The original's output of class scores, [N, C]; see `activation`. */
+  /** The original's output of class scores, [N, C], or one score a sample; see `activation`. */
   readonly scores: string;
   /** Of the scores; `float` when not said. */
   readonly dataType?: 'float' | 'float16';

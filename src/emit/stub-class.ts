@@ -1,5 +1,6 @@
 /** The generated class: loads a session, runs it, reads its outputs. */
 import { type ClassDeclarationStructure, Scope, StructureKind } from 'ts-morph';
+import { type Activation, isOneScore } from '../passes/exits.ts';
 import type { Manifest } from './manifest.ts';
 import { commentText, literal, propertyName, quoted } from './names.ts';
 import { pictureInput } from './stub-pictures.ts';
@@ -139,7 +140,7 @@ return new ${className}(ort, new Turns(session, ${quoted(className)}));`;
 }
 
 function classifyBody(manifest: Manifest): string {
-  const { inputs, outputs, classes, labels } = manifest;
+  const { inputs, outputs, labels } = manifest;
   const { thresholds } = outputs;
   const single = inputs.length === 1;
   const pictures = pictureInput(manifest);
@@ -177,8 +178,8 @@ const confidence = dataOf(outputs, ${quoted(outputs.exitConfidence)}, 'float32')
 const costs = relativeCosts(exits, fullMacs, thresholds);
 const results = Array.from(exitIndex, (taken, n) => {
   const exit = Number(taken);
-  const own = scores.slice(n * ${classes}, (n + 1) * ${classes});
-  const index = indexOfLargest(own);
+  const own = scores.slice(${rowOf(manifest)});
+  const index = ${INDEX[manifest.activation]};
   return {
     index,
 ${labels ? '    label: labels[index]!,\n' : ''}\
@@ -198,19 +199,38 @@ this.statistics.record(results, ${
 return results;`;
 }
 
+/** Where the scores of sample `n` are. */
+const rowOf = ({ activation, classes }: Manifest) =>
+  isOneScore(activation) ? 'n, n + 1' : `n * ${classes}, (n + 1) * ${classes}`;
+
+/** The class that a sample's `own` scores say. */
+const INDEX: Record<Activation, string> = {
+  none: 'indexOfLargest(own)',
+  softmax: 'indexOfLargest(own)',
+  'log-softmax': 'indexOfLargest(own)',
+  'scaled-softmax': 'indexOfLargest(own)',
+  sigmoid: 'own[0]! > 0.5 ? 1 : 0',
+  logit: 'own[0]! > 0 ? 1 : 0',
+};
+
 /** Of class `index`, by what the scores have been through. */
-const PROBABILITY = {
+const PROBABILITY: Record<Activation, string> = {
   none: 'softmaxAt(own, index)',
   softmax: 'own[index]!',
   'log-softmax': 'Math.exp(own[index]!)',
+  'scaled-softmax': 'shareAt(own, index)',
+  sigmoid: 'index === 1 ? own[0]! : 1 - own[0]!',
+  logit: 'softmaxAt([0, own[0]!], index)',
 };
 
 /** What the class calls of src/emit/runtime/. */
 export function usedByClass(manifest: Manifest): string[] {
   const { inputs, outputs, activation } = manifest;
   return [
-    ...['openSession', 'Turns', 'toTensor', 'dataOf', 'relativeCosts', 'indexOfLargest'],
-    ...(activation === 'none' ? ['softmaxAt'] : []),
+    ...['openSession', 'Turns', 'toTensor', 'dataOf', 'relativeCosts'],
+    ...['indexOfLargest', 'softmaxAt', 'shareAt'].filter((name) =>
+      `${INDEX[activation]} ${PROBABILITY[activation]}`.includes(name),
+    ),
     ...(inputs.length > 1 ? ['checkBatch'] : []),
     ...(outputs.thresholds === null ? [] : ['thresholdsOf', 'pointOf']),
     ...(outputs.dataType === 'float16' ? ['fromFloat16'] : []),

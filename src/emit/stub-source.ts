@@ -5,6 +5,7 @@ import {
   StructureKind,
   VariableDeclarationKind,
 } from 'ts-morph';
+import { type Activation, isOneScore } from '../passes/exits.ts';
 import type { Manifest, ManifestInput, OperatingPoint } from './manifest.ts';
 import { shortestFloat32 } from './manifest.ts';
 import { commentText, literal, propertyName, quoted, table } from './names.ts';
@@ -112,7 +113,7 @@ function tables(manifest: Manifest): Statement[] {
 }
 
 function typesOf(manifest: Manifest, className: string): Statement[] {
-  const { labels, outputs, classes, exits, defaultPoint } = manifest;
+  const { labels, outputs, exits, defaultPoint } = manifest;
   return [
     ...(labels ? [alias('Label', '(typeof labels)[number]', 'A class name.')] : []),
     alias(
@@ -158,7 +159,7 @@ function typesOf(manifest: Manifest, className: string): Statement[] {
         'number',
         'MACs spent on the sample as a share of the original model, every executed head counted: above 1 where it passed open exits and went all the way.',
       ),
-      field('scores', 'Float32Array', `${scoresName(manifest)}, [${classes}].`),
+      field('scores', 'Float32Array', scoresTold(manifest)),
     ]),
   ];
 }
@@ -193,9 +194,17 @@ function operatingPointType({ measuredOn, exits }: Manifest): Statement {
   ]);
 }
 
-function scoresName({ activation }: Manifest): string {
-  return { none: 'Logits', softmax: 'Probabilities', 'log-softmax': 'Log-probabilities' }[activation];
-}
+const SCORES: Record<Activation, string> = {
+  none: 'Logits',
+  softmax: 'Probabilities',
+  'log-softmax': 'Log-probabilities',
+  'scaled-softmax': 'In proportion to the probabilities',
+  sigmoid: 'Probability of class 1',
+  logit: 'Logit of class 1',
+};
+
+const scoresTold = ({ activation, classes }: Manifest) =>
+  `${SCORES[activation]}, [${isOneScore(activation) ? 1 : classes}].`;
 
 function inputType(manifest: Manifest): Statement {
   const { inputs, batch } = manifest;

@@ -136,6 +136,56 @@ export const noClassScores = (outputs: readonly string[]) =>
       : 'Offramp needs a classifier: one float score per class and sample. Export the scores as an output.',
   );
 
+/** How to get at an inner value. */
+const useInner = (value: string, output: string) =>
+  `--output ${value} has the early-exit model give that value in place of ${output}`;
+
+/** `input`: what the Sigmoid reads. */
+export const severalLabels = (
+  output: string,
+  classes: number,
+  { name, outputs }: { readonly name: string; readonly outputs: readonly string[] },
+  input: string,
+) =>
+  new OfframpError(
+    'several-labels',
+    `output ${output} comes of a Sigmoid (${name || outputs[0]}) over ${classes} classes, each by itself: several may be right for a sample (multi-label)`,
+    `Exits choose one class, and their scores would be no such probabilities. If just one class is right for each sample, ${useInner(input, output)}.`,
+  );
+
+/** `scores`: what `node` reads, if those are class scores. */
+export const notClassScores = (
+  output: string,
+  { opType, outputs }: { readonly opType: string; readonly outputs: readonly string[] },
+  scores: string | undefined,
+) =>
+  new OfframpError(
+    'not-class-scores',
+    `output ${output} holds what ${opType} (${outputs[0]}) made of the class scores, not the scores of all classes`,
+    scores === undefined
+      ? 'Export the model with the scores themselves as an output: one float per class and sample.'
+      : `Use the scores: ${useInner(scores, output)}.`,
+  );
+
+/** `why`: what makes the output. `logits`: a value before it with one score a class. */
+export const noLogits = (output: string, why: string, logits: string | undefined) =>
+  new OfframpError(
+    'no-logits',
+    `output ${output} holds no logits, and no Softmax of any: ${why}`,
+    `Answers of early exits would not be in its units. ${
+      logits === undefined
+        ? 'Export the model with logits, one float [N, classes], as an output.'
+        : `If ${logits} holds the scores that tell the class, ${useInner(logits, output)}.`
+    }`,
+  );
+
+export const oneScore = (output: string) =>
+  new OfframpError(
+    'one-score',
+    `output ${output} is one number a sample without a Sigmoid: the logit of a binary classifier, or a regression`,
+    `If it is above 0 for class 1 and below for class 0, name it: --output ${output}. A regression has no classes to leave early with.`,
+  );
+
 export const ambiguousOutput = (outputs: readonly string[]) =>
   new OfframpError(
     'ambiguous-output',
@@ -188,11 +238,25 @@ export const unknownTap = (value: string, reason: string, near: readonly string[
     near.length ? `Possible taps: ${near.join(', ')}.` : 'See `offramp inspect` for possible taps.',
   );
 
-export const noTaps = (rejected: number) =>
-  new OfframpError(
+/** `reasons`: how many values each turned down. `outside`: values that an exit could read, but too early or too late for one. */
+export const noTaps = (reasons: ReadonlyMap<string, number>, outside: number, latest: number) => {
+  const found = [...reasons].map(([reason, count]) => `${count} × ${reason}`);
+  if (outside > 0)
+    found.push(`${outside} × before anything is computed, or behind ${100 * latest} % of the MACs`);
+  return new OfframpError(
     'no-taps',
-    `the model has no place for an exit (${rejected} values were looked at)`,
-    'See `offramp inspect` for the reason at each value. Not every model gains from early exits.',
+    `the model has no place for an exit: ${found.join('; ') || 'nothing lies between input and scores'}`,
+    '`offramp inspect --all` shows each value. Not every model gains from early exits.',
+  );
+};
+
+export const nothingCounted = (uncounted: readonly string[]) =>
+  new OfframpError(
+    'nothing-counted',
+    uncounted.length > 0
+      ? `what the model computes cannot be counted in MACs: ${uncounted.join(', ')}`
+      : 'the model multiplies nothing by weights, so there is nothing that an exit could save',
+    'Offramp counts convolutions, matrix products, attention and recurrent layers of ONNX and ONNX Runtime. Export the model with those.',
   );
 
 export const exitsDoNotFit = (asked: number, placed: number, rule: string) =>

@@ -15,6 +15,7 @@ import {
   type Graph,
   type Model,
   type Node,
+  type OpsetImport,
   type SparseTensor,
   type TensorType,
   type ValueInfo,
@@ -63,10 +64,7 @@ function decodeModel(bytes: Uint8Array, fields: readonly Field[]): Model {
   if (graphs.length === 0) throw notAnOnnxFile('there is no graph in it');
   const model: Model = {
     irVersion: Number(irVersion),
-    opsetImports: decodeAll('opset_import', parts.apart(8), (payload) => {
-      const { domain, version } = onnx.OperatorSetIdProto.decode(payload);
-      return rememberSource({ domain, version: Number(version) }, payload);
-    }),
+    opsetImports: decodeAll('opset_import', parts.apart(8), decodeOpsetImport),
     producerName,
     producerVersion,
     graph: decodeGraph(merge(graphs), 1),
@@ -78,6 +76,11 @@ function decodeModel(bytes: Uint8Array, fields: readonly Field[]): Model {
     ...(parts.unknownFields && { unknownFields: parts.unknownFields }),
   };
   return rememberSource(model, bytes);
+}
+
+export function decodeOpsetImport(bytes: Uint8Array): OpsetImport {
+  const { domain, version } = onnx.OperatorSetIdProto.decode(bytes);
+  return rememberSource({ domain, version: Number(version) }, bytes);
 }
 
 function decodeGraph(bytes: Uint8Array, depth: number): Graph {
@@ -125,7 +128,7 @@ const ATTRIBUTE_TYPES = [
 
 /** The field of each attribute type, for files of IR version 1 and 2, which may leave `type` out. */
 const ATTRIBUTE_FIELDS = [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
-const REF_ATTR_NAME = 21;
+export const REF_ATTR_NAME = 21;
 /** Fields that hold tensors and graphs: what is in them is looked at only when the type says so. */
 const NESTED_FIELDS = [5, 6, 10, 11];
 const SPARSE_FIELDS = [22, 23];

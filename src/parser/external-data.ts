@@ -45,7 +45,7 @@ export async function externalFiles(tensors: Iterable<Tensor>, folder: string): 
 export function* tensorsOf(graph: Graph, functions: readonly LocalFunction[]): Generator<Tensor> {
   yield* tensorsOfGraph(graph);
   for (const { nodes, defaults } of functions) {
-    yield* tensorsAmong(defaults);
+    yield* tensorsAmong(Object.values(defaults));
     for (const node of nodes) yield* tensorsAmong(Object.values(node.attributes));
   }
 }

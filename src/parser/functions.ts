@@ -1,10 +1,10 @@
-/** A model's local functions. Offramp leaves them alone, but what is refused in a graph must not hide in their bodies. */
+/** A model's local functions: what is refused in a graph must not hide in their bodies. `inlineFunctions` puts them in place of their calls. */
 import onnxProto from 'onnx-proto';
 import { functionsTooDeep, functionsTooLarge, invalidGraph } from '../errors.ts';
 import { sortGraph, sortNodes } from '../graph/sort.ts';
-import type { Attribute, Model, Node } from '../graph/types.ts';
+import type { Attribute, Model, Node, OpsetImport } from '../graph/types.ts';
 import { mapSubgraphs, subgraphs } from '../graph/walk.ts';
-import { decodeAll, decodeAttribute, decodeNode } from './decode.ts';
+import { decodeAll, decodeAttribute, decodeNode, decodeOpsetImport } from './decode.ts';
 import { FUNCTION, MODEL_FUNCTIONS, NODE_OVERLOAD } from './schema.ts';
 import { cutMessage, readFields, withFieldLimit } from './wire.ts';
 
@@ -13,10 +13,14 @@ const { onnx } = onnxProto;
 export interface LocalFunction {
   /** Domain, name and overload: what a node calls it by. */
   readonly id: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
   /** In topological order. */
   readonly nodes: readonly Node[];
   /** Values of its attributes where a call gives none. */
-  readonly defaults: readonly Attribute[];
+  readonly defaults: Readonly<Record<string, Attribute>>;
+  /** The operator sets that its nodes are of. */
+  readonly opsetImports: readonly OpsetImport[];
 }
 
 /** How deep calls may lie in one another. ONNX Runtime inlines them recursively and crashes when 10,000 do. */
@@ -31,15 +35,19 @@ export function readFunctions({ functionCount, unknownFields }: Model): LocalFun
     const fields = readFields(unknownFields).filter((f) => f.number === MODEL_FUNCTIONS);
     return decodeAll('functions', fields, (payload) => {
       const { plain, apart } = cutMessage(payload, FUNCTION);
-      const { name, domain } = onnx.FunctionProto.decode(plain);
+      const { name, domain, input, output } = onnx.FunctionProto.decode(plain);
+      const defaults = apart(11).map((field) => decodeAttribute(field.payload, 1));
       return {
         id: idOf(domain, name, apart(13).at(-1)?.payload),
+        inputs: input,
+        outputs: output,
         nodes: sortNodes(
           decodeAll('node', apart(7), (bytes) => decodeNode(bytes, 1)).map((node) =>
             mapSubgraphs(node, sortGraph),
           ),
         ),
-        defaults: apart(11).map((field) => decodeAttribute(field.payload, 1).attribute),
+        defaults: Object.fromEntries(defaults.map((a) => [a.name, a.attribute])),
+        opsetImports: decodeAll('opset_import', apart(9), decodeOpsetImport),
       };
     });
   });

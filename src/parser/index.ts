@@ -1,4 +1,5 @@
 /** The ONNX format in both directions. Nothing of a file is lost, and nothing large is copied. */
 export { parseModel } from './decode.ts';
 export { serializeChunks, serializeModel } from './encode.ts';
+export { inlineFunctions } from './inline-functions.ts';
 export { type LoadedModel, loadModel } from './load-model.ts';

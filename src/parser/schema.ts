@@ -17,10 +17,10 @@ export const MODEL_FIELDS: Readonly<Record<number, number>> = {
 
 export const MODEL_FUNCTIONS = 25;
 
-/** name, domain | node, attribute_proto, overload */
+/** name, input, output, domain | node, opset_import, attribute_proto, overload */
 export const FUNCTION: Schema = {
-  plain: { 1: one(LEN), 10: one(LEN) },
-  apart: { 7: one(LEN), 11: one(LEN), 13: one(LEN) },
+  plain: { 1: one(LEN), 4: one(LEN), 5: one(LEN), 10: one(LEN) },
+  apart: { 7: one(LEN), 9: one(LEN), 11: one(LEN), 13: one(LEN) },
 };
 
 /** name | node, initializer, input, output, value_info, sparse_initializer */

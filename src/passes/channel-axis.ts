@@ -1,4 +1,4 @@
-/** Analysis: which axis of a value holds its channels. Exporters keep maps as [N, C, H, W] or [N, H, W, C], signals as [N, C, L], tokens as [N, L, D]. */
+/** Analysis: which axis of a value holds its channels. Exporters keep maps as [N, C, H, W] or [N, H, W, C] (videos and volumes with an axis more), signals as [N, C, L], tokens as [N, L, D]. */
 import type { Node } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
 import type { TypedModel } from './exits.ts';
@@ -6,15 +6,18 @@ import type { TypedModel } from './exits.ts';
 /** Ops whose result has its channels behind the batch, by ONNX's definition. */
 const SECOND = new Set([
   'Conv', 'ConvTranspose', 'QLinearConv', 'ConvInteger', 'BatchNormalization', 'InstanceNormalization', 'LRN', 'MaxPool',
-  'AveragePool', 'LpPool', 'GlobalAveragePool', 'GlobalMaxPool', 'QLinearAveragePool', 'QLinearGlobalAveragePool',
+  'FusedConv', 'AveragePool', 'LpPool', 'GlobalAveragePool', 'GlobalMaxPool', 'QLinearAveragePool', 'QLinearGlobalAveragePool',
 ]); // biome-ignore format: a list
 /** Ops whose result has its features last. */
-const LAST = new Set(['MatMul', 'Gemm', 'QLinearMatMul', 'MatMulInteger', 'LayerNormalization', 'Gather']);
+const LAST = new Set([
+  'MatMul', 'Gemm', 'QLinearMatMul', 'MatMulInteger', 'FusedMatMul', 'MatMulNBits', 'LayerNormalization', 'SkipLayerNormalization',
+  'Attention', 'MultiHeadAttention', 'Gather', 'NhwcConv', 'NhwcFusedConv', 'NhwcMaxPool',
+]); // biome-ignore format: a list
 
 /** Index, among the axes behind the batch, of the channels of `value`: found where it was made, else told by its rank. */
 export function channelAxisOf(typed: TypedModel, value: string): number {
   const rank = typed.facts.get(value)!.dims.length;
-  return (axisIn(typed, value) ?? (rank === 4 ? 1 : rank - 1)) - 1;
+  return (axisIn(typed, value) ?? (rank > 3 ? 1 : rank - 1)) - 1;
 }
 
 function axisIn(typed: TypedModel, value: string): number | undefined {

@@ -12,6 +12,17 @@ export interface Fact {
   readonly batchTrouble?: string;
 }
 
+/**
+ * What lies between the logits of all classes and the output. `scaled-softmax`: a Softmax times a positive constant, or rounded; shares of
+ * their sum are probabilities. Binary classifiers with one score z a sample, whose logits are [0, z]: `sigmoid` gives the probability of
+ * class 1, `logit` z itself.
+ */
+export type Activation = 'none' | 'softmax' | 'log-softmax' | 'scaled-softmax' | 'sigmoid' | 'logit';
+
+/** Whether the output is one score a sample, of two classes. */
+export const isOneScore = (activation: Activation): boolean =>
+  activation === 'sigmoid' || activation === 'logit';
+
 /** A classifier with everything known that the later passes ask about. */
 export interface TypedModel {
   readonly model: Model;
@@ -20,11 +31,11 @@ export interface TypedModel {
   readonly sampleInputs: readonly string[];
   /** The graph output that carries class scores. */
   readonly output: string;
-  /** The value where exits merge: class scores before any Softmax, [N, classes] or [N, classes, 1, 1]. */
+  /** The value where exits merge: class scores before any Softmax, [N, classes], or with axes of 1 ([N, classes, 1, 1]). */
   readonly logits: string;
   readonly classes: number;
-  /** What lies between `logits` and `output`. */
-  readonly activation: 'none' | 'softmax' | 'log-softmax';
+  /** What lies between `logits` and `output`, besides Casts and the like. */
+  readonly activation: Activation;
   /** `fixed`: the model only takes the batch size 1. */
   readonly batch: 'dynamic' | 'fixed';
 }

@@ -7,11 +7,14 @@ import { int64Tensor } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import { ancestors, dependents, indexGraph, inOrder, nodeReads } from '../graph/walk.ts';
 import { nodeMacs } from './count-macs.ts';
+import { enterTwoClasses } from './enter-two-classes.ts';
 import type { ExitPlan, Head, TypedModel } from './exits.ts';
 import { findClassifier } from './find-classifier.ts';
 import { planExits } from './plan-exits.ts';
 
 export interface GivenExits {
+  /** The model with its exits; those of one score have logits of two classes there. */
+  readonly whole: TypedModel;
   /** Of the model without its exits. */
   readonly plan: ExitPlan;
   readonly heads: readonly Head[];
@@ -32,10 +35,19 @@ interface Branch {
  * off: exits answer with logits. Throws `too-few-exit-outputs`, `unknown-output`, `no-class-scores`, `exit-classes-differ`,
  * `exit-not-apart`, and what `planExits` says of a tap.
  */
-export function extractExits(typed: TypedModel, outputs: readonly string[]): GivenExits {
+export function extractExits(original: TypedModel, outputs: readonly string[]): GivenExits {
   const exits = outputs.slice(0, -1);
   if (exits.length === 0 || new Set(outputs).size < outputs.length) throw tooFewExitOutputs(outputs);
-  const branches = exits.map((output) => findBranch(typed, output));
+  let typed = original;
+  const ends = exits.map((output) => {
+    const { classes, logits, isOneScore } = findClassifier(typed.model, typed.facts, output);
+    if (classes !== typed.classes) throw exitClassesDiffer(output, classes, typed.output, typed.classes);
+    if (!isOneScore) return { output, logits };
+    const split = enterTwoClasses({ ...typed, logits });
+    typed = { ...split, logits: typed.logits };
+    return { output, logits: split.logits };
+  });
+  const branches = ends.map((end) => findBranch(typed, end));
   const kept = typed.model.graph.outputs.filter((v) => !exits.includes(v.name));
   const graph = prune({ ...typed.model.graph, outputs: kept });
   const backbone = { ...typed, model: { ...typed.model, graph } };
@@ -48,19 +60,17 @@ export function extractExits(typed: TypedModel, outputs: readonly string[]): Giv
     return { exit, kind: 'given', graph: headOf(typed, branch!), macs };
   });
   const logits = plan.exits.map((exit) => branches.find(({ tap }) => tap === exit.tap.value)!.logits);
-  return { plan, heads, answers: [...logits, typed.logits] };
+  return { whole: typed, plan, heads, answers: [...logits, typed.logits] };
 }
 
-function findBranch(typed: TypedModel, output: string): Branch {
-  const { model, facts, classes } = typed;
+function findBranch(typed: TypedModel, { output, logits }: Pick<Branch, 'output' | 'logits'>): Branch {
+  const { model } = typed;
   const { producer } = indexGraph(model.graph);
-  const exit = findClassifier(model, facts, output);
-  if (exit.classes !== classes) throw exitClassesDiffer(output, exit.classes, typed.output, classes);
   const sampled = dependents(model.graph, typed.sampleInputs);
   const path = ancestors(model.graph, [typed.logits]);
   const nodes = new Set<Node>();
   const taps = new Set<string>();
-  for (const stack = [exit.logits]; stack.length > 0; ) {
+  for (const stack = [logits]; stack.length > 0; ) {
     const value = stack.pop()!;
     const maker = producer.get(value);
     if (sampled.has(value) && (!maker || path.has(maker))) taps.add(value);
@@ -74,7 +84,7 @@ function findBranch(typed: TypedModel, output: string): Branch {
   if (tap === undefined) throw exitNotApart(output, 'it does not depend on the input');
   if (others.length > 0)
     throw exitNotApart(output, `it reads several values of the backbone: ${[...taps].join(', ')}`);
-  return { output, logits: exit.logits, nodes, tap };
+  return { output, logits, nodes, tap };
 }
 
 /** The branch as a head: input `features` [N, ...tap dims] float, output `logits` [N, classes] float. */

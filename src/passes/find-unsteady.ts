@@ -91,7 +91,7 @@ function lookInside(
     }
     return undefined;
   };
-  if (callee) return within(callee, () => undefined, `function ${callee.id}`);
+  if (callee) return within({ nodes: callee.nodes }, () => undefined, `function ${callee.id}`);
   for (const graph of subgraphs(node)) {
     const found = within(graph, constant, `a branch of ${node.opType}`);
     if (found) return found;

@@ -41,7 +41,8 @@ const HIDDEN = 128;
 /**
  * Input `features` [N, ...tapDims], outputs `logits` [N, classes] and `confidence` [N]; the vector both read is the
  * value `pooled` [N, F]. Tap dims: [F], tokens [L, D] (`token` reads the first one and the mean; other kinds the mean), a signal [C, L],
- * or a map [C, H, W]; a signal is convolved as a map of one row. Channels may stand elsewhere (`channelAxis`).
+ * a map [C, H, W], or one of three dimensions [C, D, H, W]; a signal is convolved as a map of one row. Channels may stand elsewhere
+ * (`channelAxis`).
  * Parameters are float initializers named `conv1/weight`, `bn1/scale`, `classifier/weight`, …; same seed, same bytes.
  */
 export function buildHead(
@@ -51,8 +52,8 @@ export function buildHead(
   options: HeadOptions,
 ): Graph {
   const rank = tapDims.length;
-  if (rank < 1 || rank > 3 || tapDims.some((d) => d < 1)) throw cannotHead(kind, tapDims);
-  const axis = options.channelAxis ?? (rank === 3 ? 0 : rank - 1);
+  if (rank < 1 || rank > 4 || tapDims.some((d) => d < 1)) throw cannotHead(kind, tapDims);
+  const axis = options.channelAxis ?? (rank > 2 ? 0 : rank - 1);
   const isSequence = rank === 2 && axis === 1;
   if (kind === 'token' && !isSequence) throw cannotHead(kind, tapDims);
   const b = new HeadBuilder(options.seed);
@@ -89,19 +90,17 @@ export function buildHead(
 /** MACs of `head` for one sample. */
 export const headMacs = (head: Graph): number => countMacs(bindDims(head, { N: 1 }));
 
-/** Conv3x3 → BatchNormalization → Relu to `to` channels, or two of them with a way around at the same size. */
+/** [C, ...size] of a map. */
+type MapDims = readonly [number, ...number[]];
+
+/** Conv (3 wide along every axis) → BatchNormalization → Relu to `to` channels, or two of them with a way around at the same size. */
 type Layer = { readonly to: number; readonly stride: number } | 'block';
 
-/** What stands between a map [C, H, W] and the average over it. */
-function layersOf(
-  kind: HeadKind,
-  [channels, height, width]: readonly [number, number, number],
-  classes: number,
-  scale: number,
-): Layer[] {
+/** What stands between a map [C, ...size] and the average over it. */
+function layersOf(kind: HeadKind, [channels, ...size]: MapDims, classes: number, scale: number): Layer[] {
   const conv = PTEENET_DEPTH[kind];
   if (conv !== undefined) return Array.from({ length: conv }, () => ({ to: channels, stride: 1 }));
-  const side = Math.max(height, width);
+  const side = Math.max(...size);
   if (kind === 'strided') {
     const last = { to: inBlocks(classes > LAST.few ? LAST.many : LAST.few, scale), stride: 1 };
     return [...halvings(channels, side, SMALLEST.strided, scale), last];
@@ -136,25 +135,22 @@ class HeadBuilder extends GraphBuilder {
 
   private convolutions = 0;
   /** Of convolutions: 3, or 1 along an axis that the map does not have. */
-  private kernel: readonly [number, number] = [3, 3];
+  private kernel: readonly number[] = [];
 
-  /** A map or signal of `dims` with its channels at `axis` as a map [C, H, W]: its dims, its name. */
-  channelsFirst(
-    features: string,
-    dims: readonly number[],
-    axis: number,
-  ): readonly [readonly [number, number, number], string] {
+  /** A map or signal of `dims` with its channels at `axis` as a map [C, ...size]: its dims, its name. */
+  channelsFirst(features: string, dims: readonly number[], axis: number): readonly [MapDims, string] {
     if (dims.length === 2) {
       this.kernel = [1, 3];
       const [channels, length] = dims as readonly [number, number];
       return [[channels, 1, length], this.op('Reshape', [features, this.int64([-1, channels, 1, length])])];
     }
-    const others = [0, 1, 2].filter((i) => i !== axis);
-    const [channels, height, width] = [axis, ...others].map((i) => dims[i]!) as [number, number, number];
-    this.kernel = [height > 1 ? 3 : 1, width > 1 ? 3 : 1];
-    if (axis === 0) return [[channels, height, width], features];
+    const others = [...dims.keys()].filter((i) => i !== axis);
+    const size = others.map((i) => dims[i]!);
+    this.kernel = size.map((d) => (d > 1 ? 3 : 1));
+    const map: MapDims = [dims[axis]!, ...size];
+    if (axis === 0) return [map, features];
     const perm = [0, axis + 1, ...others.map((i) => i + 1)];
-    return [[channels, height, width], this.op('Transpose', [features], { perm })];
+    return [map, this.op('Transpose', [features], { perm })];
   }
 
   /** Tokens [N, L, D] → [N, D, 1], their mean, or [N, D, 2], the first one and the mean. */
@@ -166,7 +162,7 @@ class HeadBuilder extends GraphBuilder {
     return this.op('Flatten', [this.op('Concat', [column, mean], { axis: 2 })], { axis: 1 });
   }
 
-  /** Conv3x3 without bias → BatchNormalization → Relu. */
+  /** Conv without bias → BatchNormalization → Relu. */
   convolve(map: string, from: number, to: number, stride: number): string {
     return this.op(
       'Relu',
@@ -176,7 +172,7 @@ class HeadBuilder extends GraphBuilder {
     );
   }
 
-  /** A residual block of two convolutions, [N, C, H, W] → the same shape. */
+  /** A residual block of two convolutions, [N, C, ...size] → the same shape. */
   residual(map: string, channels: number): string {
     const inner = this.normalised(this.convolve(map, channels, channels, 1), channels, channels, 1);
     return this.op('Relu', [this.op('Add', [map, inner])], {}, this.fresh(`relu${this.convolutions}`));
@@ -188,7 +184,7 @@ class HeadBuilder extends GraphBuilder {
     const weight = this.normal(
       `conv${index}/weight`,
       [to, from, ...kernel],
-      Math.sqrt(2 / (kernel[0] * kernel[1] * from)),
+      Math.sqrt(2 / (elementCount(kernel) * from)),
     );
     const pads = kernel.map((k) => (k - 1) / 2);
     const strides = kernel.map((k) => (k === 1 ? 1 : stride));

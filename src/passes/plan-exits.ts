@@ -1,5 +1,5 @@
 /** Where exits can go, what each place costs, and what was turned down and why. */
-import { exitsDoNotFit, noTaps, unknownTap } from '../errors.ts';
+import { exitsDoNotFit, nothingCounted, unknownTap } from '../errors.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
 import type { Node } from '../graph/types.ts';
 import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
@@ -26,7 +26,7 @@ export const PLACEMENT_TARGET: Record<Placement, (i: number, count: number) => n
 };
 
 /** Beyond this share of the cost an exit has nothing left to save. */
-const LATEST_TAP = 0.9;
+export const LATEST_TAP = 0.9;
 
 /** Each exit costs time even when nobody leaves there; a fourth brought nothing on ResNet-56 (bench/README.md). */
 const DEFAULT_EXITS = 3;
@@ -39,13 +39,17 @@ export interface PlanOptions {
   readonly taps?: readonly string[] | undefined;
 }
 
-/** Analysis: every tap of `typed` and the exits that `options` choose among them. */
+/**
+ * Analysis: every tap of `typed` and the exits that `options` choose among them: none where there is no place for any, unless they were
+ * asked for. Throws `unknown-tap`, `exits-do-not-fit`, and `nothing-counted` for a model whose costs cannot be compared.
+ */
 export function planExits(typed: TypedModel, options: PlanOptions = {}): ExitPlan {
   const { cost, totalMacs, notCounted } = countCosts(typed);
+  if (totalMacs === 0) throw nothingCounted(Object.keys(notCounted));
   const { taps, rejected } = findTaps(typed, cost, totalMacs);
   const chosen = options.taps
     ? options.taps.map((name) => explicitTap(name, taps, rejected))
-    : placeTaps(taps, rejected, options.placement ?? 'spread', options.exits);
+    : placeTaps(taps, options.placement ?? 'spread', options.exits);
   const inOrder = [...new Set(chosen)].sort((a, b) => a.prefixMacs - b.prefixMacs);
   const run = new Set<Node>();
   const exits: PlannedExit[] = inOrder.map((tap, i) => {
@@ -71,13 +75,15 @@ const CLEAN = 1.05;
 export const isClean = ({ live, liveBytes, tapBytes }: Tap) =>
   live.length === 1 || liveBytes <= CLEAN * tapBytes;
 
+/** How many values each reason turned down, in the order in which they are met. */
+export function reasonsOf(rejected: readonly RejectedTap[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { reason } of rejected) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return counts;
+}
+
 /** Only if there are no clean cuts do wider ones count. */
-function placeTaps(
-  taps: readonly Tap[],
-  rejected: readonly RejectedTap[],
-  rule: Placement,
-  asked?: number,
-): Tap[] {
+function placeTaps(taps: readonly Tap[], rule: Placement, asked?: number): Tap[] {
   const usable = taps.filter((t) => t.relativeCost <= LATEST_TAP && t.prefixMacs > 0);
   const clean = usable.filter(isClean);
   const candidates = bestPerCost(clean.length > 0 ? clean : usable);
@@ -88,7 +94,6 @@ function placeTaps(
       placed.push(tap);
   }
   if (placed.length === 0 && candidates.length > 0) placed.push(candidates.at(-1)!);
-  if (placed.length === 0) throw noTaps(taps.length + rejected.length);
   if (asked !== undefined && placed.length < asked) throw exitsDoNotFit(asked, placed.length, rule);
   return placed;
 }
@@ -145,7 +150,7 @@ function findTaps(typed: TypedModel, cost: Cost, totalMacs: number): Pick<ExitPl
       if (value === '' || value === typed.logits || !sampled.has(value)) continue;
       const prefix = ancestors(graph, [value]);
       const prefixMacs = cost(prefix);
-      const relativeCost = totalMacs > 0 ? prefixMacs / totalMacs : 0;
+      const relativeCost = prefixMacs / totalMacs;
       const carried = whyNot(typed.facts.get(value)) ?? carriedPast(typed, prefix, sampled);
       if (typeof carried === 'string') {
         rejected.push({ value, relativeCost, reason: carried });
@@ -187,6 +192,6 @@ function whyNot(fact: Fact | undefined): string | undefined {
   if (fact.batchTrouble) return fact.batchTrouble;
   if (fact.batchAxis === undefined) return 'it has no batch axis';
   if (fact.batchAxis !== 0) return `its batch axis is ${fact.batchAxis}, not 0`;
-  if (fact.dims.length < 2 || fact.dims.length > 4) return `it has ${fact.dims.length} axes`;
+  if (fact.dims.length < 2 || fact.dims.length > 5) return `it has ${fact.dims.length} axes`;
   return undefined;
 }

@@ -74,7 +74,7 @@ const BROKEN: readonly (readonly [where: string, value: unknown])[] = [
   ['inputs[0].dims[0]', changed('inputs.0.dims.0', 'batch')],
   ['inputs[0].dims[1]', changed('inputs.0.dims.1', 0)],
   ['outputs.thresholds', changed('outputs.thresholds', undefined)],
-  ['activation', changed('activation', 'sigmoid')],
+  ['activation', changed('activation', 'relu')],
   ['preprocessing.std', changed('preprocessing.std', [])],
   ['exits', changed('exits', [])],
   ['exits[1].costMacs', changed('exits.1.costMacs', undefined)],

@@ -9,7 +9,6 @@ import { dequantizeTaps } from '../../src/passes/dequantize-taps.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
-import { hasCode } from '../expect.ts';
 import { noise, tinyResidual } from '../models.ts';
 import { byHand, midway, prepare, runLowered, samples } from './by-hand.ts';
 
@@ -113,11 +112,7 @@ test('heads hang on floats, int8 rows are carried, and the exits are those of he
     assert.is(new Set(got.exits).size, 3);
   }
   const plain = await observeFacts(model);
-  assert.throws(
-    () => planExits(plain),
-    hasCode('no-taps'),
-    'without the pass there is no float to hang a head on',
-  );
+  assert.equal(planExits(plain).exits, [], 'without the pass there is no float to hang a head on');
 });
 
 test.run();

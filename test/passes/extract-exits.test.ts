@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
+import { floatTensor } from '../../src/graph/tensor.ts';
 import type { Model } from '../../src/graph/types.ts';
 import { observeFacts } from '../../src/observe-facts.ts';
 import { Tensor, withSession } from '../../src/ort.ts';
@@ -114,6 +115,36 @@ test('a fixed batch works too', async () => {
   for (const [c, p] of rows[1]![3]!.entries()) assert.ok(Math.abs(p - y[c]!) < 1e-5);
 });
 
+test('exits of one Sigmoid score each are heads of two classes', async () => {
+  const { graph, ...rest } = branchyNet();
+  const b = new GraphBuilder('', new Set(graph.nodes.flatMap((n) => n.outputs)));
+  const column = b.initializer(floatTensor('column', [5, 1], [0.2, -0.1, 0.3, -0.3, 0.1]));
+  const outputs = ['exit1', 'exit2', 'logits'].map((name) => {
+    const p = b.op('Sigmoid', [b.op('MatMul', [name, column])], {}, `${name}/p`);
+    return b.output(p, 'float', ['N', 1]);
+  });
+  const nodes = [...graph.nodes, ...b.nodes];
+  const initializers = [...graph.initializers, ...b.initializers];
+  const original = { ...rest, graph: { ...graph, nodes, initializers, outputs: b.outputs } };
+  const typed = await observeFacts(original, { output: 'logits/p' });
+  const { plan, heads, answers, whole } = extractExits(typed, outputs);
+  assert.ok(answers.every((value) => whole.facts.get(value)!.dims[1] === 2));
+  const lowered = lowerExits(plan.typed, heads, { policy: 'max-prob' });
+  const rows = await outputsOf(original, outputs);
+  for (const [k, thresholds] of [
+    [-1, 1],
+    [1, -1],
+    [1, 1],
+  ].entries()) {
+    const out = await withSession(lowered, { threads: 1 }, (s) =>
+      s.run({ image: image(0, 5), thresholds: new Tensor('float32', Float32Array.from(thresholds), [2]) }),
+    );
+    assert.equal([...(out.exit_index!.data as BigInt64Array)].map(Number), Array(5).fill(k));
+    for (let i = 0; i < 5; i++)
+      assert.ok(Math.abs((out['logits/p']!.data[i] as number) - rows[k]![i]![0]!) < 1e-5);
+  }
+});
+
 test('what cannot be taken apart is refused with a code', async () => {
   const typed = await observeFacts(branchyNet(), { output: 'logits' });
   assert.throws(() => extractExits(typed, ['logits']), hasCode('too-few-exit-outputs'));
@@ -124,7 +155,7 @@ test('what cannot be taken apart is refused with a code', async () => {
     const b = new GraphBuilder();
     const x = b.input('image', 'float', ['N', 6]);
     const first = b.op('Relu', [x], {}, 'first');
-    const second = b.op('Sigmoid', [first], {}, 'second');
+    const second = b.op('Tanh', [first], {}, 'second');
     const read = join ? b.op('Add', [first, second]) : first;
     const exit = b.op('Slice', [read, b.int64([0]), b.int64([classes]), b.int64([1])], {}, 'exit');
     const rest = onPath ? b.op('Concat', [exit, second], { axis: 1 }) : second;

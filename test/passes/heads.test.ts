@@ -19,6 +19,8 @@ const TAPS: readonly (readonly [readonly number[], number])[] = [
   [[6, 12], 1],
   [[6, 40], 0],
   [[6, 40, 1], 0],
+  [[4, 3, 10, 6], 0],
+  [[3, 10, 6, 4], 3],
 ];
 
 for (const kind of HEAD_KINDS) {
@@ -92,8 +94,8 @@ test('weights follow He: variance 2 / fan-in', () => {
   assert.ok(Math.abs(variance / (2 / 576) - 1) < 0.03, `${variance}`);
 });
 
-test('taps of four axes and more, or none, are refused, and token heads where there are no tokens', () => {
-  for (const dims of [[], [2, 3, 4, 5], [0, 4, 4]])
+test('taps of five axes and more, or none, are refused, and token heads where there are no tokens', () => {
+  for (const dims of [[], [2, 3, 4, 5, 6], [0, 4, 4]])
     assert.throws(() => buildHead('strided', dims, 4, { seed: 1 }), hasCode('cannot-head'));
   assert.throws(() => buildHead('token', [8, 4, 4], 4, { seed: 1 }), hasCode('cannot-head'));
   assert.throws(() => buildHead('token', [8, 40], 4, { seed: 1, channelAxis: 0 }), hasCode('cannot-head'));

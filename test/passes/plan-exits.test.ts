@@ -1,11 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { makeNode } from '../../src/graph/builder.ts';
+import { planTree } from '../../src/cli/plan-tree.ts';
+import { noTaps } from '../../src/errors.ts';
+import { GraphBuilder, makeModel, makeNode } from '../../src/graph/builder.ts';
+import { elementCount, floatTensor } from '../../src/graph/tensor.ts';
 import { observeFacts } from '../../src/observe-facts.ts';
+import { attachExits } from '../../src/passes/attach-exits.ts';
 import { nodeMacs } from '../../src/passes/count-macs.ts';
-import { PLACEMENT_TARGET, planExits } from '../../src/passes/plan-exits.ts';
+import { PLACEMENT_TARGET, planExits, reasonsOf } from '../../src/passes/plan-exits.ts';
 import { hasCode } from '../expect.ts';
-import { tinyResidual } from '../models.ts';
+import { noise, tinyResidual } from '../models.ts';
 
 const test = suite('plan-exits');
 
@@ -32,7 +36,7 @@ test('MACs: convolution, grouped, transposed, matrix products, and what is not c
   assert.is(count('Gemm', ['v', 'b'], 'v'), 32 * 32);
   assert.is(count('Gemm', ['t', 'b'], 'v', { transA: 1 }), 32 * 32);
   assert.is(count('Relu', ['x'], 'x'), 0);
-  assert.is(count('LSTM', ['x'], 'x'), undefined);
+  assert.is(count('STFT', ['x'], 'x'), undefined);
 });
 
 test('a tap inside a residual block carries the skip along, one behind it does not', async () => {
@@ -83,6 +87,63 @@ test('a value that carries the batch size is turned down with the reason', async
   graph.nodes = graph.nodes.map((n) => (n.opType === 'GlobalAveragePool' ? { ...n, inputs: ['same'] } : n));
   const plan = planExits(await observeFacts({ ...model, graph }), { exits: 1 });
   assert.is(plan.rejected.find((r) => r.value === 'size')!.reason, 'it is int64, not float');
+});
+
+/** A chain of convolutions over [N, ...dims] with `widths` channels, Relus between, and a mean and a product behind. */
+function chain(dims: readonly number[], widths: readonly number[]) {
+  const b = new GraphBuilder();
+  const weight = (name: string, ...of: number[]) =>
+    b.initializer(floatTensor(name, of, noise(elementCount(of), name.length)));
+  const kernel_shape = dims.slice(1).map(() => 3);
+  let x = b.input('x', 'float', ['N', ...dims]);
+  let from = dims[0]!;
+  for (const [i, to] of widths.entries()) {
+    const pads = [...kernel_shape, ...kernel_shape].map(() => 1);
+    const conv = b.op('Conv', [x, weight(`w${i}`, to, from, ...kernel_shape)], { kernel_shape, pads });
+    x = b.op('Relu', [conv], {}, `relu${i}`);
+    from = to;
+  }
+  const pooled = b.op('Flatten', [b.op('GlobalAveragePool', [x])], { axis: 1 });
+  b.output(b.op('MatMul', [pooled, weight('out', from, 3)], {}, 'scores'), 'float', ['N', 3]);
+  return makeModel(b.build('chain'));
+}
+
+test('maps of three dimensions get exits, with heads that convolve along all of them', async () => {
+  const plan = planExits(await observeFacts(chain([2, 4, 6, 5], [3, 4, 4])), { taps: ['relu1'] });
+  assert.is(plan.totalMacs, 120 * 27 * (2 * 3 + 3 * 4 + 4 * 4) + 4 * 3);
+  const { tap } = plan.exits[0]!;
+  assert.equal(tap.dims, [4, 4, 6, 5]);
+  assert.is(tap.channelAxis, 0);
+  const [head] = attachExits(plan, { seed: 1 });
+  assert.is(head!.kind, 'strided');
+  assert.equal(head!.graph.initializers.find((t) => t.name === 'conv1/weight')!.dims.slice(1), [4, 3, 3, 3]);
+});
+
+test('where there is no place for an exit, every value says why, and so does the error', async () => {
+  const b = new GraphBuilder();
+  const cube = b.op('Relu', [b.input('x', 'float', ['N', 1, 1, 2, 2, 2])], {}, 'cube');
+  const flat = b.op('Flatten', [b.op('Tanh', [cube], {}, 'bent')], { axis: 1 }, 'flat');
+  const weight = b.initializer(floatTensor('w', [8, 3], noise(24, 5)));
+  b.output(b.op('MatMul', [flat, weight], {}, 'scores'), 'float', ['N', 3]);
+  const plan = planExits(await observeFacts(makeModel(b.build('cube'))));
+  assert.equal(plan.exits, []);
+  assert.equal([...reasonsOf(plan.rejected)], [['it has 6 axes', 2]]);
+  const told = planTree(plan, { all: true, columns: 100, heads: [] });
+  assert.match(told, /× bent .* it has 6 axes/);
+  assert.match(told, 'There is no place for an exit in this model.');
+  const error = noTaps(reasonsOf(plan.rejected), plan.taps.length, 0.9);
+  assert.match(
+    error.message,
+    '2 × it has 6 axes; 1 × before anything is computed, or behind 90 % of the MACs',
+  );
+});
+
+test('a model whose ops are not counted is refused before anything is planned', async () => {
+  const b = new GraphBuilder();
+  const flat = b.op('Relu', [b.input('x', 'float', ['N', 4])]);
+  b.output(b.op('Add', [flat, b.float(1)], {}, 'scores'), 'float', ['N', 4]);
+  const typed = await observeFacts(makeModel(b.build('light')));
+  assert.throws(() => planExits(typed), hasCode('nothing-counted'));
 });
 
 test.run();

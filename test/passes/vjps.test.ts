@@ -91,6 +91,7 @@ const CASES: readonly Case[] = [
   conv([2, 3, 10], [4, 3, 3], { pads: [1, 1] }, true),
   conv([2, 3, 10], [4, 3, 4], { pads: [1, 2], strides: [3] }),
   conv([1, 2, 4, 4, 4], [2, 2, 2, 2, 2], { strides: [2, 2, 2] }),
+  conv([1, 2, 3, 4, 3], [2, 2, 3, 3, 3], { pads: [1, 1, 1, 1, 1, 1], strides: [2, 2, 2] }),
   ...both('Div', positive),
   { op: 'Dropout', inputs: [t(4, 6), 0.3, true], attributes: { seed: 3 }, more: ['mask'] },
   { op: 'Dropout', inputs: [t(4, 6)] },

@@ -35,6 +35,7 @@ export const inspectCommand = command(
       columns: process.stdout.columns ?? 100,
       heads: heads(),
     });
-    print([modelTold(model, inspection), tree, nextTold(model, inspection)].join('\n\n'));
+    const next = plan.exits.length > 0 ? [nextTold(model, inspection)] : [];
+    print([modelTold(model, inspection), tree, ...next].join('\n\n'));
   },
 );

@@ -7,6 +7,13 @@ export function indexOfLargest(scores: ArrayLike<number>): number {
   return best;
 }
 
+/** The part that `scores`, none below 0, have of their sum at `index`. */
+export function shareAt(scores: ArrayLike<number>, index: number): number {
+  let sum = 0;
+  for (let i = 0; i < scores.length; i++) sum += scores[i]!;
+  return scores[index]! / sum;
+}
+
 /** Softmax of `logits` at `index`, the largest. */
 export function softmaxAt(logits: ArrayLike<number>, index: number): number {
   let sum = 0;
