@@ -180,6 +180,7 @@ const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   mean: [[], ['a'], ['0.5,']],
   'max-accuracy-drop': [[], ['-0.1'], ['1'], ['a']],
   dim: [[], ['n'], ['n=0'], ['n=1.5'], ['=3'], ['n=1,n=2']],
+  set: [[], ['t'], ['t='], ['t=a'], ['t=1,,2'], ['=3'], ['t=1', 'AGAIN', 't=2']],
   head: [[], ['hope'], ['strided,hope']],
   model: NO_WORDS,
 }; // biome-ignore format: rows

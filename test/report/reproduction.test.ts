@@ -180,7 +180,7 @@ test('words that a shell or the command line would take for something else come 
   for (const word of hostile) {
     const manifest: Manifest = {
       ...SAMPLE,
-      source: { ...SAMPLE.source, file: `${word}.onnx`, output: word, dims: { [word]: 3, '=': 4 } },
+      source: { ...SAMPLE.source, file: `${word}.onnx`, output: word, dims: { [word]: 3, '=': 4 }, set: { [word]: 0.5, '=': [-1, 2e-7] } },
       exits: SAMPLE.exits.map((exit, k) => ({ ...exit, tap: `${word}${k}` })),
       preprocessing: { ...SAMPLE.preprocessing!, mean: [-0.5, -1e-7, 0.25] },
       sessionOptions: { ...SAMPLE.sessionOptions, provider: word, threads: 3 },
@@ -190,8 +190,9 @@ test('words that a shell or the command line would take for something else come 
     assert.equal([parsed.output, parsed.provider, parsed.threads], [word, word, 3]);
     assert.equal(parsed.taps, [`${word}0`, `${word}1`]);
     assert.equal(parsed.dims, { [word]: 3, '=': 4 });
+    assert.equal(parsed.set, { [word]: [0.5], '=': [-1, 2e-7] });
     assert.equal(parsed.mean, [-0.5, -1e-7, 0.25]);
-    seen.add('dims').add('provider');
+    seen.add('dims').add('set').add('provider');
   }
 }); // biome-ignore format: a list
 
