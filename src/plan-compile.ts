@@ -96,6 +96,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   const preparing = secondsSince(started);
 
   const classes = await settleClasses(options, opening);
+  for (const note of classes?.notes ?? []) events.onNote?.(note);
   const settled = { ...opening, ...(classes && { labels: classes.names, labelsFrom: classes.from }) };
   const peeks: Partial<Record<Role, Peek>> = {};
   for (const role of ROLES) {

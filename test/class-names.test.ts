@@ -127,8 +127,8 @@ test('a labels file may have a byte order mark, blanks and empty lines at its en
 test('compile, calibrate, evaluate and compare match by name, and refuse other names', async () => {
   const roles = {
     train: await folderOf(at('train'), 120),
-    calibration: await folderOf(at('calibration'), 61),
-    test: await folderOf(at('test'), 60),
+    calibration: await folderOf(at('calibration'), 41),
+    test: await folderOf(at('test'), 24),
   };
   const options = compileOptions('out', { ...roles, report: false });
   const { manifest } = await compile(options);
@@ -136,7 +136,7 @@ test('compile, calibrate, evaluate and compare match by name, and refuse other n
 
   // The samples of `test`, as class numbers of a list in another order.
   const order = [...NAMES].reverse();
-  const { planar, labels } = await tinySamples(model, 60, 60);
+  const { planar, labels } = await tinySamples(model, 24, 24);
   const turned = put(
     at('turned/test.jsonl'),
     [...labels]

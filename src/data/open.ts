@@ -88,7 +88,7 @@ export async function namesIn(path: string, options: OpenOptions): Promise<Named
   options.signal?.throwIfAborted();
   const source = await findSource(resolve(path), { ...options, labels: undefined });
   const { classNames: names, sortedNames = false } = source;
-  return names && { names, sortedNames };
+  return names && names.length > 0 ? { names, sortedNames } : undefined;
 }
 
 /** What opening a dataset would do. */
