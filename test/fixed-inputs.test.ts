@@ -161,6 +161,8 @@ test('sizes that are not in the model are asked for all at once, and what is ask
   // It has no exits, but is understood.
   await rejectsWith('no-taps', () => inspect({ model: path, dims }));
   assert.is((await observeFacts(model, { dims })).classes, 9);
+  await rejectsWith('bad-option', () => inspect({ model: path, dims: { ...dims, width: 1.5 } }));
+  await rejectsWith('input-too-large', () => inspect({ model: path, dims: { ...dims, width: 1e12 } }));
   const typo = await rejectsWith('unknown-dim', () => inspect({ model: path, dims: { witdh: 4 } }));
   assert.match(typo.hint, 'width');
 });
