@@ -15,13 +15,17 @@ import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { notComparable, unknownPoint } from './errors.ts';
 import { inputsIn, meanCost, share } from './evaluate.ts';
 import { type Events, progressOf } from './events.ts';
+import type { Model } from './graph/types.ts';
+import { refuseLooseInputs } from './inspect.ts';
 import { accuracyOf } from './judge.ts';
 import { tokenizerFor } from './keep-tokenizer.ts';
 import { type Latency, measureLatency, RACE, spreadSamples } from './measure-latency.ts';
 import { observeFacts } from './observe-facts.ts';
 import { type Session, type SessionOptions, settleSession, withSession } from './ort.ts';
 import { loadModel } from './parser/index.ts';
+import { fixInputs, type InputOptions } from './passes/fix-inputs.ts';
 import { EXIT_INDEX } from './passes/lower-exits.ts';
+import { runPasses } from './passes/pass.ts';
 import { totalMacsOf } from './passes/plan-exits.ts';
 import { argMaxRows } from './policies/rows.ts';
 import { raiseModel } from './raise-model.ts';
@@ -35,6 +39,10 @@ export interface CompareOptions extends PreprocessingOptions {
   readonly a: string;
   readonly b: string;
   readonly test: string;
+  /** How plain models are read, as `inspect` takes it; by default one that the other side was compiled from as it was then. */
+  readonly output?: string;
+  readonly dims?: InputOptions['dims'];
+  readonly set?: InputOptions['set'];
   /** Operating point of each, or one of both; each package's default point when left out. A plain model has none. */
   readonly at?: readonly string[];
   /** Samples a run. */
@@ -95,7 +103,7 @@ export interface Comparison {
 /** What is known of a model before it is run. */
 interface Side {
   readonly path: string;
-  readonly file: string;
+  readonly file: Model | string;
   readonly session: SessionOptions;
   readonly inputs: readonly InputSpec[];
   readonly output: string;
@@ -118,8 +126,8 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
   const progress = progressOf(events);
   const [atA, atB = atA] = options.at ?? [];
   const threads = await settleSession(options);
-  const a = await lookAt(options.a, atA, threads);
-  const b = await lookAt(options.b, atB, threads);
+  const a = await lookAt(options.a, atA, threads, readingOf(options, options.b));
+  const b = await lookAt(options.b, atB, threads, readingOf(options, options.a));
   refuseUnlike(a, b);
 
   const opened: Dataset[] = [];
@@ -185,10 +193,36 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
   }
 }
 
-async function lookAt(path: string, at: string | undefined, session: SessionOptions): Promise<Side> {
-  const isFile = (await stat(path).catch(() => undefined))?.isFile() ?? path.endsWith('.onnx');
-  return isFile ? await lookAtPlain(path, session) : await lookAtPackage(path, at, session);
+interface Reading extends InputOptions {
+  readonly output?: string | undefined;
 }
+
+const isFile = async (path: string) =>
+  (await stat(path).catch(() => undefined))?.isFile() ?? path.endsWith('.onnx');
+
+async function lookAt(
+  path: string,
+  at: string | undefined,
+  session: SessionOptions,
+  reading: (sha256: string) => Promise<Reading>,
+): Promise<Side> {
+  return (await isFile(path))
+    ? await lookAtPlain(path, session, reading)
+    : await lookAtPackage(path, at, session);
+}
+
+/** How the plain model with a sha256 is read: as is said, and else as `other` was compiled from it. */
+const readingOf =
+  ({ output, dims, set }: CompareOptions, other: string) =>
+  async (sha256: string): Promise<Reading> => {
+    const manifest = (await isFile(other)) ? undefined : await readPackage(other);
+    const then = manifest?.source.sha256 === sha256 ? manifest : undefined;
+    return {
+      output: output ?? then?.outputs.scores,
+      dims: { ...then?.source.dims, ...dims },
+      set: { ...then?.source.set, ...set },
+    };
+  };
 
 async function lookAtPackage(path: string, at: string | undefined, session: SessionOptions): Promise<Side> {
   const manifest = await readPackage(path);
@@ -216,7 +250,11 @@ async function lookAtPackage(path: string, at: string | undefined, session: Sess
   };
 }
 
-async function lookAtPlain(path: string, threads: SessionOptions): Promise<Side> {
+async function lookAtPlain(
+  path: string,
+  threads: SessionOptions,
+  readingFor: (sha256: string) => Promise<Reading>,
+): Promise<Side> {
   const source = await loadModel(path);
   const session = { ...threads, externalDataFolder: source.folder };
   if (source.model.graph.outputs.some(({ name }) => name === EXIT_INDEX))
@@ -226,10 +264,17 @@ async function lookAtPlain(path: string, threads: SessionOptions): Promise<Side>
       `${basename(path)} is what compile wrote, without its manifest`,
       'Give its folder.',
     );
-  const typed = await observeFacts(await raiseModel(source.model, { session }), { session });
+  const { output, dims, set } = await readingFor(source.sha256);
+  const reading = { output, dims: dims ?? {}, session };
+  const fixed = {
+    ...source.model,
+    graph: runPasses(source.model.graph, [fixInputs({ dims: dims ?? {}, set: set ?? {} })]),
+  };
+  const typed = await observeFacts(await raiseModel(fixed, reading), reading);
+  refuseLooseInputs(typed);
   return {
     path,
-    file: path,
+    file: Object.keys(set ?? {}).length > 0 ? typed.model : path,
     session,
     inputs: inputsOf(typed),
     output: typed.output,

@@ -9,9 +9,8 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from './data/index.ts';
-import { inputsNotPerSample } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
-import { type Inspection, type InspectOptions, inspect, looseInputs } from './inspect.ts';
+import { type Inspection, type InspectOptions, inspect, refuseLooseInputs } from './inspect.ts';
 import { answersOf, type JudgeOptions } from './judge.ts';
 import { type SessionOptions, settleSession } from './ort.ts';
 import { attachExits } from './passes/attach-exits.ts';
@@ -61,12 +60,7 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
   const inspection = await inspect({ ...options, session: onCpu });
   const { source, typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
-  const loose = looseInputs(typed);
-  if (loose.length > 0)
-    throw inputsNotPerSample(
-      loose.map(({ told }) => told),
-      loose.map(({ name }) => name),
-    );
+  refuseLooseInputs(typed);
   checkLowerable(
     typed,
     plan.exits.map((exit) => exit.tap.value),

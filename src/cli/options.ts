@@ -88,17 +88,21 @@ export const externalData = <T>(y: Argv<T>) =>
     describe: "folder that the model's external data lie in (default: its own)",
   });
 
-export const modelOptions = <T>(y: Argv<T>) =>
-  externalData(y)
+/** How a model is read: which output, and what is said of its inputs. */
+export const readingOptions = <T>(y: Argv<T>) =>
+  y
     .option('output', { type: 'string', describe: 'output with the class scores, when there are several' })
-    .option('widen-batch', {
-      type: 'boolean',
-      describe: 'make a model that takes one sample at a time take any number, if that proves right',
-    })
     .option('dim', { describe: 'size of a symbolic dimension, NAME=SIZE', coerce: settings })
     .option('set', {
       describe: 'value of an input that is not given with each sample, which becomes a constant, NAME=VALUE',
       coerce: inputValues,
+    });
+
+export const modelOptions = <T>(y: Argv<T>) =>
+  readingOptions(externalData(y))
+    .option('widen-batch', {
+      type: 'boolean',
+      describe: 'make a model that takes one sample at a time take any number, if that proves right',
     })
     .option('exits', { type: 'number', describe: 'how many exits (default: as many of 3 as fit)' })
     .option('placement', { choices: PLACEMENTS, default: 'spread' as const, describe: 'where exits go' })

@@ -3,6 +3,7 @@ import { command, given, printResult, watched } from '../command.ts';
 import {
   dataOptions,
   machineOptions,
+  readingOptions,
   samplesARun,
   shared,
   tokenizer,
@@ -15,7 +16,7 @@ export const compareCommand = command(
   'compare <a> <b>',
   'Run two models on the same data, side by side: compiled ones, or a compiled and a plain one',
   (y) =>
-    shared(machineOptions(dataOptions(tokenizer(y))))
+    shared(machineOptions(dataOptions(readingOptions(tokenizer(y)))))
       .positional('a', {
         type: 'string',
         demandOption: true,
@@ -31,7 +32,8 @@ export const compareCommand = command(
       .option('batch', samplesARun)
       .example('$0 compare out/ net.onnx --test data/test', 'is what is lost more than chance?'),
   async (args) => {
-    const result = await watched(args, (events) => compare(given(args) as CompareOptions, events));
+    const options = given({ ...args, dims: args.dim }) as CompareOptions;
+    const result = await watched(args, (events) => compare(options, events));
     printResult(args, result, `\n${sideBySide(result)}`);
   },
 );
