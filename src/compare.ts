@@ -16,15 +16,16 @@ import { notComparable, pointNotBuiltIn, unknownPoint } from './errors.ts';
 import { inputsIn, meanCost, share } from './evaluate.ts';
 import { type Events, progressOf } from './events.ts';
 import type { Model } from './graph/types.ts';
+import { refuseLooseInputs } from './inspect.ts';
 import { accuracyOf } from './judge.ts';
 import { tokenizerFor } from './keep-tokenizer.ts';
 import { type Latency, measureLatency, RACE, spreadSamples } from './measure-latency.ts';
 import { observeFacts } from './observe-facts.ts';
 import { checkCall } from './options.ts';
 import { type Session, type SessionOptions, settleSession, withSession } from './ort.ts';
-import { inlineFunctions, loadModel } from './parser/index.ts';
+import { inlineFunctions, type LoadedModel, loadModel } from './parser/index.ts';
 import type { Activation } from './passes/exits.ts';
-import { fixInputs } from './passes/fix-inputs.ts';
+import { fixInputs, type InputOptions } from './passes/fix-inputs.ts';
 import { giveValue } from './passes/give-value.ts';
 import { EXIT_INDEX } from './passes/lower-exits.ts';
 import { runPasses } from './passes/pass.ts';
@@ -41,6 +42,10 @@ export interface CompareOptions extends PreprocessingOptions {
   readonly a: string;
   readonly b: string;
   readonly test: string;
+  /** How plain models are read, as `inspect` takes it; by default one that the other side was compiled from as it was then. */
+  readonly output?: string;
+  readonly dims?: InputOptions['dims'];
+  readonly set?: InputOptions['set'];
   /** Operating point of each, or one of both; each package's default point when left out. A plain model has none. */
   readonly at?: readonly string[];
   /** Samples a run. */
@@ -129,8 +134,10 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
   const [atA, atB = atA] = options.at ?? [];
   const threads = await settleSession(options);
   const [packageA, packageB] = [await packageAt(options.a, atA), await packageAt(options.b, atB)];
-  const a = packageA ? lookAtPackage(packageA, threads) : await lookAtPlain(options.a, threads, packageB);
-  const b = packageB ? lookAtPackage(packageB, threads) : await lookAtPlain(options.b, threads, packageA);
+  const plain = (path: string, other: Package | undefined) =>
+    lookAtPlain(path, threads, (source) => readingOf(options, source, other?.manifest));
+  const a = packageA ? lookAtPackage(packageA, threads) : await plain(options.a, packageB);
+  const b = packageB ? lookAtPackage(packageB, threads) : await plain(options.b, packageA);
   refuseUnlike(a, b);
 
   const opened: Dataset[] = [];
@@ -239,11 +246,25 @@ function lookAtPackage({ path, manifest, point }: Package, session: SessionOptio
   };
 }
 
-/** Inputs that were made constants. */
-const setOf = (made: Manifest | undefined) => (made?.source.set ? { set: made.source.set } : {});
+interface Reading extends InputOptions {
+  readonly output?: string | undefined;
+}
 
-/** `other`: what it is compared with; where that was made of this very file, it says how the file is read. */
-async function lookAtPlain(path: string, threads: SessionOptions, other?: Package): Promise<Side> {
+/** How a plain model is read: as is said, and else as the other side was compiled from it. */
+function readingOf({ output, dims, set }: CompareOptions, source: LoadedModel, other?: Manifest): Reading {
+  const then = other?.source.sha256 === source.sha256 ? other : undefined;
+  return {
+    output: output ?? then?.outputs.scores,
+    dims: { ...(then && sizesOf(source.model, then.inputs)), ...then?.source.dims, ...dims },
+    set: { ...then?.source.set, ...set },
+  };
+}
+
+async function lookAtPlain(
+  path: string,
+  threads: SessionOptions,
+  readingFor: (source: LoadedModel) => Reading,
+): Promise<Side> {
   const source = await loadModel(path);
   const session = { ...threads, externalDataFolder: source.folder };
   if (source.model.graph.outputs.some(({ name }) => name === EXIT_INDEX))
@@ -253,15 +274,16 @@ async function lookAtPlain(path: string, threads: SessionOptions, other?: Packag
       `${basename(path)} is what compile wrote, without its manifest`,
       'Give its folder.',
     );
-  const made = other?.manifest.source.sha256 === source.sha256 ? other.manifest : undefined;
-  const reading = made && { output: made.outputs.scores, dims: sizesOf(source.model, made.inputs) };
+  const { output, dims = {}, set = {} } = readingFor(source);
+  const reading = { output, dims, session };
   const inlined = inlineFunctions(source.model);
-  const asked = giveValue(inlined, reading?.output);
-  const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs({ ...reading, ...setOf(made) })]) };
-  const typed = await observeFacts(await raiseModel(fixed, { ...reading, session }), { ...reading, session });
+  const asked = giveValue(inlined, output);
+  const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs({ dims, set })]) };
+  const typed = await observeFacts(await raiseModel(fixed, reading), reading);
+  refuseLooseInputs(typed);
   return {
     path,
-    file: asked === inlined && !made?.source.set ? path : fixed,
+    file: asked === inlined && Object.keys(set).length === 0 ? path : fixed,
     session,
     inputs: inputsOf(typed),
     output: typed.output,

@@ -1,6 +1,6 @@
 /** What Offramp sees in a model, without any data: its classes, its taps, and where exits would go. */
 import { createHash } from 'node:crypto';
-import { alreadyCompiled } from './errors.ts';
+import { alreadyCompiled, inputsNotPerSample } from './errors.ts';
 import { type Model, opsetOf } from './graph/types.ts';
 import { indexGraph } from './graph/walk.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
@@ -109,13 +109,23 @@ function lostTold({ typed, exits }: ExitPlan, named: string | undefined): string
 }
 
 /** Inputs that no data fill: names, and type and shape in words. */
-export function looseInputs({ model: { graph }, facts, sampleInputs }: TypedModel) {
+function looseInputs({ model: { graph }, facts, sampleInputs }: TypedModel) {
   const { realInputs } = indexGraph(graph);
   return graph.inputs.flatMap(({ name }) => {
     if (!realInputs.has(name) || sampleInputs.includes(name)) return [];
     const { dataType, dims } = facts.get(name)!;
     return [{ name, told: `input ${name} (${dataType} [${dims.join(', ')}])` }];
   });
+}
+
+/** Throws `input-not-per-sample` when something but data would have to fill an input. */
+export function refuseLooseInputs(typed: TypedModel): void {
+  const loose = looseInputs(typed);
+  if (loose.length === 0) return;
+  throw inputsNotPerSample(
+    loose.map(({ told }) => told),
+    loose.map(({ name }) => name),
+  );
 }
 
 const setTold = (set: InputOptions['set'] = {}) =>

@@ -5,6 +5,7 @@
 import {
   fixedBatchTooLarge,
   inputShapeUnknown,
+  inputTooLarge,
   messageOf,
   noBatchAxis,
   noSampleInput,
@@ -17,7 +18,7 @@ import {
 } from './errors.ts';
 import { relativeGap } from './gap.ts';
 import { uniforms } from './graph/mulberry32.ts';
-import { elementCount } from './graph/tensor.ts';
+import { elementBytes, elementCount } from './graph/tensor.ts';
 import type { DataType, Model, ValueInfo } from './graph/types.ts';
 import { ancestors, dependents, indexGraph } from './graph/walk.ts';
 import {
@@ -30,6 +31,7 @@ import {
   Tensor,
   withSession,
 } from './ort.ts';
+import { MAX_SAMPLE_BYTES } from './parser/load-model.ts';
 import { enterTwoClasses } from './passes/enter-two-classes.ts';
 import type { Fact, TypedModel } from './passes/exits.ts';
 import { exposeValues } from './passes/expose-values.ts';
@@ -159,6 +161,8 @@ export function inputSlots(model: Model, dims: Readonly<Record<string, number>>)
       if (axis > 0) open.set(sayableDim(value, axis), placeOf(value, axis));
       return 'N';
     });
+    const bytes = elementCount(settled.map((d) => (d === 'N' ? 1 : d))) * (elementBytes(type.dataType) ?? 1);
+    if (bytes > MAX_SAMPLE_BYTES) throw inputTooLarge(name, bytes, MAX_SAMPLE_BYTES);
     return { name, dataType: type.dataType, dims: settled };
   });
   if (open.size > 0) throw unknownInputDims([...open.values()], [...open.keys()]);

@@ -58,12 +58,17 @@ const MACHINE = {
   cache: folder,
 };
 
-const INSPECTED = {
-  model: required(model),
-  externalDataFolder: folder,
+/** How a model is read. */
+const READING = {
   output: text('the name of an output'),
   dims: sizes,
   set: inputValues,
+};
+
+const INSPECTED = {
+  ...READING,
+  model: required(model),
+  externalDataFolder: folder,
   widenBatch: flag,
   exits: atLeastOne,
   placement: oneOf(PLACEMENTS),
@@ -201,6 +206,7 @@ export const OPTIONS = {
   compare: {
     ...AGAIN,
     ...PREPROCESSING,
+    ...READING,
     a: required(text('a folder that compile wrote, or an ONNX file')),
     b: required(text('a folder that compile wrote, or an ONNX file')),
     test: required(samples),

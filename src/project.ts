@@ -9,9 +9,9 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from './data/index.ts';
-import { inputsNotPerSample, noTaps } from './errors.ts';
+import { noTaps } from './errors.ts';
 import { type Events, progressOf } from './events.ts';
-import { type Inspection, type InspectOptions, inspectLoaded, looseInputs } from './inspect.ts';
+import { type Inspection, type InspectOptions, inspectLoaded, refuseLooseInputs } from './inspect.ts';
 import { answersOf, type JudgeOptions } from './judge.ts';
 import { type SessionOptions, settleSession } from './ort.ts';
 import { loadModel } from './parser/index.ts';
@@ -67,12 +67,7 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
   const { source, typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
   if (plan.exits.length === 0) throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);
-  const loose = looseInputs(typed);
-  if (loose.length > 0)
-    throw inputsNotPerSample(
-      loose.map(({ told }) => told),
-      loose.map(({ name }) => name),
-    );
+  refuseLooseInputs(typed);
   checkLowerable(
     typed,
     plan.exits.map((exit) => exit.tap.value),

@@ -3,6 +3,7 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { calibrate } from '../src/calibrate-compiled.ts';
+import { compare } from '../src/compare.ts';
 import { compile } from '../src/compile.ts';
 import { GraphBuilder, makeModel } from '../src/graph/builder.ts';
 import { elementCount, floatTensor } from '../src/graph/tensor.ts';
@@ -80,6 +81,20 @@ test('--set makes it a constant: the emitted model lacks it, the manifest has it
       ['x', 'thresholds'],
     ),
   );
+  // The plain side is read as it was compiled; said otherwise, it is another model.
+  const asCompiled = await compare({
+    a: at('set'),
+    b: model,
+    test: 'random:40',
+    at: ['exact'],
+    cache: at('cache'),
+  });
+  assert.is(asCompiled.agreement, 1);
+  await rejectsWith('input-not-per-sample', () =>
+    compare({ a: model, b: model, test: 'random:40', cache: at('cache') }),
+  );
+  const alone = { a: model, b: model, test: 'random:40', set: { temperature: 2 }, cache: at('cache') };
+  assert.is((await compare(alone)).agreement, 1);
   cpSync(at('set'), at('again'), { recursive: true });
   await calibrate({ folder: at('again'), model, train: 'random:64', cache: at('cache'), report: false });
   assertSamePackage(at('again'), at('set'));
@@ -161,6 +176,8 @@ test('sizes that are not in the model are asked for all at once, and what is ask
   // It has no exits, but is understood.
   await rejectsWith('no-taps', () => inspect({ model: path, dims }));
   assert.is((await observeFacts(model, { dims })).classes, 9);
+  await rejectsWith('bad-option', () => inspect({ model: path, dims: { ...dims, width: 1.5 } }));
+  await rejectsWith('input-too-large', () => inspect({ model: path, dims: { ...dims, width: 1e12 } }));
   const typo = await rejectsWith('unknown-dim', () => inspect({ model: path, dims: { witdh: 4 } }));
   assert.match(typo.hint, 'width');
 });

@@ -132,13 +132,20 @@ export const externalData = <T>(y: Argv<T>) =>
     }),
   );
 
-export const modelOptions = <T>(y: Argv<T>) =>
-  externalData(y).options(
+/** How a model is read: which output, and what is said of its inputs. */
+export const readingOptions = <T>(y: Argv<T>) =>
+  y.options(
     from('compile', {
       output: 'output with the class scores, when there are several',
-      'widen-batch': 'make a model that takes one sample at a time take any number, if that proves right',
       dim: 'size of a symbolic dimension, NAME=SIZE',
       set: 'value of an input that is not given with each sample, which becomes a constant, NAME=VALUE',
+    }),
+  );
+
+export const modelOptions = <T>(y: Argv<T>) =>
+  readingOptions(externalData(y)).options(
+    from('compile', {
+      'widen-batch': 'make a model that takes one sample at a time take any number, if that proves right',
       exits: 'how many exits (default: as many of 3 as fit)',
       placement: { describe: 'where exits go', defaultDescription: 'spread' },
       taps: 'explicit taps by value name, instead of --placement',

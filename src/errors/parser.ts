@@ -58,7 +58,7 @@ export const inputTooLarge = (input: string, bytes: number, limit: number) =>
   new OfframpError(
     'input-too-large',
     `input ${input}: a sample takes ${bytes} bytes, more than ${limit}`,
-    'Export the model with smaller input dimensions.',
+    'Export the model with smaller input dimensions, or give smaller ones where they are open (--dim).',
   );
 
 export const modelTooLarge = (sizeBytes: number) =>

@@ -19,7 +19,7 @@ export const cannotCarry = (tap: string, reason: string) =>
   new OfframpError(
     'cannot-carry',
     `no exit can stand at ${tap}: ${reason}`,
-    'Choose another --tap; `offramp inspect` lists them.',
+    'Name others: --taps; `offramp inspect` lists them.',
   );
 
 /** `places`: e.g. `axis 1 of ids (sequence)`; `names`: what `--dim` calls them. */
@@ -97,7 +97,7 @@ export const unsupportedInputType = (input: string, dataType: string) =>
   new OfframpError(
     'unsupported-input-type',
     `input ${input}: elements of type ${dataType} are not supported`,
-    'Supported are float, double, float16, int64, int32, uint8, int8 and bool.',
+    'Export the model with float, double, float16, int64, int32, uint8, int8 or bool there; an input that is the same for all samples can be given once: --set NAME=VALUE.',
   );
 
 /** `how`: what mixes samples, and where; `remedy`: a sentence. */
@@ -214,7 +214,7 @@ export const exitNotApart = (exit: string, why: string) =>
   new OfframpError(
     'exit-not-apart',
     `the branch of exit output ${exit} cannot be taken out: ${why}`,
-    'An exit must be a branch of its own that reads one value of the backbone.',
+    'An exit must be a branch of its own that reads one value of the backbone. Leave this one out of --exit-outputs; where it then cannot stay as an output either, --output with the last one drops it.',
   );
 
 export const noConfidenceHeads = () =>

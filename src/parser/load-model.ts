@@ -49,7 +49,7 @@ export async function loadModel(path: string, dataFolder = dirname(path)): Promi
 }
 
 /** Offramp runs a model on random samples to see what it does: three of them must fit into memory. */
-const MAX_SAMPLE_BYTES = 2 ** 29;
+export const MAX_SAMPLE_BYTES = 2 ** 29;
 
 function verifyModel({ graph, irVersion, opsetImports }: Model): void {
   const where = `graph ${graph.name}`;

@@ -1,6 +1,7 @@
 /** What a user says of a model's inputs once and for all: a value instead of an input, and a batch of one. */
 import {
   badInputValue,
+  badOption,
   inputShapeUnknown,
   shown,
   unknownDim,
@@ -49,6 +50,9 @@ export const fixInputs = ({ dims = {}, set = {} }: InputOptions): Pass => ({
     );
     const strange = Object.keys(dims).find((name) => !names.includes(name));
     if (strange !== undefined) throw unknownDim(strange, [...new Set(names)]);
+    for (const [name, size] of Object.entries(dims))
+      if (!Number.isSafeInteger(size) || size < 1)
+        throw badOption('--dim', `${name}=${size}`, 'NAME=SIZE, a whole number above 0');
     const constants = Object.entries(set).map(([name, value]) => constantOf(graph, name, value, dims));
     const isSet = ({ name }: { readonly name: string }) => Object.hasOwn(set, name);
 

@@ -7,6 +7,7 @@ import {
   from,
   machineOptions,
   place,
+  readingOptions,
   SAMPLES_A_RUN,
   shared,
   tokenizer,
@@ -18,7 +19,7 @@ export const compareCommand = command(
   'compare <a> <b>',
   'Run two models on the same data, side by side: compiled ones, or a compiled and a plain one',
   (y) =>
-    shared(machineOptions(dataOptions(tokenizer(y))))
+    shared(machineOptions(dataOptions(readingOptions(tokenizer(y)))))
       .positional('a', place('a', OPTIONS.compare.a, 'folder that compile wrote, or ONNX file'))
       .positional('b', place('b', OPTIONS.compare.b, 'the same'))
       .options(
@@ -31,7 +32,9 @@ export const compareCommand = command(
       )
       .example('$0 compare out/ net.onnx --test data/test', 'is what is lost more than chance?'),
   async (args) => {
-    const result = await watched(args, (events) => compare(asked<CompareOptions>('compare', args), events));
+    const result = await watched(args, (events) =>
+      compare(asked<CompareOptions>('compare', { ...args, dims: args.dim }), events),
+    );
     printResult(args, result, `\n${sideBySide(result)}`);
   },
 );
