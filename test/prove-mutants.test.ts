@@ -40,17 +40,20 @@ interface Wanted {
   readonly last?: number;
   readonly baked?: boolean;
   readonly batch?: 1;
+  /** Scores are half floats. */
+  readonly half?: boolean;
   readonly pixels?: Float32Array;
 }
 
-function original({ activation, more, batch }: Wanted): Model {
+function original({ activation, more, batch, half }: Wanted): Model {
   const model = tinyResidual({ batch: batch ?? 'N' });
   const b = new GraphBuilder('', allNames(model.graph));
   const graph = model.graph;
   if (activation) {
     b.op(activation, ['scores'], { axis: 1 }, 'probabilities');
     b.output('probabilities', 'float', [batch ?? 'N', 5]);
-  } else b.output('scores', 'float', [batch ?? 'N', 5]);
+  } else if (half) b.output(b.op('Cast', ['scores'], { to: 10 }, 'half'), 'float16', ['N', 5]);
+  else b.output('scores', 'float', [batch ?? 'N', 5]);
   more?.(b);
   return {
     ...model,
@@ -82,7 +85,9 @@ async function provable(wanted: Wanted): Promise<Proof> {
     view,
     judged,
     judgeAlone: (part) => (alone ??= run(part)),
-    model: serializeModel(lowerExits(typed, heads, { ...decider, baked: wanted.baked ? open : undefined })),
+    model: serializeModel(
+      lowerExits(typed, heads, { ...decider, baked: wanted.baked ? open : undefined, dropOutputs: true }),
+    ),
     thresholds: wanted.baked ? [open] : [[CLOSED, CLOSED, CLOSED]],
     baked: wanted.baked ?? false,
     session: { threads: 1 },
@@ -192,9 +197,13 @@ const EARLY = (b: GraphBuilder) => {
   b.op('ReduceMean', ['stem'], { axes: [3], keepdims: 0 }, 'early');
   b.output('early', 'float', ['N', 8, 8]);
 };
-const BOTH = (b: GraphBuilder) => {
-  LABEL(b);
-  EARLY(b);
+/** Is lost to a sample that leaves early. */
+const LATE = (b: GraphBuilder) => {
+  b.op('ReduceMean', ['block3'], { axes: [3], keepdims: 0 }, 'late');
+  b.output('late', 'float', ['N', 16, 4]);
+};
+const ALL = (b: GraphBuilder) => {
+  for (const add of [LABEL, LATE, EARLY]) add(b);
 };
 
 /** An exit that is open leaves the memory of the policy as it was, as a closed one does. */
@@ -262,7 +271,7 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
     },
   ],
   softmax: [
-    { activation: 'Softmax', more: BOTH },
+    { activation: 'Softmax', more: ALL },
     {
       'classes of an exit rotated': rotated('exit_2'),
       'a bias of a head NaN': weights('exit_2/classifier/bias', set(1, Number.NaN)),
@@ -311,6 +320,20 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
           return { ...t, bytes: new Uint8Array(Float32Array.of(value + 0.05).buffer) };
         },
       }),
+    },
+  ],
+  'half floats': [
+    { half: true },
+    {
+      'classes of an exit rotated': rotated('exit_1'),
+      'a bias of a head NaN': weights('exit_3/classifier/bias', set(1, Number.NaN)),
+      'scores as float': (graph) => {
+        const changed = output('half', (_, v) => ['Cast', [v], { to: 1 }])(graph);
+        return {
+          ...changed,
+          outputs: graph.outputs.map((v) => (v.name === 'half' ? makeValue('half', 'float', ['N', 5]) : v)),
+        };
+      },
     },
   ],
   'a batch of one': [{ batch: 1 }, { 'classes of an exit rotated': rotated('exit_2') }],

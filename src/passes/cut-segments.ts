@@ -8,7 +8,7 @@ import type { TypedModel } from './exits.ts';
 export interface Cut {
   /** [K + 1]: nodes that exit k needs and no earlier exit did; the last ones lead to the logits. In graph order. */
   readonly segments: readonly (readonly Node[])[];
-  /** Nodes behind the logits, which run once, for all samples. */
+  /** Nodes off the way to the logits that other outputs need, lost ones left out: they run once, for all samples. */
   readonly suffix: readonly Node[];
   /** Per initializer: the one segment that reads it, or 0 when the main graph or several do. */
   readonly homeOf: ReadonlyMap<string, number>;
@@ -24,28 +24,40 @@ export function cutSegments(typed: TypedModel, taps: readonly string[]): Cut {
   const sampled = dependents(graph, typed.sampleInputs);
   const path = ancestors(graph, [typed.logits]);
   const outputs = graph.outputs.map((v) => v.name);
-  const wanted = ancestors(graph, outputs);
+  const alone = segmentsTo(typed, taps, new Set());
+  const lostOutputs = outputs.filter((name) => isLost(typed, sampled, alone, name));
+  const wanted = ancestors(
+    graph,
+    outputs.filter((name) => !lostOutputs.includes(name)),
+  );
   const suffix = graph.nodes.filter((n) => wanted.has(n) && !path.has(n));
   const suffixConstants = ancestors(
     graph,
     suffix.flatMap(nodeReads).filter((name) => !sampled.has(name)),
   );
-  const placed = new Set<Node>();
-  const segments = [...taps, typed.logits].map((goal, k) => {
-    const needed = ancestors(graph, [goal]);
-    const nodes = graph.nodes.filter(
-      (n) => (needed.has(n) || (k === 0 && suffixConstants.has(n))) && !placed.has(n),
-    );
-    for (const node of nodes) placed.add(node);
-    return nodes;
-  });
+  const segments = segmentsTo(typed, taps, suffixConstants);
   return {
     segments,
     suffix,
     homeOf: initializerHomes(typed, segments, suffix),
     carried: carriedAfter(typed, sampled, segments, taps),
-    lostOutputs: outputs.filter((name) => isLost(typed, sampled, segments, name)),
+    lostOutputs,
   };
+}
+
+/** `first`: nodes that the first one has besides. */
+function segmentsTo(
+  { model: { graph }, logits }: TypedModel,
+  taps: readonly string[],
+  first: ReadonlySet<Node>,
+): Node[][] {
+  const placed = new Set<Node>();
+  return [...taps, logits].map((goal, k) => {
+    const needed = ancestors(graph, [goal]);
+    const nodes = graph.nodes.filter((n) => (needed.has(n) || (k === 0 && first.has(n))) && !placed.has(n));
+    for (const node of nodes) placed.add(node);
+    return nodes;
+  });
 }
 
 function initializerHomes(
