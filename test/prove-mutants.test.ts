@@ -26,8 +26,12 @@ function datasetOf(pixels: Float32Array): Dataset {
     labels: Int32Array.from({ length: size }, (_, i) => i % 5),
     hash: 'mutants',
     inputs: [{ name: 'image', dims: [3, 8, 8], dataType: 'float' }],
-    read: async (picks: ArrayLike<number>) =>
-      Float32Array.from(Array.from(picks, (i) => [...pixels.slice(i * SAMPLE, (i + 1) * SAMPLE)]).flat()),
+    read: async (picks: ArrayLike<number>) => {
+      const rows = new Float32Array(picks.length * SAMPLE);
+      for (let n = 0; n < picks.length; n++)
+        rows.set(pixels.subarray(picks[n]! * SAMPLE, (picks[n]! + 1) * SAMPLE), n * SAMPLE);
+      return rows;
+    },
     close: async () => {},
   } as unknown as Dataset;
 }
@@ -66,9 +70,20 @@ function original({ activation, more, batch, half }: Wanted): Model {
   };
 }
 
+const prepared = new Map<string, ReturnType<typeof prepareVaried>>();
+
+/** The original and its heads, made once for all that differ in other things. */
+function preparedFor(wanted: Wanted): ReturnType<typeof prepareVaried> {
+  const { activation, more, batch, half } = wanted;
+  const key = [activation, more !== undefined, batch, half].join();
+  const known = prepared.get(key) ?? prepareVaried(original(wanted));
+  prepared.set(key, known);
+  return known;
+}
+
 /** A correct emitted model and everything that the proof needs. */
 async function provable(wanted: Wanted): Promise<Proof> {
-  const { typed, heads } = await prepareVaried(original(wanted));
+  const { typed, heads } = await preparedFor(wanted);
   const dataset = datasetOf(wanted.pixels ?? samples);
   const run = (data: Dataset): Promise<Judged> =>
     judge(heads, data, { typed, modelHash: 'tiny', session: { threads: 1 } });
