@@ -217,8 +217,18 @@ const LATE = (b: GraphBuilder) => {
   b.op('ReduceMean', ['block3'], { axes: [3], keepdims: 0 }, 'late');
   b.output('late', 'float', ['N', 16, 4]);
 };
+/** Grows faster than the logits do. */
+const ODDS = (b: GraphBuilder) => {
+  b.op(
+    'Mul',
+    [b.op('Exp', [b.op('ReduceMax', ['scores'], { axes: [1], keepdims: 0 })]), b.float(1e4)],
+    {},
+    'odds',
+  );
+  b.output('odds', 'float', ['N']);
+};
 const ALL = (b: GraphBuilder) => {
-  for (const add of [LABEL, LATE, EARLY]) add(b);
+  for (const add of [LABEL, LATE, EARLY, ODDS]) add(b);
 };
 
 /** An exit that is open leaves the memory of the policy as it was, as a closed one does. */
@@ -298,6 +308,7 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
       }),
       'an output of the original changed': output('early', (b, v) => ['Mul', [v, b.float(1.001)]]),
       'an output derived from the logits changed': opOf('ArgMax', 'ArgMin', (n) => n.outputs[0] === 'label'),
+      'one that grows fast changed': output('odds', (b, v) => ['Mul', [v, b.float(1.05)]]),
       'rows of another output swapped in a batch': output('early', reversed),
       'outputs in another order': (graph) => ({ ...graph, outputs: [...graph.outputs].reverse() }),
     },
