@@ -193,7 +193,7 @@ interface Ran {
 /** The answer to a sample by hand, at the exit where it left. */
 interface Answer {
   readonly logits: Float32Array;
-  /** What numbers derived from them may deviate. */
+  /** What they may deviate, and what the scores made of them, which move no further. */
   readonly allowed: number;
   /** For messages. */
   readonly told: string;
@@ -272,6 +272,15 @@ class AnswerCheck {
     return Object.fromEntries(this.reference.inputMetadata.map(({ name }) => [name, all[name]!]));
   }
 
+  /** What output `name` of `answers` may deviate, whose largest element is `largest`. The scores grow no faster than logits do; how others grow is not known. */
+  private allowedFor(name: string, answers: readonly Answer[], largest: number): number {
+    if (!this.fromLogits.has(name)) return this.limits.heads * largest;
+    const allowed = Math.max(...answers.map((answer) => answer.allowed));
+    return name === this.proof.typed.output
+      ? allowed
+      : Math.max(allowed, this.limits.heads) * Math.max(1, largest);
+  }
+
   /** Sample by sample, where the output has a row for each. */
   private checkOutput(
     name: string,
@@ -281,19 +290,16 @@ class AnswerCheck {
   ): void {
     checkKind(name, found, expected.type, expected.dims);
     const hasRows = this.proof.typed.facts.get(name)?.batchAxis === 0;
-    const derived = this.fromLogits.has(name);
     const [wanted, given] = [elementsOf(expected), elementsOf(found!)];
     const width = hasRows ? wanted.length / answers.length : wanted.length;
     for (const [i, some] of (hasRows ? answers.map((answer) => [answer]) : [answers]).entries()) {
       const [a, b] = [wanted, given].map((all) => all.slice(i * width, (i + 1) * width));
       const told = some.length === 1 ? some[0]!.told : `${some.length} samples`;
       if (a instanceof Float32Array && b instanceof Float32Array) {
-        const allowed = derived
-          ? Math.max(...some.map((answer) => answer.allowed))
-          : this.limits.heads * largestFinite(wanted as Float32Array);
-        refuseGap(`${told}: ${name}`, a, b, allowed);
+        const largest = largestFinite(wanted as Float32Array);
+        refuseGap(`${told}: ${name}`, a, b, this.allowedFor(name, some, largest));
       } else if (a!.some((value, at) => value !== b![at])) {
-        if (derived && some.some((answer) => isTied(answer, width))) continue;
+        if (this.fromLogits.has(name) && some.some((answer) => isTied(answer, width))) continue;
         throw emittedModelDiffers(`${told}: ${name} is ${b!.join(', ')}, by hand ${a!.join(', ')}`);
       }
     }

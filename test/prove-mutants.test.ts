@@ -26,8 +26,12 @@ function datasetOf(pixels: Float32Array): Dataset {
     labels: Int32Array.from({ length: size }, (_, i) => i % 5),
     hash: 'mutants',
     inputs: [{ name: 'image', dims: [3, 8, 8], dataType: 'float' }],
-    read: async (picks: ArrayLike<number>) =>
-      Float32Array.from(Array.from(picks, (i) => [...pixels.slice(i * SAMPLE, (i + 1) * SAMPLE)]).flat()),
+    read: async (picks: ArrayLike<number>) => {
+      const rows = new Float32Array(picks.length * SAMPLE);
+      for (let n = 0; n < picks.length; n++)
+        rows.set(pixels.subarray(picks[n]! * SAMPLE, (picks[n]! + 1) * SAMPLE), n * SAMPLE);
+      return rows;
+    },
     close: async () => {},
   } as unknown as Dataset;
 }
@@ -40,17 +44,20 @@ interface Wanted {
   readonly last?: number;
   readonly baked?: boolean;
   readonly batch?: 1;
+  /** Scores are half floats. */
+  readonly half?: boolean;
   readonly pixels?: Float32Array;
 }
 
-function original({ activation, more, batch }: Wanted): Model {
+function original({ activation, more, batch, half }: Wanted): Model {
   const model = tinyResidual({ batch: batch ?? 'N' });
   const b = new GraphBuilder('', allNames(model.graph));
   const graph = model.graph;
   if (activation) {
     b.op(activation, ['scores'], { axis: 1 }, 'probabilities');
     b.output('probabilities', 'float', [batch ?? 'N', 5]);
-  } else b.output('scores', 'float', [batch ?? 'N', 5]);
+  } else if (half) b.output(b.op('Cast', ['scores'], { to: 10 }, 'half'), 'float16', ['N', 5]);
+  else b.output('scores', 'float', [batch ?? 'N', 5]);
   more?.(b);
   return {
     ...model,
@@ -63,9 +70,20 @@ function original({ activation, more, batch }: Wanted): Model {
   };
 }
 
+const prepared = new Map<string, ReturnType<typeof prepareVaried>>();
+
+/** The original and its heads, made once for all that differ in other things. */
+function preparedFor(wanted: Wanted): ReturnType<typeof prepareVaried> {
+  const { activation, more, batch, half } = wanted;
+  const key = [activation, more !== undefined, batch, half].join();
+  const known = prepared.get(key) ?? prepareVaried(original(wanted));
+  prepared.set(key, known);
+  return known;
+}
+
 /** A correct emitted model and everything that the proof needs. */
 async function provable(wanted: Wanted): Promise<Proof> {
-  const { typed, heads } = await prepareVaried(original(wanted));
+  const { typed, heads } = await preparedFor(wanted);
   const dataset = datasetOf(wanted.pixels ?? samples);
   const run = (data: Dataset): Promise<Judged> =>
     judge(heads, data, { typed, modelHash: 'tiny', session: { threads: 1 } });
@@ -82,7 +100,9 @@ async function provable(wanted: Wanted): Promise<Proof> {
     view,
     judged,
     judgeAlone: (part) => (alone ??= run(part)),
-    model: serializeModel(lowerExits(typed, heads, { ...decider, baked: wanted.baked ? open : undefined })),
+    model: serializeModel(
+      lowerExits(typed, heads, { ...decider, baked: wanted.baked ? open : undefined, dropOutputs: true }),
+    ),
     thresholds: wanted.baked ? [open] : [[CLOSED, CLOSED, CLOSED]],
     baked: wanted.baked ?? false,
     session: { threads: 1 },
@@ -192,9 +212,23 @@ const EARLY = (b: GraphBuilder) => {
   b.op('ReduceMean', ['stem'], { axes: [3], keepdims: 0 }, 'early');
   b.output('early', 'float', ['N', 8, 8]);
 };
-const BOTH = (b: GraphBuilder) => {
-  LABEL(b);
-  EARLY(b);
+/** Is lost to a sample that leaves early. */
+const LATE = (b: GraphBuilder) => {
+  b.op('ReduceMean', ['block3'], { axes: [3], keepdims: 0 }, 'late');
+  b.output('late', 'float', ['N', 16, 4]);
+};
+/** Grows faster than the logits do. */
+const ODDS = (b: GraphBuilder) => {
+  b.op(
+    'Mul',
+    [b.op('Exp', [b.op('ReduceMax', ['scores'], { axes: [1], keepdims: 0 })]), b.float(1e4)],
+    {},
+    'odds',
+  );
+  b.output('odds', 'float', ['N']);
+};
+const ALL = (b: GraphBuilder) => {
+  for (const add of [LABEL, LATE, EARLY, ODDS]) add(b);
 };
 
 /** An exit that is open leaves the memory of the policy as it was, as a closed one does. */
@@ -262,7 +296,7 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
     },
   ],
   softmax: [
-    { activation: 'Softmax', more: BOTH },
+    { activation: 'Softmax', more: ALL },
     {
       'classes of an exit rotated': rotated('exit_2'),
       'a bias of a head NaN': weights('exit_2/classifier/bias', set(1, Number.NaN)),
@@ -274,6 +308,7 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
       }),
       'an output of the original changed': output('early', (b, v) => ['Mul', [v, b.float(1.001)]]),
       'an output derived from the logits changed': opOf('ArgMax', 'ArgMin', (n) => n.outputs[0] === 'label'),
+      'one that grows fast changed': output('odds', (b, v) => ['Mul', [v, b.float(1.05)]]),
       'rows of another output swapped in a batch': output('early', reversed),
       'outputs in another order': (graph) => ({ ...graph, outputs: [...graph.outputs].reverse() }),
     },
@@ -311,6 +346,20 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
           return { ...t, bytes: new Uint8Array(Float32Array.of(value + 0.05).buffer) };
         },
       }),
+    },
+  ],
+  'half floats': [
+    { half: true },
+    {
+      'classes of an exit rotated': rotated('exit_1'),
+      'a bias of a head NaN': weights('exit_3/classifier/bias', set(1, Number.NaN)),
+      'scores as float': (graph) => {
+        const changed = output('half', (_, v) => ['Cast', [v], { to: 1 }])(graph);
+        return {
+          ...changed,
+          outputs: graph.outputs.map((v) => (v.name === 'half' ? makeValue('half', 'float', ['N', 5]) : v)),
+        };
+      },
     },
   ],
   'a batch of one': [{ batch: 1 }, { 'classes of an exit rotated': rotated('exit_2') }],

@@ -8,7 +8,7 @@ import type { TypedModel } from './exits.ts';
 export interface Cut {
   /** [K + 1]: nodes that exit k needs and no earlier exit did; the last ones lead to the logits. In graph order. */
   readonly segments: readonly (readonly Node[])[];
-  /** Nodes beside the way to the logits that outputs need, which run once, for all samples. */
+  /** Nodes off the way to the logits that other outputs need, lost ones left out: they run once, for all samples. */
   readonly suffix: readonly Node[];
   /** Per initializer: the one segment that reads it, or 0 when the main graph or several do. */
   readonly homeOf: ReadonlyMap<string, number>;
@@ -31,15 +31,7 @@ export function cutSegments(typed: TypedModel, taps: readonly string[]): Cut {
     graph,
     [...suffix.flatMap(nodeReads), ...outputs].filter((name) => !sampled.has(name)),
   );
-  const placed = new Set<Node>();
-  const segments = [...taps, typed.logits].map((goal, k) => {
-    const needed = ancestors(graph, [goal]);
-    const nodes = graph.nodes.filter(
-      (n) => (needed.has(n) || (k === 0 && suffixConstants.has(n))) && !placed.has(n),
-    );
-    for (const node of nodes) placed.add(node);
-    return nodes;
-  });
+  const segments = segmentsTo(typed, taps, suffixConstants);
   return {
     segments,
     suffix,
@@ -57,6 +49,21 @@ export function findLostOutputs(typed: TypedModel, taps: readonly string[]): str
   const path = ancestors(graph, [...taps, typed.logits]);
   const inBranch = new Set([...path].filter((node) => !first.has(node)));
   return graph.outputs.map((v) => v.name).filter((name) => isLost(typed, sampled, inBranch, name));
+}
+
+/** `first`: nodes that the first one has besides. */
+function segmentsTo(
+  { model: { graph }, logits }: TypedModel,
+  taps: readonly string[],
+  first: ReadonlySet<Node>,
+): Node[][] {
+  const placed = new Set<Node>();
+  return [...taps, logits].map((goal, k) => {
+    const needed = ancestors(graph, [goal]);
+    const nodes = graph.nodes.filter((n) => (needed.has(n) || (k === 0 && first.has(n))) && !placed.has(n));
+    for (const node of nodes) placed.add(node);
+    return nodes;
+  });
 }
 
 function initializerHomes(
