@@ -73,7 +73,11 @@ export const externalData = <T>(y: Argv<T>) =>
 
 export const modelOptions = <T>(y: Argv<T>) =>
   externalData(y)
-    .option('output', { type: 'string', describe: 'output with the class scores, when there are several; or a value inside the model, to be given instead' })
+    .option('output', {
+      type: 'string',
+      describe:
+        'output with the class scores, when there are several; or a value inside the model, to be given instead',
+    })
     .option('widen-batch', {
       type: 'boolean',
       describe: 'make a model that takes one sample at a time take any number, if that proves right',
