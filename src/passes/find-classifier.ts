@@ -111,9 +111,9 @@ const SAME = new Set([
 ]);
 /** Ops that bend single numbers: what comes out is no logit. */
 const BENDING = new Set([
-  'Abs', 'Celu', 'Clip', 'Elu', 'Erf', 'Exp', 'Gelu', 'HardSigmoid', 'HardSwish', 'LeakyRelu', 'Log', 'Mish', 'PRelu', 'Pow', 'QuickGelu',
-  'FastGelu', 'Reciprocal', 'Relu', 'Selu', 'Sigmoid', 'Sign', 'Softplus', 'Softsign', 'Sqrt', 'Swish', 'Tanh', 'ThresholdedRelu', 'Floor',
-  'Ceil', 'Round', 'LpNormalization',
+  'Celu', 'Clip', 'Elu', 'Erf', 'Exp', 'FastGelu', 'Gelu', 'HardSigmoid', 'HardSwish', 'LeakyRelu', 'Log', 'LpNormalization', 'Mish',
+  'PRelu', 'QuickGelu', 'Relu', 'Selu', 'Sigmoid', 'Sign', 'Softplus', 'Softsign', 'Swish', 'Tanh', 'ThresholdedRelu', 'Floor', 'Ceil',
+  'Round',
 ]); // biome-ignore format: a list
 /** Ops that leave of all scores only which are the largest. */
 const DECIDING = new Set([

@@ -100,6 +100,7 @@ const FOUND: readonly (readonly [string, Write, Activation, string, number?])[] 
     return b.op('Concat', [b.op('Sub', [b.float(1), p]), p], { axis: 1 });
   }, 'softmax', 'z/classes'],
   ['logits, doubled', (b) => b.op('Mul', ['scores', b.float(2)], {}, 'doubled'), 'none', 'doubled'],
+  ['distances, negative', (b) => b.op('Neg', [b.op('Sqrt', [b.op('Mul', ['scores', 'scores'])])], {}, 'near'), 'none', 'near'],
   ['logits by CLIP: scaled by the exponential of a constant', (b) => b.op('Mul', ['scores', b.op('Exp', [b.float(1)])], {}, 'scaled'), 'none', 'scaled'],
   ['logits weighted by a gate', (b) => b.op('Mul', ['scores', b.op('Sigmoid', [single(b)])], {}, 'gated'), 'none', 'gated'],
 ]; // biome-ignore format: a table

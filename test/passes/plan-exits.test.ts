@@ -140,8 +140,8 @@ test('where there is no place for an exit, every value says why, and so does the
 
 test('a model whose ops are not counted is refused before anything is planned', async () => {
   const b = new GraphBuilder();
-  const flat = b.op('Relu', [b.input('x', 'float', ['N', 4])]);
-  b.output(b.op('Add', [flat, b.float(1)], {}, 'scores'), 'float', ['N', 4]);
+  const x = b.input('x', 'float', ['N', 4]);
+  b.output(b.op('Add', [b.op('Relu', [x]), x], {}, 'scores'), 'float', ['N', 4]);
   const typed = await observeFacts(makeModel(b.build('light')));
   assert.throws(() => planExits(typed), hasCode('nothing-counted'));
 });
