@@ -80,5 +80,5 @@ function advice(point: PointFacts, { calibration }: Manifest): string {
     drop: () =>
       `you can give up ${signedPoints(number).slice(1)} points of ${target}, as seen in calibration.`,
   };
-  return (said[kind]?.() ?? '') + promise;
+  return (Object.hasOwn(said, kind) ? said[kind]!() : '') + promise;
 }
