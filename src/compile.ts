@@ -13,6 +13,7 @@ import { type ProjectOptions, withProject } from './project.ts';
 import type { ProofEffort } from './prove-equal.ts';
 import { UNLABELLED } from './roles.ts';
 import { type RecipeName, SURVIVORS } from './train/recipes.ts';
+import { checkMerged } from './train/shards.ts';
 import { refuseOdd, refuseUnreachable, settleWishes, type ThresholdOptions, type Wishes } from './wishes.ts';
 
 export interface CompileOptions extends CompilePlanOptions {
@@ -99,6 +100,7 @@ export async function settleFirst(options: CompilePlanOptions): Promise<Wishes> 
   if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
   if (options.features !== undefined && options.exitOutputs)
     throw badOption('--features', options.features, 'it without --exit-outputs, which trains nothing');
+  if (options.features !== undefined) await checkMerged(options.features);
   return wishes;
 }
 

@@ -16,17 +16,16 @@ export {
   readManifest,
 } from './emit/manifest.ts';
 export { type EmitOptions, emit } from './emit-package.ts';
+export { loadModel, mergeShards, printKubernetesJob } from './entries.ts';
 export { OfframpError } from './errors.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate.ts';
 export type { Events, ProgressEvent } from './events.ts';
 export type { KubernetesJobOptions } from './export/kubernetes-job.ts';
-export { printKubernetesJob } from './export-kubernetes.ts';
 export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './export-triton.ts';
 export { type ExtractedShard, type ExtractShardOptions, extractShard } from './extract-shard.ts';
 export type { Compiled } from './finish.ts';
 export { type Inspection, type InspectOptions, inspect } from './inspect.ts';
-export { mergeShards } from './merge-shards.ts';
-export { loadModel, parseModel, serializeModel } from './parser/index.ts';
+export { parseModel, serializeModel } from './parser/index.ts';
 export { type CompilePlan, planCompile } from './plan-compile.ts';
 export type { Merged, MergeOptions, Shard } from './train/shards.ts';
 export type { ThresholdOptions } from './wishes.ts';

@@ -161,6 +161,8 @@ const shard: Rule<Shard> = {
 };
 
 export const OPTIONS = {
+  /** Of `loadModel`. */
+  load: { path: required(model), dataFolder: folder } satisfies Rules<{ path: string; dataFolder?: string }>,
   inspect: {
     ...INSPECTED,
     session: optionsOf<SessionOptions>({

@@ -19,6 +19,10 @@ const absent = join(folder, 'absent');
 
 type Call = (options: never, events?: never) => unknown;
 const FUNCTIONS: Record<keyof typeof OPTIONS, { readonly call: Call; readonly given: object }> = {
+  load: {
+    call: ({ path, dataFolder }: { path: string; dataFolder?: string }) => api.loadModel(path, dataFolder),
+    given: { path: absent },
+  },
   inspect: { call: api.inspect, given: { model: absent } },
   compile: { call: api.compile, given: { model: absent, train: absent, out: absent } },
   plan: { call: api.planCompile, given: { model: absent, train: absent } },
@@ -52,7 +56,7 @@ const NO_POSITIVE = [...NO_NUMBER, 0, -1];
 /** Some of what each option may not be, from the API. */
 const BAD: Readonly<Record<string, readonly unknown[]>> = {
   ...all('model externalDataFolder output train validation calibration test labels tokenizer provider cache', NO_TEXT),
-  ...all('out features folder repository stubOnly a b at image', NO_TEXT),
+  ...all('path dataFolder out features folder repository stubOnly a b at image', NO_TEXT),
   ...all('preset layout channels resize placement policy target last thresholds prove recipe', NO_WORD),
   ...all('widenBatch skipBad force report survivors check', NO_FLAG),
   ...all('exits threads epochs batch maxBatch instances shards parallelism', NO_COUNT),
@@ -133,13 +137,14 @@ test('what is left undefined counts as left out; what is not an object of option
   const { code } = await refusal(() => api.inspect({ model: absent, exits: undefined, odd: undefined } as never));
   assert.is(code, 'unreadable-model');
   for (const [command, { call }] of Object.entries(FUNCTIONS))
-    if (command !== 'features merge')
+    if (command !== 'features merge' && command !== 'load')
       for (const options of [undefined, null, 'net.onnx', [absent]])
         assert.is((await refusal(() => call(options as never))).code, 'bad-option', command);
 }); // biome-ignore format: short
 
 test('an option that does not exist is told with the one that was meant', async () => {
   for (const [command, { call, given }] of Object.entries(FUNCTIONS)) {
+    if (command === 'load') continue;
     const [name] = Object.keys(given) as [string];
     const { code, message, hint } = await refusal(() => call({ ...given, [`${name}z`]: 1 } as never));
     assert.equal([code, message], ['bad-option', `there is no option ${name}z`], command);

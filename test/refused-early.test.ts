@@ -49,7 +49,7 @@ test('too few samples for a promise, counted as the promise will have them', asy
   assert.match(whole.error.message, /^100 calibration samples .* takes 149$/);
 });
 
-test('a place for the result that cannot be written', async () => {
+test('a place for the result that cannot be written, and features that are not there', async () => {
   writeFileSync(at('file'), 'mine');
   mkdirSync(at('full'));
   writeFileSync(at('full/mine'), 'mine');
@@ -61,6 +61,8 @@ test('a place for the result that cannot be written', async () => {
     const { phases } = await refused(code, { out: at(out) });
     assert.equal(phases, []);
   }
+  const unmerged = await refused('features-not-merged', { features: at('full') });
+  assert.equal(unmerged.phases, []);
   const { test: _, ...options } = compileOptions('file/shards');
   const { model, train, calibration, out, cache, taps } = options;
   const shard = { model, train: train!, calibration: calibration!, out, cache: cache!, taps: taps! };

@@ -332,15 +332,29 @@ function checkManifest(value: unknown): Manifest {
       throw invalidManifest(where, `has ${list.length} entries, expected ${length}`);
   };
   if (labels) expectLength('labels', labels, classes);
+  expectDistinct('inputs', 'name', manifest.inputs);
+  expectDistinct('exits', 'id', exits);
+  expectDistinct('operatingPoints', 'name', operatingPoints);
   operatingPoints.forEach((point, i) => {
     expectLength(`operatingPoints[${i}].thresholds`, point.thresholds, exits.length);
     expectLength(`operatingPoints[${i}].exitShares`, point.exitShares, exits.length + 1);
-    if (operatingPoints.findIndex((p) => p.name === point.name) !== i)
-      throw invalidManifest(`operatingPoints[${i}].name`, `repeats "${point.name}"`);
   });
   if (!operatingPoints.some((point) => point.name === defaultPoint))
     throw invalidManifest('defaultPoint', `names no operating point: "${defaultPoint}"`);
   return manifest;
+}
+
+/** Throws `invalid-manifest` where two of `list` have the same `key`. */
+function expectDistinct<K extends string>(
+  where: string,
+  key: K,
+  list: readonly Readonly<Record<K, string>>[],
+): void {
+  const seen = new Set<string>();
+  for (const [i, { [key]: name }] of list.entries()) {
+    if (seen.has(name)) throw invalidManifest(`${where}[${i}].${key}`, `repeats "${name}"`);
+    seen.add(name);
+  }
 }
 
 /** `value` with its keys in the order `rule` lists them, the rest after them by name. */

@@ -34,10 +34,12 @@ export function packageNameOf(file: string): string {
   return words.join('-');
 }
 
-/** A single-quoted string literal. */
+/** A single-quoted string literal, on one line also for tools that break lines at U+2028. */
 export function quoted(text: string): string {
   const inner = JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'");
-  return `'${inner}'`;
+  const onOne = inner.replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
+  // ts-morph takes the quote after a backslash for one that is escaped, and what follows for a string.
+  return `'${onOne.replace(/\\\\$/, '\\x5c')}'`;
 }
 
 /** A property name; in an object literal `__proto__` would set the prototype unless computed. */
@@ -63,5 +65,18 @@ export function table(entries: readonly (readonly [name: string, value: unknown]
 
 /** Text that is safe inside a comment and stays on its line. */
 export function commentText(text: string): string {
-  return text.replaceAll('*/', '*\\/').replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+  return onOneLine(text).replaceAll('*/', '*\\/');
+}
+
+const onOneLine = (text: string) => text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+
+/** Text of Markdown on its line, in which nothing is markup or HTML. */
+export const markdownText = (text: string): string => onOneLine(text).replace(/[\\`*<>[\]|&~]/g, '\\$&');
+
+/** Code in a line of Markdown. */
+export function markdownCode(text: string): string {
+  const line = onOneLine(text);
+  const longest = Math.max(0, ...[...line.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return longest === 0 ? `${fence}${line}${fence}` : `${fence} ${line} ${fence}`;
 }

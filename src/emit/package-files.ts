@@ -1,6 +1,6 @@
 /** package.json and README.md of the generated package. */
 import type { Manifest } from './manifest.ts';
-import { commentText, propertyName, quoted } from './names.ts';
+import { markdownCode, markdownText, propertyName, quoted } from './names.ts';
 import { pictureInput } from './stub-pictures.ts';
 import { TOKENIZER_FILE } from './stub-texts.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
@@ -61,7 +61,7 @@ export function printReadme(manifest: Manifest, name: string, className: string)
   return `\
 # ${name}
 
-${commentText(source.file)} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}, compiled by Offramp ${commentText(version)}. Easy samples leave early and cost less.
+${markdownText(source.file)} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}, compiled by Offramp ${markdownText(version)}. Easy samples leave early and cost less.
 
 In Node, after \`npm install --install-links path/to/this/folder onnxruntime-node${installed}\`:
 
@@ -96,7 +96,7 @@ console.log(${shown});
 
 ${inputSaid(manifest)}
 ${droppedSaid(manifest)}
-${baked ? `The thresholds are baked into the model. Measured on the ${measuredOn} data:` : `How eagerly samples leave is said by each call: \`{ at: ${quoted(defaultPoint)} }\`, \`{ budget: ${exampleBudget(manifest)} }\` (the dearest point that costs at most that) or \`{ thresholds: [${exits.map(() => '0.9').join(', ')}] }\`. Operating points, measured on the ${measuredOn} data:`}
+${baked ? `The thresholds are baked into the model. Measured on the ${measuredOn} data:` : `How eagerly samples leave is said by each call: ${markdownCode(`{ at: ${quoted(defaultPoint)} }`)}, \`{ budget: ${exampleBudget(manifest)} }\` (the dearest point that costs at most that) or \`{ thresholds: [${exits.map(() => '0.9').join(', ')}] }\`. Operating points, measured on the ${measuredOn} data:`}
 
 | point | accuracy | agreement with the original | relative cost |
 |---|---|---|---|
@@ -126,7 +126,7 @@ function inputSaid(manifest: Manifest): string {
   const { inputs, batch, preprocessing } = manifest;
   const pictures = pictureInput(manifest);
   const many = batch === 'dynamic' ? 'any number of samples' : 'one sample';
-  const arrays = `Inputs are typed arrays or tensors of ${many}: ${inputs.map(({ name, dataType, dims }) => `\`${commentText(name)}\` ${tensorType(dataType)} [${dims.join(', ')}]`).join(', ')}.`;
+  const arrays = `Inputs are typed arrays or tensors of ${many}: ${inputs.map(({ name, dataType, dims }) => `${markdownCode(name)} ${tensorType(dataType)} [${dims.join(', ')}]`).join(', ')}.`;
   if (manifest.tokenizer)
     return `${arrays}
 \`textEncoder\` makes them of texts as when the model was compiled: cut, padded, and with special tokens, which \`Tokenizer\` alone does not do.`;
@@ -134,15 +134,15 @@ function inputSaid(manifest: Manifest): string {
   const size = `${pictures.width} x ${pictures.height} pixels`;
   const resize = preprocessing!.resize;
   return `${arrays}
-${inputs.length === 1 ? 'The input' : `\`${commentText(pictures.input.name)}\``} may also be ${batch === 'dynamic' ? 'a picture or a list of pictures' : 'a picture'}, \`{ data, width, height }\` with 8-bit RGBA, RGB or gray: an \`ImageData\`, or what
+${inputs.length === 1 ? 'The input' : markdownCode(pictures.input.name)} may also be ${batch === 'dynamic' ? 'a picture or a list of pictures' : 'a picture'}, \`{ data, width, height }\` with 8-bit RGBA, RGB or gray: an \`ImageData\`, or what
 sharp's \`raw()\` gives. They are ${resize ? `brought to ${size} (${resize}) and normalised` : `of ${size}, and normalised`} as when the model was compiled.`;
 }
 
 function droppedSaid({ source, outputs: { dropped = [] } }: Manifest): string {
   if (dropped.length === 0) return '';
   const [outputs, them] = dropped.length === 1 ? ['output', 'it'] : ['outputs', 'them'];
-  const names = dropped.map((name) => `\`${commentText(name)}\``).join(', ');
-  return `Of ${commentText(source.file)} it lacks the ${outputs} ${names}: samples that leave early do not compute ${them}.\n`;
+  const names = dropped.map(markdownCode).join(', ');
+  return `Of ${markdownText(source.file)} it lacks the ${outputs} ${names}: samples that leave early do not compute ${them}.\n`;
 }
 
 function pointRows({ operatingPoints, outputs, defaultPoint }: Manifest): string {
@@ -150,7 +150,7 @@ function pointRows({ operatingPoints, outputs, defaultPoint }: Manifest): string
     .filter(({ name }) => outputs.thresholds !== null || name === defaultPoint)
     .map((point) => {
       const cells = [percent(point.accuracy), percent(point.agreement), point.relativeCost.toFixed(3)];
-      return `| ${commentText(point.name).replaceAll('|', '\\|')} | ${cells.join(' | ')} |\n`;
+      return `| ${markdownText(point.name)} | ${cells.join(' | ')} |\n`;
     })
     .join('');
 }

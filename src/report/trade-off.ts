@@ -81,5 +81,5 @@ function advice(point: PointFacts, { calibration }: Manifest): string {
     accuracy: () => `you need ${percent(number)} ${target}.`,
     drop: () => `you can give up ${signedPoints(number).slice(1)} points of ${target} on new samples.`,
   };
-  return (said[kind]?.() ?? '') + promise;
+  return (Object.hasOwn(said, kind) ? said[kind]!() : '') + promise;
 }

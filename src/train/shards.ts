@@ -119,6 +119,11 @@ export async function mergeShards(folder: string, options: MergeOptions = {}): P
   return { folder: home, shards: shards.length, identity };
 }
 
+/** Throws `features-not-merged` where `openMerged` would. */
+export async function checkMerged(folder: string): Promise<void> {
+  if (!(await readIdentity(join(folder, MERGED)))) throw notMerged(folder);
+}
+
 /** Opens what `mergeShards` made in `folder`. Throws `features-not-merged`, `features-damaged`, and `features-differ` unless it is what `options` ask for. */
 export async function openMerged(folder: string, options: FeatureOptions): Promise<FeatureSource> {
   const plan = planFeatures(options);

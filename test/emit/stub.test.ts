@@ -199,7 +199,7 @@ test('names of classes and packages', () => {
   assert.is(classNameOf('größe.onnx'), 'Größe');
   assert.is(packageNameOf('My Net.v2.onnx'), 'my-net-v2');
   assert.is(packageNameOf('模型.onnx'), 'model');
-  assert.is(quoted('it\'s "so"\\'), "'it\\'s \"so\"\\\\'");
+  assert.is(quoted('it\'s \\ "so"\u2028\\'), "'it\\'s \\\\ \"so\"\\u2028\\x5c'");
 });
 
 test('options name the package and the class; a bad class name is refused', () => {

@@ -2,8 +2,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
+import { printKubernetesJob } from '../../src/entries.ts';
 import type { KubernetesJobOptions } from '../../src/export/kubernetes-job.ts';
-import { printKubernetesJob } from '../../src/export-kubernetes.ts';
 import { hasCode } from '../expect.ts';
 
 const test = suite('export: Kubernetes job');

@@ -1,6 +1,6 @@
 import { writeOneFile } from '../../emit/write.ts';
+import { printKubernetesJob } from '../../entries.ts';
 import type { KubernetesJobOptions } from '../../export/kubernetes-job.ts';
-import { printKubernetesJob } from '../../export-kubernetes.ts';
 import { type ExportTritonOptions, exportTriton } from '../../export-triton.ts';
 import { OPTIONS } from '../../options.ts';
 import { command, print, printResult } from '../command.ts';

@@ -1,6 +1,6 @@
+import { mergeShards } from '../../entries.ts';
 import { progressOf } from '../../events.ts';
 import { type ExtractShardOptions, extractShard } from '../../extract-shard.ts';
-import { mergeShards } from '../../merge-shards.ts';
 import { OPTIONS } from '../../options.ts';
 import { command, printResult, watched } from '../command.ts';
 import { asked, from, place, projectOptions, renamed, shared } from '../options.ts';
