@@ -17,6 +17,7 @@ import { drawnSeen, MANIFEST } from '../report/sample.ts';
 import { SAMPLE } from './sample.ts';
 
 const test = suite('emit: hostile manifests');
+const PROTOTYPE = Object.getOwnPropertyNames(Object.prototype).sort();
 const folder = mkdtempSync(join(tmpdir(), 'offramp-hostile-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -227,5 +228,9 @@ test('strings are values in the configuration for Triton', () => {
     if (!text.includes('\ud800')) assert.is(config.input![0]!.name, text);
   }
 }); // biome-ignore format: rows
+
+test('nothing is left behind on the prototype of all objects', () => {
+  assert.equal(Object.getOwnPropertyNames(Object.prototype).sort(), PROTOTYPE);
+});
 
 test.run();

@@ -34,13 +34,30 @@ export async function openCharts(): Promise<Draw> {
   return (option, size, id, label) => {
     const chart = core.init(null, THEME, { renderer: 'svg', ssr: true, ...size });
     try {
-      chart.setOption({ animation: false, ...option });
+      chart.setOption(harmless({ animation: false, ...option }));
       return cleaned(chart.renderToSVGString(), id, label);
     } finally {
       chart.dispose();
     }
   };
 }
+
+/**
+ * `value` in which no text is a name that every object has. ECharts keeps texts as keys of plain objects: one called `__proto__` (a class may
+ * be) would change the prototype of all objects of the process. A space of no width makes it another name; `cleaned` takes it away again.
+ */
+function harmless<T>(value: T): T {
+  const safe = (one: unknown): unknown => {
+    if (typeof one === 'string') return one in Object.prototype ? `${one}${NO_WIDTH}` : one;
+    if (typeof one === 'function') return (...args: unknown[]) => safe(one(...args));
+    if (Array.isArray(one)) return one.map(safe);
+    if (typeof one !== 'object' || one === null || Object.getPrototypeOf(one) !== Object.prototype) return one;
+    return Object.fromEntries(Object.entries(one).map(([key, inner]) => [key, safe(inner)]));
+  };
+  return safe(value) as T;
+}
+
+const NO_WIDTH = '\u200b';
 
 /** Widths are not known here: those of a wide font, so that labels keep clear of each other in any. */
 export function measureText(text: string, font?: string): { width: number } {
@@ -57,6 +74,7 @@ function cleaned(svg: string, id: string, label: string): string {
     .replace(/<rect [^>]*fill="none"[^>]*><\/rect>\n?/, '')
     .replace(/\bzr\d+-/g, `${id}-`)
     .replace(/\n+/g, '\n')
+    .replaceAll(NO_WIDTH, '')
     .replace('<svg ', `<svg role="img" aria-label="${escapeHtml(label)}" `)
     .trim();
 }
