@@ -82,7 +82,10 @@ export async function observeFacts(model: Model, options: ObserveOptions = {}): 
   const strayed = facts.deviation(logits);
   if (strayed > TOLERANCE) {
     const where = firstStrayed(model, logits, facts);
-    const how = `they move by ${strayed.toPrecision(2)} of the largest when the batch grows${where}`;
+    const far = Number.isFinite(strayed)
+      ? `by ${strayed.toPrecision(2)} of the largest`
+      : 'between numbers and NaN or infinities';
+    const how = `they move ${far} when the batch grows${where}`;
     throw samplesNotIndependent(output, how, oneByOne(model, sampleInputs));
   }
   const graph = runPasses(model.graph, [keepObserved(facts.values, sampleInputs)]);

@@ -164,7 +164,7 @@ test('compile, calibrate, evaluate and compare match by name, and refuse other n
   writeFileSync(at('out/manifest.json'), JSON.stringify(manifest));
 
   const other = await folderOf(at('other'), 30, ['ant', 'bee', 'cow', 'dog', 'eel']);
-  const common = { cache, epochs: 1 };
+  const common = { cache };
   const calls: [string, () => Promise<unknown>, string][] = [
     ['compile', () => compile({ ...options, out: at('no'), calibration: other }), `--train ${roles.train}`],
     ['dry run', () => planCompile({ ...options, out: at('no'), test: other }), `--train ${roles.train}`],

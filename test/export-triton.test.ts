@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CompileOptions, compile } from '../src/compile.ts';
 import { type ExportTritonOptions, exportTriton } from '../src/export-triton.ts';
+import { makeNode, makeValue } from '../src/graph/builder.ts';
 import { Tensor, withSession } from '../src/ort.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { rejectsWith } from './expect.ts';
@@ -168,11 +169,12 @@ test('what cannot be exported is told, and nothing is written', async () => {
   const other = at('other.onnx');
   writeFileSync(other, serializeModel(tinyResidual({ seed: 5 })));
   await refused('other-model', { model: other });
-  // An output that is declared for one sample, whatever the input says.
+  // An output that is of no sample.
   const stuck = at('stuck.onnx');
   const { graph, ...rest } = tinyResidual({ seed: 4 });
-  const outputs = graph.outputs.map((value) => ({ ...value, type: { ...value.type!, dims: [1, 5] } }));
-  writeFileSync(stuck, serializeModel({ ...rest, graph: { ...graph, outputs } }));
+  const version = makeNode('Shape', [graph.inputs[0]!.name], ['sizes']);
+  const outputs = [...graph.outputs, makeValue('sizes', 'int64', [4])];
+  writeFileSync(stuck, serializeModel({ ...rest, graph: { ...graph, nodes: [...graph.nodes, version], outputs } }));
   await compiled('stuck', { model: stuck });
   await refused('cannot-batch', { folder: at('stuck'), model: stuck });
 });

@@ -58,7 +58,7 @@ test('NaN that a sample gives by itself too is the same, and one that a batch ma
     b.output('scores', 'float', [1, 12]);
     return makeModel(b.build('ending'));
   };
-  const widened = await widenModel(ending((b, y) => b.op('Log', [y])));
+  const widened = await widenModel(ending((b, y) => b.op('Add', [y, b.op('Log', [y])])));
   assert.is((await observeFacts(widened)).batch, 'dynamic');
   const breaking = ending((b, y) => {
     const samples = b.op('Cast', [b.op('Gather', [b.op('Shape', [y]), b.int64(0)], { axis: 0 })], { to: 1 });
