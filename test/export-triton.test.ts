@@ -4,9 +4,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CompileOptions, compile } from '../src/compile.ts';
 import { type ExportTritonOptions, exportTriton } from '../src/export-triton.ts';
-import { makeNode, makeValue } from '../src/graph/builder.ts';
 import { Tensor, withSession } from '../src/ort.ts';
-import { serializeModel } from '../src/parser/index.ts';
+import { parseModel, serializeModel } from '../src/parser/index.ts';
 import { rejectsWith } from './expect.ts';
 import { assertServes, type ModelConfig, type ModelTensor, readModelConfig } from './export/model-config.ts';
 import { tinyResidual } from './models.ts';
@@ -169,14 +168,15 @@ test('what cannot be exported is told, and nothing is written', async () => {
   const other = at('other.onnx');
   writeFileSync(other, serializeModel(tinyResidual({ seed: 5 })));
   await refused('other-model', { model: other });
-  // An output that is of no sample.
-  const stuck = at('stuck.onnx');
-  const { graph, ...rest } = tinyResidual({ seed: 4 });
-  const version = makeNode('Shape', [graph.inputs[0]!.name], ['sizes']);
-  const outputs = [...graph.outputs, makeValue('sizes', 'int64', [4])];
-  writeFileSync(stuck, serializeModel({ ...rest, graph: { ...graph, nodes: [...graph.nodes, version], outputs } }));
-  await compiled('stuck', { model: stuck });
-  await refused('cannot-batch', { folder: at('stuck'), model: stuck });
+  // Scores that are declared for one sample, whatever the inputs say.
+  await compiled('stuck', { thresholds: 'baked' });
+  const file = at('stuck/model.onnx');
+  const { graph, ...rest } = parseModel(readFileSync(file));
+  const outputs = graph.outputs.map((value) =>
+    value.name === 'scores' ? { ...value, type: { ...value.type!, dims: [1, 5] } } : value,
+  );
+  writeFileSync(file, serializeModel({ ...rest, graph: { ...graph, outputs } }));
+  await refused('cannot-batch', { folder: at('stuck'), model: undefined as never });
 });
 
 test('what is served is chosen by what early exits bear', async () => {
