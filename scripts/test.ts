@@ -57,31 +57,42 @@ const all = readdirSync(TEST, { recursive: true, encoding: 'utf8' })
   .sort();
 const missing = kinds.filter((kind) => NEEDS[kind] && !NEEDS[kind].isHere());
 for (const kind of missing) console.log(`\n*** SKIPPED: the ${kind} tests need ${NEEDS[kind]!.what} ***`);
-/** A folder's tests of one kind. */
-const folders = new Map<string, { kind: Kind; files: string[] }>();
+/** A folder's tests of one kind, or some of them: those of `.` compile, and take too long for one process at the end. */
+interface Batch {
+  readonly folder: string;
+  readonly kind: Kind;
+  readonly files: string[];
+}
+const MOST_FILES = 6;
+const batches: Batch[] = [];
 for (const file of all) {
   const kind = kindOf(file);
   if (!kinds.includes(kind) || missing.includes(kind)) continue;
-  const folder = `${folderOf(file)}${kind === 'anywhere' ? '' : ` (${kind})`}`;
-  folders.set(folder, { kind, files: [...(folders.get(folder)?.files ?? []), file] });
+  const folder = folderOf(file);
+  const isOpen = (batch: Batch) =>
+    batch.folder === folder && batch.kind === kind && (folder !== '.' || batch.files.length < MOST_FILES);
+  const open = batches.find(isOpen);
+  if (open) open.files.push(file);
+  else batches.push({ folder, kind, files: [file] });
 }
 /** Those that take minutes start first, so that none runs alone at the end. */
-const FIRST = ['.', 'house', 'policies'];
-const rank = (folder: string) => (FIRST.includes(folder) ? FIRST.indexOf(folder) : FIRST.length);
+const FIRST = ['house', '.', 'policies'];
+const rank = ({ folder }: Batch) => (FIRST.includes(folder) ? FIRST.indexOf(folder) : FIRST.length);
 
 const sums = new Map<Kind, Tally>(kinds.map((kind) => [kind, { total: 0, passed: 0 }]));
-const waiting = [...folders].sort(([a], [b]) => rank(a) - rank(b));
+const waiting = batches.toSorted((a, b) => rank(a) - rank(b));
 async function runWaiting(): Promise<void> {
   for (let next = waiting.shift(); next; next = waiting.shift()) {
-    const [folder, { kind, files }] = next;
+    const { folder, kind, files } = next;
+    const name = `test/${folder}${kind === 'anywhere' ? '' : ` (${kind})`}`;
     const started = Date.now();
     const { output, ...tally } = await runFolder(files);
     const sum = sums.get(kind)!;
     sum.total += tally.total;
     sum.passed += tally.passed;
     const seconds = ((Date.now() - started) / 1000).toFixed(1);
-    console.log(`\n── test/${folder} (${files.length} files)\n${output}`);
-    console.log(`── test/${folder}: ${tally.passed} of ${tally.total}, ${seconds} s`);
+    console.log(`\n── ${name} (${files.length} files)\n${output}`);
+    console.log(`── ${name}: ${tally.passed} of ${tally.total}, ${seconds} s`);
   }
 }
 await Promise.all(Array.from({ length: AT_A_TIME }, runWaiting));

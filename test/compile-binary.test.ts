@@ -57,7 +57,12 @@ test.before(async () => {
   }
   writeFileSync(at('labels.txt'), 'no\nyes\n');
   await compile(
-    compileOptions('out', { model: at('binary.onnx'), budgets: [0.7], labels: at('labels.txt') }),
+    compileOptions('out', {
+      model: at('binary.onnx'),
+      budgets: [0.7],
+      labels: at('labels.txt'),
+      report: true,
+    }),
   );
 });
 test.after(remove);

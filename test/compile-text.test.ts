@@ -64,6 +64,7 @@ const options = (out: string, more: Partial<CompileOptions> = {}): CompileOption
   epochs: 2,
   batch: 64,
   threads: 1,
+  report: false,
   ...more,
 });
 

@@ -30,7 +30,7 @@ let first: Compiled;
 
 test.before(async () => {
   await writeSamples({ train: 600, calibration: 300, test: 300 });
-  first = await compile(threaded('out'));
+  first = await compile(threaded('out', { report: true }));
 });
 
 test.after(remove);
@@ -97,7 +97,7 @@ test('the original is in the emitted model untouched, and its provenance beside 
 });
 
 test('the same seed gives the same bytes, another seed others', async () => {
-  await compile(threaded('again', { cache: at('cache2') }));
+  await compile(threaded('again', { cache: at('cache2'), report: true }));
   assertSamePackage(at('again'), at('out'));
   for (const seed of [3, 4]) await compile(options(`seed-${seed}`, { ...quick, seed }));
   const [made, other] = [3, 4].map((seed) => readFileSync(at(`seed-${seed}/model.onnx`)));

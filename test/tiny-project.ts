@@ -25,7 +25,10 @@ export function tinyProject(name: string, common: Partial<CompileOptions> = {}) 
       for (const [role, count] of Object.entries(roles))
         await writeTinySamples(model, at(`${role}.npz`), count, count + role.length);
     },
-    /** On one thread: with more, heads train on worker threads, each of which takes seconds to load the sources. */
+    /**
+     * On one thread: with more, heads train on worker threads, each of which takes seconds to load the sources. And without a report, which
+     * takes longer than all else of so small a model.
+     */
     compileOptions: (out: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
       model,
       train: at('train.npz'),
@@ -37,6 +40,7 @@ export function tinyProject(name: string, common: Partial<CompileOptions> = {}) 
       taps: ['stem', 'block1', 'block2'],
       batch: 64,
       threads: 1,
+      report: false,
       ...common,
       ...more,
     }),
