@@ -31,7 +31,7 @@ import { EXIT_INDEX } from './passes/lower-exits.ts';
 import { runPasses } from './passes/pass.ts';
 import { totalMacsOf } from './passes/plan-exits.ts';
 import { raiseModel } from './raise-model.ts';
-import { readPackage } from './read-package.ts';
+import { checkEmitted, readPackage } from './read-package.ts';
 import { sizesOf } from './reopen.ts';
 import { inputsOf } from './roles.ts';
 import { classesIn, runEmitted, runScores, thresholdsFeed } from './run-emitted.ts';
@@ -136,6 +136,7 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
   const [packageA, packageB] = [await packageAt(options.a, atA), await packageAt(options.b, atB)];
   const plain = (path: string, other: Package | undefined) =>
     lookAtPlain(path, threads, (source) => readingOf(options, source, other?.manifest));
+  for (const one of [packageA, packageB]) if (one) await checkEmitted(one.path, one.manifest, threads);
   const a = packageA ? lookAtPackage(packageA, threads) : await plain(options.a, packageB);
   const b = packageB ? lookAtPackage(packageB, threads) : await plain(options.b, packageA);
   refuseUnlike(a, b);

@@ -50,6 +50,8 @@ export interface CompiledFacts {
   /** Outputs that the emitted model lacks. */
   readonly dropped: readonly string[];
   readonly heads: readonly Head[];
+  /** model.onnx */
+  readonly model: Uint8Array;
   /** heads.onnx; undefined where exits came with the model. */
   readonly kept: Uint8Array | undefined;
   readonly wishes: Wishes;
@@ -117,6 +119,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     batch: typed.batch,
     ...(source.externalFiles.length > 0 && { dataFiles: source.externalFiles }),
     ...(facts.tokenizer && { tokenizer: { sha256: facts.tokenizer.sha256 } }),
+    model: { sha256: createHash('sha256').update(facts.model).digest('hex') },
     ...(facts.kept && { heads: { sha256: createHash('sha256').update(facts.kept).digest('hex') } }),
     preprocessing: origin.preprocessing,
     exits: heads.map(({ exit, kind, macs }) => {

@@ -11,7 +11,7 @@ import { accuracyOf } from './judge.ts';
 import { tokenizerFor } from './keep-tokenizer.ts';
 import { checkCall } from './options.ts';
 import { settleSession, withSession } from './ort.ts';
-import { readPackage } from './read-package.ts';
+import { checkEmitted, readPackage } from './read-package.ts';
 import { UNLABELLED } from './roles.ts';
 import { classesIn, runEmitted } from './run-emitted.ts';
 
@@ -77,6 +77,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
     threads: options.threads,
     provider: options.provider ?? promised.sessionOptions.provider,
   });
+  await checkEmitted(folder, promised, session);
   const progress = progressOf(events);
   const unlabelled =
     options.labels === UNLABELLED || promised.data[promised.measuredOn]?.labels === 'original';

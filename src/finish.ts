@@ -185,6 +185,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     inspection,
     dropped: typed.model.graph.outputs.flatMap(({ name }) => (kept.has(name) ? [] : [name])),
     heads,
+    model,
     kept: prepared.kept,
     wishes,
     training: prepared.training,

@@ -52,8 +52,11 @@ const share = number({ above: 0, below: 1 });
 const pointNames = text('the name of an operating point');
 const none = oneOf(['none'] as const);
 
+/** ONNX Runtime starts as many as it is told, and hangs on thousands. */
+const threads = integer({ atLeast: 1, atMost: 256 });
+
 const MACHINE = {
-  threads: atLeastOne,
+  threads,
   provider: text('an execution provider, such as cpu or webgpu'),
   cache: folder,
 };
@@ -166,7 +169,7 @@ export const OPTIONS = {
   inspect: {
     ...INSPECTED,
     session: optionsOf<SessionOptions>({
-      threads: atLeastOne,
+      threads,
       parallelOps: atLeastOne,
       provider: MACHINE.provider,
       optimization: oneOf(['disabled', 'basic', 'extended', 'all'] as const),
@@ -225,7 +228,7 @@ export const OPTIONS = {
     name: text('letters, digits, - and _', /^[A-Za-z0-9_-]+$/),
     maxBatch: atLeastOne,
     instances: atLeastOne,
-    threads: atLeastOne,
+    threads,
     force: flag,
   } satisfies Rules<ExportTritonOptions>,
   'export k8s': {

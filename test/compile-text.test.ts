@@ -178,7 +178,13 @@ test('texts: the package keeps their tokenizer and encodes them as the compiler 
   const again = { folder: at('texts'), test: at('said-test.jsonl'), cache: at('cache'), threads: 1 };
   const { sameData, measured } = await evaluate(again);
   assert.ok(sameData, 'its own tokenizer is used');
-  await calibrate({ ...again, model, calibration: at('said-calibration.jsonl'), out: at('texts-again') });
+  await calibrate({
+    ...again,
+    model,
+    calibration: at('said-calibration.jsonl'),
+    out: at('texts-again'),
+    report: false,
+  });
   assertSamePackage(at('texts-again'), at('texts'));
 
   const { default: Encoder, textEncoder } = await import(pathToFileURL(at('texts/index.js')).href);
@@ -211,6 +217,7 @@ test("without labels the original's answers are the truth, whatever the file say
     out: at('again'),
     cache: at('cache'),
     threads: 1,
+    report: false,
   });
   assertSamePackage(at('again'), at('unlabelled'));
   const evaluated = await evaluate({

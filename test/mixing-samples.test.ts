@@ -179,4 +179,24 @@ test('where no operator mixes by definition the first node seen to do it is name
   await rejectsWith('samples-not-independent', () => observeFacts(makeModel(b.build('half'))));
 });
 
+test('a sample that depends on those before it alone, or behind it alone, is seen too', async () => {
+  const shifted = (starts: number, pads: readonly number[]) => {
+    const b = new GraphBuilder();
+    const x = b.input('x', 'float', ['N', 4]);
+    const padded = b.op('Pad', [x, b.int64([...pads])]);
+    const ends = starts === 0 ? -1 : Number.MAX_SAFE_INTEGER;
+    const other = b.op('Slice', [padded, b.int64([starts]), b.int64([ends]), b.int64([0])]);
+    const weight = b.initializer(floatTensor('w', [4, 3], noise(12, 3)));
+    b.output(b.op('MatMul', [b.op('Add', [x, other]), weight], {}, 'scores'), 'float', ['N', 3]);
+    return makeModel(b.build('shifted'));
+  };
+  for (const model of [shifted(0, [1, 0, 0, 0]), shifted(1, [0, 0, 1, 0])])
+    await rejectsWith('samples-not-independent', () => observeFacts(model));
+  const b = new GraphBuilder();
+  const sums = b.op('CumSum', [b.input('x', 'float', ['N', 4]), b.int64(0)]);
+  const weight = b.initializer(floatTensor('w', [4, 3], noise(12, 3)));
+  b.output(b.op('MatMul', [sums, weight], {}, 'scores'), 'float', ['N', 3]);
+  await rejectsWith('samples-not-independent', () => observeFacts(makeModel(b.build('sums'))));
+});
+
 test.run();

@@ -43,6 +43,8 @@ export interface Manifest {
   readonly dataFiles?: readonly string[];
   /** What texts became the inputs by, kept beside model.onnx as tokenizer.json; absent where data were no texts. */
   readonly tokenizer?: { readonly sha256: string };
+  /** model.onnx; absent in older manifests. */
+  readonly model?: { readonly sha256: string };
   /** The trained heads, kept beside model.onnx as heads.onnx; absent where exits came with the model, and in older manifests. */
   readonly heads?: { readonly sha256: string };
   /** How stored numbers become the first sample input; null when they are fed as they are. */

@@ -8,6 +8,13 @@ export const invalidManifest = (where: string, problem: string) =>
     'Compile the model again, or compare the manifest with schema/manifest.schema.json.',
   );
 
+export const packageDamaged = (folder: string, problem: string) =>
+  new OfframpError(
+    'package-damaged',
+    `${folder}: ${problem}`,
+    'Put back model.onnx and manifest.json as one compile wrote them, or compile the model again.',
+  );
+
 export const manifestVersionUnknown = (version: number) =>
   new OfframpError(
     'manifest-version-unknown',

@@ -51,7 +51,8 @@ function harmless<T>(value: T): T {
     if (typeof one === 'string') return one in Object.prototype ? `${one}${NO_WIDTH}` : one;
     if (typeof one === 'function') return (...args: unknown[]) => safe(one(...args));
     if (Array.isArray(one)) return one.map(safe);
-    if (typeof one !== 'object' || one === null || Object.getPrototypeOf(one) !== Object.prototype) return one;
+    if (typeof one !== 'object' || one === null || Object.getPrototypeOf(one) !== Object.prototype)
+      return one;
     return Object.fromEntries(Object.entries(one).map(([key, inner]) => [key, safe(inner)]));
   };
   return safe(value) as T;
