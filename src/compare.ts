@@ -10,6 +10,8 @@ import {
   type Preprocessing,
   type PreprocessingOptions,
   resolvePreprocessing,
+  subset,
+  withoutCopies,
 } from './data/index.ts';
 import type { Manifest, OperatingPoint } from './emit/manifest.ts';
 import { notComparable, pointNotBuiltIn, unknownPoint } from './errors.ts';
@@ -161,7 +163,15 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
     return dataset;
   };
   try {
-    const [dataA, dataB] = [await open(a, b, 'A'), await open(b, a, 'B')];
+    const [allA, allB] = [await open(a, b, 'A'), await open(b, a, 'B')];
+    // What is there twice is no evidence of two, and the test reckons with independent samples.
+    const once = allA.random ? allA : await withoutCopies(allA);
+    if (once !== allA)
+      events.onNote?.(
+        `${allA.size - once.size} of ${allA.size} samples are exact copies of others and left out.`,
+      );
+    const dataA = once;
+    const dataB = once === allA || allB.size !== allA.size ? allB : subset(allB, once.partOf!.samples);
     refuseOtherSamples(a, b, dataA, dataB);
     return await withSession(a.file, a.session, (sessionA) =>
       withSession(b.file, b.session, async (sessionB) => {

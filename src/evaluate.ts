@@ -12,7 +12,7 @@ import { tokenizerFor } from './keep-tokenizer.ts';
 import { checkCall } from './options.ts';
 import { settleSession, withSession } from './ort.ts';
 import { checkEmitted, readPackage } from './read-package.ts';
-import { UNLABELLED } from './roles.ts';
+import { NOTHING_LABELLED, UNLABELLED } from './roles.ts';
 import { classesIn, runEmitted } from './run-emitted.ts';
 
 export interface EvaluateOptions {
@@ -95,6 +95,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
     signal,
     onProgress: progress('decoding test'),
   });
+  if (dataset.unlabelled && !dataset.random) events.onNote?.(NOTHING_LABELLED);
   try {
     const measured = await withSession(modelFile, session, async (model) => {
       const size = promised.batch === 'fixed' ? 1 : batch;

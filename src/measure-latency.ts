@@ -33,7 +33,7 @@ export interface LatencyOptions {
   readonly warmup: number;
   /** Passes over `samples`: timed runs of each. */
   readonly passes: number;
-  /** Untimed runs of a contestant before each timed one, which chase what the others left out of the caches; 0 by default. */
+  /** Untimed runs before a timed one where another session ran last, which chase out of the caches what that left; 0 by default. */
   readonly settle?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -54,12 +54,15 @@ export async function measureLatency(
     for (const c of contestants)
       await c.session.run({ ...(c.samples ?? samples)[i % samples.length]!, ...c.extra });
   }
+  let last: Session | undefined;
   for (let pass = 0; pass < passes; pass++) {
     for (let i = 0; i < samples.length; i++) {
       options.signal?.throwIfAborted();
       for (const c of contestants) {
         const feeds = { ...(c.samples ?? samples)[i]!, ...c.extra };
-        for (let n = 0; n < (options.settle ?? 0); n++) await c.session.run(feeds, c.fetches);
+        const settling = c.session === last ? 0 : (options.settle ?? 0);
+        for (let n = 0; n < settling; n++) await c.session.run(feeds, c.fetches);
+        last = c.session;
         const start = performance.now();
         await c.session.run(feeds, c.fetches);
         times.get(c.name)![pass * samples.length + i] = performance.now() - start;
@@ -101,8 +104,11 @@ export interface Race {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** How operating points are timed: single samples, spread over the data. */
-export const RACE = { batch: 1, warmup: 20, samples: 100, passes: 3 } as const;
+/**
+ * How models are timed against each other: single samples, spread over the data. A run settles a session whose turn it is: the points of one
+ * session follow each other, so that without it the original would be the only one to find the caches cold.
+ */
+export const RACE = { batch: 1, warmup: 20, samples: 100, passes: 3, settle: 1 } as const;
 export const BASELINE = 'baseline';
 
 /** `most` samples of `dataset` or all there are, evenly spread over it, each a run's feeds. */

@@ -50,7 +50,7 @@ const folder = text('a folder');
 const model = text('an ONNX file');
 const share = number({ above: 0, below: 1 });
 const pointNames = text('the name of an operating point');
-const none = oneOf(['none'] as const);
+const none = { ...oneOf(['none'] as const), wanted: 'the word none, or leave it out' };
 
 /** ONNX Runtime starts as many as it is told, and hangs on thousands. */
 const threads = integer({ atLeast: 1, atMost: 256 });

@@ -77,6 +77,9 @@ export function inputsOf(typed: TypedModel): InputSpec[] {
 /** What a user gives for labels that are not there. */
 export const UNLABELLED = 'none' as const;
 
+export const NOTHING_LABELLED =
+  "Nothing is labelled: the original's own answers stand in for labels, so accuracy is agreement with it.";
+
 /** What has to be said of the data before anything is read into the figures. */
 export function notesOn(roles: Roles): string[] {
   const all = ROLES.flatMap((role) => roles[role]?.dataset ?? []);
@@ -85,10 +88,7 @@ export function notesOn(roles: Roles): string[] {
     notes.push(
       'RANDOM SAMPLES: this shows that everything runs. No accuracy, cost or threshold below means anything.',
     );
-  else if (all.some((dataset) => dataset.unlabelled))
-    notes.push(
-      "Nothing is labelled: the original's own answers stand in for labels, so accuracy is agreement with it.",
-    );
+  else if (all.some((dataset) => dataset.unlabelled)) notes.push(NOTHING_LABELLED);
   for (const role of ROLES) {
     const { copies = 0, dataset } = roles[role] ?? {};
     if (copies > 0)

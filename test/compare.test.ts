@@ -12,7 +12,7 @@ import { rejectsWith } from './expect.ts';
 import { branchyNet, tinyResidual } from './models.ts';
 import { manifestIn } from './timeless.ts';
 import { tinyProject } from './tiny-project.ts';
-import { tinySamples } from './tiny-samples.ts';
+import { tinySamples, writeTinySamples } from './tiny-samples.ts';
 
 const test = suite('compare');
 const { folder, model, at, writeSamples, compileOptions, remove } = tinyProject('compare', { epochs: 1 });
@@ -89,6 +89,20 @@ test('a compiled and a plain model, as counted by hand', async () => {
     [0, 1, 2, 3].map((k) => early.filter(({ exit }) => exit === k).length / COUNT),
   );
   assert.ok(a.latencyMsP50 > 0 && result.latencyRatio === b.latencyMsP50 / a.latencyMsP50);
+});
+
+test('samples that are there three times are no more evidence than once', async () => {
+  await writeTinySamples(model, at('thrice.npz'), COUNT, COUNT + 'test'.length, 3);
+  const notes: string[] = [];
+  const sides = { a: at('out'), b: model, at: ['budget-0.6'] };
+  const thrice = await compare(
+    { ...sides, ...common, test: at('thrice.npz') },
+    { onNote: (n) => notes.push(n) },
+  );
+  const once = await compare({ ...sides, ...common });
+  assert.is(thrice.samples, COUNT);
+  assert.equal(thrice.accuracy, once.accuracy);
+  assert.match(notes.join(), `${2 * COUNT} of ${3 * COUNT} samples are exact copies`);
 });
 
 test('two points of one model: exact is the plain one', async () => {

@@ -8,17 +8,19 @@ import { noise } from './models.ts';
 const SIDE = 8;
 const CLASSES = 5;
 
-/** An npz at `path` of `tinySamples`. */
+/** An npz at `path` of `tinySamples`, all of them `times` times. */
 export async function writeTinySamples(
   model: string,
   path: string,
   count: number,
   seed: number,
+  times = 1,
 ): Promise<void> {
   const { pixels, labels } = await tinySamples(model, count, seed);
+  const repeated = (bytes: Uint8Array) => Buffer.concat(Array<Uint8Array>(times).fill(bytes));
   const arrays = {
-    'x.npy': npy('|u1', [count, SIDE, SIDE, 3], pixels),
-    'y.npy': npy('<i4', [count], new Uint8Array(labels.buffer)),
+    'x.npy': npy('|u1', [times * count, SIDE, SIDE, 3], repeated(pixels)),
+    'y.npy': npy('<i4', [times * count], repeated(new Uint8Array(labels.buffer))),
   };
   writeFileSync(path, zipSync(arrays));
 }

@@ -60,13 +60,13 @@ function advice(point: PointFacts, { calibration }: Manifest): string {
   if (name !== 'exact' && closesAll(thresholds))
     return `nothing cheaper ${guarantee ? `could be certified on ${count(guarantee.samples)} samples` : 'was good enough'}: no exit is open, this is exact.`;
   const promise = guarantee
-    ? ` Promised with ${percent(guarantee.confidence, 0)} confidence: ${guarantee.risk === 'drop' ? 'accuracy falls by' : 'answers differ in'} at most ${percent(guarantee.limit, 2)} (tested on ${count(guarantee.samples)} samples).`
+    ? ` Promised with ${percent(guarantee.confidence, 0)} confidence: ${guarantee.risk === 'drop' ? 'accuracy falls by' : 'answers differ in'} at most ${signedPoints(guarantee.limit).slice(1)} points (tested on ${count(guarantee.samples)} samples).`
     : '';
   const [kind, value = ''] = name.split(/-(.*)/s) as [string, string?];
   const number = Number.parseFloat(value);
   const more = losesMore(point) ? ' These samples lose more than that, beyond chance.' : '';
   const givenUp = (standing: keyof typeof NAMED_DROPS) =>
-    `chosen to lose at most ${100 * NAMED_DROPS[standing]} points of ${target} on new samples, on average over draws of the calibration samples.${more}`;
+    `chosen to lose at most ${100 * NAMED_DROPS[standing]} ${NAMED_DROPS[standing] === 0.01 ? 'point' : 'points'} of ${target} on new samples, on average over draws of the calibration samples.${more}`;
   const said: Record<string, () => string> = {
     fast: () => `throughput or battery comes first; ${givenUp('fast')}`,
     balanced: () => `you want most of the saving; ${givenUp('balanced')}`,
