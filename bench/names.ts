@@ -2,7 +2,7 @@
  * Do named points keep what their names say? Calibration samples are drawn again and again from a large pool; each draw chooses its points
  * as `compile` does, and the whole pool tells what they lose and cost. Writes docs/names.md.
  *
- *   npm run demo && npx tsx bench/names.ts      DRAWS=200
+ *   npm run demo && npx tsx bench/names.ts      DRAWS=200; ONLY=text prints the shapes whose name holds that and writes nothing
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -46,8 +46,9 @@ interface Shape {
   readonly samples: number;
 }
 
+const { ONLY } = process.env;
 const shapes: Shape[] = [
-  await demoShape(),
+  ...(ONLY ? [] : [await demoShape()]),
   { name: 'ResNet-56-like', pool: simulate(200_000, 1, CIFAR_LIKE), costs: FIVE_EXITS, samples: 3000 },
   { name: 'text-like', pool: simulate(200_000, 2, TEXT_LIKE), costs: TWO_EXITS, samples: 900 },
   {
@@ -57,10 +58,12 @@ const shapes: Shape[] = [
     samples: 2000,
   },
 ];
-const sections = shapes.map(sectionOf);
-writeFileSync(
-  OUT,
-  `# Do named points keep what their names say?
+const sections = shapes.filter(({ name }) => name.includes(ONLY ?? '')).map(sectionOf);
+if (ONLY) console.log(sections.join('\n'));
+else
+  writeFileSync(
+    OUT,
+    `# Do named points keep what their names say?
 
 A point named \`balanced\` is to lose at most 1 point of accuracy **on new samples**, in the mean over draws of the calibration samples; a budget is to be
 kept in the same sense. Written by \`npx tsx bench/names.ts\` (after \`npm run demo\`): ${DRAWS} draws of calibration samples from a
@@ -71,8 +74,8 @@ large pool, points chosen on each as \`compile\` chooses them, losses and costs 
 - **cost given up**: mean cost less that of the cheapest setting that keeps the name on the pool, which nobody can know who has only the draw.
 
 ${sections.join('\n')}`,
-);
-console.log(`written to ${OUT}`);
+  );
+if (!ONLY) console.log(`written to ${OUT}`);
 
 function sectionOf({ name, pool, costs, samples }: Shape): string {
   const closed = pool.scores.map(() => 1);
