@@ -3,7 +3,7 @@
  * code is one folder's failure. What a folder says is printed when it is done. Ends with the line `N passed, N failed`.
  *
  *   npm test                     all that a clone can run by itself
- *   npm run test:apart           those that need more: ../shared (*.shared.test.ts), the npm registry (*.network.test.ts)
+ *   npm run test:apart           those that need more: minutes (*.slow.test.ts), ../shared (*.shared.test.ts), the npm registry (*.network.test.ts)
  *   npm run test:browser         test/browser/, which needs Chromium and takes minutes
  *   npm test -- parser passes/   only files whose path holds one of the words
  *   npm test -- --record         writes to test/count.txt how many tests of each kind there are
@@ -23,7 +23,7 @@ const COUNT = join(TEST, 'count.txt');
 const FOLDER_TIMEOUT_MS = 10 * 60_000;
 const AT_A_TIME = 2;
 
-type Kind = 'anywhere' | 'shared' | 'network' | 'browser';
+type Kind = 'anywhere' | 'slow' | 'shared' | 'network' | 'browser';
 
 interface Tally {
   total: number;
@@ -37,7 +37,7 @@ const words = args.filter((arg) => !arg.startsWith('--'));
 const kinds: Kind[] = args.includes('--browser')
   ? ['browser']
   : args.includes('--apart')
-    ? ['shared', 'network']
+    ? ['slow', 'shared', 'network']
     : ['anywhere'];
 
 /** What a kind of tests cannot do without, and whether it is here. The browser's tests say for themselves that there is no Chromium. */
@@ -159,6 +159,7 @@ function folderOf(file: string): string {
 
 function kindOf(file: string): Kind {
   if (file.startsWith('browser/')) return 'browser';
+  if (file.endsWith('.slow.test.ts')) return 'slow';
   if (file.endsWith('.shared.test.ts')) return 'shared';
   return file.endsWith('.network.test.ts') ? 'network' : 'anywhere';
 }

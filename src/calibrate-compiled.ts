@@ -42,6 +42,8 @@ export interface CalibrateOptions extends ThresholdOptions, RolePaths {
   readonly prove?: ProofEffort;
   /** Write report.html too; true by default. */
   readonly report?: boolean;
+  /** Measure latencies; true by default. Without them the same run writes the same bytes. */
+  readonly timing?: boolean;
   readonly threads?: number;
   /** ONNX Runtime's execution provider. */
   readonly provider?: string;
@@ -138,6 +140,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       out,
       force,
       report: options.report ?? true,
+      timing: options.timing ?? true,
       events,
       progress,
     });

@@ -42,6 +42,8 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
   readonly prove?: ProofEffort;
   /** Write report.html too; true by default. */
   readonly report?: boolean;
+  /** Measure latencies; true by default. Without them the same run writes the same bytes. */
+  readonly timing?: boolean;
   readonly cacheLimit?: number;
 }
 
@@ -85,6 +87,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       out: options.out,
       force: options.force ?? false,
       report: options.report ?? true,
+      timing: options.timing ?? true,
       events,
       progress,
     });

@@ -70,8 +70,8 @@ export interface CompiledFacts {
   readonly view: View;
   /** By operating point's name. */
   readonly promises?: ReadonlyMap<string, Guarantee> | undefined;
-  /** Of the original, and of the points that model.onnx can be run at. */
-  readonly latency: ReadonlyMap<string, Latency>;
+  /** Of the original, and of the points that model.onnx can be run at; undefined when nothing was timed. */
+  readonly latency: ReadonlyMap<string, Latency> | undefined;
   readonly session: SessionOptions;
 }
 
@@ -138,29 +138,31 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     baseline: {
       accuracy: accuracyOf(view().original, view().labels),
       macs: plan.totalMacs,
-      latencyMsP50: rounded(latency.get(BASELINE)?.p50),
-      latencyMsMean: rounded(latency.get(BASELINE)?.mean),
+      latencyMsP50: rounded(latency?.get(BASELINE)?.p50),
+      latencyMsMean: rounded(latency?.get(BASELINE)?.mean),
     },
     operatingPoints: facts.points.map(({ name, thresholds }) => ({
       name,
       policy,
       thresholds,
       ...measure(view(thresholds), facts.costs, thresholds),
-      latencyMsP50: rounded(latency.get(name)?.p50),
-      latencyMsMean: rounded(latency.get(name)?.mean),
+      latencyMsP50: rounded(latency?.get(name)?.p50),
+      latencyMsMean: rounded(latency?.get(name)?.mean),
       ...promiseOf(facts.promises?.get(name)),
     })),
     defaultPoint: facts.defaultPoint,
     measuredOn: data.test ? 'test' : 'calibration',
-    latency: {
-      batch: RACE.batch,
-      threads: options.intraOpNumThreads!,
-      warmup: RACE.warmup,
-      passes: RACE.passes,
-      runs: latency.get(BASELINE)!.runs,
-      provider: facts.session.provider ?? 'cpu',
-      p95s: Object.fromEntries([...latency].map(([name, { p95 }]) => [name, rounded(p95)!])),
-    },
+    latency: latency
+      ? {
+          batch: RACE.batch,
+          threads: options.intraOpNumThreads!,
+          warmup: RACE.warmup,
+          passes: RACE.passes,
+          runs: latency.get(BASELINE)!.runs,
+          provider: facts.session.provider ?? 'cpu',
+          p95s: Object.fromEntries([...latency].map(([name, { p95 }]) => [name, rounded(p95)!])),
+        }
+      : null,
     data,
     sessionOptions: {
       provider: facts.session.provider ?? 'cpu',

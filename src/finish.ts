@@ -68,6 +68,8 @@ export interface FinishSetting {
   readonly force: boolean;
   /** Whether to write the report. */
   readonly report: boolean;
+  /** Whether to measure latencies. */
+  readonly timing: boolean;
   readonly events: Events;
   readonly progress: ReturnType<typeof progressOf>;
 }
@@ -167,16 +169,18 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
   events.onNote?.(
     `Proved: the emitted model gave ${proved.compared} answers as heads and policy do by hand${exact}${coarse}.`,
   );
-  const latency = await raceOriginal({
-    model,
-    original: typed.model,
-    dataset: reported,
-    points: baked ? [chosen] : points,
-    baked: baked !== undefined,
-    session,
-    signal,
-    onProgress: progress('timing', 'runs'),
-  });
+  const latency = setting.timing
+    ? await raceOriginal({
+        model,
+        original: typed.model,
+        dataset: reported,
+        points: baked ? [chosen] : points,
+        baked: baked !== undefined,
+        session,
+        signal,
+        onProgress: progress('timing', 'runs'),
+      })
+    : undefined;
 
   const { train, validation } = prepared.fittedOn;
   const manifest = describeCompiled({

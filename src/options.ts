@@ -127,6 +127,7 @@ const WRITING = {
   force: flag,
   prove: oneOf(['some', 'all'] as const),
   report: flag,
+  timing: flag,
 };
 
 const COMPILE = {

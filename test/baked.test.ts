@@ -20,9 +20,12 @@ let compiled: Compiled;
 
 test.before(async () => {
   await writeSamples({ train: 400, calibration: 200, test: TESTED });
-  compiled = await compile(compileOptions('baked', { thresholds: 'baked', at: 'fast', report: true }), {
-    onNote: (note) => notes.push(note),
-  });
+  compiled = await compile(
+    compileOptions('baked', { thresholds: 'baked', at: 'fast', report: true, timing: true }),
+    {
+      onNote: (note) => notes.push(note),
+    },
+  );
 });
 test.after(remove);
 

@@ -130,7 +130,7 @@ test('compile, calibrate, evaluate and compare match by name, and refuse other n
     calibration: await folderOf(at('calibration'), 41),
     test: await folderOf(at('test'), 24),
   };
-  const options = compileOptions('out', { ...roles, report: false });
+  const options = compileOptions('out', { ...roles, report: false, timing: false });
   const { manifest } = await compile(options);
   assert.equal(manifest.labels, NAMES);
 

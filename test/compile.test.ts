@@ -30,7 +30,7 @@ let first: Compiled;
 
 test.before(async () => {
   await writeSamples({ train: 600, calibration: 300, test: 300 });
-  first = await compile(threaded('out', { report: true }));
+  first = await compile(threaded('out', { report: true, timing: true }));
 });
 
 test.after(remove);
@@ -97,7 +97,7 @@ test('the original is in the emitted model untouched, and its provenance beside 
 });
 
 test('the same seed gives the same bytes, another seed others', async () => {
-  await compile(threaded('again', { cache: at('cache2'), report: true }));
+  await compile(threaded('again', { cache: at('cache2'), report: true, timing: true }));
   assertSamePackage(at('again'), at('out'));
   for (const seed of [3, 4]) await compile(options(`seed-${seed}`, { ...quick, seed }));
   const [made, other] = [3, 4].map((seed) => readFileSync(at(`seed-${seed}/model.onnx`)));
@@ -126,7 +126,13 @@ test('baked thresholds, the confidence policy, and a seed recipe', async () => {
 });
 
 test('auto compares policies and says how they did; budgets of time and floors get their points', async () => {
-  const asked = { policy: 'auto', budgetsMs: [1000], minAccuracies: [0.3], at: 'budget-1000ms' } as const;
+  const asked = {
+    policy: 'auto',
+    budgetsMs: [1000],
+    minAccuracies: [0.3],
+    at: 'budget-1000ms',
+    timing: true,
+  } as const;
   const { manifest } = await compile(options('auto', asked));
   const { costs, policies } = manifest.policyComparison!;
   assert.ok(costs[0] < costs[1] && costs[1] === 1);

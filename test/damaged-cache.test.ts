@@ -14,6 +14,7 @@ const test = suite('damaged cache');
 const { at, writeSamples, compileOptions, remove } = tinyProject('damaged', {
   epochs: 1,
   report: false,
+  timing: false,
   taps: ['block1'],
 });
 test.after(remove);

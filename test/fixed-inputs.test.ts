@@ -68,6 +68,7 @@ test('--set makes it a constant: the emitted model lacks it, the manifest has it
     threads: 1,
     epochs: 1,
     report: false,
+    timing: false,
     set: { temperature: 4 },
   };
   const { manifest } = await compile({ ...options, out: at('set') });
@@ -97,7 +98,14 @@ test('--set makes it a constant: the emitted model lacks it, the manifest has it
   const alone = { a: model, b: model, test: 'random:40', set: { temperature: 2 }, cache: at('cache') };
   assert.is((await compare(alone)).agreement, 1);
   cpSync(at('set'), at('again'), { recursive: true });
-  await calibrate({ folder: at('again'), model, train: 'random:64', cache: at('cache'), report: false });
+  await calibrate({
+    folder: at('again'),
+    model,
+    train: 'random:64',
+    cache: at('cache'),
+    report: false,
+    timing: false,
+  });
   assertSamePackage(at('again'), at('set'));
   assert.equal(manifestIn(at('again')).source.set, { temperature: 4 });
   // What is kept of a model is kept apart for other values.

@@ -52,7 +52,15 @@ test('compiled so, it is compared with the same value of the original', async ()
   const random = { train: 'random:64', calibration: 'random:32', test: 'random:32' };
   const { train, calibration, test: data } = random;
   await compile(
-    compileOptions('out', { model: path, output: 'scores', train, calibration, test: data, report: false }),
+    compileOptions('out', {
+      model: path,
+      output: 'scores',
+      train,
+      calibration,
+      test: data,
+      report: false,
+      timing: false,
+    }),
   );
   const common = { test: data, cache: at('cache'), threads: 1 };
   const { agreement } = await compare({ a: path, b: at('out'), at: ['exact'], ...common });

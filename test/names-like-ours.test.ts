@@ -48,7 +48,14 @@ const save = (model: Model, name: string) => {
   return at(name);
 };
 
-const common = { train: 'random:64', cache: at('cache'), threads: 1, epochs: 1, report: false } as const;
+const common = {
+  train: 'random:64',
+  cache: at('cache'),
+  threads: 1,
+  epochs: 1,
+  report: false,
+  timing: false,
+} as const;
 
 test('nodes named as operators, as skl2onnx names them, and as everything of ours', async () => {
   const model = tinyResidual();
@@ -93,6 +100,7 @@ test('values named as ours, the inputs and outputs of the early-exit model among
     train: 'random:64',
     cache: at('cache'),
     report: false,
+    timing: false,
   });
   assertSamePackage(at('again'), at('values'));
 });

@@ -27,7 +27,7 @@ export function tinyProject(name: string, common: Partial<CompileOptions> = {}) 
     },
     /**
      * On one thread: with more, heads train on worker threads, each of which takes seconds to load the sources. And without a report, which
-     * takes longer than all else of so small a model.
+     * takes longer than all else of so small a model, as timing does.
      */
     compileOptions: (out: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
       model,
@@ -41,6 +41,7 @@ export function tinyProject(name: string, common: Partial<CompileOptions> = {}) 
       batch: 64,
       threads: 1,
       report: false,
+      timing: false,
       ...common,
       ...more,
     }),

@@ -217,6 +217,10 @@ export const runOptions = <T>(y: Argv<T>) =>
     from('compile', {
       force: 'replace what is in --out',
       report: { describe: 'report.html, to look at; --no-report', defaultDescription: 'true' },
+      timing: {
+        describe: 'latencies; --no-timing: without them, and the same run writes the same bytes',
+        defaultDescription: 'true',
+      },
       prove: {
         describe: 'how many reported samples the emitted model is checked on',
         defaultDescription: 'some',

@@ -37,6 +37,7 @@ export function commandOf(manifest: Manifest): string {
     ['survivors', training?.survivors],
     ['views', training?.views],
     ['cache-limit', training?.cacheLimit],
+    ['no-timing', manifest.latency === null || undefined],
     ['policy', policyComparison ? 'auto' : policy],
     ['last', last ? 'joined' : 'original'],
     ['target', calibration.target],

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { drawSamples, SIDE } from '../../examples/demo/shapes.ts';
+import { CLASSES, drawSamples, SIDE } from '../../examples/demo/shapes.ts';
 import { compile } from '../../src/compile.ts';
 import { REPORT_FILE } from '../../src/emit/package-files.ts';
 import { emit } from '../../src/emit-package.ts';
@@ -41,11 +41,11 @@ export async function drawn(folder: string): Promise<Subject> {
   const size = SIDE * SIDE * 3;
   const raw = { width: SIDE, height: SIDE, channels: 3 } as const;
   const pictures = join(folder, 'test');
-  for (const label of new Set(labels)) mkdirSync(join(pictures, String(label)), { recursive: true });
+  for (const name of CLASSES) mkdirSync(join(pictures, name), { recursive: true });
   for (const [i, label] of labels.entries())
     await sharp(pixels.subarray(i * size, (i + 1) * size), { raw })
       .png()
-      .toFile(join(pictures, String(label), `${i}.png`));
+      .toFile(join(pictures, CLASSES[label]!, `${i}.png`));
   return { folder: await demoPackage(), pictures };
 }
 

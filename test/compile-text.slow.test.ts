@@ -65,6 +65,7 @@ const options = (out: string, more: Partial<CompileOptions> = {}): CompileOption
   batch: 64,
   threads: 1,
   report: false,
+  timing: false,
   ...more,
 });
 
@@ -184,6 +185,7 @@ test('texts: the package keeps their tokenizer and encodes them as the compiler 
     calibration: at('said-calibration.jsonl'),
     out: at('texts-again'),
     report: false,
+    timing: false,
   });
   assertSamePackage(at('texts-again'), at('texts'));
 
@@ -218,6 +220,7 @@ test("without labels the original's answers are the truth, whatever the file say
     cache: at('cache'),
     threads: 1,
     report: false,
+    timing: false,
   });
   assertSamePackage(at('again'), at('unlabelled'));
   const evaluated = await evaluate({

@@ -32,7 +32,15 @@ test.after(remove);
 const again = async (name: string, more: Partial<CalibrateOptions> = {}, from = 'compiled') => {
   cpSync(at(from), at(name), { recursive: true });
   const data = { calibration: at('calibration.npz'), test: at('test.npz') };
-  return await calibrate({ folder: at(name), model, cache: at('cache'), report: false, ...data, ...more });
+  return await calibrate({
+    folder: at(name),
+    model,
+    cache: at('cache'),
+    report: false,
+    timing: false,
+    ...data,
+    ...more,
+  });
 };
 
 const manifestIn = (name: string) => manifestAt(at(name));
@@ -69,7 +77,7 @@ test('roles that were cut off the training data are cut again', async () => {
   await compile(alone);
   cpSync(at('alone'), at('alone-again'), { recursive: true });
   const asked = { folder: at('alone-again'), model, train: at('train.npz'), cache: at('cache') };
-  await calibrate({ ...asked, report: false });
+  await calibrate({ ...asked, report: false, timing: false });
   assertSame('alone-again', 'alone');
 });
 
@@ -144,6 +152,7 @@ test('a new folder can be written, and one that is not empty is refused', async 
     cache: at('cache'),
     out: at('new'),
     report: false,
+    timing: false,
   };
   await calibrate({ ...options, budgets: [0.7] });
   assert.equal(timelessFiles(at('compiled')), before);
@@ -277,7 +286,7 @@ test('bad input is refused with a code, and whatever fails leaves the folder as 
   rmSync(file);
   assert.match((await refusal()).hint, 'compile the model again');
   writeFileSync(file, whole);
-  await calibrate({ ...options, out: at('from-old'), report: false });
+  await calibrate({ ...options, out: at('from-old'), report: false, timing: false });
   assert.is(manifestIn('from-old').heads!.sha256, sha256);
 });
 
