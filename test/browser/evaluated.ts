@@ -27,6 +27,7 @@ export async function evaluated({ folder, pictures }: Subject, cache: string): P
     preprocessing: manifest.preprocessing as Preprocessing,
     cache,
     classes,
+    ...(labels && { labels }),
   });
   const answers: Record<string, Answer[]> = {};
   await withSession(join(folder, 'model.onnx'), {}, async (session) => {
