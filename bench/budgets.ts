@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { deserialize } from 'node:v8';
 import { measure, searchPolicy } from '../src/calibrate/index.ts';
 import type { Candidate, CostModel, Outcomes } from '../src/calibrate/types.ts';
+import { type PolicyName, policyOf } from '../src/policies/index.ts';
 import {
   type Decider,
   fitLastAnswer,
@@ -13,8 +14,7 @@ import {
   ownThresholds,
   type View,
   viewOf,
-} from '../src/judge.ts';
-import { type PolicyName, policyOf } from '../src/policies/index.ts';
+} from '../src/predict/predict.ts';
 
 export interface Kept {
   readonly costs: { readonly prefix: number[]; readonly head: number[] };

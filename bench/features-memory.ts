@@ -7,10 +7,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { extractShard } from '../src/extract-shard.ts';
+import { RecordReader } from '../src/cache/record-file.ts';
+import { extractShard } from '../src/commands/extract-shard.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { filesOf } from '../src/train/feature-identity.ts';
-import { RecordReader } from '../src/train/record-file.ts';
 import { mergeShards } from '../src/train/shards.ts';
 import { tinyResidual } from '../test/models.ts';
 

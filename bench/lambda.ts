@@ -7,14 +7,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { defaultCache } from '../src/cache.ts';
+import { defaultCache } from '../src/cache/folder.ts';
 import { measure } from '../src/calibrate/index.ts';
 import { table } from '../src/cli/tables.ts';
+import { inspect } from '../src/commands/inspect.ts';
 import { openDataset, resolvePreprocessing, splitRoles } from '../src/data/index.ts';
-import { inspect } from '../src/inspect.ts';
-import { costsOf, judge, outcomesOf } from '../src/judge.ts';
+import { inputsOf } from '../src/data/splits.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
-import { inputsOf } from '../src/roles.ts';
+import { costsOf, judge, outcomesOf } from '../src/predict/predict.ts';
 import { openFeatures } from '../src/train/features.ts';
 import { trainHeads } from '../src/train/train.ts';
 import { trainingViews } from '../src/train/views.ts';

@@ -1,6 +1,6 @@
 /** A process that loads a model and runs it on one sample and on 32; prints how long loading took and what memory it came to. For emitted.ts. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { Session, Tensor } from '../src/ort.ts';
+import { Session, Tensor } from '../src/ort/session.ts';
 
 const { path, input, dims, threads, exits } = JSON.parse(process.argv[2]!) as {
   path?: string;

@@ -22,12 +22,12 @@ import {
   type Searched,
   searchThresholds,
 } from '../src/calibrate/index.ts';
-import { foldsOf } from '../src/choose-policy.ts';
+import { reopen } from '../src/commands/reopen.ts';
 import { openDataset, type Preprocessing, Random } from '../src/data/index.ts';
-import { judge, viewOf } from '../src/judge.ts';
-import { readPackage } from '../src/read-package.ts';
-import { reopen } from '../src/reopen.ts';
-import { inputsOf } from '../src/roles.ts';
+import { inputsOf } from '../src/data/splits.ts';
+import { readPackage } from '../src/emit/read-package.ts';
+import { foldsOf } from '../src/predict/choose-policy.ts';
+import { judge, viewOf } from '../src/predict/predict.ts';
 import { CIFAR_LIKE, FIVE_EXITS, simulate, TEXT_LIKE, TWO_EXITS } from '../test/calibrate/simulate.ts';
 import { markdown } from './markdown.ts';
 

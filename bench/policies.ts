@@ -6,11 +6,11 @@
 import { writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { CLOSED } from '../src/calibrate/types.ts';
-import { choosePolicy } from '../src/choose-policy.ts';
 import { table } from '../src/cli/tables.ts';
-import { fitLastAnswer, type Judged, type JudgedHeads, rowsOf } from '../src/judge.ts';
 import { NOBODY, POLICY_NAMES, type PolicyName, policyOf } from '../src/policies/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
+import { choosePolicy } from '../src/predict/choose-policy.ts';
+import { fitLastAnswer, type Judged, type JudgedHeads, rowsOf } from '../src/predict/predict.ts';
 import { fitGate } from '../src/train/gates.ts';
 import {
   type AtBudget,

@@ -10,6 +10,7 @@ import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inferenceForm } from '../src/autodiff/training-form.ts';
 import { GraphBuilder, makeModel } from '../src/graph/builder.ts';
 import type { Model } from '../src/graph/types.ts';
 import { loadModel, parseModel, serializeChunks } from '../src/parser/index.ts';
@@ -18,7 +19,6 @@ import type { Fact, TypedModel } from '../src/passes/exits.ts';
 import { lowerExits } from '../src/passes/lower-exits.ts';
 import { runPasses } from '../src/passes/pass.ts';
 import { planExits } from '../src/passes/plan-exits.ts';
-import { inferenceForm } from '../src/passes/training-form.ts';
 import { markdown } from './markdown.ts';
 
 const RUNS = 7;

@@ -3,21 +3,22 @@
  *
  *   npx tsx bench/step-parts.ts [model.onnx]      ROUNDS=12
  */
+
+import { differentiate } from '../src/autodiff/differentiate.ts';
+import { adamw } from '../src/autodiff/optimizer.ts';
+import { enterRows, leaveRows } from '../src/autodiff/rows-form.ts';
+import { trainingForm } from '../src/autodiff/training-form.ts';
+import { inspect } from '../src/commands/inspect.ts';
 import { Random } from '../src/data/index.ts';
 import { makeModel, makeNode, makeValue } from '../src/graph/builder.ts';
 import { bindDims, TypedBuilder } from '../src/graph/infer.ts';
 import { prune } from '../src/graph/prune.ts';
 import { elementCount, int64Tensor } from '../src/graph/tensor.ts';
 import type { Graph, ValueInfo } from '../src/graph/types.ts';
-import { inspect } from '../src/inspect.ts';
-import { type Feeds, Session, Tensor } from '../src/ort.ts';
+import { type Feeds, Session, Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
-import { differentiate } from '../src/passes/differentiate.ts';
 import type { Head } from '../src/passes/exits.ts';
-import { adamw } from '../src/passes/optimizer.ts';
 import { type Pass, runPasses } from '../src/passes/pass.ts';
-import { enterRows, leaveRows } from '../src/passes/rows-form.ts';
-import { trainingForm } from '../src/passes/training-form.ts';
 import { distill, joinHeads, LOSS } from '../src/train/losses.ts';
 import { trainable } from '../src/train/stepper.ts';
 import { markdown } from './markdown.ts';

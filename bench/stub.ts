@@ -10,14 +10,14 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import type * as Sample from '../golden/stub-image-labels/index.ts';
+import { inferenceForm } from '../src/autodiff/training-form.ts';
+import { inspect } from '../src/commands/inspect.ts';
 import type { Manifest, OperatingPoint } from '../src/emit/manifest.ts';
 import { emitPackage } from '../src/emit/stub.ts';
-import { inspect } from '../src/inspect.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import { lowerExits } from '../src/passes/lower-exits.ts';
 import { runPasses } from '../src/passes/pass.ts';
-import { inferenceForm } from '../src/passes/training-form.ts';
 import { markdown } from './markdown.ts';
 
 const [model = '../shared/data/models/resnet20.onnx'] = process.argv.slice(2);

@@ -1,7 +1,8 @@
 /** Milliseconds a training step of all default heads together, by how ONNX Runtime spends its threads. */
+
+import { inspect } from '../src/commands/inspect.ts';
 import { Random } from '../src/data/index.ts';
-import { inspect } from '../src/inspect.ts';
-import { Tensor } from '../src/ort.ts';
+import { Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import { distill, joinHeads } from '../src/train/losses.ts';
 import { splitStem } from '../src/train/stem.ts';

@@ -24,13 +24,13 @@ try {
   );
 }
 
-const source = new URL('../src/cli.ts', import.meta.url);
+const source = new URL('../src/cli/index.ts', import.meta.url);
 if (existsSync(source)) {
   const { register } = await import('tsx/esm/api');
   register();
   await import(source.href);
 } else {
-  await import('../dist/cli.js');
+  await import('../dist/cli/index.js');
 }
 
 function stop(problem, hint) {

@@ -1,5 +1,5 @@
 /**
- * Makes dist/: src/index.ts, src/cli.ts and the training worker bundled by esbuild, the modules that generated packages are
+ * Makes dist/: src/index.ts, src/cli/index.ts and the training worker bundled by esbuild, the modules that generated packages are
  * made of, and the type declarations that index.ts reaches.
  */
 import { spawnSync } from 'node:child_process';
@@ -36,7 +36,7 @@ declareTypes();
 async function bundle(): Promise<void> {
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: ['src/index.ts', 'src/cli.ts', 'src/train/worker.ts'],
+    entryPoints: ['src/index.ts', 'src/cli/index.ts', 'src/train/worker.ts'],
     outdir: 'dist',
     bundle: true,
     splitting: true,
@@ -59,7 +59,7 @@ async function bundle(): Promise<void> {
   const uninvited = [...new Set(bundled)].filter((name) => name !== 'onnx-proto');
   if (uninvited.length) fail(`${uninvited.join(', ')} got bundled; add to dependencies or do not import it`);
   // src/emit/runtime-source.ts reads them as text.
-  cpSync(join(ROOT, 'src/emit/runtime'), join(DIST, 'runtime'), { recursive: true });
+  cpSync(join(ROOT, 'src/runtime'), join(DIST, 'runtime'), { recursive: true });
   copyFileSync(join(ROOT, 'node_modules/onnx-proto/LICENSE'), join(DIST, 'onnx-proto.LICENSE'));
   for (const [path, { bytes }] of Object.entries(result.metafile.outputs)) {
     console.log(`${path}  ${(bytes / 1024).toFixed(0)} KiB`);

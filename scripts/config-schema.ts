@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import yargs from 'yargs';
 import { ruleOf } from '../src/cli/options.ts';
-import { LIST } from '../src/option-rules.ts';
+import { LIST } from '../src/commands/option-rules.ts';
 
 /** What of yargs is asked here; its types leave it out. */
 interface Described {
@@ -84,7 +84,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   process.argv = [process.execPath, 'offramp'];
   const write = process.stderr.write;
   process.stderr.write = () => true;
-  const { cli } = await import('../src/cli.ts');
+  const { cli } = await import('../src/cli/index.ts');
   process.stderr.write = write;
   process.exitCode = 0;
   writeFileSync(

@@ -9,9 +9,9 @@
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { compile } from '../src/compile.ts';
+import { compile } from '../src/commands/compile.ts';
 import { Random } from '../src/data/index.ts';
-import { OfframpError } from '../src/errors.ts';
+import { OfframpError } from '../src/errors/index.ts';
 import { DAMAGES, damage, filesIn } from '../test/damage.ts';
 import { assertSamePackage } from '../test/timeless.ts';
 import { tinyProject } from '../test/tiny-project.ts';

@@ -19,16 +19,16 @@ import {
 } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { type CompileOptions, compile } from '../src/compile.ts';
+import { type CompileOptions, compile } from '../src/commands/compile.ts';
 import { type Dataset, openDataset, type Preprocessing } from '../src/data/index.ts';
-import { messageOf, OfframpError } from '../src/errors.ts';
+import { readPackage } from '../src/emit/read-package.ts';
+import { messageOf, OfframpError } from '../src/errors/index.ts';
 import { opsetOf } from '../src/graph/types.ts';
-import { type InspectOptions, inspectLoaded } from '../src/inspect.ts';
-import { measureLatency } from '../src/measure-latency.ts';
-import { type Feeds, floatsOf, type Session, withSession } from '../src/ort.ts';
+import { type InspectOptions, inspectLoaded } from '../src/model/inspect.ts';
+import { type Feeds, floatsOf, type Session, withSession } from '../src/ort/session.ts';
 import { loadModel } from '../src/parser/index.ts';
-import { readPackage } from '../src/read-package.ts';
-import { sampleFeeds, thresholdsFeed } from '../src/run-emitted.ts';
+import { measureLatency } from '../src/predict/measure-latency.ts';
+import { sampleFeeds, thresholdsFeed } from '../src/predict/run-emitted.ts';
 
 const shared = process.argv[2] ?? '../shared/data';
 const only = process.env.ONLY?.split(',');

@@ -1,13 +1,23 @@
 /** What `import 'onnx-offramp'` gives: the compiler, and what its results are made of. */
-export { type CalibrateOptions, calibrate } from './calibrate-compiled.ts';
+
+export type { ThresholdOptions } from './calibrate/goals.ts';
+export { type CalibrateOptions, calibrate } from './commands/calibrate.ts';
 export {
   type AccuracyDifference,
   type Compared,
   type CompareOptions,
   type Comparison,
   compare,
-} from './compare.ts';
-export { type CompileOptions, compile } from './compile.ts';
+} from './commands/compare.ts';
+export { type CompileOptions, compile } from './commands/compile.ts';
+export { type EmitOptions, emit } from './commands/emit.ts';
+export { loadModel, mergeShards, printKubernetesJob } from './commands/entries.ts';
+export { type EvaluateOptions, type Evaluation, evaluate } from './commands/evaluate.ts';
+export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './commands/export-triton.ts';
+export { type ExtractedShard, type ExtractShardOptions, extractShard } from './commands/extract-shard.ts';
+export type { Compiled } from './commands/finish.ts';
+export { inspect } from './commands/inspect.ts';
+export { type CompilePlan, planCompile } from './commands/plan.ts';
 export {
   type Manifest,
   type ManifestExit,
@@ -15,17 +25,9 @@ export {
   printManifest,
   readManifest,
 } from './emit/manifest.ts';
-export { type EmitOptions, emit } from './emit-package.ts';
-export { loadModel, mergeShards, printKubernetesJob } from './entries.ts';
-export { OfframpError } from './errors.ts';
-export { type EvaluateOptions, type Evaluation, evaluate } from './evaluate.ts';
-export type { Events, ProgressEvent } from './events.ts';
+export type { Events, ProgressEvent } from './errors/events.ts';
+export { OfframpError } from './errors/index.ts';
 export type { KubernetesJobOptions } from './export/kubernetes-job.ts';
-export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './export-triton.ts';
-export { type ExtractedShard, type ExtractShardOptions, extractShard } from './extract-shard.ts';
-export type { Compiled } from './finish.ts';
-export { type Inspection, type InspectOptions, inspect } from './inspect.ts';
+export type { Inspection, InspectOptions } from './model/inspect.ts';
 export { parseModel, serializeModel } from './parser/index.ts';
-export { type CompilePlan, planCompile } from './plan-compile.ts';
 export type { Merged, MergeOptions, Shard } from './train/shards.ts';
-export type { ThresholdOptions } from './wishes.ts';

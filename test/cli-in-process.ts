@@ -20,13 +20,13 @@ register(`data:text/javascript,${encodeURIComponent(loadAnew)}`);
 let runs = 0;
 
 /** The command line itself, anew: what yargs knows of it. */
-export async function loadCli(): Promise<typeof import('../src/cli.ts').cli> {
+export async function loadCli(): Promise<typeof import('../src/cli/index.ts').cli> {
   return (await loadedCli()).cli;
 }
 
-export async function loadedCli(): Promise<typeof import('../src/cli.ts')> {
+export async function loadedCli(): Promise<typeof import('../src/cli/index.ts')> {
   await runCli(tmpdir(), []);
-  return await import(`../src/cli.ts?run=${runs}`);
+  return await import(`../src/cli/index.ts?run=${runs}`);
 }
 
 /** Runs `offramp ...words` in `folder`. Not for `--help` and `--version`, after which yargs ends the process. */
@@ -50,7 +50,7 @@ export async function runCli(folder: string, words: readonly string[]): Promise<
       return true;
     };
   try {
-    await import(`../src/cli.ts?run=${++runs}`);
+    await import(`../src/cli/index.ts?run=${++runs}`);
     return { ...told, status: Number(process.exitCode ?? 0) };
   } finally {
     process.argv = before.argv;

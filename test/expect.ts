@@ -1,6 +1,6 @@
 /** Assertions on coded errors. */
 import * as assert from 'uvu/assert';
-import { OfframpError } from '../src/errors.ts';
+import { OfframpError } from '../src/errors/index.ts';
 
 /** For `assert.throws`: the error has this code. */
 export const hasCode = (code: string) => (error: unknown) =>

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { CompileOptions } from '../src/compile.ts';
+import type { CompileOptions } from '../src/commands/compile.ts';
 import type { Model } from '../src/graph/types.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { tinyResidual } from './models.ts';

@@ -1,7 +1,7 @@
 /** Labelled samples for the small networks of models.ts. */
 import { writeFileSync } from 'node:fs';
 import { zipSync } from 'fflate';
-import { Tensor, withSession } from '../src/ort.ts';
+import { Tensor, withSession } from '../src/ort/session.ts';
 import { npy } from './data/fixtures.ts';
 import { noise } from './models.ts';
 

@@ -6,14 +6,14 @@
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { inferenceForm } from '../../src/autodiff/training-form.ts';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { bindDims, countMacs } from '../../src/graph/infer.ts';
 import { elementCount, floatTensor } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
-import { Tensor, withSession } from '../../src/ort.ts';
+import { Tensor, withSession } from '../../src/ort/session.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { runPasses } from '../../src/passes/pass.ts';
-import { inferenceForm } from '../../src/passes/training-form.ts';
 import { LOSS } from '../../src/train/losses.ts';
 import { oneCycle } from '../../src/train/recipes.ts';
 import { Stepper } from '../../src/train/stepper.ts';

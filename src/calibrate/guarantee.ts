@@ -1,5 +1,5 @@
 /** Thresholds with a promise: with a given confidence, the risk on the population is at most a limit. */
-import { tooFewForGuarantee } from '../errors.ts';
+import { tooFewForGuarantee } from '../errors/index.ts';
 import { measure } from './measure.ts';
 import { type Candidate, CLOSED, type CostModel, type Outcomes } from './types.ts';
 

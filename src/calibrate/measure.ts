@@ -1,4 +1,4 @@
-import { wrongThresholdCount } from '../errors.ts';
+import { wrongThresholdCount } from '../errors/index.ts';
 import { CLOSED, type CostModel, type Measured, type Outcomes } from './types.ts';
 
 /**

@@ -1,5 +1,5 @@
 /** Named operating points, chosen from what the search found. */
-import { accuracyUnreachable, budgetUnreachable, unknownPoint } from '../errors.ts';
+import { accuracyUnreachable, budgetUnreachable, unknownPoint } from '../errors/index.ts';
 import { type CrossFit, costOfBest, costOfBudget, costOfDrop, foreseen } from './cross-fit.ts';
 import type { Candidate, Measured } from './types.ts';
 

@@ -1,6 +1,6 @@
 /** What every command does: run with progress on stderr, print on stdout. */
 import type { ArgumentsCamelCase, Argv, CommandModule } from 'yargs';
-import type { Events } from '../events.ts';
+import type { Events } from '../errors/events.ts';
 import { ProgressPrinter } from './progress.ts';
 
 /** A command of yargs whose handler knows the types of its options; to yargs they all look alike. */

@@ -4,8 +4,8 @@ import { dirname, resolve } from 'node:path';
 import { Parser } from 'yargs/helpers';
 import schema from '../../schema/config.schema.json' with { type: 'json' };
 import { check, type Schema } from '../emit/schema.ts';
-import { badConfig, badOption, configMissing, messageOf, unknownSetting } from '../errors.ts';
-import { nearest } from '../nearest.ts';
+import { badConfig, badOption, configMissing, messageOf, unknownSetting } from '../errors/index.ts';
+import { nearest } from '../errors/nearest.ts';
 
 export const CONFIG_FILE = 'offramp.config.json';
 

@@ -1,7 +1,8 @@
 /** What yargs complains of, in our words: which option, what was meant, what it is for. */
-import { badOption, badUsage, type OfframpError } from '../errors.ts';
-import { nearest } from '../nearest.ts';
-import { flag } from '../option-rules.ts';
+
+import { flag } from '../commands/option-rules.ts';
+import { badOption, badUsage, type OfframpError } from '../errors/index.ts';
+import { nearest } from '../errors/nearest.ts';
 import { COMMAND_OPTIONS, commandOf, describeOption } from './config.ts';
 import { ruleOf } from './options.ts';
 

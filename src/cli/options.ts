@@ -1,8 +1,8 @@
 /** What the commands can be told: how options of the API are spelled on the command line, and groups of options that commands share. */
 import type { Argv } from 'yargs';
-import { badOption, type OfframpError } from '../errors.ts';
-import { flag, integer, listOf, nearChoice, type Rule, text } from '../option-rules.ts';
-import { OPTIONS } from '../options.ts';
+import { flag, integer, listOf, nearChoice, type Rule, text } from '../commands/option-rules.ts';
+import { OPTIONS } from '../commands/options.ts';
+import { badOption, type OfframpError } from '../errors/index.ts';
 import { HEAD_KINDS } from '../passes/exits.ts';
 
 /** yargs rewraps what a coercion throws, so the coded error waits here for `fail`. */

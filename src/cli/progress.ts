@@ -1,6 +1,6 @@
 /** Progress on stderr: a bar with rate and time left on a terminal, a plain line now and then elsewhere. */
 import { SingleBar } from 'cli-progress';
-import type { ProgressEvent } from '../events.ts';
+import type { ProgressEvent } from '../errors/events.ts';
 
 const PLAIN_LINE_SECONDS = 15;
 /** A rate over less is noise. */

@@ -1,5 +1,5 @@
 /** Which shard a process is to make: what it was told, or what the scheduler that started it says. */
-import { badOption, badShard, type OfframpError } from '../errors.ts';
+import { badOption, badShard, type OfframpError } from '../errors/index.ts';
 import type { Shard } from '../train/shards.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;

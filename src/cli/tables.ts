@@ -1,10 +1,10 @@
 /** Plain-text tables of what was planned and what was measured. Fractions become percent only here. */
-import type { AccuracyDifference, Comparison } from '../compare.ts';
+import type { AccuracyDifference, Comparison } from '../commands/compare.ts';
+import type { Evaluation, Measured, MeasuredPoint } from '../commands/evaluate.ts';
+import type { Compiled } from '../commands/finish.ts';
+import type { CompilePlan } from '../commands/plan.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import type { Evaluation, Measured, MeasuredPoint } from '../evaluate.ts';
-import type { Compiled } from '../finish.ts';
-import type { Inspection } from '../inspect.ts';
-import type { CompilePlan } from '../plan-compile.ts';
+import type { Inspection } from '../model/inspect.ts';
 import { macs } from '../report/numbers.ts';
 import { passesOf } from '../report/section.ts';
 import { seconds } from './progress.ts';

@@ -1,4 +1,10 @@
-import { badDataFile, badLabels, beyondFloat, labelCountMismatch, sampleShapeMismatch } from '../errors.ts';
+import {
+  badDataFile,
+  badLabels,
+  beyondFloat,
+  labelCountMismatch,
+  sampleShapeMismatch,
+} from '../errors/index.ts';
 import { elementCount, fromHalf } from '../graph/tensor.ts';
 import { isReshape } from './align.ts';
 import type { ByteReader } from './byte-reader.ts';

@@ -1,5 +1,5 @@
 import { pipeline, type Readable, type Transform } from 'node:stream';
-import { badDataFile, messageOf } from '../errors.ts';
+import { badDataFile, messageOf } from '../errors/index.ts';
 
 /** Takes exact numbers of bytes off a stream; memory stays at what is taken plus one chunk. */
 export class ByteReader {

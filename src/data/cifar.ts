@@ -1,10 +1,10 @@
 import { createReadStream, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { badDataFile } from '../errors.ts';
+import { badDataFile } from '../errors/index.ts';
 import { ByteReader } from './byte-reader.ts';
+import { type Picture, pictureSource } from './decode-image.ts';
 import { type FileStamp, fileStamps, isFile } from './files.ts';
 import { chooseFiles } from './parts.ts';
-import { type Picture, pictureSource } from './pictures.ts';
 import type { Source, SourceOptions } from './records.ts';
 
 const SIDE = 32;

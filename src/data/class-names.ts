@@ -1,5 +1,5 @@
 /** Class names of data, held against those that classes go by. */
-import { ambiguousClass, unknownClass } from '../errors.ts';
+import { ambiguousClass, unknownClass } from '../errors/index.ts';
 
 /** Names in class order, and where they stand, for errors. */
 export interface KnownClasses {

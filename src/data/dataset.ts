@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheDamaged, viewNeedsImage } from '../errors.ts';
+import { cacheDamaged, viewNeedsImage } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Alignment } from './align.ts';
 import { convertBytes, convertFloats, PLAIN_VIEW } from './convert.ts';

@@ -1,7 +1,7 @@
 /** Exact copies among samples: a sample that is counted twice looks like evidence from two. */
 import { createHash } from 'node:crypto';
 import { elementCount } from '../graph/tensor.ts';
-import { subset } from './split.ts';
+import { subset } from './partition.ts';
 import type { Dataset } from './types.ts';
 
 const READ_AT_ONCE = 1024;

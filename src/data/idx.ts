@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import { badDataFile, labelsFileMissing } from '../errors.ts';
+import { badDataFile, labelsFileMissing } from '../errors/index.ts';
 import { type ArrayStream, arraySource, type ElementType } from './arrays.ts';
 import { ByteReader, closeOnError } from './byte-reader.ts';
 import { fileStamps, isFile } from './files.ts';

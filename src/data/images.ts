@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { emptyDataset, rolesInside, unknownDataFormat } from '../errors.ts';
+import { emptyDataset, rolesInside, unknownDataFormat } from '../errors/index.ts';
+import { type Picture, pictureSource } from './decode-image.ts';
 import { type FileStamp, fileStamp, isFolder } from './files.ts';
-import { type Picture, pictureSource } from './pictures.ts';
 import type { Source, SourceOptions } from './records.ts';
 
 /** How folders of roles, which hold class folders, are called. */

@@ -5,6 +5,7 @@
 export { classesIn, type KnownClasses } from './class-names.ts';
 export { recordBytesOf, recordHashes, withoutCopies } from './duplicates.ts';
 export { type NamedClasses, namesIn, type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
+export { samplesWithin, splitRoles, subset } from './partition.ts';
 export {
   imageShape,
   PRESETS,
@@ -15,6 +16,5 @@ export {
 export { Random, shuffled } from './random.ts';
 export { isRandom } from './random-samples.ts';
 export { relabel } from './relabel.ts';
-export { samplesWithin, splitRoles, subset } from './split.ts';
 export { thumbnails } from './thumbnails.ts';
 export type { Dataset, InputSpec, Layout, Preprocessing, Progress, Resize, Skipped, View } from './types.ts';

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { badDataFile, emptyDataset, messageOf } from '../errors.ts';
+import { badDataFile, emptyDataset, messageOf } from '../errors/index.ts';
 import { fileStamps } from './files.ts';
 import type { Source, SourceOptions } from './records.ts';
 import { rowSource } from './rows.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { badDataFile, badLabels, labelMissing, messageOf, unknownLabel } from '../errors.ts';
+import { badDataFile, badLabels, labelMissing, messageOf, unknownLabel } from '../errors/index.ts';
 import { classFinder } from './class-names.ts';
 import { isFile } from './files.ts';
 import type { SourceOptions } from './records.ts';

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable, Transform } from 'node:stream';
 import { createInflateRaw } from 'node:zlib';
-import { ambiguousArrays, arraysMissing, badDataFile } from '../errors.ts';
+import { ambiguousArrays, arraysMissing, badDataFile } from '../errors/index.ts';
 import { type ArrayStream, arraySource, isElementType } from './arrays.ts';
 import { ByteReader, closeOnError } from './byte-reader.ts';
 import { fileStamps, isFile } from './files.ts';

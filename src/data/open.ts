@@ -6,7 +6,7 @@ import {
   tooFewFolders,
   tooManyClasses,
   unreadableImage,
-} from '../errors.ts';
+} from '../errors/index.ts';
 import { align } from './align.ts';
 import { classesIn } from './class-names.ts';
 import { openRecords } from './dataset.ts';

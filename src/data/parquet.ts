@@ -2,11 +2,11 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { AsyncBuffer, FileMetaData, SchemaTree } from 'hyparquet';
-import { badDataFile, messageOf, unsupportedCodec } from '../errors.ts';
+import { badDataFile, messageOf, unsupportedCodec } from '../errors/index.ts';
+import { type Picture, pictureSource } from './decode-image.ts';
 import { fileStamps, isFolder } from './files.ts';
 import { isNames, labelling, shown } from './labelling.ts';
 import { chooseFiles } from './parts.ts';
-import { type Picture, pictureSource } from './pictures.ts';
 import type { Source, SourceOptions } from './records.ts';
 import { rowSource } from './rows.ts';
 import type { Row, Table } from './table.ts';

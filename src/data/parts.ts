@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { ambiguousPart, unknownPart } from '../errors.ts';
+import { ambiguousPart, unknownPart } from '../errors/index.ts';
 
 /** `folder#train` as place and part; a path that is there as it stands has no part. */
 export function splitPart(path: string): { place: string; part: string | undefined } {

@@ -1,4 +1,4 @@
-import { ambiguousLayout, badPreprocessing } from '../errors.ts';
+import { ambiguousLayout, badPreprocessing } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { InputSpec, Layout, Preprocessing, Resize } from './types.ts';
 

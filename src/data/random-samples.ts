@@ -1,4 +1,4 @@
-import { unsupportedInputType } from '../errors.ts';
+import { unsupportedInputType } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { DataType } from '../graph/types.ts';
 import { imageShape, rowOf } from './preprocessing.ts';

@@ -2,10 +2,10 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheUnwritable, diskFull, emptyDataset, messageOf } from '../errors.ts';
+import { sealed, unsealed, writeSynced } from '../cache/files.ts';
+import { cacheUnwritable, diskFull, emptyDataset, messageOf } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { FileStamp } from './files.ts';
-import { sealed, unsealed, writeSynced } from './kept.ts';
 import type { InputSpec, Preprocessing, Progress, Skipped } from './types.ts';
 
 const READER_VERSION = 2;

@@ -1,4 +1,4 @@
-import { subset } from './split.ts';
+import { subset } from './partition.ts';
 import type { Dataset } from './types.ts';
 
 /** `dataset`, unlabelled, with `labels` [size]: a whole of its own, which closes it. Its hash stays that of the samples. */

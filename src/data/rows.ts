@@ -1,4 +1,4 @@
-import { badDataFile, badTokenizer, beyondFloat, fieldsMissing, tokenizerMissing } from '../errors.ts';
+import { badDataFile, badTokenizer, beyondFloat, fieldsMissing, tokenizerMissing } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { isReshape } from './align.ts';
 import { BLOCK_BYTES, LARGEST_WHOLE_FLOAT } from './arrays.ts';

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { dataNotFound, unknownDataFormat } from '../errors.ts';
+import { dataNotFound, unknownDataFormat } from '../errors/index.ts';
 import { cifarFileSource, cifarFolderSource, isCifarFile, isCifarFolder } from './cifar.ts';
 import { isFile, isFolder } from './files.ts';
 import { idxSource, isIdxImages } from './idx.ts';

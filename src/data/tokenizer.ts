@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { type Encode, type Encoded, encoderOf, type TextTokenizerClass } from '../emit/runtime/texts.ts';
-import { badTokenizer, messageOf } from '../errors.ts';
+import { badTokenizer, messageOf } from '../errors/index.ts';
+import { type Encode, type Encoded, encoderOf, type TextTokenizerClass } from '../runtime/texts.ts';
 
 export const ENCODED = ['input_ids', 'attention_mask', 'token_type_ids'] as const satisfies (keyof Encoded)[];
 

@@ -1,5 +1,5 @@
-import type { Resize } from '../emit/runtime/pixels.ts';
 import type { DataType } from '../graph/types.ts';
+import type { Resize } from '../runtime/pixels.ts';
 
 export type { Resize };
 

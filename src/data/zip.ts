@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { badDataFile } from '../errors.ts';
+import { badDataFile } from '../errors/index.ts';
 
 export interface ZipEntry {
   /** Where the entry's (possibly compressed) bytes begin. */

@@ -3,8 +3,9 @@
  * and by other people's tools, so its shape is published as schema/manifest.schema.json, which is also what checks it here.
  */
 import schema from '../../schema/manifest.schema.json' with { type: 'json' };
+import type { DataSummary } from '../data/splits.ts';
 import type { Preprocessing } from '../data/types.ts';
-import { invalidManifest, manifestVersionUnknown, messageOf } from '../errors.ts';
+import { invalidManifest, manifestVersionUnknown, messageOf } from '../errors/index.ts';
 import type { DataType } from '../graph/types.ts';
 import type { Activation } from '../passes/exits.ts';
 import { check, type Schema } from './schema.ts';
@@ -253,20 +254,6 @@ export interface LatencyProtocol {
   readonly provider: string;
   /** 95th percentile of the timed runs in milliseconds, by operating point name; `baseline` for the original. */
   readonly p95s: Readonly<Record<string, number>>;
-}
-
-export interface DataSummary {
-  readonly samples: number;
-  /** Samples left out because they are exact copies of others. */
-  readonly copies?: number;
-  /** Content hash of the decoded samples. */
-  readonly hash: string;
-  /** Where the samples came from when not given as such, e.g. `split of train`. */
-  readonly from?: string;
-  /** Set when nothing was labelled: the original's own answers stand in for labels, and accuracy is agreement with it. */
-  readonly labels?: 'original';
-  /** Set when the samples were random numbers, which show that everything runs and nothing else. */
-  readonly random?: true;
 }
 
 /** The options that all figures were measured with; what the stub opens its session with. */

@@ -1,12 +1,12 @@
 /**
- * Code for generated files that is written, type-checked and tested as modules of its own: src/emit/runtime/. It is
+ * Code for generated files that is written, type-checked and tested as modules of its own: src/runtime/. It is
  * taken from there declaration by declaration, to the letter.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { ts } from 'ts-morph';
 
-/** Beside this module, and in dist beside the bundle (scripts/build.ts copies it). */
-const FOLDER = new URL('./runtime/', import.meta.url);
+/** In dist it lies beside the bundle (scripts/build.ts copies it). */
+const FOLDER = new URL(import.meta.url.endsWith('.ts') ? '../runtime/' : './runtime/', import.meta.url);
 
 interface Declaration {
   readonly name: string;
@@ -31,7 +31,7 @@ export function runtimeSource(exported: readonly string[], used: readonly string
   const want = (name: string) => {
     if (wanted.has(name)) return;
     const declaration = byName.get(name);
-    if (!declaration) throw new Error(`src/emit/runtime declares no ${name}`);
+    if (!declaration) throw new Error(`src/runtime declares no ${name}`);
     wanted.add(name);
     for (const other of declaration.uses) if (byName.has(other)) want(other);
   };

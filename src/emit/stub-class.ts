@@ -223,7 +223,7 @@ const PROBABILITY: Record<Activation, string> = {
   logit: 'softmaxAt([0, own[0]!], index)',
 };
 
-/** What the class calls of src/emit/runtime/. */
+/** What the class calls of src/runtime/. */
 export function usedByClass(manifest: Manifest): string[] {
   const { inputs, outputs, activation } = manifest;
   return [

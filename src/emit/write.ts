@@ -12,7 +12,7 @@ import {
   stat,
 } from 'node:fs/promises';
 import { basename, dirname, join, normalize, resolve } from 'node:path';
-import { writeSynced } from '../data/kept.ts';
+import { writeSynced } from '../cache/files.ts';
 import {
   diskFull,
   externalDataNameTaken,
@@ -21,7 +21,7 @@ import {
   outputFailed,
   outputNotEmpty,
   outputUnusable,
-} from '../errors.ts';
+} from '../errors/index.ts';
 import { readManifest } from './manifest.ts';
 
 export interface WriteOptions {

@@ -1,6 +1,6 @@
 /** An Indexed Job of Kubernetes that makes features, one pod a shard (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/). */
 import { stringify } from 'yaml';
-import { badOption } from '../errors.ts';
+import { badOption } from '../errors/index.ts';
 
 export interface KubernetesJobOptions {
   /** What follows `offramp features` on the command line, the model first; paths relative to `mount`, or below it. */

@@ -1,5 +1,5 @@
 /** Writes small graphs node by node. Value names are the edges, so building reads like the arithmetic it means. */
-import { invalidGraph } from '../errors.ts';
+import { invalidGraph } from '../errors/index.ts';
 import { boolTensor, floatTensor, int64Tensor } from './tensor.ts';
 import type { Attribute, DataType, Dim, Graph, Node, Tensor, ValueInfo } from './types.ts';
 

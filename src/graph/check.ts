@@ -1,5 +1,5 @@
 /** The invariants of a graph: SSA, topological order, no dangling reads, no shadowing. */
-import { invalidGraph } from '../errors.ts';
+import { invalidGraph } from '../errors/index.ts';
 import type { Graph } from './types.ts';
 import { subgraphs } from './walk.ts';
 

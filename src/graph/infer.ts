@@ -1,5 +1,5 @@
 /** Types and shapes of the ops that Offramp itself inserts: fully static, so symbols are bound to numbers first. */
-import { noShapeRule, shapeMismatch, shapeNotStatic } from '../errors.ts';
+import { noShapeRule, shapeMismatch, shapeNotStatic } from '../errors/index.ts';
 import { type AttributeValue, GraphBuilder } from './builder.ts';
 import { elementCount, floatTensor, int64Tensor, toNumbers } from './tensor.ts';
 import type { DataType, Graph, Node, Tensor, ValueInfo } from './types.ts';

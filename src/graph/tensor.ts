@@ -1,5 +1,5 @@
 /** Making and reading tensors. Elements are little-endian bytes; typed arrays are views when alignment allows. */
-import { invalidGraph } from '../errors.ts';
+import { invalidGraph } from '../errors/index.ts';
 import type { DataType, Tensor } from './types.ts';
 
 const ELEMENT_BYTES: Partial<Record<DataType, number>> = {

@@ -1,6 +1,6 @@
 /** TensorProto → Tensor. Elements stay where they are in the file, save those stored as varints. */
 import onnxProto from 'onnx-proto';
-import { malformedTensor } from '../errors.ts';
+import { malformedTensor } from '../errors/index.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
 import { DATA_TYPES, type DataType, type ExternalData, type Tensor } from '../graph/types.ts';
 import { TENSOR, UNTYPED_TENSOR } from './schema.ts';

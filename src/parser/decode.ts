@@ -7,7 +7,7 @@ import {
   nestedTooDeeply,
   notAnOnnxFile,
   OfframpError,
-} from '../errors.ts';
+} from '../errors/index.ts';
 import {
   type Attribute,
   DATA_TYPES,

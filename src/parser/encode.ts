@@ -3,7 +3,7 @@
  * or changed is encoded anew: the fields we model in the order below, then its `unknownFields`.
  */
 import onnxProto from 'onnx-proto';
-import { invalidGraph, modelTooLarge } from '../errors.ts';
+import { invalidGraph, modelTooLarge } from '../errors/index.ts';
 import {
   type Attribute,
   DATA_TYPES,

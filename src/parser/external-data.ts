@@ -6,7 +6,7 @@ import {
   externalDataOutside,
   externalDataTooShort,
   malformedTensor,
-} from '../errors.ts';
+} from '../errors/index.ts';
 import type { Attribute, Graph, Tensor } from '../graph/types.ts';
 import { byteLengthOf } from './decode-tensor.ts';
 import type { LocalFunction } from './functions.ts';

@@ -1,6 +1,6 @@
 /** A model's local functions: what is refused in a graph must not hide in their bodies. `inlineFunctions` puts them in place of their calls. */
 import onnxProto from 'onnx-proto';
-import { functionsTooDeep, functionsTooLarge, invalidGraph } from '../errors.ts';
+import { functionsTooDeep, functionsTooLarge, invalidGraph } from '../errors/index.ts';
 import { sortGraph, sortNodes } from '../graph/sort.ts';
 import type { Attribute, Model, Node, OpsetImport } from '../graph/types.ts';
 import { mapSubgraphs, subgraphs } from '../graph/walk.ts';

@@ -1,5 +1,5 @@
 /** Local functions in place of their calls, as ONNX Runtime does when it loads a model: what they compute can then be seen, counted and tapped. */
-import { functionsTooLarge } from '../errors.ts';
+import { functionsTooLarge } from '../errors/index.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import {
   type Attribute,

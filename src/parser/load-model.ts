@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { inputTooLarge, invalidGraph, messageOf, unreadableModel } from '../errors.ts';
+import { inputTooLarge, invalidGraph, messageOf, unreadableModel } from '../errors/index.ts';
 import { checkGraph } from '../graph/check.ts';
 import { sortGraph } from '../graph/sort.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';

@@ -1,5 +1,5 @@
 /** The outermost fields of a file, or why it is no ONNX model. */
-import { notAnOnnxFile, truncatedFile } from '../errors.ts';
+import { notAnOnnxFile, truncatedFile } from '../errors/index.ts';
 import { MODEL_FIELDS } from './schema.ts';
 import { type Field, readFields, WireError } from './wire.ts';
 

@@ -1,6 +1,6 @@
 /** Protobuf's wire format: a message cut into fields that are views on its bytes, and chunks joined back into one. */
 import protobuf from 'protobufjs/minimal.js';
-import { OfframpError, tooManyFields } from '../errors.ts';
+import { OfframpError, tooManyFields } from '../errors/index.ts';
 
 export const VARINT = 0;
 export const FIXED64 = 1;

@@ -1,5 +1,5 @@
 /** One untrained head for every planned exit. */
-import { wrongHeadCount } from '../errors.ts';
+import { wrongHeadCount } from '../errors/index.ts';
 import type { ExitPlan, Head, HeadKind, PlannedExit, Tap } from './exits.ts';
 import { buildHead, headMacs } from './heads.ts';
 

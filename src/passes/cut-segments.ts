@@ -1,5 +1,5 @@
 /** Analysis: which part of the backbone runs before each exit, and what has to be carried across. */
-import { cannotCarry } from '../errors.ts';
+import { cannotCarry } from '../errors/index.ts';
 import type { Node } from '../graph/types.ts';
 import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
 import { type Carried, carryValues } from './carry-values.ts';

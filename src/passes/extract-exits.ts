@@ -1,5 +1,5 @@
 /** A model that has exits already: takes its branches out as heads, so that they can be put back behind Ifs. */
-import { exitClassesDiffer, exitNotApart, tooFewExitOutputs } from '../errors.ts';
+import { exitClassesDiffer, exitNotApart, tooFewExitOutputs } from '../errors/index.ts';
 import { makeNode } from '../graph/builder.ts';
 import { prune } from '../graph/prune.ts';
 import { renameNode } from '../graph/rename.ts';

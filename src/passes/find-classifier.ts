@@ -9,7 +9,7 @@ import {
   oneScore,
   severalLabels,
   unknownOutput,
-} from '../errors.ts';
+} from '../errors/index.ts';
 import { numberOf, numbersOf, positive } from '../graph/infer.ts';
 import { elementCount, toNumbers } from '../graph/tensor.ts';
 import { type DataType, type Model, type Node, opsetOf, type Tensor } from '../graph/types.ts';

@@ -7,7 +7,7 @@ import {
   unknownDim,
   unknownInput,
   unknownInputDims,
-} from '../errors.ts';
+} from '../errors/index.ts';
 import { elementCount, numberTensor } from '../graph/tensor.ts';
 import type { Dim, Graph, Tensor, ValueInfo } from '../graph/types.ts';
 import type { Pass } from './pass.ts';

@@ -1,4 +1,4 @@
-import { nameTaken } from '../errors.ts';
+import { nameTaken } from '../errors/index.ts';
 import { renameValues } from '../graph/rename.ts';
 import type { Graph } from '../graph/types.ts';
 import { allNames, valueNames } from '../graph/walk.ts';

@@ -1,6 +1,6 @@
 /** Head families: small classifier graphs that an exit hangs on a tap. Every graph starts in training form. */
 
-import { cannotHead } from '../errors.ts';
+import { cannotHead } from '../errors/index.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { bindDims, countMacs } from '../graph/infer.ts';
 import { uniforms } from '../graph/mulberry32.ts';

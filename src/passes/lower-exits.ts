@@ -5,7 +5,7 @@
  * live value are gathered, run on in the branch of `If(any continue)`, and scattered back over the head's answers.
  * NaN compares false and therefore goes on. A threshold of 1 or more closes the exit: its head is not even run.
  */
-import { nameTaken, opsetTooOld, otherOutputs } from '../errors.ts';
+import { nameTaken, opsetTooOld, otherOutputs } from '../errors/index.ts';
 import { GraphBuilder, makeValue } from '../graph/builder.ts';
 import { inlineGraph } from '../graph/inline.ts';
 import { prune } from '../graph/prune.ts';

@@ -1,5 +1,5 @@
 /** The shape every transform has, and the runner that checks invariants after each and names the pass that broke one. */
-import { OfframpError, passBrokeInvariant, within } from '../errors.ts';
+import { OfframpError, passBrokeInvariant, within } from '../errors/index.ts';
 import { checkGraph } from '../graph/check.ts';
 import type { Graph } from '../graph/types.ts';
 

@@ -1,5 +1,5 @@
 /** Where exits can go, what each place costs, and what was turned down and why. */
-import { exitsDoNotFit, nothingCounted, unknownTap } from '../errors.ts';
+import { exitsDoNotFit, nothingCounted, unknownTap } from '../errors/index.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
 import type { Node } from '../graph/types.ts';
 import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';

@@ -3,7 +3,7 @@
  * forms of opset 12: which operators have another form there, and which have not, was found by comparing all their schemas
  * (docs/Changelog.md of ONNX). That both models do the same is proved by running them (`raise-model.ts`).
  */
-import { cannotRaiseOpset, opsetTooOld } from '../errors.ts';
+import { cannotRaiseOpset, opsetTooOld } from '../errors/index.ts';
 import { makeNode, toAttribute } from '../graph/builder.ts';
 import { floatTensor, int64Tensor, toNumbers } from '../graph/tensor.ts';
 import {

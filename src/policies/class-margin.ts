@@ -1,4 +1,4 @@
-import { classWithoutSamples } from '../errors.ts';
+import { classWithoutSamples } from '../errors/index.ts';
 import { asColumn, reduceMax, reduceSum } from './nodes.ts';
 import type { FitData, Policy, PolicyParameters } from './policy.ts';
 import { argMaxRows, eachSoftmax } from './rows.ts';

@@ -1,5 +1,7 @@
 /** The report's last section: how the same is made again. */
-import type { DataSummary, Manifest } from '../emit/manifest.ts';
+
+import type { DataSummary } from '../data/splits.ts';
+import type { Manifest } from '../emit/manifest.ts';
 import { RECIPE, type RecipeName } from '../train/recipes.ts';
 import { type Html, html, scrolling } from './html.ts';
 import { count } from './numbers.ts';

@@ -1,5 +1,5 @@
 import { Random } from '../data/index.ts';
-import { type Tensor as OrtTensor, Tensor } from '../ort.ts';
+import { type Tensor as OrtTensor, Tensor } from '../ort/session.ts';
 import { argMaxRows } from '../policies/rows.ts';
 import type { FeatureBatch, FeatureSource } from './feature-source.ts';
 

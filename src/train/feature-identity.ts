@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Dataset, InputSpec, Preprocessing, View } from '../data/index.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
-import { ONNXRUNTIME_VERSION } from '../ort.ts';
+import { ONNXRUNTIME_VERSION } from '../ort/session.ts';
 import type { TypedModel } from '../passes/exits.ts';
 import type { Slot } from './extractor.ts';
 

@@ -1,8 +1,9 @@
 /** Two ways to features: from the cache, and from the backbone itself. */
+
+import { RecordReader } from '../cache/record-file.ts';
 import type { View } from '../data/index.ts';
-import { type Tensor as OrtTensor, Tensor } from '../ort.ts';
+import { type Tensor as OrtTensor, Tensor } from '../ort/session.ts';
 import { type Extractor, LOGITS, type Slot } from './extractor.ts';
-import { RecordReader } from './record-file.ts';
 
 /** Some samples' features; the arrays are used again by the next `read`. */
 export interface FeatureBatch {

@@ -1,15 +1,15 @@
 /** What heads learn from: the frozen backbone's features, cached on disk where they fit, else recomputed for each batch. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { exclusively } from '../cache/lock.ts';
+import { CHUNK, RecordFile, writing } from '../cache/record-file.ts';
+import { holdRoom } from '../cache/space.ts';
 import type { Dataset, Progress, View } from '../data/index.ts';
-import type { SessionOptions } from '../ort.ts';
+import type { SessionOptions } from '../ort/session.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
-import { holdRoom } from './cache-space.ts';
 import { Extractor, type Slot, slotsOf } from './extractor.ts';
 import { type FeatureIdentity, identityOf, keyOf } from './feature-identity.ts';
 import { CachedSource, type FeatureSource, RecomputedSource } from './feature-source.ts';
-import { exclusively } from './lock.ts';
-import { CHUNK, RecordFile, writing } from './record-file.ts';
 
 /** Both views of 50,000 pictures at the default taps of a ResNet-56 take 7.4 GB. */
 export const DEFAULT_LIMIT_BYTES = 8e9;

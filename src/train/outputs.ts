@@ -1,6 +1,6 @@
 /** What trained heads say about a role's samples. */
 import { makeModel } from '../graph/builder.ts';
-import { type SessionOptions, withSession } from '../ort.ts';
+import { type SessionOptions, withSession } from '../ort/session.ts';
 import type { Head } from '../passes/exits.ts';
 import { POOLED } from '../passes/heads.ts';
 import type { FeatureSource } from './feature-source.ts';

@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile, sealed, unsealed } from '../cache/files.ts';
+import { exclusively } from '../cache/lock.ts';
+import { CHUNK, proveRecords, RecordFile, RecordReader, writing } from '../cache/record-file.ts';
 import type { Progress } from '../data/index.ts';
-import { replaceFile, sealed, unsealed } from '../data/kept.ts';
 import {
   featuresDamaged,
   featuresDiffer,
@@ -11,7 +13,7 @@ import {
   notMerged,
   shardsMixed,
   shardsUnusable,
-} from '../errors.ts';
+} from '../errors/index.ts';
 import { differencesOf, type FeatureIdentity, filesOf } from './feature-identity.ts';
 import type { FeatureSource } from './feature-source.ts';
 import {
@@ -22,8 +24,6 @@ import {
   planFeatures,
   type SampleRange,
 } from './features.ts';
-import { exclusively } from './lock.ts';
-import { CHUNK, proveRecords, RecordFile, RecordReader, writing } from './record-file.ts';
 
 /** One of `count` parts of the samples. */
 export interface Shard {

@@ -1,17 +1,17 @@
 /** A training graph at work: state goes in with the batch and comes out a step further. */
 
+import { differentiate } from '../autodiff/differentiate.ts';
+import { adamw, biasCorrection, packParameters, unpackParameters } from '../autodiff/optimizer.ts';
+import { enterRows, leaveRows } from '../autodiff/rows-form.ts';
+import { trainingForm } from '../autodiff/training-form.ts';
 import { makeModel } from '../graph/builder.ts';
 import { bindDims } from '../graph/infer.ts';
 import { prune } from '../graph/prune.ts';
 import { toFloat32Array } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
 import { dependents, indexGraph } from '../graph/walk.ts';
-import { type Feeds, type Outputs, Session, type SessionOptions, Tensor } from '../ort.ts';
-import { differentiate } from '../passes/differentiate.ts';
-import { adamw, biasCorrection, packParameters, unpackParameters } from '../passes/optimizer.ts';
+import { type Feeds, type Outputs, Session, type SessionOptions, Tensor } from '../ort/session.ts';
 import { runPasses } from '../passes/pass.ts';
-import { enterRows, leaveRows } from '../passes/rows-form.ts';
-import { trainingForm } from '../passes/training-form.ts';
 import { LOSS } from './losses.ts';
 
 export interface StepperOptions {

@@ -1,13 +1,13 @@
 /** The loop: heads learn in the same pass over the features, or in several, on as many threads. */
 import { availableParallelism } from 'node:os';
-import { trainingDiverged } from '../errors.ts';
+import { inferenceForm } from '../autodiff/training-form.ts';
+import { trainingDiverged } from '../errors/index.ts';
 import { toFloat32Array } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
-import { type Tensor as OrtTensor, type SessionOptions, Tensor } from '../ort.ts';
+import { type Tensor as OrtTensor, type SessionOptions, Tensor } from '../ort/session.ts';
 import type { Head } from '../passes/exits.ts';
 import { headMacs } from '../passes/heads.ts';
 import { runPasses } from '../passes/pass.ts';
-import { inferenceForm } from '../passes/training-form.ts';
 import { Batches } from './batches.ts';
 import { CachedSource, type FeatureSource } from './feature-source.ts';
 import { type DistillOptions, distill, joinHeads, LOSS, lossOf, pteenet } from './losses.ts';

@@ -1,6 +1,6 @@
 /** A worker thread's whole life: train the heads it was given, say how it goes, end. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { OfframpError } from '../errors.ts';
+import { OfframpError } from '../errors/index.ts';
 import { CachedSource } from './feature-source.ts';
 import { type TrainProgress, trainHeads } from './train.ts';
 import type { Assignment, Report } from './workers.ts';

@@ -3,7 +3,7 @@
  * one thread each see 1.4 times the samples of one session with two (bench/README.md).
  */
 import { Worker } from 'node:worker_threads';
-import { OfframpError, workerEnded } from '../errors.ts';
+import { OfframpError, workerEnded } from '../errors/index.ts';
 import type { Head } from '../passes/exits.ts';
 import type { CachedFeatures, CachedSource } from './feature-source.ts';
 import type { TrainOptions, TrainProgress } from './train.ts';

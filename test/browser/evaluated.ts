@@ -1,13 +1,13 @@
 /** The compiler's own answers. */
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { evaluate } from '../../src/commands/evaluate.ts';
 import { openDataset, type Preprocessing } from '../../src/data/index.ts';
-import { evaluate } from '../../src/evaluate.ts';
-import { accuracyOf } from '../../src/judge.ts';
-import { withSession } from '../../src/ort.ts';
+import { readPackage } from '../../src/emit/read-package.ts';
+import { withSession } from '../../src/ort/session.ts';
 import { argMaxRows } from '../../src/policies/rows.ts';
-import { readPackage } from '../../src/read-package.ts';
-import { runEmitted } from '../../src/run-emitted.ts';
+import { accuracyOf } from '../../src/predict/predict.ts';
+import { runEmitted } from '../../src/predict/run-emitted.ts';
 import type { Answer } from './compare.ts';
 import type { Subject } from './subjects.ts';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { CLASSES, drawSamples, SIDE } from '../../examples/demo/shapes.ts';
-import { compile } from '../../src/compile.ts';
+import { compile } from '../../src/commands/compile.ts';
+import { emit } from '../../src/commands/emit.ts';
 import { REPORT_FILE } from '../../src/emit/package-files.ts';
-import { emit } from '../../src/emit-package.ts';
 import { sharedData } from '../shared.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -6,8 +6,8 @@ import { measure } from '../../src/calibrate/measure.ts';
 import { pickAccuracyDrop, pickBudget } from '../../src/calibrate/operating-points.ts';
 import { searchThresholds } from '../../src/calibrate/search.ts';
 import type { Candidate, Outcomes } from '../../src/calibrate/types.ts';
-import { foldsOf } from '../../src/choose-policy.ts';
 import { shuffled } from '../../src/data/index.ts';
+import { foldsOf } from '../../src/predict/choose-policy.ts';
 import { simulate, TEXT_LIKE, TWO_EXITS } from './simulate.ts';
 
 const test = suite('calibrate: cross-fit');

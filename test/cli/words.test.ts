@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { COMMAND_OPTIONS } from '../../src/cli/config.ts';
 import { ProgressPrinter } from '../../src/cli/progress.ts';
-import { nearest } from '../../src/nearest.ts';
+import { nearest } from '../../src/errors/nearest.ts';
 import { loadCli, runCli } from '../cli-in-process.ts';
 import { ROOT } from '../house/sources.ts';
 

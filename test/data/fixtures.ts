@@ -12,7 +12,7 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from '../../src/data/index.ts';
-import { OfframpError } from '../../src/errors.ts';
+import { OfframpError } from '../../src/errors/index.ts';
 
 /** A folder that goes away with the process. */
 export const temp = mkdtempSync(join(tmpdir(), 'offramp-data-'));

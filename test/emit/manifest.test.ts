@@ -3,7 +3,7 @@ import Ajv2020 from 'ajv/dist/2020.js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { printManifest, readManifest, shortestFloat32 } from '../../src/emit/manifest.ts';
-import type { OfframpError } from '../../src/errors.ts';
+import type { OfframpError } from '../../src/errors/index.ts';
 import { SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
 
 const test = suite('emit: manifest');

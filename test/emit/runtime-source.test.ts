@@ -4,7 +4,7 @@ import { runtimeNames, runtimeSource } from '../../src/emit/runtime-source.ts';
 import { sourceFiles } from '../house/sources.ts';
 
 const test = suite('emit: code for generated files');
-const modules = sourceFiles('src/emit/runtime');
+const modules = sourceFiles('src/runtime');
 
 test('a declaration comes with all that it uses, in order, once, and as it is written', () => {
   const statements = runtimeSource(['Picture'], ['writePictures', 'lumaOf']);

@@ -10,7 +10,7 @@ import * as assert from 'uvu/assert';
 import { type Manifest, printManifest, readManifest } from '../../src/emit/manifest.ts';
 import { classNameOf, packageNameOf, quoted } from '../../src/emit/names.ts';
 import { emitPackage, emitStub } from '../../src/emit/stub.ts';
-import type { OfframpError } from '../../src/errors.ts';
+import type { OfframpError } from '../../src/errors/index.ts';
 import { goldenCase } from '../golden.ts';
 import { SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
 

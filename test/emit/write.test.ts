@@ -15,7 +15,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { printManifest } from '../../src/emit/manifest.ts';
 import { checkCopies, checkFile, checkOutput, writeOneFile, writeOutput } from '../../src/emit/write.ts';
-import type { OfframpError } from '../../src/errors.ts';
+import type { OfframpError } from '../../src/errors/index.ts';
 import { hasCode } from '../expect.ts';
 import { SAMPLE } from './sample.ts';
 

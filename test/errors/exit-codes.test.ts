@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { EXIT_CODES } from '../../src/errors.ts';
+import { EXIT_CODES } from '../../src/errors/index.ts';
 import { sourceFiles } from '../house/sources.ts';
 
 const test = suite('errors: exit codes');

@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
-import { printKubernetesJob } from '../../src/entries.ts';
+import { printKubernetesJob } from '../../src/commands/entries.ts';
 import type { KubernetesJobOptions } from '../../src/export/kubernetes-job.ts';
 import { hasCode } from '../expect.ts';
 

@@ -2,9 +2,9 @@
 import { realpathSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import * as assert from 'uvu/assert';
-import { OfframpError } from '../../src/errors.ts';
+import { OfframpError } from '../../src/errors/index.ts';
 import { printModel } from '../../src/graph/print.ts';
-import { inputSlots } from '../../src/observe-facts.ts';
+import { inputSlots } from '../../src/model/observe-facts.ts';
 import { loadModel, parseModel, serializeModel } from '../../src/parser/index.ts';
 import { exposeValues } from '../../src/passes/expose-values.ts';
 import { runPasses } from '../../src/passes/pass.ts';

@@ -1,5 +1,5 @@
 /** One process that shows files to ONNX Runtime, as `inspect` does. Started by fuzz-native.ts. */
-import { inspect } from '../../src/inspect.ts';
+import { inspect } from '../../src/commands/inspect.ts';
 import { codeOf } from './before-runtime.ts';
 import { whenAsked } from './watched.ts';
 

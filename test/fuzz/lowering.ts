@@ -1,14 +1,15 @@
 /** A random classifier with random exits under a random policy: what must hold of every one of them. */
 import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
+import { inferenceForm } from '../../src/autodiff/training-form.ts';
 import { Random, shuffled } from '../../src/data/random.ts';
-import { OfframpError } from '../../src/errors.ts';
+import { OfframpError } from '../../src/errors/index.ts';
 import { makeModel } from '../../src/graph/builder.ts';
 import { checkGraph } from '../../src/graph/check.ts';
 import { elementCount } from '../../src/graph/tensor.ts';
 import type { Model } from '../../src/graph/types.ts';
-import { observeFacts } from '../../src/observe-facts.ts';
-import { type Outputs, Tensor, withSession } from '../../src/ort.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
+import { type Outputs, Tensor, withSession } from '../../src/ort/session.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { attachExits } from '../../src/passes/attach-exits.ts';
 import { HEAD_KINDS, type Head, type HeadKind, type Tap, type TypedModel } from '../../src/passes/exits.ts';
@@ -16,7 +17,6 @@ import { buildHead } from '../../src/passes/heads.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, lowerExits, THRESHOLDS } from '../../src/passes/lower-exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
-import { inferenceForm } from '../../src/passes/training-form.ts';
 import { POLICY_NAMES, type PolicyName, type PolicyParameters, policyOf } from '../../src/policies/index.ts';
 import { join, remembering } from '../../src/policies/last.ts';
 import { noise } from '../models.ts';

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { float, GraphBuilder, makeNode } from '../../src/graph/builder.ts';
 import { bindDims, countMacs, inferTypes } from '../../src/graph/infer.ts';
 import { boolTensor, floatTensor, int64Tensor } from '../../src/graph/tensor.ts';
-import { checkTypes, signed } from '../passes/check-gradient.ts';
+import { checkTypes, signed } from '../autodiff/check-gradient.ts';
 
 const test = suite('infer');
 

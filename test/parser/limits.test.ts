@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OfframpError } from '../../src/errors.ts';
+import { OfframpError } from '../../src/errors/index.ts';
 import { checkGraph } from '../../src/graph/check.ts';
 import { loadModel, parseModel } from '../../src/parser/index.ts';
 import { bytesOf, int, len, message, model, node, value } from './proto.ts';

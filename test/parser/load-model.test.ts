@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { withSession } from '../../src/ort.ts';
+import { withSession } from '../../src/ort/session.ts';
 import { readFunctions } from '../../src/parser/functions.ts';
 import { loadModel, serializeModel } from '../../src/parser/index.ts';
 import { contains, int, len, message, model, node, smallest, value } from './proto.ts';

@@ -1,7 +1,7 @@
 /** Bytes from anywhere: only OfframpErrors come out, and quickly. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OfframpError } from '../../src/errors.ts';
+import { OfframpError } from '../../src/errors/index.ts';
 import { checkGraph } from '../../src/graph/check.ts';
 import { printModel } from '../../src/graph/print.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';

@@ -1,14 +1,14 @@
 /** A small residual net with three heads, what they say run one by one, and the lowered model at work. */
 import * as assert from 'uvu/assert';
+import { inferenceForm } from '../../src/autodiff/training-form.ts';
 import { makeModel } from '../../src/graph/builder.ts';
 import type { Model } from '../../src/graph/types.ts';
-import { observeFacts } from '../../src/observe-facts.ts';
-import { Tensor, withSession } from '../../src/ort.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
+import { Tensor, withSession } from '../../src/ort/session.ts';
 import { attachExits } from '../../src/passes/attach-exits.ts';
 import type { Head, HeadKind, TypedModel } from '../../src/passes/exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
-import { inferenceForm } from '../../src/passes/training-form.ts';
 import { argMaxRows } from '../../src/policies/rows.ts';
 import { noise, tinyResidual } from '../models.ts';
 

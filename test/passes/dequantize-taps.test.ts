@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import type { Model } from '../../src/graph/types.ts';
-import { observeFacts } from '../../src/observe-facts.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
 import { cutSegments } from '../../src/passes/cut-segments.ts';
 import { dequantizeTaps } from '../../src/passes/dequantize-taps.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { elementCount, floatTensor } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
-import { Tensor, withSession } from '../../src/ort.ts';
+import { Tensor, withSession } from '../../src/ort/session.ts';
 import { enterBlockedLayout } from '../../src/passes/enter-blocked-layout.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { noise, tinyResidual } from '../models.ts';

@@ -1,11 +1,12 @@
 /** Where logits are found behind an output, what is refused, and that answers of early exits have the output's units. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { inferenceForm } from '../../src/autodiff/training-form.ts';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import type { Model } from '../../src/graph/types.ts';
-import { observeFacts } from '../../src/observe-facts.ts';
-import { floatsOf, Tensor, withSession } from '../../src/ort.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
+import { floatsOf, Tensor, withSession } from '../../src/ort/session.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { attachExits } from '../../src/passes/attach-exits.ts';
 import type { Activation } from '../../src/passes/exits.ts';
@@ -13,7 +14,6 @@ import { giveValue } from '../../src/passes/give-value.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
-import { inferenceForm } from '../../src/passes/training-form.ts';
 import { argMaxRows } from '../../src/policies/rows.ts';
 import { rejectsWith } from '../expect.ts';
 import { noise, tinyResidual } from '../models.ts';

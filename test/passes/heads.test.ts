@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { makeModel } from '../../src/graph/builder.ts';
 import { checkGraph } from '../../src/graph/check.ts';
 import type { Graph } from '../../src/graph/types.ts';
-import { Tensor, withSession } from '../../src/ort.ts';
+import { Tensor, withSession } from '../../src/ort/session.ts';
 import { HEAD_KINDS } from '../../src/passes/exits.ts';
 import { buildHead, headMacs } from '../../src/passes/heads.ts';
 import { splitStem } from '../../src/train/stem.ts';

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphBuilder, makeValue } from '../../src/graph/builder.ts';
 import type { Graph, Model, ValueInfo } from '../../src/graph/types.ts';
-import { observeFacts } from '../../src/observe-facts.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { tinyResidual } from '../models.ts';
 import { byHand, midway, prepare, runLowered, samples } from './by-hand.ts';

@@ -1,11 +1,11 @@
 import { suite } from 'uvu';
+import { inferenceForm } from '../../src/autodiff/training-form.ts';
 import { printModel } from '../../src/graph/print.ts';
-import { observeFacts } from '../../src/observe-facts.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
 import { attachExits } from '../../src/passes/attach-exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
-import { inferenceForm } from '../../src/passes/training-form.ts';
 import { goldenCase } from '../golden.ts';
 import { tinyResidual } from '../models.ts';
 

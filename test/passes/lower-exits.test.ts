@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OfframpError } from '../../src/errors.ts';
-import { observeFacts } from '../../src/observe-facts.ts';
+import { OfframpError } from '../../src/errors/index.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
 import { cutSegments } from '../../src/passes/cut-segments.ts';
 import type { Head, TypedModel } from '../../src/passes/exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';

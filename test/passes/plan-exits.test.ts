@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { planTree } from '../../src/cli/plan-tree.ts';
-import { noTaps } from '../../src/errors.ts';
+import { noTaps } from '../../src/errors/index.ts';
 import { GraphBuilder, makeModel, makeNode } from '../../src/graph/builder.ts';
 import { elementCount, floatTensor } from '../../src/graph/tensor.ts';
-import { observeFacts } from '../../src/observe-facts.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
 import { attachExits } from '../../src/passes/attach-exits.ts';
 import { nodeMacs } from '../../src/passes/count-macs.ts';
 import { PLACEMENT_TARGET, planExits, reasonsOf } from '../../src/passes/plan-exits.ts';

@@ -1,8 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { opsetOf } from '../../src/graph/types.ts';
+import { raiseModel } from '../../src/model/raise-model.ts';
 import { loadModel } from '../../src/parser/index.ts';
-import { raiseModel } from '../../src/raise-model.ts';
 import { sharedData } from '../shared.ts';
 
 const test = suite('raise-opset: real models');

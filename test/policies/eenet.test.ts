@@ -1,11 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { measure, searchPolicy } from '../../src/calibrate/index.ts';
-import { type Decider, fitPolicy, type Judged, ownThresholds, viewOf } from '../../src/judge.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { looksOf } from '../../src/policies/eenet-fit.ts';
 import { assign, layoutOf, losses } from '../../src/policies/eenet-losses.ts';
 import { POLICIES } from '../../src/policies/index.ts';
+import { type Decider, fitPolicy, type Judged, ownThresholds, viewOf } from '../../src/predict/predict.ts';
 import { normal, uniform } from '../calibrate/simulate.ts';
 import { noise, tinyResidual } from '../models.ts';
 import { byHand, COUNT, prepare, runLowered, samples } from '../passes/by-hand.ts';

@@ -1,18 +1,25 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { inferenceForm } from '../../src/autodiff/training-form.ts';
 import { searchPolicy } from '../../src/calibrate/index.ts';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import type { Model } from '../../src/graph/types.ts';
-import { type Decider, fitLastAnswer, fitPolicy, type Judged, outcomesOf, viewOf } from '../../src/judge.ts';
-import { observeFacts } from '../../src/observe-facts.ts';
-import { floatsOf, Tensor, withSession } from '../../src/ort.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
+import { floatsOf, Tensor, withSession } from '../../src/ort/session.ts';
 import { attachExits } from '../../src/passes/attach-exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
-import { inferenceForm } from '../../src/passes/training-form.ts';
 import type { PolicyName } from '../../src/policies/index.ts';
 import { join, joinNodes } from '../../src/policies/last.ts';
+import {
+  type Decider,
+  fitLastAnswer,
+  fitPolicy,
+  type Judged,
+  outcomesOf,
+  viewOf,
+} from '../../src/predict/predict.ts';
 import { noise, tinyResidual } from '../models.ts';
 import {
   type ByHand,

@@ -14,8 +14,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ONNXRUNTIME_VERSION } from '../../src/ort.ts';
-import { evict, holdRoom } from '../../src/train/cache-space.ts';
+import { writing } from '../../src/cache/record-file.ts';
+import { evict, holdRoom } from '../../src/cache/space.ts';
+import { ONNXRUNTIME_VERSION } from '../../src/ort/session.ts';
 import { differencesOf, keyOf } from '../../src/train/feature-identity.ts';
 import { CachedSource, type FeatureSource } from '../../src/train/feature-source.ts';
 import {
@@ -26,7 +27,6 @@ import {
   PLAIN,
   planFeatures,
 } from '../../src/train/features.ts';
-import { writing } from '../../src/train/record-file.ts';
 import { rejectsWith } from '../expect.ts';
 import { syntheticData, syntheticHeads, syntheticModel, temporaryFolder } from './synthetic.ts';
 
@@ -243,7 +243,7 @@ test('what another process uses is not evicted; what it left when it died is', a
   const path = (name: string) => join(folder, name);
   for (const name of ['used', 'idle', 'own']) writeFileSync(path(name), new Uint8Array(1000));
   writeFileSync(path('used.json'), '{}');
-  const holder = fileURLToPath(new URL('./hold-room.ts', import.meta.url));
+  const holder = fileURLToPath(new URL('../cache/hold-room.ts', import.meta.url));
   const child = spawn(process.execPath, ['--import', 'tsx', holder, folder, path('used')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });

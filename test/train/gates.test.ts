@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Random } from '../../src/data/index.ts';
 import { makeModel } from '../../src/graph/builder.ts';
-import { Tensor, withSession } from '../../src/ort.ts';
+import { Tensor, withSession } from '../../src/ort/session.ts';
 import { buildHead } from '../../src/passes/heads.ts';
 import { logisticRegression } from '../../src/policies/logistic.ts';
 import { argMaxRows } from '../../src/policies/rows.ts';

@@ -2,8 +2,8 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, wri
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { exclusively } from '../../src/cache/lock.ts';
 import { type FeatureOptions, MIRRORED, openFeatures, PLAIN } from '../../src/train/features.ts';
-import { exclusively } from '../../src/train/lock.ts';
 import { mergeShards, openMerged, rangeOf, writeShard } from '../../src/train/shards.ts';
 import { rejectsWith } from '../expect.ts';
 import { syntheticData, syntheticHeads, syntheticModel, temporaryFolder } from './synthetic.ts';

@@ -1,4 +1,4 @@
-import { type CalibrateOptions, calibrate } from '../../calibrate-compiled.ts';
+import { type CalibrateOptions, calibrate } from '../../commands/calibrate.ts';
 import { command, printResult, watched } from '../command.ts';
 import {
   asked,

@@ -1,5 +1,5 @@
-import { type CompareOptions, compare } from '../../compare.ts';
-import { OPTIONS } from '../../options.ts';
+import { type CompareOptions, compare } from '../../commands/compare.ts';
+import { OPTIONS } from '../../commands/options.ts';
 import { command, printResult, watched } from '../command.ts';
 import {
   asked,

@@ -1,7 +1,7 @@
-import { type CompilePlanOptions, compile } from '../../compile.ts';
-import { planCompile } from '../../plan-compile.ts';
+import { DEFAULT_WISHES } from '../../calibrate/goals.ts';
+import { type CompilePlanOptions, compile } from '../../commands/compile.ts';
+import { planCompile } from '../../commands/plan.ts';
 import { RECIPE } from '../../train/recipes.ts';
-import { DEFAULT_WISHES } from '../../wishes.ts';
 import { command, printResult, watched } from '../command.ts';
 import { optionsMissing } from '../misuse.ts';
 import { asked, from, projectOptions, renamed, runOptions, shared, thresholdOptions } from '../options.ts';

@@ -1,4 +1,4 @@
-import { type EmitOptions, emit } from '../../emit-package.ts';
+import { type EmitOptions, emit } from '../../commands/emit.ts';
 import { command, printResult } from '../command.ts';
 import { asked, from, packageFolder, shared } from '../options.ts';
 

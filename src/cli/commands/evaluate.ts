@@ -1,5 +1,5 @@
 import { isNamed } from '../../calibrate/index.ts';
-import { type EvaluateOptions, evaluate } from '../../evaluate.ts';
+import { type EvaluateOptions, evaluate } from '../../commands/evaluate.ts';
 import { command, printResult, watched } from '../command.ts';
 import {
   asked,

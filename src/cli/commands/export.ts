@@ -1,8 +1,8 @@
+import { printKubernetesJob } from '../../commands/entries.ts';
+import { type ExportTritonOptions, exportTriton } from '../../commands/export-triton.ts';
+import { OPTIONS } from '../../commands/options.ts';
 import { writeOneFile } from '../../emit/write.ts';
-import { printKubernetesJob } from '../../entries.ts';
 import type { KubernetesJobOptions } from '../../export/kubernetes-job.ts';
-import { type ExportTritonOptions, exportTriton } from '../../export-triton.ts';
-import { OPTIONS } from '../../options.ts';
 import { command, print, printResult } from '../command.ts';
 import { asked, externalData, from, packageFolder, place, shared } from '../options.ts';
 

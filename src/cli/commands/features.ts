@@ -1,7 +1,7 @@
-import { mergeShards } from '../../entries.ts';
-import { progressOf } from '../../events.ts';
-import { type ExtractShardOptions, extractShard } from '../../extract-shard.ts';
-import { OPTIONS } from '../../options.ts';
+import { mergeShards } from '../../commands/entries.ts';
+import { type ExtractShardOptions, extractShard } from '../../commands/extract-shard.ts';
+import { OPTIONS } from '../../commands/options.ts';
+import { progressOf } from '../../errors/events.ts';
 import { command, printResult, watched } from '../command.ts';
 import { asked, from, place, projectOptions, renamed, shared } from '../options.ts';
 import { shardOf } from '../shard.ts';

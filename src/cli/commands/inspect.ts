@@ -1,5 +1,6 @@
+import { inspect } from '../../commands/inspect.ts';
 import { checkFile, writeOneFile } from '../../emit/write.ts';
-import { type InspectOptions, inspect } from '../../inspect.ts';
+import type { InspectOptions } from '../../model/inspect.ts';
 import { attachExits } from '../../passes/attach-exits.ts';
 import { lineOfPlan, modelLineFile } from '../../report/index.ts';
 import { command, print } from '../command.ts';

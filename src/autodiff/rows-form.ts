@@ -1,0 +1,177 @@
+/**
+ * Maps as rows, [N·pixels, C], the form that heads are trained in: a convolution is one Gather of what its windows see (im2col, Chellapilla et
+ * al. 2006) and one product for the whole batch, its weight gradient reads the same columns, and no map is transposed on the way.
+ * ONNX has no such convolution: until gradients are there it is an op of our own, `offramp.RowsConv` (x [N·pixels, C], weight [O, C, ...kernel],
+ * bias [O]; y [N·pixels', O], columns [N·pixels', taps·C]), which `leaveRows` writes as ONNX ops.
+ */
+import { makeNode } from '../graph/builder.ts';
+import { numberOf, numbersOf, TypedBuilder, type Window, windowOf } from '../graph/infer.ts';
+import { elementCount } from '../graph/tensor.ts';
+import type { Graph, Node } from '../graph/types.ts';
+import type { Pass } from '../passes/pass.ts';
+import { channelsLast, unfold } from './unfold.ts';
+
+const DOMAIN = 'offramp';
+
+/** Columns beyond this are slower to write and read than a map is to convolve: 75 MB were, 38 MB were not (bench/README.md). */
+const MOST_COLUMN_BYTES = 2 ** 26;
+
+/**
+ * Puts convolutions without groups into rows unless their columns are too large, and what follows them as far as it can be said of rows:
+ * BatchNormalization, Relu, Add, GlobalAveragePool. Values that anything else reads come back as maps of their names. Shapes must be
+ * static (`bindDims`).
+ */
+export const enterRows: Pass = {
+  name: 'enter-rows',
+  run: (graph) => (graph.nodes.some(isPlainConv) ? new Entering(graph).run() : graph),
+};
+
+const isPlainConv = (node: Node) =>
+  node.opType === 'Conv' && node.domain === '' && numberOf(node, 'group', 1) === 1;
+
+class Entering {
+  private readonly b: TypedBuilder;
+  /** By the name of the map. */
+  private readonly rows = new Map<string, string>();
+  /** Values that are in rows only, so far. */
+  private readonly onlyRows = new Set<string>();
+
+  constructor(private readonly graph: Graph) {
+    this.b = new TypedBuilder('rows/', graph);
+  }
+
+  run(): Graph {
+    const { b, graph } = this;
+    const nodes: Node[] = [];
+    for (const node of graph.nodes) {
+      const isDone = this.enter(node);
+      if (!isDone) for (const name of node.inputs) this.leave(name);
+      nodes.push(...b.nodes.splice(0), ...(isDone ? [] : [node]));
+    }
+    for (const { name } of graph.outputs) this.leave(name);
+    nodes.push(...b.nodes);
+    return { ...graph, nodes, initializers: [...graph.initializers, ...b.initializers] };
+  }
+
+  /** Writes `node` in rows; false when it has to stay what it is. */
+  private enter(node: Node): boolean {
+    const { b, rows } = this;
+    const [x, ...others] = node.inputs as [string, ...string[]];
+    const y = node.outputs[0]!;
+    const become = (value: string) => {
+      rows.set(y, value);
+      this.onlyRows.add(y);
+      return true;
+    };
+    if (isPlainConv(node) && this.columnBytes(node) <= MOST_COLUMN_BYTES) {
+      const { kernel: kernel_shape, ...window } = windowOf(node, b.dims(others[0]!).slice(2));
+      const size = b.dims(x).slice(2);
+      const outputs = [b.fresh(`${y}/rows`), b.fresh(`${y}/columns`)];
+      const attributes = { size, kernel_shape, ...window };
+      b.add({ ...makeNode('RowsConv', [this.rowsOf(x), ...others], outputs, attributes), domain: DOMAIN });
+      return become(outputs[0]!);
+    }
+    if (node.domain !== '' || !rows.has(x)) return false;
+    switch (node.opType) {
+      case 'BatchNormalization': {
+        const outputs = [b.fresh(`${y}/rows`), ...node.outputs.slice(1)];
+        b.add({ ...node, inputs: [rows.get(x)!, ...others], outputs });
+        return become(outputs[0]!);
+      }
+      case 'Relu':
+        return become(b.op('Relu', [rows.get(x)!]));
+      case 'Add':
+        if (b.dims(x).join() !== b.dims(others[0]!).join()) return false;
+        return become(b.op('Add', [rows.get(x)!, this.rowsOf(others[0]!)]));
+      case 'GlobalAveragePool': {
+        const [n, c, ...size] = b.dims(x) as [number, number, ...number[]];
+        const byMap = b.op('Reshape', [rows.get(x)!, b.int64([n, elementCount(size), c])]);
+        const mean = b.op('ReduceMean', [byMap], { axes: [1], keepdims: 0 });
+        b.op('Reshape', [mean, b.int64(b.dims(y))], {}, y);
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  private columnBytes(conv: Node): number {
+    const [n, , ...size] = this.b.dims(conv.outputs[0]!);
+    return 4 * n! * elementCount(size) * elementCount(this.b.dims(conv.inputs[1]!).slice(1));
+  }
+
+  /** [N, C, ...size] → [N·pixels, C] */
+  private rowsOf(map: string): string {
+    const known = this.rows.get(map);
+    if (known !== undefined) return known;
+    const { b } = this;
+    const [n, c, ...size] = b.dims(map) as [number, number, ...number[]];
+    const rows = b.op('Reshape', [channelsLast(b, map), b.int64([n * elementCount(size), c])]);
+    this.rows.set(map, rows);
+    return rows;
+  }
+
+  /** Makes the map `name` for those who read it as such. */
+  private leave(name: string): void {
+    if (!this.onlyRows.delete(name)) return;
+    const { b } = this;
+    const dims = b.dims(name);
+    const [n, c, ...size] = dims as [number, number, ...number[]];
+    const byMap = b.op('Reshape', [this.rows.get(name)!, b.int64([n, elementCount(size), c])]);
+    b.op('Reshape', [b.op('Transpose', [byMap], { perm: [0, 2, 1] }), b.int64(dims)], {}, name);
+  }
+}
+
+/** What a RowsConv convolves: the spatial dims of its input and how its window slides over them. */
+export function rowsWindow(node: Node): { readonly size: readonly number[]; readonly window: Window } {
+  return { size: numbersOf(node, 'size', []), window: windowOf(node) };
+}
+
+/** Writes what `enterRows` left behind as ONNX ops: RowsConv, and BatchNormalization of rows. */
+export const leaveRows: Pass = {
+  name: 'leave-rows',
+  run(graph: Graph): Graph {
+    const b = new TypedBuilder('rows/', graph);
+    let changed = false;
+    const nodes = graph.nodes.flatMap((node) => {
+      if (node.opType === 'RowsConv' && node.domain === DOMAIN) convolve(b, node);
+      else if (isNormalization(b, node)) normalize(b, node);
+      else return [node];
+      changed = true;
+      return b.nodes.splice(0);
+    });
+    return changed ? { ...graph, nodes, initializers: [...graph.initializers, ...b.initializers] } : graph;
+  },
+};
+
+function convolve(b: TypedBuilder, node: Node): void {
+  const [x, weight, ...bias] = node.inputs as [string, string, ...string[]];
+  const [y, columns] = node.outputs as [string, string];
+  const { size, window } = rowsWindow(node);
+  const [o, c, ...kernel] = b.dims(weight) as [number, number, ...number[]];
+  const taps = elementCount(kernel);
+  const n = b.dims(x)[0]! / elementCount(size);
+  const byMap = b.op('Reshape', [x, b.int64([n, elementCount(size), c])]);
+  b.op('Reshape', [unfold(b, byMap, size, window), b.int64(b.dims(columns))], {}, columns);
+  const byTap = b.op('Transpose', [b.op('Reshape', [weight, b.int64([o, c, taps])])], { perm: [2, 1, 0] });
+  const matrix = b.op('Reshape', [byTap, b.int64([taps * c, o])]);
+  b.op('Gemm', [columns, matrix, ...bias], {}, y);
+}
+
+/** Of rows, by the batch's own statistics: ONNX Runtime's kernel takes rows one number at a time. */
+const isNormalization = (b: TypedBuilder, node: Node) =>
+  node.opType === 'BatchNormalization' &&
+  numberOf(node, 'training_mode', 0) === 1 &&
+  b.dims(node.inputs[0]!).length === 2;
+
+/** Ioffe & Szegedy 2015, algorithm 1, over [R, C]. */
+function normalize(b: TypedBuilder, node: Node): void {
+  const [x, scale, shift] = node.inputs as [string, string, string];
+  const [y, batchMean, batchVariance] = node.outputs as [string, string, string];
+  const mean = (value: string, as: string) => b.op('ReduceMean', [value], { axes: [0], keepdims: 0 }, as);
+  const centred = b.op('Sub', [x, mean(x, batchMean)]);
+  const variance = mean(b.op('Mul', [centred, centred]), batchVariance);
+  const epsilon = b.float(numberOf(node, 'epsilon', 1e-5));
+  const deviation = b.op('Sqrt', [b.op('Add', [variance, epsilon])]);
+  b.op('Add', [b.op('Mul', [centred, b.op('Div', [scale, deviation])]), shift], {}, y);
+}

@@ -1,0 +1,120 @@
+/** Room in a folder of the cache: what may still be written there, what has to go for it, and what must stay. */
+import { randomUUID } from 'node:crypto';
+import { readdir, readFile, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { noRoomForFeatures } from '../errors/index.ts';
+import { replaceFile } from './files.ts';
+import { exclusively, isOwnerAlive, ownName } from './lock.ts';
+import { writing } from './record-file.ts';
+
+const HOLD = '.hold';
+/** How often a hold is touched, and after how long without that it is taken for left behind by another machine. */
+const TOUCH_MS = 5_000;
+const SILENT_MS = 60 * 60_000;
+
+/** Bytes that `paths` may take: the limit, at most half of what is free (what they take already counts as free). */
+export async function spaceFor(folder: string, paths: readonly string[], limit: number): Promise<number> {
+  return Math.min(limit, (await freeIn(folder)) / 2 + (await sizeOf(paths)));
+}
+
+export interface Room {
+  /** Bytes of all `paths` when complete. */
+  readonly needed: number;
+  /** Most bytes of all files of the folder. */
+  readonly limit: number;
+  /** What is free on the disk; asked of it by default. */
+  readonly free?: (folder: string) => Promise<number>;
+}
+
+/**
+ * Makes room for `paths` in `folder` and holds them: no process evicts them until what comes back is called. Others make way, those not
+ * used for longest first, but for what is held, which may take a folder beyond its limit while several compiles run. Throws
+ * `disk-full` where the disk has no room whatever is evicted.
+ */
+export async function holdRoom(
+  folder: string,
+  paths: readonly string[],
+  { needed, limit, free = freeIn }: Room,
+  signal: AbortSignal | undefined,
+): Promise<() => Promise<void>> {
+  const hold = join(folder, `${randomUUID()}${HOLD}`);
+  const touch = setInterval(() => utimes(hold, new Date(), new Date()).catch(() => {}), TOUCH_MS);
+  touch.unref();
+  const release = async () => {
+    clearInterval(touch);
+    await rm(hold, { force: true });
+  };
+  try {
+    // Alone: what is not held yet when another process evicts is gone before it is looked for here.
+    await exclusively([join(folder, 'room')], signal, async () => {
+      const names = paths.map((path) => basename(path));
+      await writing(hold, async () => replaceFile(hold, [await ownName(), ...names].join('\n')));
+      const own = new Set(paths);
+      await evict(folder, own, limit - needed);
+      const lacking = async () => needed - (await sizeOf(paths)) - (await free(folder));
+      if ((await lacking()) > 0) await evict(folder, own, 0);
+      const still = await lacking();
+      if (still > 0) throw noRoomForFeatures(folder, needed, needed - still);
+    });
+    return release;
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/**
+ * Deletes files other than `keep` and what any process holds, with what lies beside them, those not used for longest first, until they
+ * take at most `bytes`.
+ */
+export async function evict(folder: string, keep: ReadonlySet<string>, bytes: number): Promise<void> {
+  const held = await heldIn(folder);
+  const names = (await readdir(folder)).filter((name) => !name.includes('.'));
+  const others = names.map((name) => join(folder, name)).filter((path) => !keep.has(path));
+  const known = await Promise.all(
+    others.map(async (path) => {
+      // Gone where another process evicted it since.
+      const { size, mtimeMs } = await stat(path).catch(() => ({ size: 0, mtimeMs: 0 }));
+      return { path, size, mtimeMs, isHeld: held.has(basename(path)) };
+    }),
+  );
+  let left = bytes;
+  for (const { size, isHeld } of known) if (isHeld) left -= size;
+  for (const { path, size, isHeld } of known.sort((a, b) => b.mtimeMs - a.mtimeMs)) {
+    if (isHeld) continue;
+    left -= size;
+    if (left < 0) await Promise.all([rm(path, { force: true }), rm(`${path}.json`, { force: true })]);
+  }
+}
+
+/** Names of the files that live processes hold; what dead ones left is swept away. */
+async function heldIn(folder: string): Promise<Set<string>> {
+  const held = new Set<string>();
+  for (const name of (await readdir(folder)).filter((name) => name.endsWith(HOLD))) {
+    const path = join(folder, name);
+    const [owner = '', ...files] = (await readFile(path, 'utf8').catch(() => '')).split('\n');
+    const touched = await stat(path).catch(() => undefined);
+    if (!touched) continue;
+    if ((await isOwnerAlive(owner)) ?? Date.now() - touched.mtimeMs < SILENT_MS)
+      for (const file of files) held.add(file);
+    else await rm(path, { force: true });
+  }
+  return held;
+}
+
+async function freeIn(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+async function sizeOf(paths: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(
+    [...new Set(paths)].map((path) =>
+      stat(path).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((a, b) => a + b, 0);
+}

@@ -1,0 +1,141 @@
+/** What is asked of the thresholds, and what can be refused before any work is done. */
+
+import { badOption, budgetUnreachable, unknownPoint } from '../errors/index.ts';
+import type { PolicyName } from '../policies/index.ts';
+import {
+  BEST,
+  budgetName,
+  type CostModel,
+  dropName,
+  floorName,
+  isNamed,
+  refuseTooFew,
+  STANDING_NAMES,
+  timeBudgetName,
+} from './index.ts';
+
+/** What a user may ask of the thresholds. */
+export interface ThresholdOptions {
+  /** `auto`: the one that measures best at the costs asked for (see `choosePolicy`). */
+  readonly policy?: PolicyName | 'auto';
+  /** What thresholds preserve: accuracy against labels, or agreement with the original. */
+  readonly target?: 'accuracy' | 'agreement';
+  /**
+   * Who answers samples that go all the way: the original, or the original joined by the open exits (policies/last.ts), which is right more
+   * often and agrees with the original less. `joined` with `auto` for accuracy, else `original`, when left out.
+   */
+  readonly last?: 'original' | 'joined';
+  /** Average costs relative to the original that operating points are wanted for. */
+  readonly budgets?: readonly number[];
+  /** Average milliseconds a sample, alone, on this machine, that operating points are wanted for. */
+  readonly budgetsMs?: readonly number[];
+  /** Least values of the target, on the calibration data, that operating points are wanted for. */
+  readonly minAccuracies?: readonly number[];
+  /** Losses of the target that operating points are wanted for. */
+  readonly maxAccuracyDrops?: readonly number[];
+  /**
+   * With this probability over the draw of the calibration samples, every one of `maxAccuracyDrops` is kept on the population: half
+   * of the calibration role is then held back from the search and tests what it found (see `guarantee`).
+   */
+  readonly confidence?: number;
+  /** `baked` builds the thresholds of the default point into the model. */
+  readonly thresholds?: 'input' | 'baked';
+  /** Name of the default operating point. */
+  readonly at?: string;
+}
+
+/** `ThresholdOptions` with everything settled. */
+export type Wishes = Required<Omit<ThresholdOptions, 'confidence'>> & Pick<ThresholdOptions, 'confidence'>;
+
+export const DEFAULT_WISHES: Wishes = {
+  policy: 'max-prob',
+  target: 'accuracy',
+  last: 'original',
+  budgets: [],
+  budgetsMs: [],
+  minAccuracies: [],
+  maxAccuracyDrops: [],
+  thresholds: 'input',
+  at: 'balanced',
+};
+
+/** What is asked for in `options`, and in `before` where they say nothing. Without labels nothing can be more right than the original. */
+export function settleWishes(
+  options: ThresholdOptions,
+  unlabelled: boolean,
+  before: Wishes = DEFAULT_WISHES,
+): Wishes {
+  const names = [
+    'policy',
+    'target',
+    'last',
+    'budgets',
+    'budgetsMs',
+    'minAccuracies',
+    'maxAccuracyDrops',
+    'confidence',
+    'thresholds',
+    'at',
+  ] as const;
+  const given = names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]]));
+  const wishes: Wishes = { ...before, ...Object.fromEntries(given) };
+  if (options.last !== undefined) return wishes;
+  const agree = wishes.target === 'agreement' || unlabelled;
+  return { ...wishes, last: agree ? 'original' : wishes.policy === 'auto' ? 'joined' : before.last };
+}
+
+/** Shares of the calibration role when something is to be promised. */
+export const HALVES = { search: 0.5, promise: 0.5 };
+
+/** The confidence of each promise, so that all of them hold with the one asked for. */
+export const confidenceOfEach = ({ confidence, maxAccuracyDrops }: Wishes): number =>
+  1 - (1 - confidence!) / maxAccuracyDrops.length;
+
+/** A promise needs a drop to promise, and who joins the original does not agree with it. Throws `bad-option`. */
+export function refuseOdd(wishes: Wishes, unlabelled: boolean): void {
+  const { confidence, maxAccuracyDrops, target, last } = wishes;
+  if (last === 'joined' && (target === 'agreement' || unlabelled))
+    throw badOption(
+      '--last',
+      last,
+      unlabelled
+        ? 'labels with it: without them only the original is right'
+        : '--target accuracy with it, or --last original: exits join to be right, not to agree with the original',
+    );
+  if (confidence === undefined) return;
+  if (maxAccuracyDrops.length === 0)
+    throw badOption('--confidence', `${confidence}`, '--max-accuracy-drop with it: what is to be promised');
+  if (maxAccuracyDrops.includes(0))
+    throw badOption(
+      '--max-accuracy-drop',
+      '0',
+      'more than 0 with --confidence: no number of samples promises that nothing is lost',
+    );
+}
+
+/**
+ * What can be seen before any work is done: a budget below the cheapest exit, a default point that will not exist, too few of the
+ * `samples` calibration samples for a promise. Throws `budget-unreachable`, `unknown-operating-point` or `too-few-for-guarantee`.
+ */
+export function refuseUnreachable(costs: CostModel, samples: number, wishes: Wishes): void {
+  const { budgets, budgetsMs, minAccuracies, maxAccuracyDrops, at } = wishes;
+  const cheapest = Math.min(...costs.prefix.map((prefix, k) => prefix + costs.head[k]!));
+  for (const budget of budgets) if (budget < cheapest) throw budgetUnreachable(budget, cheapest);
+  const names = [
+    ...STANDING_NAMES,
+    BEST,
+    ...budgets.map(budgetName),
+    ...budgetsMs.map(timeBudgetName),
+    ...minAccuracies.map(floorName),
+    ...maxAccuracyDrops.map(dropName),
+  ];
+  if (isNamed(at) && !names.includes(at)) throw unknownPoint(at, names);
+  refuseUnpromised(samples, wishes);
+}
+
+/** Throws `too-few-for-guarantee` where half of `samples` calibration samples cannot hold what is to be promised. */
+export function refuseUnpromised(samples: number, wishes: Wishes): void {
+  if (wishes.confidence === undefined) return;
+  for (const drop of wishes.maxAccuracyDrops)
+    refuseTooFew(Math.ceil(HALVES.promise * samples), drop, confidenceOfEach(wishes));
+}

@@ -1,0 +1,96 @@
+/** The command line: its commands, what it says of misuse, and its exit codes. No logic of the compiler lives here. */
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { VERSION } from '../emit/version.ts';
+import { EXIT_CODES, OfframpError } from '../errors/index.ts';
+import { interrupt, isInterrupted } from './command.ts';
+import { calibrateCommand } from './commands/calibrate.ts';
+import { compareCommand } from './commands/compare.ts';
+import { compileCommand } from './commands/compile.ts';
+import { emitCommand } from './commands/emit.ts';
+import { evaluateCommand } from './commands/evaluate.ts';
+import { exportCommand } from './commands/export.ts';
+import { featuresCommand } from './commands/features.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { settingsFor } from './config.ts';
+import { misused, refuseOddFlags } from './misuse.ts';
+import { refusal } from './options.ts';
+
+const INTERRUPTED = 130;
+
+const words = hideBin(process.argv);
+
+const COMMANDS = [
+  inspectCommand,
+  compileCommand,
+  featuresCommand,
+  calibrateCommand,
+  evaluateCommand,
+  compareCommand,
+  emitCommand,
+  exportCommand,
+];
+/** `compile <model>` */
+const usage = (name: string) =>
+  COMMANDS.map(({ command }) => String(command)).find((words) => words.split(' ')[0] === name) ?? name;
+
+/** What yargs makes of `words`. */
+export const cliFor = (words: readonly string[]) =>
+  yargs([...words])
+    .scriptName('offramp')
+    .usage(
+      '$0 <command>\n\nTurns a trained ONNX classifier into one early-exit ONNX model and a TypeScript package.',
+    )
+    .version(VERSION)
+    .command(COMMANDS)
+    .completion('completion', 'Print what makes bash or zsh (by $SHELL) complete commands and options')
+    .option('config', {
+      type: 'string',
+      global: true,
+      describe: 'file with options (default: offramp.config.json, if it is here)',
+    })
+    .demandCommand(1, 'Which command? See offramp --help.')
+    .recommendCommands()
+    .strict()
+    .parserConfiguration({ 'populate--': true, 'dot-notation': false })
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .epilogue(
+      'Exit codes: 0 done; 1 failed, or a check did not hold; 2 bad usage or input; 130 interrupted.\nProgress goes to stderr, results to stdout. Nothing is coloured.',
+    )
+    .fail((message, error) => {
+      throw refusal() ?? error ?? misused(message, words, usage);
+    });
+
+export const cli = cliFor(words);
+
+/** Whoever reads the output may have seen enough: `offramp inspect net.onnx | head`. */
+function readerLeft(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+}
+process.stdout.on('error', readerLeft);
+
+process.once('SIGINT', () => {
+  interrupt();
+  process.once('SIGINT', () => process.exit(INTERRUPTED));
+});
+
+try {
+  refuseOddFlags(words);
+  await cli.config(settingsFor(words)).parseAsync();
+} catch (error) {
+  if (isInterrupted()) {
+    process.stderr.write('\nInterrupted. What is in the cache will be used by the next run.\n');
+    process.exitCode = INTERRUPTED;
+  } else if (error instanceof OfframpError) {
+    const trail =
+      error.trail.length > 0 && process.env.OFFRAMP_DEBUG ? `\n  while: ${error.trail.join(' › ')}` : '';
+    process.stderr.write(`offramp: ${error.message} [${error.code}]\n  ${error.hint}${trail}\n`);
+    process.exitCode = EXIT_CODES.get(error.code) ?? 1;
+  } else {
+    process.stderr.write(
+      `offramp: ${error instanceof Error ? (process.env.OFFRAMP_DEBUG ? error.stack : error.message) : error}\n  This is a bug: please report it (OFFRAMP_DEBUG=1 shows more).\n`,
+    );
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,53 @@
+/** The TypeScript package of a compiled model, generated again from its manifest; or checked, for CI. */
+import { readFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { readPackage } from '../emit/read-package.ts';
+import { emitPackage, emitStub } from '../emit/stub.ts';
+import { writeOneFile, writeOutput } from '../emit/write.ts';
+import { packageDiffers } from '../errors/index.ts';
+import { checkCall } from './options.ts';
+
+export interface EmitOptions {
+  /** What `compile` wrote. */
+  readonly folder: string;
+  /** Write nothing; throw `package-differs` when a file is not what would be written. */
+  readonly check?: boolean;
+  /** This one TypeScript file instead of the package; it finds model.onnx in `folder`, relative to itself. */
+  readonly stubOnly?: string;
+}
+
+/**
+ * Writes the package's files, model and manifest excepted, and returns their paths. What is said by manifest.json is all that
+ * they depend on. Throws `not-a-package`, `package-differs`, `output-unusable`, `output-failed`, and what `readManifest` throws.
+ */
+export async function emit(options: EmitOptions): Promise<readonly string[]> {
+  checkCall('emit', options);
+  const { folder, check = false, stubOnly } = options;
+  const manifest = await readPackage(folder);
+  const wanted = stubOnly === undefined ? emitPackage(manifest) : undefined;
+  const files = wanted
+    ? new Map([...wanted].map(([name, text]) => [join(folder, name), text]))
+    : new Map([[stubOnly!, emitStub(manifest, modelFolderFrom(stubOnly!, folder))]]);
+  if (check) {
+    const differing: string[] = [];
+    for (const [path, text] of files) {
+      const present = await readFile(path, 'utf8').catch(() => undefined);
+      if (present !== text) differing.push(path);
+    }
+    const command = `offramp emit ${folder}${stubOnly === undefined ? '' : ` --stub-only ${stubOnly}`}`;
+    if (differing.length > 0) throw packageDiffers(differing, command);
+  } else if (wanted) {
+    await writeOutput(folder, wanted, { update: true });
+  } else {
+    await writeOneFile(stubOnly!, files.get(stubOnly!)!);
+  }
+  return [...files.keys()];
+}
+
+/** As a module specifier: `.`, `./out`, `../out`. */
+function modelFolderFrom(file: string, folder: string): string {
+  const path = relative(dirname(resolve(file)), resolve(folder))
+    .split(sep)
+    .join('/');
+  return path === '' ? '.' : path.startsWith('.') ? path : `./${path}`;
+}

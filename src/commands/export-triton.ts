@@ -1,0 +1,284 @@
+/** A compiled model as a model repository of NVIDIA's Triton Inference Server, which batches and scales it. */
+import { join } from 'node:path';
+import { pointNamed } from '../calibrate/index.ts';
+import { Random } from '../data/index.ts';
+import { provenance } from '../emit/describe.ts';
+import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
+import { packageNameOf } from '../emit/names.ts';
+import { readPackage } from '../emit/read-package.ts';
+import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
+import { cannotBatch, emittedModelDiffers, originalMissing } from '../errors/index.ts';
+import { largestBatch } from '../export/largest-batch.ts';
+import { printTritonConfig, type TensorSpec, warmUpSizes } from '../export/triton-config.ts';
+import { largestFinite, largestGap } from '../ort/gap.ts';
+import {
+  dataTypeOf,
+  type Feeds,
+  floatsOf,
+  type Outputs,
+  type Session,
+  type SessionOptions,
+  tensorOf,
+  withSession,
+} from '../ort/session.ts';
+import { loadModel, serializeModel } from '../parser/index.ts';
+import { isOneScore } from '../passes/exits.ts';
+import { lowerExits } from '../passes/lower-exits.ts';
+import type { PolicyName } from '../policies/index.ts';
+import { thresholdsFeed } from '../predict/run-emitted.ts';
+import { relativeCosts } from '../runtime/thresholds.ts';
+import { checkCall } from './options.ts';
+import { reopen } from './reopen.ts';
+
+export interface ExportTritonOptions {
+  /** What `compile` wrote. */
+  readonly folder: string;
+  /** The model repository: a folder with one folder a model. Others in it are left alone. */
+  readonly repository: string;
+  /** Path of the original ONNX file; needed unless `folder` has the thresholds of that point built in. */
+  readonly model?: string;
+  /** Folder that its external data lie in; its own by default. */
+  readonly externalDataFolder?: string;
+  /** Operating point to build in; the package's default by default. */
+  readonly at?: string;
+  /** Name that clients ask for; the source file's by default. */
+  readonly name?: string;
+  /** Most samples a run; by default what early exits bear (`largestBatch`). Of no use with a fixed batch. */
+  readonly maxBatch?: number;
+  /** Copies of the model, which run at the same time; 2 by default, as Triton has it for ONNX Runtime on a CPU. */
+  readonly instances?: number;
+  /**
+   * Threads of each; 1 by default. Several threads spin between their ops, which Triton has no parameter against, and that
+   * slows down every other instance on the machine.
+   */
+  readonly threads?: number;
+  /** Replace the model of that name in the repository. */
+  readonly force?: boolean;
+}
+
+export interface ExportedTriton {
+  readonly name: string;
+  /** Its folder in the repository. */
+  readonly folder: string;
+  readonly at: string;
+  /** 0: one sample a run. */
+  readonly maxBatch: number;
+  readonly instances: number;
+  readonly threads: number;
+}
+
+/** A model file with thresholds built in, and the external data that belong to it. */
+interface Baked {
+  readonly bytes: Uint8Array;
+  readonly dataFolder: string;
+  readonly dataFiles: readonly string[];
+}
+
+/**
+ * Writes `<repository>/<name>/`: config.pbtxt, labels.txt where labels are known, and the model as version 1, its
+ * thresholds built in, since an input without a batch axis cannot be batched. The model is run once before: at the
+ * batch sizes it is served with, and against the package's own. Throws `not-a-package`, `unknown-operating-point`,
+ * `bad-option`, `original-missing`, `other-model`, `unusable-heads`, `cannot-batch`, `emitted-model-differs`,
+ * `output-not-empty` and `output-failed`.
+ */
+export async function exportTriton(options: ExportTritonOptions): Promise<ExportedTriton> {
+  checkCall('export triton', options);
+  const { folder, repository, instances = 2, threads = 1 } = options;
+  const manifest = await readPackage(folder);
+  const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
+  const name = options.name ?? packageNameOf(manifest.source.file);
+  const target = join(repository, name);
+  await checkOutput(target, options);
+
+  const baked = await bakedModel(manifest, point, options);
+  const maxBatch = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? batchFor(manifest, point));
+  const session = { threads, externalDataFolder: baked.dataFolder };
+  const outputs = await withSession(baked.bytes, session, async (running) => {
+    const described = outputsOf(running, manifest);
+    const stuck = described.find((output) => maxBatch > 0 && output.dims[0] !== -1);
+    if (stuck) throw cannotBatch(stuck.name, stuck.dims);
+    for (const samples of warmUpSizes(maxBatch))
+      await checkRun(running, samples, manifest, point, folder, session);
+    return described;
+  });
+
+  // Triton names the largest of an output's numbers, which says nothing where there is one score.
+  const labels = isOneScore(manifest.activation) ? undefined : manifest.labels;
+  const config = printTritonConfig({
+    name,
+    notes: notesOn(manifest, point, maxBatch),
+    inputs: manifest.inputs.map(({ name, dataType, dims }) => ({
+      name,
+      dataType,
+      dims: dims.map((size) => (size === 'N' ? -1 : size)),
+    })),
+    outputs,
+    scores: manifest.outputs.scores,
+    labelFile: labels && LABELS,
+    maxBatch,
+    instances,
+    threads,
+  });
+  await writeOutput(
+    target,
+    new Map<string, Content>([
+      ['config.pbtxt', config],
+      ...(labels ? [[LABELS, labelLines(labels)] as const] : []),
+      ...modelFiles(baked),
+    ]),
+    options,
+  );
+  return { name, folder: target, at: point.name, maxBatch, instances, threads };
+}
+
+const LABELS = 'labels.txt';
+
+function notesOn(
+  { source, version, measuredOn }: Manifest,
+  point: OperatingPoint,
+  maxBatch: number,
+): string[] {
+  const { name, accuracy, relativeCost } = point;
+  return [
+    `${source.file} with early exits, at the operating point ${name}, by Offramp ${version}.`,
+    `On ${measuredOn} data: accuracy ${accuracy.toFixed(4)}, relative cost ${relativeCost.toFixed(4)}.`,
+    ...(maxBatch > 1
+      ? ['A run is answered when its last sample is: no request waits for others to join it.']
+      : []),
+  ];
+}
+
+/** The package's own model when `point` is built into it, else one made anew from the original. */
+async function bakedModel(
+  manifest: Manifest,
+  point: OperatingPoint,
+  { folder, model, externalDataFolder }: ExportTritonOptions,
+): Promise<Baked> {
+  if (manifest.outputs.thresholds === null && point.name === manifest.defaultPoint) {
+    const { bytes, externalFiles } = await loadModel(join(folder, 'model.onnx'));
+    return { bytes, dataFolder: folder, dataFiles: externalFiles };
+  }
+  if (model === undefined) throw originalMissing(folder, point.name);
+  const { inspection, heads } = await reopen(folder, manifest, model, {}, externalDataFolder);
+  const { source, typed } = inspection;
+  const lowered = lowerExits(typed, heads, {
+    policy: manifest.policy as PolicyName,
+    parameters: manifest.policyFit?.parameters ?? {},
+    last: manifest.last?.weight,
+    baked: point.thresholds,
+    dropOutputs: true,
+    metadata: provenance(source.sha256),
+  });
+  return { bytes: serializeModel(lowered), dataFolder: source.folder, dataFiles: source.externalFiles };
+}
+
+function batchFor({ exits, baseline }: Manifest, { thresholds, exitShares }: OperatingPoint): number {
+  return largestBatch(relativeCosts(exits, baseline.macs, thresholds), exitShares);
+}
+
+/** The classifier's outputs, with the shapes that ONNX Runtime, and with it Triton, sees. */
+function outputsOf({ outputMetadata }: Session, { outputs }: Manifest): TensorSpec[] {
+  return [outputs.scores, outputs.exitIndex, outputs.exitConfidence].map((name) => {
+    const output = outputMetadata.find((o) => o.name === name);
+    if (!output?.isTensor) throw emittedModelDiffers(`it has no output ${name}`);
+    const dims = output.shape.map((size) => (typeof size === 'number' && size >= 0 ? size : -1));
+    return { name, dataType: dataTypeOf(output.type), dims };
+  });
+}
+
+/** Scores and thresholds this close are a tie: memory layouts move floats by 1e-6 to 1e-5. */
+const TIE = 1e-5;
+/** Relative to the largest score; half floats are computed in single precision wherever that saves a Cast. */
+const TOLERANCE = 1e-4;
+const HALF_TOLERANCE = 2 ** -7;
+
+/**
+ * Runs `samples` samples of noise, and the package's model on the same ones where its thresholds are an input: they
+ * must leave at the same exits with the same scores.
+ */
+async function checkRun(
+  baked: Session,
+  samples: number,
+  manifest: Manifest,
+  point: OperatingPoint,
+  folder: string,
+  session: SessionOptions,
+): Promise<void> {
+  const { scores, exitIndex, exitConfidence, thresholds } = manifest.outputs;
+  const wanted = [scores, exitIndex, exitConfidence];
+  const feeds = noiseFeeds(manifest, samples);
+  const found = await baked.run(feeds, wanted);
+  for (const name of [exitIndex, exitConfidence])
+    if (found[name]!.dims.join() !== String(samples))
+      throw emittedModelDiffers(`output ${name} is [${found[name]!.dims.join(', ')}] for ${samples} samples`);
+  if (thresholds === null) return;
+  const expected = await withSession(
+    join(folder, 'model.onnx'),
+    { threads: session.threads ?? 1 },
+    (original) => original.run({ ...feeds, ...thresholdsFeed(point.thresholds) }, wanted),
+  );
+  const [own, other] = [answersIn(found, manifest), answersIn(expected, manifest)];
+  const classes = own.scores.length / samples;
+  const allowed =
+    (manifest.outputs.dataType === 'float16' ? HALF_TOLERANCE : TOLERANCE) * largestFinite(other.scores);
+  for (const [i, exit] of own.exits.entries()) {
+    if (isTie(own, i, point) || isTie(other, i, point)) continue;
+    if (exit !== other.exits[i])
+      throw emittedModelDiffers(
+        `with thresholds built in, noise leaves at exit ${exit}, else at ${other.exits[i]}`,
+      );
+    const row = ({ scores }: Answers) => scores.subarray(i * classes, (i + 1) * classes);
+    if (largestGap(row(own), row(other)) > allowed)
+      throw emittedModelDiffers('with thresholds built in, its scores are others');
+  }
+}
+
+interface Answers {
+  readonly exits: readonly number[];
+  readonly confidence: Float32Array;
+  readonly scores: Float32Array;
+}
+
+function answersIn(found: Outputs, { outputs }: Manifest): Answers {
+  return {
+    exits: Array.from(found[outputs.exitIndex]!.data as BigInt64Array, Number),
+    confidence: found[outputs.exitConfidence]!.data as Float32Array,
+    scores: floatsOf(found[outputs.scores]!),
+  };
+}
+
+function isTie({ exits, confidence }: Answers, sample: number, { thresholds }: OperatingPoint): boolean {
+  const threshold = thresholds[exits[sample]!];
+  return threshold !== undefined && Math.abs(confidence[sample]! - threshold) < TIE;
+}
+
+/** The same noise for the same shapes; 0 or 1 where numbers are whole. */
+function noiseFeeds({ inputs }: Manifest, samples: number): Feeds {
+  const random = new Random(1, 'noise');
+  return Object.fromEntries(
+    inputs.map(({ name, dataType, dims }) => {
+      const sizes = dims.map((size) => (size === 'N' ? samples : size));
+      const values = Float32Array.from({ length: sizes.reduce((a, b) => a * b, 1) }, () => random.uniform());
+      return [name, tensorOf(dataType, values, sizes)];
+    }),
+  );
+}
+
+/** One class a line: its place is its index. */
+const labelLines = (labels: readonly string[]) =>
+  labels.map((label) => `${label.replace(/[\r\n]+/g, ' ')}\n`).join('');
+
+/**
+ * A model of several files lies in a folder that is called model.onnx itself
+ * (https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_repository.md#onnx-models).
+ */
+function modelFiles({ bytes, dataFolder, dataFiles }: Baked): [string, Content][] {
+  if (dataFiles.length === 0) return [['1/model.onnx', bytes]];
+  return [
+    ['1/model.onnx/model.onnx', bytes],
+    ...dataFiles.map((file): [string, Content] => [
+      `1/model.onnx/${file}`,
+      { copyOf: join(dataFolder, file) },
+    ]),
+  ];
+}

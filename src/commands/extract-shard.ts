@@ -1,0 +1,45 @@
+/** Features for a compile that is told `features`: one part of the samples, on this machine. */
+import { checkOutput } from '../emit/write.ts';
+import type { Events } from '../errors/events.ts';
+import { badOption, trainingDataMissing } from '../errors/index.ts';
+import { type Shard, writeShard } from '../train/shards.ts';
+import { checkCall } from './options.ts';
+import { trainingFeatures } from './prepare-heads.ts';
+import { type ProjectOptions, withProject } from './project.ts';
+
+export interface ExtractShardOptions extends ProjectOptions {
+  /** Folder of all shards. */
+  readonly out: string;
+  /** All samples by default. */
+  readonly shard?: Shard;
+  /** As for `compile`. */
+  readonly views?: number;
+}
+
+export interface ExtractedShard {
+  readonly shard: Shard;
+  /** Its samples, and where they begin among those that heads learn from. */
+  readonly samples: number;
+  readonly first: number;
+}
+
+/**
+ * Writes the shard's share of the features that `compile` with the same options would cache. Does again only what is not there and whole.
+ * Throws what `compile` throws before it trains, `output-unusable` and `features-differ`.
+ */
+export async function extractShard(
+  options: ExtractShardOptions,
+  events: Events = {},
+): Promise<ExtractedShard> {
+  checkCall('features', options, events);
+  const { shard = { index: 1, count: 1 }, exitOutputs } = options;
+  if (exitOutputs)
+    throw badOption('--exit-outputs', exitOutputs.join(','), 'a model without: nothing is trained on it');
+  if (options.train === undefined) throw trainingDataMissing();
+  await checkOutput(options.out, { update: true });
+  return await withProject(options, events, async (project) => {
+    const { wanted } = await trainingFeatures(project, options.views);
+    const { first, size } = await writeShard(wanted, shard, options.out);
+    return { shard, samples: size, first };
+  });
+}

@@ -1,0 +1,257 @@
+/**
+ * Every option of every function that `import 'onnx-offramp'` gives, by the command that calls it: what it may be, for callers of the API
+ * and for the command line, whose names differ in a few places (`cli/options.ts`). Rules look at one option; what options say of each other
+ * is checked where they are used.
+ */
+
+import type { ThresholdOptions } from '../calibrate/goals.ts';
+import { PRESETS, type PreprocessingOptions, type Preset } from '../data/index.ts';
+import type { RolePaths } from '../data/splits.ts';
+import type { Events } from '../errors/events.ts';
+import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
+import type { InspectOptions } from '../model/inspect.ts';
+import type { SessionOptions } from '../ort/session.ts';
+import { HEAD_KINDS } from '../passes/exits.ts';
+import { PLACEMENTS } from '../passes/plan-exits.ts';
+import { POLICY_NAMES, type PolicyName } from '../policies/index.ts';
+import { RECIPES } from '../train/recipes.ts';
+import type { MergeOptions, Shard } from '../train/shards.ts';
+import { MOST_VIEWS } from '../train/views.ts';
+import type { CalibrateOptions } from './calibrate.ts';
+import type { CompareOptions } from './compare.ts';
+import type { CompileOptions } from './compile.ts';
+import type { EmitOptions } from './emit.ts';
+import type { EvaluateOptions } from './evaluate.ts';
+import type { ExportTritonOptions } from './export-triton.ts';
+import type { ExtractShardOptions } from './extract-shard.ts';
+import {
+  abortSignal,
+  bytes,
+  callback,
+  checkOptions,
+  flag,
+  inputValues,
+  integer,
+  listOf,
+  number,
+  oneOf,
+  oneOrListOf,
+  optionsOf,
+  type Rule,
+  type Rules,
+  required,
+  sizes,
+  text,
+} from './option-rules.ts';
+import type { ProjectOptions } from './project.ts';
+
+const atLeastOne = integer({ atLeast: 1 });
+const samples = text('where the samples are');
+const folder = text('a folder');
+const model = text('an ONNX file');
+const share = number({ above: 0, below: 1 });
+const pointNames = text('the name of an operating point');
+const none = { ...oneOf(['none'] as const), wanted: 'the word none, or leave it out' };
+
+/** ONNX Runtime starts as many as it is told, and hangs on thousands. */
+const threads = integer({ atLeast: 1, atMost: 256 });
+
+const MACHINE = {
+  threads,
+  provider: text('an execution provider, such as cpu or webgpu'),
+  cache: folder,
+};
+
+/** How a model is read. */
+const READING = {
+  output: text('the name of an output'),
+  dims: sizes,
+  set: inputValues,
+};
+
+const INSPECTED = {
+  ...READING,
+  model: required(model),
+  externalDataFolder: folder,
+  widenBatch: flag,
+  exits: atLeastOne,
+  placement: oneOf(PLACEMENTS),
+  taps: listOf(text('the name of a value'), { atLeast: 1 }),
+  exitOutputs: listOf(text('the name of an output'), { atLeast: 1 }),
+} satisfies Rules<Omit<InspectOptions, 'session'>>;
+
+const PREPROCESSING = {
+  preset: oneOf(Object.keys(PRESETS) as Preset[]),
+  scale: number({ above: 0 }),
+  mean: listOf(number(), { atLeast: 1 }),
+  std: listOf(number({ above: 0 }), { atLeast: 1 }),
+  layout: oneOf(['NCHW', 'NHWC', 'flat'] as const),
+  channels: oneOf(['rgb', 'bgr', 'gray'] as const),
+  resize: oneOf(['stretch', 'cover', 'contain'] as const),
+} satisfies Rules<PreprocessingOptions>;
+
+const ROLE_PATHS = {
+  train: samples,
+  validation: samples,
+  calibration: samples,
+  test: samples,
+} satisfies Rules<RolePaths>;
+
+const TOKENIZER = text('a tokenizer.json');
+
+const PROJECT = {
+  ...INSPECTED,
+  ...ROLE_PATHS,
+  ...PREPROCESSING,
+  ...MACHINE,
+  labels: text('a file of class names, or none'),
+  tokenizer: TOKENIZER,
+  head: oneOrListOf(oneOf(HEAD_KINDS)),
+  seed: integer(),
+  skipBad: flag,
+} satisfies Rules<Omit<ProjectOptions, 'session'>>;
+
+const THRESHOLDS = {
+  policy: oneOf<PolicyName | 'auto'>([...POLICY_NAMES, 'auto']),
+  target: oneOf(['accuracy', 'agreement'] as const),
+  last: oneOf(['original', 'joined'] as const),
+  budgets: listOf(number({ above: 0 })),
+  budgetsMs: listOf(number({ above: 0 })),
+  minAccuracies: listOf(share),
+  maxAccuracyDrops: listOf(number({ atLeast: 0, below: 1 })),
+  confidence: share,
+  thresholds: oneOf(['input', 'baked'] as const),
+  at: pointNames,
+} satisfies Rules<ThresholdOptions>;
+
+const WRITING = {
+  force: flag,
+  prove: oneOf(['some', 'all'] as const),
+  report: flag,
+  timing: flag,
+};
+
+const COMPILE = {
+  ...PROJECT,
+  ...THRESHOLDS,
+  ...WRITING,
+  out: required(folder),
+  views: integer({ atLeast: 1, atMost: MOST_VIEWS }),
+  features: folder,
+  recipe: oneOf(RECIPES),
+  lambda: number({ atLeast: 0 }),
+  survivors: flag,
+  epochs: atLeastOne,
+  batch: atLeastOne,
+  learningRate: number({ above: 0 }),
+  cacheLimit: bytes,
+} satisfies Rules<Omit<CompileOptions, 'session'>>;
+
+/** Of runs of a compiled model. */
+const AGAIN = {
+  ...MACHINE,
+  labels: none,
+  tokenizer: TOKENIZER,
+  skipBad: flag,
+};
+
+const shard: Rule<Shard> = {
+  wanted: '{ index, count }, whole numbers, index from 1 to count',
+  accepts: (value): value is Shard => {
+    const { index, count } = (value ?? {}) as Partial<Shard>;
+    return integer({ atLeast: 1 }).accepts(count) && integer({ atLeast: 1, atMost: count }).accepts(index);
+  },
+  read: (given) => given,
+  schema: {},
+};
+
+export const OPTIONS = {
+  /** Of `loadModel`. */
+  load: { path: required(model), dataFolder: folder } satisfies Rules<{ path: string; dataFolder?: string }>,
+  inspect: {
+    ...INSPECTED,
+    session: optionsOf<SessionOptions>({
+      threads,
+      parallelOps: atLeastOne,
+      provider: MACHINE.provider,
+      optimization: oneOf(['disabled', 'basic', 'extended', 'all'] as const),
+      spinning: flag,
+      externalDataFolder: folder,
+    }),
+  } satisfies Rules<InspectOptions>,
+  compile: COMPILE,
+  /** Of `planCompile`: a folder to write need not be known. */
+  plan: { ...COMPILE, out: folder },
+  features: {
+    ...PROJECT,
+    out: required(folder),
+    shard,
+    views: COMPILE.views,
+  } satisfies Rules<Omit<ExtractShardOptions, 'session'>>,
+  'features merge': {
+    folder: required(folder),
+    onProgress: callback(),
+    signal: abortSignal,
+  } satisfies Rules<MergeOptions & { folder: string }>,
+  calibrate: {
+    ...ROLE_PATHS,
+    ...THRESHOLDS,
+    ...WRITING,
+    ...AGAIN,
+    folder: required(folder),
+    model: required(model),
+    externalDataFolder: folder,
+    out: folder,
+  } satisfies Rules<CalibrateOptions>,
+  evaluate: {
+    ...AGAIN,
+    folder: required(folder),
+    test: required(samples),
+    at: listOf(pointNames, { atLeast: 1 }),
+    batch: atLeastOne,
+  } satisfies Rules<EvaluateOptions>,
+  compare: {
+    ...AGAIN,
+    ...PREPROCESSING,
+    ...READING,
+    a: required(text('a folder that compile wrote, or an ONNX file')),
+    b: required(text('a folder that compile wrote, or an ONNX file')),
+    test: required(samples),
+    at: listOf(pointNames, { atLeast: 1, atMost: 2 }),
+    batch: atLeastOne,
+  } satisfies Rules<CompareOptions>,
+  emit: { folder: required(folder), check: flag, stubOnly: text('a file') } satisfies Rules<EmitOptions>,
+  'export triton': {
+    folder: required(folder),
+    repository: required(folder),
+    model,
+    externalDataFolder: folder,
+    at: pointNames,
+    name: text('letters, digits, - and _', /^[A-Za-z0-9_-]+$/),
+    maxBatch: atLeastOne,
+    instances: atLeastOne,
+    threads,
+    force: flag,
+  } satisfies Rules<ExportTritonOptions>,
+  'export k8s': {
+    words: required(listOf(text('what `offramp features` is told'))),
+    shards: required(atLeastOne),
+    image: required(text('an image')),
+    claim: required(text('the name of a claim', /^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/)),
+    mount: text('an absolute path without a colon', /^\/[^:]*$/),
+    name: text('lower-case letters, digits and -, a letter first', /^[a-z]([-a-z0-9]*[a-z0-9])?$/),
+    cpu: text('cores, such as 2 or 1500m', /^(?=.*[1-9])\d+(\.\d+)?m?$/),
+    memory: text('bytes, such as 4Gi', /^[1-9]\d*([kMGT]|[KMGT]i)?$/),
+    gpus: integer({ atLeast: 0 }),
+    parallelism: atLeastOne,
+    retries: integer({ atLeast: 0 }),
+  } satisfies Rules<KubernetesJobOptions>,
+} as const;
+
+const EVENTS = { onProgress: callback(), onNote: callback(), signal: abortSignal } satisfies Rules<Events>;
+
+/** Throws `bad-option` where `options` or `events` of the function that `name` calls are not what they may be. To be called before anything else. */
+export function checkCall(name: keyof typeof OPTIONS, options: unknown, events: unknown = {}): void {
+  checkOptions(OPTIONS[name], options);
+  checkOptions(EVENTS, events);
+}

@@ -1,0 +1,146 @@
+import { availableParallelism } from 'node:os';
+import { messageOf, notAnImageInput, unreadableImage, wrongImageSize } from '../errors/index.ts';
+import { lumaOf } from '../runtime/pictures.ts';
+import { type Pixels, resized } from '../runtime/pixels.ts';
+import { type ImageShape, imageShape, rowOf } from './preprocessing.ts';
+import type { Block, Source, SourceOptions } from './records.ts';
+import type { InputSpec, Preprocessing, Resize, Skipped } from './types.ts';
+
+const BLOCK_PICTURES = 64;
+
+export interface Picture {
+  /** A file, or a row of one, for errors. */
+  readonly name: string;
+  readonly label: number;
+  /** Path of a picture file, the bytes of one, or rgb pixels. */
+  readonly content: string | Uint8Array | Pixels;
+}
+
+interface Decoded {
+  readonly label: number;
+  readonly pixels: Uint8Array;
+}
+
+/**
+ * Pictures as uint8 `[H, W, C]` at the model's size. As in torchvision, colour profiles and EXIF orientation are
+ * ignored, alpha is dropped, grey becomes three equal channels, and colour becomes grey by ITU-R 601 (0.299, 0.587,
+ * 0.114).
+ */
+export function pictureSource(
+  about: Omit<Source, 'dims' | 'dtype' | 'blocks'>,
+  pictures: () => Iterable<Picture> | AsyncIterable<Picture>,
+  { inputs, preprocessing, skipBad = false }: SourceOptions,
+): Source {
+  const row = rowOf(inputs);
+  const shape = pictureShape(row, preprocessing);
+  if (!shape || inputs.length > 1) throw notAnImageInput(about.path, row.name, row.dims);
+  const { height, width, channels } = shape;
+  const { resize } = preprocessing;
+  return {
+    ...about,
+    decode: [about.decode, resize && `${resize}, triangle`],
+    dims: [height, width, channels],
+    dtype: 'uint8',
+    blocks: () => decodeAll(pictures(), shape, resize, skipBad),
+  };
+}
+
+function pictureShape({ dims }: InputSpec, { layout }: Preprocessing): ImageShape | undefined {
+  const side = Math.sqrt(dims.length === 1 ? dims[0]! : Number.NaN);
+  const shape = Number.isInteger(side)
+    ? { channels: 1, height: side, width: side }
+    : imageShape(dims, layout);
+  return shape?.channels === 1 || shape?.channels === 3 ? shape : undefined;
+}
+
+async function* decodeAll(
+  pictures: Iterable<Picture> | AsyncIterable<Picture>,
+  shape: ImageShape,
+  resize: Resize | undefined,
+  skipBad: boolean,
+): AsyncGenerator<Block> {
+  const read = await pictureReader();
+  const decode = async ({ name, label, content }: Picture): Promise<Decoded | Skipped> => {
+    try {
+      const isEncoded = typeof content === 'string' || content instanceof Uint8Array;
+      return { label, pixels: fit(name, isEncoded ? await read(name, content) : content, shape, resize) };
+    } catch (error) {
+      if (!skipBad || !isUnreadable(error)) throw error;
+      return { file: name, reason: messageOf(error.cause) };
+    }
+  };
+
+  let labels: number[] = [];
+  let pixels: Uint8Array[] = [];
+  let skipped: Skipped[] = [];
+  const block = (): Block => ({ records: Buffer.concat(pixels), labels, skipped });
+  for await (const result of mapInOrder(pictures, 2 * availableParallelism(), decode)) {
+    if ('file' in result) skipped.push(result);
+    else {
+      labels.push(result.label);
+      pixels.push(result.pixels);
+    }
+    if (labels.length + skipped.length < BLOCK_PICTURES) continue;
+    yield block();
+    [labels, pixels, skipped] = [[], [], []];
+  }
+  if (labels.length + skipped.length > 0) yield block();
+}
+
+async function pictureReader() {
+  const { default: sharp } = await import('sharp');
+  sharp.cache(false);
+  sharp.concurrency(1);
+  return async (name: string, content: string | Uint8Array): Promise<Pixels> => {
+    const picture = sharp(content, { ignoreIcc: true }).removeAlpha().toColourspace('srgb').raw();
+    const { data, info } = await picture.toBuffer({ resolveWithObject: true }).catch((error: unknown) => {
+      throw unreadableImage(name, messageOf(error), error);
+    });
+    return { ...info, data };
+  };
+}
+
+/** `pixels` as the model takes them, by `resize` if they have another size. */
+function fit(
+  name: string,
+  pixels: Pixels,
+  { height, width, channels }: ImageShape,
+  resize: Resize | undefined,
+): Uint8Array {
+  const fits = pixels.width === width && pixels.height === height;
+  if (!fits && !resize) throw wrongImageSize(name, pixels, { width, height });
+  // sharp's own resize has no counterpart in a browser, and shifts by half a pixel when it enlarges.
+  const { data } = fits ? pixels : resized(pixels, width, height, resize!);
+  const rgb = new Uint8Array(data.buffer, data.byteOffset, data.length);
+  return channels === 1 ? greyOf(rgb) : rgb;
+}
+
+function greyOf(rgb: Uint8Array): Uint8Array {
+  const grey = new Uint8Array(rgb.length / 3);
+  for (let i = 0, at = 0; i < grey.length; i++, at += 3)
+    grey[i] = lumaOf(rgb[at]!, rgb[at + 1]!, rgb[at + 2]!);
+  return grey;
+}
+
+function isUnreadable(error: unknown): error is Error {
+  return (error as { code?: unknown }).code === 'unreadable-image';
+}
+
+/** `fn` of every item, at most `inFlight` at a time, in the order of the items. */
+async function* mapInOrder<T, R>(
+  items: Iterable<T> | AsyncIterable<T>,
+  inFlight: number,
+  fn: (item: T) => Promise<R>,
+) {
+  const pending: Promise<R>[] = [];
+  const start = (item: T) => {
+    const result = fn(item);
+    result.catch(() => {});
+    pending.push(result);
+  };
+  for await (const item of items) {
+    start(item);
+    if (pending.length >= inFlight) yield await pending.shift()!;
+  }
+  for (const result of pending) yield await result;
+}

@@ -1,0 +1,196 @@
+/** The manifest of a compiled model, put together from what every step found out. */
+import { createHash } from 'node:crypto';
+import type { Wishes } from '../calibrate/goals.ts';
+import type { Guarantee } from '../calibrate/guarantee.ts';
+import { measure } from '../calibrate/measure.ts';
+import type { CostModel } from '../calibrate/types.ts';
+import type { Preprocessing } from '../data/index.ts';
+import { opsetOf } from '../graph/types.ts';
+import { type Inspection, SOURCE_HASH } from '../model/inspect.ts';
+import { ONNXRUNTIME_VERSION, type SessionOptions, toOrtOptions } from '../ort/session.ts';
+import type { Head } from '../passes/exits.ts';
+import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from '../passes/lower-exits.ts';
+import { BASELINE, type Latency, RACE } from '../predict/measure-latency.ts';
+import { accuracyOf, type View } from '../predict/predict.ts';
+import type {
+  CalibrationGoals,
+  Manifest,
+  OperatingPoint,
+  PolicyComparison,
+  PolicyFit,
+  Source,
+  Training,
+} from './manifest.ts';
+import { VERSION } from './version.ts';
+
+/** What the emitted model's metadata_props say of where it comes from. */
+export const provenance = (sha256: string) => ({
+  'offramp.version': VERSION,
+  [SOURCE_HASH]: sha256,
+});
+
+/** What a manifest says that no step finds out: it was given, or stands in the manifest of an earlier compile. */
+export interface Origin {
+  /** The original's file, and how it was asked to be read. */
+  readonly source: Omit<Source, 'sha256' | 'opset' | 'producer'>;
+  readonly seed: number;
+  readonly recipe: string;
+  readonly labels: readonly string[] | undefined;
+  readonly preprocessing: Preprocessing;
+}
+
+export interface CompiledFacts {
+  readonly origin: Origin;
+  readonly tokenizer: { readonly sha256: string } | undefined;
+  readonly inspection: Inspection;
+  /** Outputs that the emitted model lacks. */
+  readonly dropped: readonly string[];
+  readonly heads: readonly Head[];
+  /** model.onnx */
+  readonly model: Uint8Array;
+  /** heads.onnx; undefined where exits came with the model. */
+  readonly kept: Uint8Array | undefined;
+  readonly wishes: Wishes;
+  /** The one asked for, or chosen. */
+  readonly policy: string;
+  readonly policyFit: PolicyFit | undefined;
+  readonly training: Training | undefined;
+  /** Weight of the open exits in the last answer, if they were to join it. */
+  readonly last: number | undefined;
+  readonly comparison: PolicyComparison | undefined;
+  readonly data: Manifest['data'];
+  readonly points: readonly { readonly name: string; readonly thresholds: readonly number[] }[];
+  readonly defaultPoint: string;
+  readonly costs: CostModel;
+  /** On the role that is reported. */
+  readonly view: View;
+  /** By operating point's name. */
+  readonly promises?: ReadonlyMap<string, Guarantee> | undefined;
+  /** Of the original, and of the points that model.onnx can be run at; undefined when nothing was timed. */
+  readonly latency: ReadonlyMap<string, Latency> | undefined;
+  readonly session: SessionOptions;
+}
+
+export function describeCompiled(facts: CompiledFacts): Manifest {
+  const { origin, inspection, heads, wishes, policy, policyFit, comparison, data, view, latency } = facts;
+  const { source, typed, plan } = inspection;
+  const { model } = source;
+  const { file, ...reading } = origin.source;
+  const { labels } = origin;
+  const options = toOrtOptions(facts.session);
+  let headsSoFar = 0;
+  return {
+    schemaVersion: 1,
+    version: VERSION,
+    source: {
+      file,
+      sha256: source.sha256,
+      opset: opsetOf(model),
+      producer: `${model.producerName} ${model.producerVersion}`.trim(),
+      ...reading,
+    },
+    seed: origin.seed,
+    recipe: origin.recipe,
+    ...(facts.training && { training: facts.training }),
+    policy,
+    ...(policyFit && { policyFit }),
+    ...(facts.last !== undefined && { last: { weight: facts.last } }),
+    ...(comparison && { policyComparison: comparison }),
+    calibration: goalsOf(wishes),
+    classes: typed.classes,
+    ...(labels?.length === typed.classes && { labels }),
+    inputs: typed.sampleInputs.map((name) => {
+      const { dataType, dims } = typed.facts.get(name)!;
+      return { name, dataType, dims: typed.batch === 'dynamic' ? ['N' as const, ...dims.slice(1)] : dims };
+    }),
+    outputs: {
+      scores: typed.output,
+      ...(typed.facts.get(typed.output)!.dataType === 'float16' && { dataType: 'float16' as const }),
+      exitIndex: EXIT_INDEX,
+      exitConfidence: EXIT_CONFIDENCE,
+      thresholds: wishes.thresholds === 'baked' ? null : THRESHOLDS,
+      ...(facts.dropped.length > 0 && { dropped: facts.dropped }),
+    },
+    activation: typed.activation,
+    batch: typed.batch,
+    ...(source.externalFiles.length > 0 && { dataFiles: source.externalFiles }),
+    ...(facts.tokenizer && { tokenizer: { sha256: facts.tokenizer.sha256 } }),
+    model: { sha256: createHash('sha256').update(facts.model).digest('hex') },
+    ...(facts.kept && { heads: { sha256: createHash('sha256').update(facts.kept).digest('hex') } }),
+    preprocessing: origin.preprocessing,
+    exits: heads.map(({ exit, kind, macs }) => {
+      headsSoFar += macs;
+      const costMacs = exit.prefixMacs + headsSoFar;
+      return {
+        id: exit.id,
+        tap: exit.tap.value,
+        head: kind,
+        prefixMacs: exit.prefixMacs,
+        headMacs: macs,
+        costMacs,
+        relativeCost: costMacs / plan.totalMacs,
+      };
+    }),
+    baseline: {
+      accuracy: accuracyOf(view().original, view().labels),
+      macs: plan.totalMacs,
+      latencyMsP50: rounded(latency?.get(BASELINE)?.p50),
+      latencyMsMean: rounded(latency?.get(BASELINE)?.mean),
+    },
+    operatingPoints: facts.points.map(({ name, thresholds }) => ({
+      name,
+      policy,
+      thresholds,
+      ...measure(view(thresholds), facts.costs, thresholds),
+      latencyMsP50: rounded(latency?.get(name)?.p50),
+      latencyMsMean: rounded(latency?.get(name)?.mean),
+      ...promiseOf(facts.promises?.get(name)),
+    })),
+    defaultPoint: facts.defaultPoint,
+    measuredOn: data.test ? 'test' : 'calibration',
+    latency: latency
+      ? {
+          batch: RACE.batch,
+          threads: options.intraOpNumThreads!,
+          warmup: RACE.warmup,
+          passes: RACE.passes,
+          runs: latency.get(BASELINE)!.runs,
+          provider: facts.session.provider ?? 'cpu',
+          p95s: Object.fromEntries([...latency].map(([name, { p95 }]) => [name, rounded(p95)!])),
+        }
+      : null,
+    data,
+    sessionOptions: {
+      provider: facts.session.provider ?? 'cpu',
+      threads: facts.session.threads ?? null,
+      spinning: false,
+      optimization: 'all',
+    },
+    environment: {
+      node: process.version,
+      onnxruntime: ONNXRUNTIME_VERSION,
+      platform: `${process.platform}-${process.arch}`,
+    },
+  };
+}
+
+/** What nobody asked for is left out. */
+function goalsOf(wishes: Wishes): CalibrationGoals {
+  const { target, budgets, budgetsMs, minAccuracies, maxAccuracyDrops, confidence } = wishes;
+  return {
+    target,
+    budgets,
+    ...(budgetsMs.length > 0 && { budgetsMs }),
+    ...(minAccuracies.length > 0 && { minAccuracies }),
+    maxAccuracyDrops,
+    ...(confidence !== undefined && { confidence }),
+  };
+}
+
+function promiseOf(kept: Guarantee | undefined): Pick<OperatingPoint, 'guarantee'> {
+  if (!kept) return {};
+  const { risk, limit, confidence, samples, observedRisk, upperBound, pValue } = kept;
+  return { guarantee: { risk, limit, confidence, samples, observedRisk, upperBound, pValue } };
+}
+
+const rounded = (ms: number | undefined) => (ms === undefined ? null : Number(ms.toPrecision(4)));

@@ -1,0 +1,59 @@
+/** What `compile` wrote, read again. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { invalidManifest, messageOf, notAPackage, OfframpError, packageDamaged } from '../errors/index.ts';
+import { type SessionOptions, withSession } from '../ort/session.ts';
+import { isOneScore } from '../passes/exits.ts';
+import { POLICY_NAMES } from '../policies/index.ts';
+import { type Manifest, readManifest } from './manifest.ts';
+
+/** The manifest of what `compile` wrote to `folder`. Throws `not-a-package`, and what `readManifest` throws. */
+export async function readPackage(folder: string): Promise<Manifest> {
+  const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => {
+    throw notAPackage(folder);
+  });
+  const manifest = readManifest(text);
+  const { policy } = manifest;
+  if (!(POLICY_NAMES as readonly string[]).includes(policy))
+    throw invalidManifest('policy', `is ${policy}; there are ${POLICY_NAMES.join(', ')}`);
+  return manifest;
+}
+
+/** Throws `package-damaged` unless `folder` holds the model that `manifest` was written with, and it has what the manifest says. */
+export async function checkEmitted(
+  folder: string,
+  manifest: Manifest,
+  session: SessionOptions,
+): Promise<void> {
+  const file = join(folder, 'model.onnx');
+  const bytes = await readFile(file).catch((error) => {
+    throw packageDamaged(folder, `model.onnx cannot be read: ${messageOf(error)}`);
+  });
+  const { model, outputs, inputs, classes, activation } = manifest;
+  if (model && createHash('sha256').update(bytes).digest('hex') !== model.sha256)
+    throw packageDamaged(folder, 'model.onnx is not the one that manifest.json was written with');
+  try {
+    await withSession(file, session, async ({ inputMetadata, outputMetadata }) => {
+      for (const name of [outputs.scores, outputs.exitIndex, outputs.exitConfidence])
+        if (!outputMetadata.some((output) => output.name === name))
+          throw packageDamaged(folder, `model.onnx has no output ${name}`);
+      const scores = outputMetadata.find(({ name }) => name === outputs.scores)!;
+      const width = scores.isTensor ? scores.shape[1] : undefined;
+      if (typeof width === 'number' && width > 0 && width !== (isOneScore(activation) ? 1 : classes))
+        throw packageDamaged(folder, `model.onnx scores ${width} classes, manifest.json has ${classes}`);
+      for (const { name, dims } of inputs) {
+        const input = inputMetadata.find((one) => one.name === name);
+        const shape = input?.isTensor ? input.shape : [];
+        const differs = dims.some(
+          (size, i) => typeof size === 'number' && typeof shape[i] === 'number' && shape[i] !== size,
+        );
+        if (!input || shape.length !== dims.length || differs)
+          throw packageDamaged(folder, `model.onnx has no input ${name} [${dims.join(', ')}]`);
+      }
+    });
+  } catch (error) {
+    if (error instanceof OfframpError && error.code !== 'session-failed') throw error;
+    throw packageDamaged(folder, `model.onnx cannot be run: ${messageOf(error)}`);
+  }
+}

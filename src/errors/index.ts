@@ -1,0 +1,12 @@
+/** Every error a user can meet, one function each, by what it is about. Codes are stable and kebab-case. */
+export * from './calibrate.ts';
+export * from './cli.ts';
+export * from './data.ts';
+export * from './emit.ts';
+export { EXIT_CODES } from './exit-codes.ts';
+export * from './graph.ts';
+export { messageOf, OfframpError, shown, within } from './offramp-error.ts';
+export * from './ort.ts';
+export * from './parser.ts';
+export * from './plan.ts';
+export * from './train.ts';

@@ -1,0 +1,147 @@
+/** What Offramp sees in a model, without any data: its classes, its taps, and where exits would go. */
+import { createHash } from 'node:crypto';
+import { alreadyCompiled, inputsNotPerSample } from '../errors/index.ts';
+import { type Model, opsetOf } from '../graph/types.ts';
+import { indexGraph } from '../graph/walk.ts';
+import { inlineFunctions, type LoadedModel } from '../parser/index.ts';
+import { findLostOutputs } from '../passes/cut-segments.ts';
+import { dequantizeTaps } from '../passes/dequantize-taps.ts';
+import type { ExitPlan, TypedModel } from '../passes/exits.ts';
+import { extractExits, type GivenExits } from '../passes/extract-exits.ts';
+import { fixInputs, type InputOptions } from '../passes/fix-inputs.ts';
+import { freeNames } from '../passes/free-names.ts';
+import { describeOutputs, giveValue } from '../passes/give-value.ts';
+import { OWN_NAMES } from '../passes/lower-exits.ts';
+import { runPasses } from '../passes/pass.ts';
+import { type PlanOptions, planExits } from '../passes/plan-exits.ts';
+import { type ObserveOptions, observeFacts } from './observe-facts.ts';
+import { raiseModel } from './raise-model.ts';
+import { widenModel } from './widen-model.ts';
+
+export interface InspectOptions extends PlanOptions, ObserveOptions, InputOptions {
+  /** Path of the ONNX file. */
+  readonly model: string;
+  /** Folder that its external data lie in; its own by default. */
+  readonly externalDataFolder?: string | undefined;
+  /** Make a model that takes one sample at a time take any number. */
+  readonly widenBatch?: boolean | undefined;
+  /** Outputs of a model that has exits already, earliest first, its last output last. */
+  readonly exitOutputs?: readonly string[] | undefined;
+}
+
+export interface Inspection {
+  /** The file as it is; `typed` and `plan` are of its model with its functions inlined, raised to opset 12 when it was below 11, and widened when asked for. */
+  readonly source: LoadedModel;
+  /** Of the file, and of the values that were `set`: what is kept of a model is kept under it. */
+  readonly hash: string;
+  /** What the user should know of the model, a sentence each. */
+  readonly notes: readonly string[];
+  readonly typed: TypedModel;
+  readonly plan: ExitPlan;
+  /** Exits that came with the model; `typed` and `plan` are then of the model without them. */
+  readonly given?: GivenExits;
+}
+
+const WIDENED = 'Made to take any number of samples: a batch of three gave what the samples gave one by one.';
+
+/** In metadata_props of what `compile` wrote: the original's sha256. */
+export const SOURCE_HASH = 'offramp.source.sha256';
+
+/** The newest opset that has an If on every backend. */
+const NEWEST_WITH_IF = 22;
+
+/** Raises the opset of `source` where that is too old, observes its facts, and plans exits as `compile` would. */
+export async function inspectLoaded(
+  source: LoadedModel,
+  options: Omit<InspectOptions, 'model' | 'externalDataFolder'>,
+): Promise<Inspection> {
+  const session = { ...options.session, externalDataFolder: source.folder };
+  if (source.model.metadataProps.some(({ key }) => key === SOURCE_HASH)) throw alreadyCompiled();
+  const output = options.exitOutputs?.at(-1) ?? options.output;
+  const inlined = inlineFunctions(source.model);
+  const asked = giveValue(inlined, output);
+  const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs(options), freeNames(OWN_NAMES)]) };
+  const raised = await raiseModel(fixed, { ...options, session });
+  const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
+  const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
+  const typed = describeOutputs(await observeFacts(model, { ...options, output, session }));
+  const notes = [
+    ...(asked === inlined ? [] : [givenInstead(inlined, output!)]),
+    ...notesOn(source.model, model),
+    ...(widened === raised ? [] : [WIDENED]),
+    ...setTold(options.set),
+    ...looseInputs(typed).map(
+      ({ name, told }) => `${told} is not an input for each sample: --set ${name}=VALUE makes it a constant.`,
+    ),
+  ];
+  const hash = hashOf(source, options.set);
+  if (options.exitOutputs) {
+    const given = extractExits(typed, options.exitOutputs);
+    notes.push(...lostTold(given.plan, options.output));
+    return { source, hash, notes, typed: given.plan.typed, plan: given.plan, given };
+  }
+  const plan = planExits(typed, options);
+  notes.push(...lostTold(plan, options.output));
+  return { source, hash, notes, typed, plan };
+}
+
+/** Of outputs that the early-exit model cannot have; they go where the one to keep is named. */
+function lostTold({ typed, exits }: ExitPlan, named: string | undefined): string[] {
+  const lost = findLostOutputs(
+    typed,
+    exits.map((exit) => exit.tap.value),
+  );
+  if (lost.length === 0) return [];
+  const [outputs, them] = lost.length === 1 ? ['output', 'it'] : ['outputs', 'them'];
+  const why = `samples that leave early do not compute ${them}`;
+  return named === undefined
+    ? [
+        `The early-exit model cannot have ${outputs} ${lost.join(', ')}: ${why}. --output ${typed.output} drops ${them}.`,
+      ]
+    : [`The early-exit model goes without ${outputs} ${lost.join(', ')}: ${why}.`];
+}
+
+/** Inputs that no data fill: names, and type and shape in words. */
+function looseInputs({ model: { graph }, facts, sampleInputs }: TypedModel) {
+  const { realInputs } = indexGraph(graph);
+  return graph.inputs.flatMap(({ name }) => {
+    if (!realInputs.has(name) || sampleInputs.includes(name)) return [];
+    const { dataType, dims } = facts.get(name)!;
+    return [{ name, told: `input ${name} (${dataType} [${dims.join(', ')}])` }];
+  });
+}
+
+/** Throws `input-not-per-sample` when something but data would have to fill an input. */
+export function refuseLooseInputs(typed: TypedModel): void {
+  const loose = looseInputs(typed);
+  if (loose.length === 0) return;
+  throw inputsNotPerSample(
+    loose.map(({ told }) => told),
+    loose.map(({ name }) => name),
+  );
+}
+
+const setTold = (set: InputOptions['set'] = {}) =>
+  Object.keys(set).length > 0 ? [`Inputs made constants: ${Object.keys(set).join(', ')}.`] : [];
+
+function hashOf({ sha256 }: LoadedModel, set: InputOptions['set'] = {}): string {
+  if (Object.keys(set).length === 0) return sha256;
+  const values = Object.entries(set)
+    .map(([name, value]) => [name, [value].flat()] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256')
+    .update(`${sha256} ${JSON.stringify(values)}`)
+    .digest('hex');
+}
+
+const givenInstead = ({ graph }: Model, name: string) =>
+  `${name} lies inside the model: the early-exit model gives it in place of ${graph.outputs.map((v) => v.name).join(', ')}.`;
+
+function notesOn(original: Model, model: Model): string[] {
+  const [from, to] = [opsetOf(original), opsetOf(model)];
+  if (from !== to) return [`Opset ${from}, raised to ${to}: both gave the same outputs for random input.`];
+  if (from <= NEWEST_WITH_IF) return [];
+  return [
+    `Opset ${from}: onnxruntime-web's WebGPU backend has no If above opset ${NEWEST_WITH_IF}, so the early-exit model will not run there.`,
+  ];
+}

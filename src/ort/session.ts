@@ -1,0 +1,233 @@
+/** The one door to onnxruntime-node: sessions with the options Offramp measures with, and coded errors. */
+import { availableParallelism } from 'node:os';
+import * as ort from 'onnxruntime-node';
+import { messageOf, providerMissing, sessionFailed, unsupportedInputType } from '../errors/index.ts';
+import { GraphBuilder, makeModel, makeNode, makeValue } from '../graph/builder.ts';
+import { elementCount, fromHalf, toHalf } from '../graph/tensor.ts';
+import type { DataType, Model } from '../graph/types.ts';
+import { serializeModel } from '../parser/index.ts';
+
+/** Version of the ONNX Runtime that everything runs on. */
+export const ONNXRUNTIME_VERSION: string = ort.env.versions.node ?? ort.env.versions.common;
+
+export const { Tensor } = ort;
+export type Tensor = ort.Tensor;
+export type Feeds = Readonly<Record<string, ort.Tensor>>;
+export type Outputs = Readonly<Record<string, ort.Tensor>>;
+
+export interface SessionOptions {
+  /** Threads inside an op; all cores by default. */
+  readonly threads?: number;
+  /** Ops that may run at a time, each on one thread, instead of one op on all threads: for graphs of independent parts. */
+  readonly parallelOps?: number;
+  /** ONNX Runtime's execution provider; `cpu` by default. */
+  readonly provider?: string;
+  /** `disabled` keeps every value of the graph observable. */
+  readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
+  /** Idle threads spin for work: faster for a lone session, 1.2–6× slower as soon as two are alive. Off by default. */
+  readonly spinning?: boolean;
+  /** Folder that relative external data is found in. */
+  readonly externalDataFolder?: string | undefined;
+}
+
+/** ONNX's name of an onnxruntime tensor type. */
+export function dataTypeOf(type: string): DataType {
+  return type === 'float32' ? 'float' : type === 'float64' ? 'double' : (type as DataType);
+}
+
+/** What onnxruntime-node is given for `options`. Also recorded in the manifest. */
+export function toOrtOptions(options: SessionOptions): ort.InferenceSession.SessionOptions {
+  const folder = options.externalDataFolder;
+  return {
+    executionProviders: [options.provider ?? 'cpu'],
+    intraOpNumThreads: options.parallelOps ? 1 : (options.threads ?? availableParallelism()),
+    interOpNumThreads: options.parallelOps ?? 1,
+    executionMode: options.parallelOps ? 'parallel' : 'sequential',
+    graphOptimizationLevel: options.optimization ?? 'all',
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        intra_op: { allow_spinning: options.spinning ? '1' : '0' },
+        inter_op: { allow_spinning: options.spinning ? '1' : '0' },
+        ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
+      },
+    },
+  };
+}
+
+/**
+ * What was asked of sessions, once this machine's ONNX Runtime has shown that it has the provider; `cpu`, which it always has, is left
+ * out. Throws `provider-missing`.
+ */
+export async function settleSession({
+  threads,
+  provider = CPU,
+}: {
+  readonly threads?: number | undefined;
+  readonly provider?: string | undefined;
+}): Promise<SessionOptions> {
+  if (provider !== CPU) await tryProvider(provider);
+  return { ...(threads !== undefined && { threads }), ...(provider !== CPU && { provider }) };
+}
+
+const CPU = 'cpu';
+
+/** Opens a session of one Identity: a provider that is built in may still lack its libraries or its device. */
+async function tryProvider(provider: string): Promise<void> {
+  const known = ort.listSupportedBackends().map(({ name }) => name);
+  if (!known.includes(provider)) throw providerMissing(provider, known);
+  const graph = new GraphBuilder();
+  graph.inputs.push(makeValue('x', 'float', [1]));
+  graph.outputs.push(makeValue('y', 'float', [1]));
+  graph.nodes.push(makeNode('Identity', ['x'], ['y']));
+  const { logLevel } = ort.env;
+  ort.env.logLevel = 'fatal';
+  try {
+    await withSession(makeModel(graph.build('provider')), { provider }, async () => {});
+  } catch (error) {
+    throw providerMissing(provider, known, (error as Error).cause ?? error);
+  } finally {
+    if (logLevel) ort.env.logLevel = logLevel;
+  }
+}
+
+export class Session {
+  private constructor(private readonly inner: ort.InferenceSession) {}
+
+  /** Loads a model (IR, bytes, or a path). Throws `session-failed` with ONNX Runtime's own words. */
+  static async open(model: Model | Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
+    const source = typeof model === 'string' || model instanceof Uint8Array ? model : serializeModel(model);
+    try {
+      const created = ort.InferenceSession.create(source as Uint8Array, toOrtOptions(options));
+      return new Session(await created);
+    } catch (error) {
+      throw sessionFailed('load', messageOf(error), error);
+    }
+  }
+
+  get inputMetadata(): readonly ort.InferenceSession.ValueMetadata[] {
+    return this.inner.inputMetadata;
+  }
+
+  get outputMetadata(): readonly ort.InferenceSession.ValueMetadata[] {
+    return this.inner.outputMetadata;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.inner.outputNames;
+  }
+
+  /** Runs once; `fetches` names the wanted outputs (all by default). Blocks the event loop while it computes. */
+  async run(feeds: Feeds, fetches?: readonly string[]): Promise<Outputs> {
+    const given = HAS_FLOAT16_ARRAY ? withBits(feeds) : feeds;
+    try {
+      return await (fetches ? this.inner.run(given, [...fetches]) : this.inner.run(given));
+    } catch (error) {
+      throw sessionFailed('run', messageOf(error), error);
+    }
+  }
+
+  async release(): Promise<void> {
+    await this.inner.release();
+  }
+}
+
+/** From Node 24 on. */
+const HAS_FLOAT16_ARRAY = 'Float16Array' in globalThis;
+
+/** `feeds` as onnxruntime-node 1.30 can read them: the elements of a Float16Array arrive as none, so the bits stand in for them. */
+function withBits(feeds: Feeds): Feeds {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) => {
+      if (tensor.type !== 'float16' || tensor.data instanceof Uint16Array) return [name, tensor];
+      const { buffer, byteOffset, length } = tensor.data as Float32Array;
+      const value = new Uint16Array(buffer, byteOffset, length);
+      return [name, Object.defineProperty(new Tensor('float16', value, tensor.dims), 'data', { value })];
+    }),
+  );
+}
+
+/** Opens a session, hands it to `use`, and releases it whatever happens. */
+export async function withSession<T>(
+  model: Model | Uint8Array | string,
+  options: SessionOptions,
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await Session.open(model, options);
+  try {
+    return await use(session);
+  } finally {
+    await session.release();
+  }
+}
+
+/** Feeds for `n` samples: `rows` [n, elements of all `inputs` side by side], each input [n, ...dims] cut out of it. */
+export function feedsOf(
+  inputs: readonly { readonly name: string; readonly dataType: DataType; readonly dims: readonly number[] }[],
+  rows: Float32Array,
+  n: number,
+): Feeds {
+  const width = rows.length / n;
+  let from = 0;
+  const feeds = inputs.map(({ name, dataType, dims }) => {
+    const size = elementCount(dims);
+    const own = size === width ? rows : columns(rows, width, from, size);
+    from += size;
+    return [name, tensorOf(dataType, own, [n, ...dims])] as const;
+  });
+  return Object.fromEntries(feeds);
+}
+
+/** Columns `from`…`from + size - 1` of `rows` [n, width]. */
+function columns(rows: Float32Array, width: number, from: number, size: number): Float32Array {
+  const out = new Float32Array((rows.length / width) * size);
+  for (let to = 0; to < out.length; to += size, from += width) out.set(rows.subarray(from, from + size), to);
+  return out;
+}
+
+/** The elements of a tensor of numbers as float32; those of a float32 tensor are its own. */
+export function floatsOf({ type, data }: Tensor): Float32Array {
+  if (data instanceof Float32Array) return data;
+  // float16: bits in Node 20, a Float16Array where there is one.
+  const isBits = type === 'float16' && data instanceof Uint16Array;
+  return Float32Array.from(data as Uint16Array, isBits ? fromHalf : Number);
+}
+
+/** The elements of a tensor of any number type as doubles; undefined of strings. */
+export function numbersOf(tensor: Tensor): Float64Array | undefined {
+  const { type, data } = tensor;
+  if (type === 'string') return undefined;
+  return Float64Array.from((type === 'float16' ? floatsOf(tensor) : data) as Float32Array, Number);
+}
+
+/** A tensor of `dataType` that holds float32 `values`, converted. */
+export function tensorOf(dataType: DataType, values: Float32Array, dims: readonly number[]): Tensor {
+  switch (dataType) {
+    case 'float':
+      return new Tensor('float32', values, dims);
+    case 'double':
+      return new Tensor('float64', Float64Array.from(values), dims);
+    case 'int64':
+      return new Tensor(
+        'int64',
+        BigInt64Array.from(values, (v) => BigInt(Math.round(v))),
+        dims,
+      );
+    case 'int32':
+      return new Tensor('int32', Int32Array.from(values), dims);
+    case 'uint8':
+      return new Tensor('uint8', Uint8Array.from(values), dims);
+    case 'int8':
+      return new Tensor('int8', Int8Array.from(values), dims);
+    case 'bool':
+      return new Tensor(
+        'bool',
+        Uint8Array.from(values, (v) => (v === 0 ? 0 : 1)),
+        dims,
+      );
+    case 'float16':
+      return new Tensor('float16', toHalf(values), dims);
+    default:
+      throw unsupportedInputType('input', dataType);
+  }
+}

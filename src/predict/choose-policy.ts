@@ -1,0 +1,159 @@
+/** Policies compared on samples that their thresholds were not searched on: which one loses least at the costs that are asked for. */
+import {
+  type Candidate,
+  type CostModel,
+  type CrossFit,
+  crossFit,
+  type Fold,
+  interpolateHull,
+  type Outlook,
+  searchPolicy,
+} from '../calibrate/index.ts';
+import { shuffled } from '../data/index.ts';
+import { OfframpError } from '../errors/index.ts';
+import { POLICY_NAMES, type PolicyName, policyOf } from '../policies/index.ts';
+import { type Decider, fitPolicy, type Judged, ownThresholds, viewOf } from './predict.ts';
+
+/** Costs relative to the original, between which policies are compared. */
+export type CostRange = readonly [least: number, most: number];
+
+export interface ComparedPolicy {
+  readonly policy: PolicyName;
+  /** The target at `GRID` even costs over the range. */
+  readonly curve: readonly number[];
+  /** Its mean: the area under the curve of target against cost, by its width. */
+  readonly mean: number;
+}
+
+export interface PolicyChoice {
+  readonly decider: Decider;
+  /** What the choice and the search make of samples that neither has seen: each fold by the policy that the others choose. */
+  readonly unseen: CrossFit;
+  readonly range: CostRange;
+  /** Best first. A policy that could not be fitted is not there. */
+  readonly compared: readonly ComparedPolicy[];
+}
+
+type Target = 'accuracy' | 'agreement';
+
+export interface ChoiceOptions {
+  readonly target: Target;
+  /** Average costs that are asked for; the whole curve counts when there are none. */
+  readonly budgets: readonly number[];
+  /** Whether the exits have confidence heads. */
+  readonly haveConfidence: boolean;
+  /** Weight of the open exits in the last answer, whichever policy is taken. */
+  readonly last?: number | undefined;
+  /** All of them by default. */
+  readonly policies?: readonly PolicyName[];
+  readonly seed: number;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** The range reaches this far beyond what is asked for. */
+const BEYOND = 0.05;
+const GRID = 41;
+
+/** Folds of the calibration samples; a search without one of five has seen four fifths of them. */
+const FOLDS = 5;
+
+/** `samples` dealt into folds by `seed`: fewer than five where there are fewer samples. */
+export function foldsOf(samples: number, seed: number): Int32Array[] {
+  const order = shuffled(samples, seed, 'folds');
+  const count = Math.min(FOLDS, samples);
+  return Array.from({ length: count }, (_, f) => order.filter((_, i) => i % count === f).sort());
+}
+
+/** The search that `decider` gets. */
+export const searchFor = (
+  outlook: Outlook,
+  decider: Decider,
+  costs: CostModel,
+  target: Target,
+): Candidate[] => searchPolicy(outlook, costs, { target, also: ownThresholds(outlook, decider) });
+
+/** What `decider` with searched thresholds makes of samples of `judged` that the search has not seen. */
+export const crossFitted = (
+  judged: Judged,
+  decider: Decider,
+  costs: CostModel,
+  target: Target,
+  seed: number,
+) =>
+  crossFit(viewOf(judged, decider), (outlook) => searchFor(outlook, decider, costs, target), costs, {
+    target,
+    folds: foldsOf(judged.labels.length, seed),
+  });
+
+/**
+ * Every policy is fitted on `validation`. Thresholds are then searched on `calibration` without one fold and the curve is measured on that
+ * fold, for each of them, so that no policy is compared on samples that anything in it was fitted on.
+ */
+export function choosePolicy(
+  validation: Judged,
+  calibration: Judged,
+  costs: CostModel,
+  options: ChoiceOptions,
+): PolicyChoice {
+  const range = rangeOf(costs, options.budgets);
+  const { policies = POLICY_NAMES, haveConfidence, target, seed } = options;
+  const names = policies.filter((name) => haveConfidence || !policyOf(name).readsConfidence);
+  const entries = names.flatMap((policy, done) => {
+    options.onProgress?.(done, names.length);
+    const found = fitted(policy, validation, costs, options.budgets[0]);
+    if (!found) return [];
+    const decider = { ...found, last: options.last };
+    const folds = crossFitted(calibration, decider, costs, target, seed);
+    return [{ decider, policy, folds, curves: folds.map((fold) => curveOver(range, fold, target)) }];
+  });
+  options.onProgress?.(names.length, names.length);
+  const ranked = rank(entries);
+  const compared = ranked.map(({ policy, curves }) => {
+    const curve = meanOf(curves);
+    return { policy, curve, mean: mean(curve) };
+  });
+  // A winner looks better than it is on what made it win: each fold is told by the winner of the others.
+  const unseen = ranked[0]!.folds.map((_, f) => rank(entries, f)[0]!.folds[f]!);
+  return { decider: ranked[0]!.decider, unseen, range, compared };
+}
+
+/** Best mean curve first; `without` leaves out a fold. */
+function rank<E extends { readonly curves: readonly number[][] }>(
+  entries: readonly E[],
+  without?: number,
+): E[] {
+  const means = new Map(entries.map((e) => [e, mean(meanOf(e.curves.filter((_, f) => f !== without)))]));
+  return entries.toSorted((a, b) => means.get(b)! - means.get(a)!);
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const meanOf = (curves: readonly number[][]) => curves[0]!.map((_, i) => mean(curves.map((c) => c[i]!)));
+
+/** Undefined for a policy that these samples are not enough for. */
+function fitted(
+  policy: PolicyName,
+  validation: Judged,
+  costs: CostModel,
+  budget: number | undefined,
+): Decider | undefined {
+  try {
+    return fitPolicy(policy, validation, costs, budget);
+  } catch (error) {
+    if (error instanceof OfframpError) return undefined;
+    throw error;
+  }
+}
+
+function rangeOf({ prefix, head }: CostModel, budgets: readonly number[]): CostRange {
+  const cheapest = Math.min(...prefix.map((way, k) => way + head[k]!));
+  if (budgets.length === 0) return [cheapest, 1];
+  return [Math.max(cheapest, Math.min(...budgets) - BEYOND), Math.min(1, Math.max(...budgets) + BEYOND)];
+}
+
+/** The target on the samples of `fold` at `GRID` even costs. */
+function curveOver([least, most]: CostRange, { candidates }: Fold, target: Target): number[] {
+  return Array.from({ length: GRID }, (_, i) => {
+    const cost = least + ((most - least) * i) / (GRID - 1);
+    return interpolateHull(candidates, cost)[target];
+  });
+}

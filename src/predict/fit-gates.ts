@@ -1,0 +1,117 @@
+/** Confidence layers and temperatures, fitted on samples that neither branch nor backbone has seen. */
+import { fitTemperature } from '../calibrate/index.ts';
+import { splitRoles } from '../data/index.ts';
+import type { RoleData, Roles } from '../data/splits.ts';
+import type { Events } from '../errors/events.ts';
+import type { Head } from '../passes/exits.ts';
+import { argMaxRows } from '../policies/rows.ts';
+import { openFeatures } from '../train/features.ts';
+import { fitConfidence, withTemperature } from '../train/gates.ts';
+import { accuracyOf, type JudgedHeads, type JudgeOptions } from './predict.ts';
+
+/** Train accuracy this far above calibration accuracy: the backbone knows its training samples by heart. */
+const MEMORISED = 0.02;
+/** Training samples that are asked to find that out. */
+const PROBED = 2000;
+const BATCH = 256;
+/** Share of the role that the validation part is cut from. */
+const SHARE = { calibration: 1 / 3, train: 0.1 };
+
+export interface ValidationRoles {
+  readonly validation: RoleData;
+  /** Calibration samples that neither confidence heads nor a policy was fitted on. */
+  readonly unseen: RoleData;
+}
+
+export interface GateRoles extends ValidationRoles {
+  readonly train: RoleData;
+}
+
+/**
+ * Settles the validation role when none was given: a part of the training data, or, when the backbone has memorised
+ * those (a ResNet-56 gets 99.99 % of its own training pictures right), a part of the calibration data.
+ */
+export async function settleValidation(
+  roles: Roles & { readonly train: RoleData },
+  seed: number,
+  options: JudgeOptions,
+  events: Events,
+): Promise<GateRoles> {
+  const { train, validation, calibration } = roles;
+  if (validation) return { train, validation, unseen: calibration };
+  const size = train.dataset.size;
+  const share = Math.min(1, PROBED / size);
+  const probe = splitRoles(train.dataset, { probe: share }, seed).probe;
+  const onTrain = await originalAccuracy(probe, options);
+  const onCalibration = await originalAccuracy(calibration.dataset, options);
+  if (onTrain - onCalibration > MEMORISED) {
+    const figures = `${(100 * onTrain).toFixed(2)} % on training data, ${(100 * onCalibration).toFixed(2)} % on calibration data`;
+    events.onNote?.(
+      `The original has memorised its training data (${figures}): confidence heads are fitted on a third of the calibration data.`,
+    );
+    return { train, ...thirdOf(calibration, seed) };
+  }
+  return { ...tenthOf(train, seed), unseen: calibration };
+}
+
+/**
+ * The validation role when nothing is trained: the one given, or the part of the data that compile would have cut. `fitted` is the hash of
+ * the samples that confidence heads were fitted on, which are never among the unseen.
+ */
+export function findValidation(roles: Roles, seed: number, fitted?: string): ValidationRoles {
+  const { train, validation, calibration } = roles;
+  const third = thirdOf(calibration, seed);
+  const isFitted = ({ dataset }: RoleData) => dataset.hash === fitted;
+  const unseen = isFitted(third.validation) ? third.unseen : calibration;
+  if (validation) return { validation, unseen };
+  const tenth = train && tenthOf(train, seed);
+  return tenth && isFitted(tenth.validation) ? { validation: tenth.validation, unseen } : third;
+}
+
+/** A third of the calibration role, and the rest. */
+function thirdOf({ dataset, from }: RoleData, seed: number): ValidationRoles {
+  const cutBefore = from === undefined ? '' : `, ${from}`;
+  const shares = { validation: SHARE.calibration, unseen: 1 - SHARE.calibration };
+  const parts = splitRoles(dataset, shares, seed);
+  return {
+    validation: { dataset: parts.validation, from: `split of calibration${cutBefore}` },
+    unseen: { dataset: parts.unseen, from: `rest of calibration${cutBefore}` },
+  };
+}
+
+/** A tenth of the training role, and the rest. */
+function tenthOf({ dataset }: RoleData, seed: number): Omit<GateRoles, 'unseen'> {
+  const parts = splitRoles(dataset, { validation: SHARE.train, train: 1 - SHARE.train }, seed);
+  return {
+    validation: { dataset: parts.validation, from: 'split of train' },
+    train: { dataset: parts.train, from: 'rest of train' },
+  };
+}
+
+async function originalAccuracy(dataset: RoleData['dataset'], options: JudgeOptions): Promise<number> {
+  const source = await openFeatures({ ...options, heads: [], dataset, half: false, onProgress: undefined });
+  const answers = new Int32Array(dataset.size);
+  try {
+    for (let first = 0; first < dataset.size; first += BATCH) {
+      options.signal?.throwIfAborted();
+      const rows = Math.min(BATCH, dataset.size - first);
+      const { logits } = await source.read(Int32Array.from({ length: rows }, (_, i) => first + i));
+      answers.set(argMaxRows(logits.data as Float32Array, rows), first);
+    }
+  } finally {
+    await source.close();
+  }
+  return accuracyOf(answers, dataset.labels);
+}
+
+/**
+ * `heads` with what is fitted on the validation role once they are trained: a confidence layer that predicts whether their own answer is
+ * right, and a temperature that makes their probabilities honest, both part of their weights and free at run time.
+ */
+export function fitGates<H extends Head>(heads: readonly H[], { logits, pooled, labels }: JudgedHeads): H[] {
+  return heads.map((head, k) => {
+    const answers = argMaxRows(logits[k]!, labels.length);
+    const correct = Uint8Array.from(answers, (answer, i) => Number(answer === labels[i]));
+    return withTemperature(fitConfidence(head, pooled[k]!, correct), fitTemperature(logits[k]!, labels));
+  });
+}

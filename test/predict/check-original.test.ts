@@ -1,0 +1,63 @@
+/** The original is asked about a few samples before anything is trained on them. */
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isGuessing } from '../../src/calibrate/index.ts';
+import { relabel } from '../../src/data/index.ts';
+import { inputsOf } from '../../src/data/splits.ts';
+import { warnOfGuessing } from '../../src/predict/check-original.ts';
+import { answersOf } from '../../src/predict/predict.ts';
+import { freshFolder, openFor, picture, pixels } from '../data/fixtures.ts';
+import { tinyResidual } from '../models.ts';
+import { prepare } from '../passes/by-hand.ts';
+
+const test = suite('check-original');
+
+test('guessing is what a fair die could do once in a hundred times, and no better', () => {
+  /** P(Bin(n, 1 / c) ≥ k), term by term. */
+  const tail = (k: number, n: number, c: number) => {
+    let sum = 0;
+    for (let i = k; i <= n; i++) {
+      let term = (1 / c) ** i * (1 - 1 / c) ** (n - i);
+      for (let j = 0; j < i; j++) term *= (n - j) / (j + 1);
+      sum += term;
+    }
+    return sum;
+  };
+  for (const [n, c] of [[20, 2], [64, 10], [100, 4]] as const)
+    for (let k = 0; k <= n; k++) assert.is(isGuessing(k, n, c), tail(k, n, c) > 0.01, `${k} of ${n}, ${c}`); // biome-ignore format: a table
+});
+
+test('a little more than guessing is nothing to build on, however sure it is', () => {
+  assert.ok(isGuessing(296, 1000, 4), '29.6 % of four classes');
+  assert.not.ok(isGuessing(400, 1000, 4));
+  assert.not.ok(isGuessing(600, 1000, 2));
+});
+
+test('who is right on few is told so; who is right, or has no labels, is not', async () => {
+  const folder = freshFolder();
+  for (let i = 0; i < 40; i++)
+    await picture(join(folder, `c${i % 5}`, `${i}.png`), pixels(8 * 8 * 3, i), [8, 8, 3]);
+  const { typed } = await prepare(tinyResidual());
+  const data = await openFor(folder, inputsOf(typed), { classes: 5 });
+  const judging = { typed, modelHash: '', session: { threads: 1 } };
+  const answers = await answersOf(data, judging);
+  const asked = (labels: Int32Array, unlabelled = false) => {
+    const dataset = { ...relabel(data, labels), unlabelled };
+    const roles = {
+      train: undefined,
+      validation: undefined,
+      calibration: { dataset },
+      test: undefined,
+      close: async () => {},
+    };
+    return warnOfGuessing(roles, 1, judging);
+  };
+  const wrong = answers.map((answer) => (answer + 1) % 5);
+  assert.is(await asked(answers), undefined);
+  assert.match((await asked(wrong))!, /right on 0 of 40 samples.*5 classes.*--preset/);
+  assert.is(await asked(wrong, true), undefined);
+  await data.close();
+});
+
+test.run();
