@@ -1,25 +1,25 @@
 /** Reads what cifar10.ts kept and judges a policy on it at given honest costs: calibrated on one part, reported on the other. */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deserialize } from 'node:v8';
 import { measure, searchPolicy } from '../src/calibrate/index.ts';
-import type { Candidate, CostModel, Outcomes } from '../src/calibrate/types.ts';
+import type { Candidate, CostModel, ExitOutcomes, Outcomes, OutcomesAt } from '../src/calibrate/types.ts';
 import { type PolicyName, policyOf } from '../src/policies/index.ts';
 import {
-  type Decider,
-  fitLastAnswer,
+  type FittedPolicy,
+  fitFinalAnswer,
   fitPolicy,
-  type Judged,
-  type JudgedHeads,
+  type HeadPredictions,
+  outcomesAt,
   ownThresholds,
-  type View,
-  viewOf,
+  type Predictions,
 } from '../src/predict/predict.ts';
 
 export interface Kept {
   readonly costs: { readonly prefix: number[]; readonly head: number[] };
-  readonly calibration: JudgedHeads;
-  readonly test: JudgedHeads;
+  readonly calibration: HeadPredictions;
+  readonly test: HeadPredictions;
   readonly seconds: number;
 }
 
@@ -36,7 +36,10 @@ export interface AtBudget {
 }
 
 /** Threshold vectors to choose from, found on one part. */
-export type Finder = (view: View, costs: CostModel) => readonly Pick<Candidate, 'thresholds'>[];
+export type Finder = (
+  view: OutcomesAt<ExitOutcomes>,
+  costs: CostModel,
+) => readonly Pick<Candidate, 'thresholds'>[];
 
 const searched: Finder = (view, costs) => searchPolicy(view, costs, { target: 'accuracy' });
 
@@ -47,23 +50,28 @@ export interface Way {
   readonly joined?: boolean;
 }
 
-const fitted = new WeakMap<Judged, Map<string, Decider>>();
+const fitted = new WeakMap<Predictions, Map<string, FittedPolicy>>();
 
 /** `fitPolicy`, remembered: a fit under a budget takes seconds. */
-function fittedOnce(policy: PolicyName, fit: Judged, costs: CostModel, budget: number | undefined): Decider {
-  const known = fitted.get(fit) ?? new Map<string, Decider>();
+function fittedOnce(
+  policy: PolicyName,
+  fit: Predictions,
+  costs: CostModel,
+  budget: number | undefined,
+): FittedPolicy {
+  const known = fitted.get(fit) ?? new Map<string, FittedPolicy>();
   fitted.set(fit, known);
   const key = policyOf(policy).thresholds ? `${policy} ${budget}` : policy;
-  const decider = known.get(key) ?? fitPolicy(policy, fit, costs, budget);
-  known.set(key, decider);
-  return decider;
+  const fittedPolicy = known.get(key) ?? fitPolicy(policy, fit, costs, budget);
+  known.set(key, fittedPolicy);
+  return fittedPolicy;
 }
 
-const weights = new WeakMap<Judged, number>();
+const weights = new WeakMap<Predictions, number>();
 
 /** `fitLastAnswer`, remembered. */
-function weightOnce(fit: Judged): number {
-  const weight = weights.get(fit) ?? fitLastAnswer(fit);
+function weightOnce(fit: Predictions): number {
+  const weight = weights.get(fit) ?? fitFinalAnswer(fit);
   weights.set(fit, weight);
   return weight;
 }
@@ -74,8 +82,8 @@ function weightOnce(fit: Judged): number {
  */
 export function judgeBudgets(
   policy: PolicyName,
-  fit: Judged,
-  report: Judged,
+  fit: Predictions,
+  report: Predictions,
   costs: CostModel,
   budgets: readonly number[],
   way: Way = {},
@@ -83,10 +91,10 @@ export function judgeBudgets(
   if (policyOf(policy).thresholds && budgets.length > 1)
     return new Map(budgets.flatMap((b) => [...judgeBudgets(policy, fit, report, costs, [b], way)]));
   const { find = searched, joined = false } = way;
-  const last = joined ? weightOnce(fit) : undefined;
-  const decider = { ...fittedOnce(policy, fit, costs, budgets[0]), last };
-  const view = viewOf(report, decider);
-  const hull = find(viewOf(fit, decider), costs)
+  const final = joined ? weightOnce(fit) : undefined;
+  const fittedPolicy = { ...fittedOnce(policy, fit, costs, budgets[0]), final };
+  const view = outcomesAt(report, fittedPolicy);
+  const hull = find(outcomesAt(fit, fittedPolicy), costs)
     .map(({ thresholds }) => ({
       thresholds,
       cost: measure(view(thresholds), costs, thresholds).relativeCost,
@@ -108,19 +116,19 @@ export function judgeBudgets(
 /** `policy` fitted on `fit` for `budget`, at the thresholds that its fit brings: reported on `report`, with the cost realised there. */
 export function judgeOwnThresholds(
   policy: PolicyName,
-  fit: Judged,
-  report: Judged,
+  fit: Predictions,
+  report: Predictions,
   costs: CostModel,
   budget: number,
 ): AtBudget & { readonly cost: number } {
-  const decider = fittedOnce(policy, fit, costs, budget);
-  const [thresholds] = ownThresholds(viewOf(fit, decider), decider);
-  const view = viewOf(report, decider);
+  const fittedPolicy = fittedOnce(policy, fit, costs, budget);
+  const [thresholds] = ownThresholds(outcomesAt(fit, fittedPolicy), fittedPolicy);
+  const view = outcomesAt(report, fittedPolicy);
   const cost = measure(view(thresholds), costs, thresholds!).relativeCost;
   return { ...lossesAt(view, thresholds!), cost };
 }
 
-function lossesAt(view: View, thresholds: readonly number[]): AtBudget {
+function lossesAt(view: OutcomesAt<ExitOutcomes>, thresholds: readonly number[]): AtBudget {
   const outcomes = view(thresholds);
   const { labels, original } = outcomes;
   const given = answers(outcomes, thresholds);
@@ -131,10 +139,10 @@ function lossesAt(view: View, thresholds: readonly number[]): AtBudget {
 }
 
 function answers(
-  { scores, predictions, original, last = original }: Outcomes,
+  { scores, predictions, original, final = original }: Outcomes,
   thresholds: readonly number[],
 ): Int32Array {
-  return last.map((full, i) => {
+  return final.map((full, i) => {
     const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
     return k < 0 ? full : predictions[k]![i]!;
   });

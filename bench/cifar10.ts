@@ -17,7 +17,7 @@ import { inputsOf } from '../src/data/splits.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import type { Head, HeadKind } from '../src/passes/exits.ts';
 import type { Placement } from '../src/passes/plan-exits.ts';
-import { judge } from '../src/predict/predict.ts';
+import { predict } from '../src/predict/predict.ts';
 import { openFeatures } from '../src/train/features.ts';
 import { SURVIVORS } from '../src/train/recipes.ts';
 import { trainHeads } from '../src/train/train.ts';
@@ -61,7 +61,7 @@ const opening = {
   classes: 10,
 };
 const [train, calibration, test] = await Promise.all(
-  ['train', 'calibration', 'test'].map((role) => openDataset(join(values.pictures, role), opening)),
+  ['train', 'calibration', 'test'].map((split) => openDataset(join(values.pictures, split), opening)),
 );
 for (const seed of values.seeds.split(',').map(Number)) {
   const file = join(values.keep, `${basename(values.model, '.onnx')}-${seed}.bin`);
@@ -78,9 +78,9 @@ for (const seed of values.seeds.split(',').map(Number)) {
       `${h.exit.id} ${h.exit.tap.value} prefix ${(h.exit.prefixMacs / plan.totalMacs).toFixed(3)} head ${(h.macs / plan.totalMacs).toFixed(4)}`,
     );
   const session = values.threads ? { threads: Number(values.threads) } : {};
-  const judging = { typed, modelHash: source.sha256, session };
+  const predicting = { typed, modelHash: source.sha256, session };
   const features = await openFeatures({
-    ...judging,
+    ...predicting,
     heads,
     dataset: train!,
     cacheFolder: defaultCache(),
@@ -108,8 +108,8 @@ for (const seed of values.seeds.split(',').map(Number)) {
       prefix: plan.exits.map((e) => e.prefixMacs / plan.totalMacs),
       head: trained.map((h: Head) => h.macs / plan.totalMacs),
     },
-    calibration: await judge(trained, calibration!, judging),
-    test: await judge(trained, test!, judging),
+    calibration: await predict(trained, calibration!, predicting),
+    test: await predict(trained, test!, predicting),
     seconds: (performance.now() - started) / 1000,
   };
   writeFileSync(file, serialize(kept));

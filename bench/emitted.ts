@@ -26,7 +26,7 @@ import { attachExits } from '../src/passes/attach-exits.ts';
 import type { ExitPlan, Head, TypedModel } from '../src/passes/exits.ts';
 import { lowerExits } from '../src/passes/lower-exits.ts';
 import { runPasses } from '../src/passes/pass.ts';
-import { type Contestant, measureLatency, quantile } from '../src/predict/measure-latency.ts';
+import { type BenchmarkCandidate, measureLatency, quantile } from '../src/predict/measure-latency.ts';
 import { markdown } from './markdown.ts';
 
 const SHARED = '../shared/data/models';
@@ -151,7 +151,7 @@ async function mixture({ heads, plan }: Subject, lowered: Session, samples: read
 
 const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
 
-async function race(subject: Subject, batch: number): Promise<string[][]> {
+async function benchmark(subject: Subject, batch: number): Promise<string[][]> {
   const { typed, plan, heads } = subject;
   const lowered = await Session.open(lowerExits(typed, heads, { policy: 'max-prob' }), session);
   const original = await Session.open(typed.model, session);
@@ -173,7 +173,7 @@ async function race(subject: Subject, batch: number): Promise<string[][]> {
 
   const [answer] = typed.model.graph.outputs.map((v) => v.name) as [string];
   const scoresOnly = (name: string) => `${name}, scores only`;
-  const contestants: Contestant[] = [
+  const candidates: BenchmarkCandidate[] = [
     { name: 'original', session: original, extra: {} },
     {
       name: 'original and heads',
@@ -183,7 +183,7 @@ async function race(subject: Subject, batch: number): Promise<string[][]> {
     },
   ];
   const contend = (name: string, extra: Feeds, of = lowered) =>
-    contestants.push(
+    candidates.push(
       { name, session: of, extra },
       { name: scoresOnly(name), session: of, extra, fetches: [answer] },
     );
@@ -193,12 +193,12 @@ async function race(subject: Subject, batch: number): Promise<string[][]> {
   for (const [k, head] of heads.entries()) {
     const { id } = head.exit;
     const only = heads.map((_, i) => (i === k ? -1 : 1));
-    contestants.push({ name: `prefix ${id}`, session: await open(cutModel(typed, [], [head])), extra: {} });
+    candidates.push({ name: `prefix ${id}`, session: await open(cutModel(typed, [], [head])), extra: {} });
     contend(`leaving at ${id}`, feed(only));
     const baked = await open(lowerExits(typed, heads, { policy: 'max-prob', baked: only }));
     contend(`leaving at ${id}, baked`, {}, baked);
   }
-  const result = await measureLatency(contestants, samples, {
+  const result = await measureLatency(candidates, samples, {
     warmup: 2,
     settle: 1,
     passes: Math.max(2, Math.min(passes, Math.round(runs / count))),
@@ -314,7 +314,7 @@ for (const model of models) {
   const rows: string[][] = [];
   for (const batch of batches) {
     if ((batch * plan.totalMacs) / 1e9 > 200) continue;
-    rows.push(...(await race(subject, batch)));
+    rows.push(...(await benchmark(subject, batch)));
   }
   console.log(
     markdown([

@@ -45,7 +45,7 @@ for (const model of models) {
   const heads = attachExits(plan, { kind: 'strided', seed: 1 });
   const slots = slotsOf(typed, heads, true);
   const inputs = inputsOf(typed);
-  const data = { inputs, classes: typed.classes, cache, labels: 'none', role: 'train' } as const;
+  const data = { inputs, classes: typed.classes, cache, labels: 'none', split: 'train' } as const;
   const preprocessing = resolvePreprocessing({ preset: 'none' }, inputs);
   const dataset = await openDataset(`random:${SAMPLES}`, { ...data, preprocessing });
   const [input] = inputs as [(typeof inputs)[number]];

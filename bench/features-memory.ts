@@ -22,13 +22,13 @@ type Phase = (typeof PHASES)[number];
 
 async function makeShard(folder: string, samples: number, index: number): Promise<unknown> {
   // Roles of their own: nothing is cut off the training samples.
-  const roles = {
+  const splits = {
     train: `random:${samples}`,
     validation: 'random:64',
     calibration: 'random:64',
     test: 'random:64',
   };
-  const options = { model: join(folder, 'net.onnx'), ...roles, labels: 'none', preset: 'none' } as const;
+  const options = { model: join(folder, 'net.onnx'), ...splits, labels: 'none', preset: 'none' } as const;
   const shard = { index, count: SHARDS };
   return extractShard({ ...options, cache: join(folder, 'cache'), out: join(folder, 'features'), shard });
 }

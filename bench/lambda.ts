@@ -11,10 +11,10 @@ import { defaultCache } from '../src/cache/folder.ts';
 import { measure } from '../src/calibrate/index.ts';
 import { table } from '../src/cli/tables.ts';
 import { inspect } from '../src/commands/inspect.ts';
-import { openDataset, resolvePreprocessing, splitRoles } from '../src/data/index.ts';
+import { openDataset, partition, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
-import { costsOf, judge, outcomesOf } from '../src/predict/predict.ts';
+import { costsOf, outcomesOf, predict } from '../src/predict/predict.ts';
 import { openFeatures } from '../src/train/features.ts';
 import { trainHeads } from '../src/train/train.ts';
 import { trainingViews } from '../src/train/views.ts';
@@ -43,12 +43,12 @@ const opening = {
 };
 const all = await openDataset(join(values.pictures, 'train'), opening);
 const test = await openDataset(join(values.pictures, 'test'), opening);
-const { part } = splitRoles(all, { part: Number(values.samples) / all.size }, seed);
-const judging = { typed, modelHash: source.sha256, session: {} };
+const { part } = partition(all, { part: Number(values.samples) / all.size }, seed);
+const predicting = { typed, modelHash: source.sha256, session: {} };
 const heads = attachExits(plan, { kind: 'conv2', seed });
 const costs = costsOf(plan, heads);
 const features = await openFeatures({
-  ...judging,
+  ...predicting,
   heads,
   dataset: part,
   cacheFolder: defaultCache(),
@@ -66,7 +66,10 @@ for (const lambda of values.lambdas.split(',').map(Number)) {
     epochs: Number(values.epochs),
     seed,
   });
-  const outcomes = outcomesOf(await judge(trained, test, judging), { policy: 'confidence', parameters: {} });
+  const outcomes = outcomesOf(await predict(trained, test, predicting), {
+    policy: 'confidence',
+    parameters: {},
+  });
   const at = measure(
     outcomes,
     costs,

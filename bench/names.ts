@@ -27,7 +27,7 @@ import { openDataset, type Preprocessing, Random } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
 import { readPackage } from '../src/emit/read-package.ts';
 import { foldsOf } from '../src/predict/choose-policy.ts';
-import { judge, viewOf } from '../src/predict/predict.ts';
+import { outcomesAt, predict } from '../src/predict/predict.ts';
 import { CIFAR_LIKE, FIVE_EXITS, simulate, TEXT_LIKE, TWO_EXITS } from '../test/calibrate/simulate.ts';
 import { markdown } from './markdown.ts';
 
@@ -146,7 +146,7 @@ function search(outcomes: Outcomes, costs: CostModel, seed: number): Searched {
   const hull = searchThresholds(outcomes, costs, options);
   const unseen = crossFit(
     () => outcomes,
-    (outlook) => searchThresholds(outlook(), costs, options),
+    (outcomes) => searchThresholds(outcomes(), costs, options),
     costs,
     {
       ...options,
@@ -181,11 +181,11 @@ async function demoShape(): Promise<Shape> {
       preprocessing: manifest.preprocessing as Preprocessing,
       cache: folder,
       classes: typed.classes,
-      role: 'test',
+      split: 'test',
     });
-    const judged = await judge(heads, dataset, { typed, modelHash: source.sha256, session: {} });
+    const predictions = await predict(heads, dataset, { typed, modelHash: source.sha256, session: {} });
     await dataset.close();
-    const pool = viewOf(judged, { policy: 'max-prob', parameters: {} })();
+    const pool = outcomesAt(predictions, { policy: 'max-prob', parameters: {} })();
     const costs = {
       prefix: manifest.exits.map((exit) => exit.prefixMacs / manifest.baseline.macs),
       head: manifest.exits.map((exit) => exit.headMacs / manifest.baseline.macs),

@@ -10,7 +10,7 @@ import { table } from '../src/cli/tables.ts';
 import { NOBODY, POLICY_NAMES, type PolicyName, policyOf } from '../src/policies/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
 import { choosePolicy } from '../src/predict/choose-policy.ts';
-import { fitLastAnswer, type Judged, type JudgedHeads, rowsOf } from '../src/predict/predict.ts';
+import { fitFinalAnswer, type HeadPredictions, type Predictions, rowsOf } from '../src/predict/predict.ts';
 import { fitGate } from '../src/train/gates.ts';
 import {
   type AtBudget,
@@ -54,7 +54,7 @@ const geometric: Finder = (view) => {
  * Confidence heads are not kept by cifar10.ts: they are fitted here, as compile does, on every third sample of the part that calibrates,
  * which is then the validation role.
  */
-function gated(fit: JudgedHeads, report: JudgedHeads) {
+function gated(fit: HeadPredictions, report: HeadPredictions) {
   const all = [...fit.labels.keys()];
   const third = Int32Array.from(all.filter((i) => i % 3 === 0));
   const gates = fit.pooled.map((pooled, k) => {
@@ -68,11 +68,11 @@ function gated(fit: JudgedHeads, report: JudgedHeads) {
       third.map((i) => Number(answers[i] === fit.labels[i])),
     );
   });
-  const confident = (judged: JudgedHeads): Judged => ({
-    ...judged,
-    confidence: judged.pooled.map((pooled, k) => {
+  const confident = (predictions: HeadPredictions): Predictions => ({
+    ...predictions,
+    confidence: predictions.pooled.map((pooled, k) => {
       const { weights, bias } = gates[k]!;
-      return Float32Array.from(judged.labels, (_, i) => {
+      return Float32Array.from(predictions.labels, (_, i) => {
         const z = weights.reduce((sum, w, f) => sum + w * pooled[i * weights.length + f]!, bias);
         return 1 / (1 + Math.exp(-z));
       });
@@ -99,13 +99,13 @@ function contest(kept: readonly Kept[], policy: PolicyName, way?: Way): string[]
   return BUDGETS.map((budget) => cell(runs.map((run) => run.get(budget)!)));
 }
 
-/** The policy that `--policy auto` takes at these budgets, on the part that calibrates alone; with `--last original` unless `joined`. */
+/** The policy that `--policy auto` takes at these budgets, on the part that calibrates alone; with `--final original` unless `joined`. */
 function contestAuto(kept: readonly Kept[], joined: boolean): { row: string[]; taken: string } {
   const runs = directions(kept).map(({ costs, fit, report }) => {
     const parts = gated(fit, report);
-    const last = joined ? fitLastAnswer(parts.validation) : undefined;
-    const choice = { target: 'accuracy', budgets: BUDGETS, haveConfidence: true, seed: 1, last } as const;
-    const { policy } = choosePolicy(parts.validation, parts.fit, costs, choice).decider;
+    const final = joined ? fitFinalAnswer(parts.validation) : undefined;
+    const choice = { target: 'accuracy', budgets: BUDGETS, haveConfidence: true, seed: 1, final } as const;
+    const { policy } = choosePolicy(parts.validation, parts.fit, costs, choice).fittedPolicy;
     const [own, other] = policy === 'confidence' ? [parts.fit, parts.report] : [fit, report];
     return { policy, at: judgeBudgets(policy, own, other, costs, BUDGETS, { joined }) };
   });
@@ -150,7 +150,7 @@ const sections = places.map((place) => {
   const alone = contestAuto(kept, false);
   const rows = [
     ['`auto`', ...auto.row],
-    ['`auto --last original`', ...alone.row],
+    ['`auto --final original`', ...alone.row],
     ['max-prob, geometric thresholds', ...contest(kept, 'max-prob', { find: geometric })],
     ...POLICY_NAMES.flatMap((name) => [
       [name, ...contest(kept, name)],
@@ -162,7 +162,7 @@ const sections = places.map((place) => {
   const title = `${model}, ${kept.length} seeds, exits at ${shares(prefix)} % with heads of ${shares(head)} % of the MACs`;
   console.log(`${title}\n${table([header, ...rows])}`);
   const others = model === 'resnet56' ? PUBLISHED : [];
-  return `## ${title}\n\n${markdown([header, ...rows, ...others])}\n\n\`auto\` took, run by run: ${auto.taken}; with \`--last original\`: ${alone.taken}.\n`;
+  return `## ${title}\n\n${markdown([header, ...rows, ...others])}\n\n\`auto\` took, run by run: ${auto.taken}; with \`--final original\`: ${alone.taken}.\n`;
 });
 writeFileSync(
   out,

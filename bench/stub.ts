@@ -49,7 +49,7 @@ const create = async (...args: Parameters<typeof ort.InferenceSession.create>) =
 const net = await Pets.load({ ...ort, InferenceSession: { create } as typeof ort.InferenceSession });
 
 const rows = [['point', 'run', 'tensor', 'ratio', 'array', 'ratio', 'picture', 'ratio']];
-for (const at of ['fast', 'exact'] as const) rows.push(await race(at));
+for (const at of ['fast', 'exact'] as const) rows.push(await benchmark(at));
 console.log(`# The generated package against a bare run
 
 Made by \`npx tsx bench/stub.ts\`: ${basename(model)}, batch 1, ${threads} ${threads === 1 ? 'thread' : 'threads'}, the least of ${passes} passes for each of ${SAMPLES} samples, medians; the same session, the same
@@ -59,7 +59,7 @@ ${markdown(rows)}`);
 await net.release();
 
 /** `fast` leaves every sample at the first exit, `exact` none. */
-async function race(at: 'fast' | 'exact'): Promise<string[]> {
+async function benchmark(at: 'fast' | 'exact'): Promise<string[]> {
   const pictures = Array.from({ length: SAMPLES }, (_, i) => ({
     data: Uint8ClampedArray.from({ length: 4 * width * height }, (_, j) => (i * 31 + j * 7) & 255),
     width,
@@ -70,20 +70,20 @@ async function race(at: 'fast' | 'exact'): Promise<string[]> {
   const { thresholds } = net.operatingPoints[at];
   const limits = new ort.Tensor('float32', Float32Array.from(thresholds), [thresholds.length]);
   const outputs = [typed.output, 'exit_index', 'exit_confidence'];
-  const contestants = [
+  const candidates = [
     (i: number) => session.run({ [name]: tensors[i]!, thresholds: limits }, outputs),
     (i: number) => net.classify(tensors[i]!, { at }),
     (i: number) => net.classify(arrays[i]!, { at }),
     (i: number) => net.classify(pictures[i]!, { at }),
   ];
-  for (const run of contestants) for (let i = 0; i < WARMUP; i++) await run(i % SAMPLES);
-  const least = contestants.map(() => new Float64Array(SAMPLES).fill(Number.POSITIVE_INFINITY));
+  for (const run of candidates) for (let i = 0; i < WARMUP; i++) await run(i % SAMPLES);
+  const least = candidates.map(() => new Float64Array(SAMPLES).fill(Number.POSITIVE_INFINITY));
   for (let pass = 0; pass < passes; pass++) {
     for (let i = 0; i < SAMPLES; i++) {
-      for (let turn = 0; turn < contestants.length; turn++) {
-        const which = (pass + i + turn) % contestants.length;
+      for (let turn = 0; turn < candidates.length; turn++) {
+        const which = (pass + i + turn) % candidates.length;
         const started = performance.now();
-        await contestants[which]!(i);
+        await candidates[which]!(i);
         least[which]![i] = Math.min(least[which]![i]!, performance.now() - started);
       }
     }

@@ -42,9 +42,9 @@ type Case = Partial<CompileOptions> & { readonly data: string };
 
 const rgb = { channels: 'rgb' } as const;
 const pictures = () => {
-  for (const role of ['calibration', 'test'])
-    if (!existsSync(join(work, role)))
-      execFileSync('tar', ['-xzf', join(shared, 'cifar10', `${role}.tar.gz`), '-C', work]);
+  for (const split of ['calibration', 'test'])
+    if (!existsSync(join(work, split)))
+      execFileSync('tar', ['-xzf', join(shared, 'cifar10', `${split}.tar.gz`), '-C', work]);
   return { train: join(work, 'calibration'), test: join(work, 'test'), data: 'CIFAR-10' };
 };
 const digits = { train: join(shared, 'mnist', 't10k-images-idx3-ubyte.gz'), data: 'MNIST' };
@@ -94,8 +94,8 @@ function files(): string {
     const read = (from: number) => readSync(file, bytes, 0, Math.min(half, size - from), from);
     const first = read(0);
     rows.set(bytes.subarray(0, first), 2 * half * i);
-    const last = read(Math.max(0, size - half));
-    rows.set(bytes.subarray(0, last), 2 * half * (i + 1) - last);
+    const final = read(Math.max(0, size - half));
+    rows.set(bytes.subarray(0, final), 2 * half * (i + 1) - final);
     closeSync(file);
   }
   const header = `{'descr': '<i4', 'fortran_order': False, 'shape': (${count}, ${2 * half}), }`;
@@ -159,7 +159,7 @@ async function measured(
     cache: join(work, 'cache'),
     classes: manifest.classes,
     labels: 'none',
-    role: 'test',
+    split: 'test',
   });
   const feeds: Feeds[] = [];
   for (let i = 0; i < SAMPLES; i++)

@@ -21,9 +21,9 @@ export function tinyProject(name: string, common: Partial<CompileOptions> = {}) 
     at,
     model,
     /** `<role>.npz` for every role, of so many samples. */
-    async writeSamples(roles: Readonly<Record<string, number>>): Promise<void> {
-      for (const [role, count] of Object.entries(roles))
-        await writeTinySamples(model, at(`${role}.npz`), count, count + role.length);
+    async writeSamples(splits: Readonly<Record<string, number>>): Promise<void> {
+      for (const [split, count] of Object.entries(splits))
+        await writeTinySamples(model, at(`${split}.npz`), count, count + split.length);
     },
     /**
      * On one thread: with more, heads train on worker threads, each of which takes seconds to load the sources. And without a report, which

@@ -30,10 +30,10 @@ const FLAGS = [
 const started = Date.now();
 const folder = mkdtempSync(join(tmpdir(), 'offramp-demo-'));
 try {
-  const data = Object.entries(SAMPLES).flatMap(([role, count], seed) => {
-    const path = join(folder, `${role}.npz`);
+  const data = Object.entries(SAMPLES).flatMap(([split, count], seed) => {
+    const path = join(folder, `${split}.npz`);
     writeNpz(path, drawSamples(count, seed + 1));
-    return [`--${role}`, path];
+    return [`--${split}`, path];
   });
   const drawn = Object.values(SAMPLES).reduce((sum, count) => sum + count, 0);
   console.log(`Drew ${drawn} pictures of ten classes in ${seconds()}.`);

@@ -18,7 +18,7 @@ interface Mark {
 }
 
 /** What of a record file is proven. */
-export interface Proven {
+export interface VerifiedRecords {
   /** sha256 of every chunk from the front whose bytes are what the mark says. */
   readonly chunks: readonly string[];
   /** The mark tells of more chunks than that. */
@@ -46,7 +46,7 @@ export class RecordFile {
   static async open(path: string, recordBytes: number, size: number): Promise<RecordFile> {
     return writing(path, async () => {
       const file = await open(path, 'r+').catch(() => open(path, 'w+'));
-      const { chunks } = await proven(path, file.fd, recordBytes, size);
+      const { chunks } = await verified(path, file.fd, recordBytes, size);
       await utimes(path, new Date(), new Date());
       return new RecordFile(path, recordBytes, size, file, chunks);
     });
@@ -96,7 +96,11 @@ export class RecordFile {
 }
 
 /** Reads `path` through and holds it against its mark; a file that is not there has nothing proven. */
-export async function proveRecords(path: string, recordBytes: number, size: number): Promise<Proven> {
+export async function verifyRecords(
+  path: string,
+  recordBytes: number,
+  size: number,
+): Promise<VerifiedRecords> {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -104,13 +108,18 @@ export async function proveRecords(path: string, recordBytes: number, size: numb
     return { chunks: [], damaged: false };
   }
   try {
-    return await proven(path, fd, recordBytes, size);
+    return await verified(path, fd, recordBytes, size);
   } finally {
     closeSync(fd);
   }
 }
 
-async function proven(path: string, fd: number, recordBytes: number, size: number): Promise<Proven> {
+async function verified(
+  path: string,
+  fd: number,
+  recordBytes: number,
+  size: number,
+): Promise<VerifiedRecords> {
   const mark = await readMark(path);
   const known = mark?.recordBytes === recordBytes && mark.size === size ? mark.chunks : [];
   const piece = new Uint8Array(Math.min(PIECE_BYTES, CHUNK * recordBytes));

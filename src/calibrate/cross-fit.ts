@@ -5,10 +5,10 @@
 import { changesOf } from './guarantee.ts';
 import { measure } from './measure.ts';
 import { isMoreOften } from './paired.ts';
-import type { Candidate, CostModel, Measured, Outcomes, Outlook } from './types.ts';
+import type { Candidate, CostModel, Measured, Outcomes, OutcomesAt } from './types.ts';
 
 /** Candidates cheapest first, exact last, as `searchPolicy` returns them. */
-export type Searcher = (outlook: Outlook) => readonly Candidate[];
+export type Searcher = (outcomes: OutcomesAt) => readonly Candidate[];
 
 /** One candidate of a search, on the samples that were held out of it. */
 export interface HeldOut extends Measured {
@@ -35,7 +35,7 @@ export interface CrossFitOptions {
 
 /** Searches once without each fold and measures on the fold what was found. */
 export function crossFit(
-  outlook: Outlook,
+  outcomes: OutcomesAt,
   search: Searcher,
   cost: CostModel,
   { target, folds }: CrossFitOptions,
@@ -43,8 +43,8 @@ export function crossFit(
   if (folds.length < 2) return [];
   return folds.map((fold) => {
     const others = folds.flatMap((rows) => (rows === fold ? [] : [...rows])).sort((a, b) => a - b);
-    const held = restricted(outlook, fold);
-    const candidates = search(restricted(outlook, Int32Array.from(others)));
+    const held = restricted(outcomes, fold);
+    const candidates = search(restricted(outcomes, Int32Array.from(others)));
     return {
       samples: fold.length,
       candidates: candidates.map(({ thresholds, relativeCost }) => {
@@ -57,23 +57,23 @@ export function crossFit(
 }
 
 /** `outlook` on samples `rows` alone. The same outcomes stay the same object: `searchPolicy` goes by that. */
-function restricted(outlook: Outlook, rows: Int32Array): Outlook {
+function restricted(outcomes: OutcomesAt, rows: Int32Array): OutcomesAt {
   const known = new Map<Outcomes, Outcomes>();
   return (thresholds) => {
-    const all = outlook(thresholds);
+    const all = outcomes(thresholds);
     const some = known.get(all) ?? rowsOf(all, rows);
     known.set(all, some);
     return some;
   };
 }
 
-function rowsOf({ scores, predictions, original, last, labels }: Outcomes, rows: Int32Array): Outcomes {
+function rowsOf({ scores, predictions, original, final, labels }: Outcomes, rows: Int32Array): Outcomes {
   const pick = (values: Int32Array) => rows.map((row) => values[row]!);
   return {
     scores: scores.map((score) => Float32Array.from(rows, (row) => score[row]!)),
     predictions: predictions.map(pick),
     original: pick(original),
-    ...(last && { last: pick(last) }),
+    ...(final && { final: pick(final) }),
     labels: pick(labels),
   };
 }

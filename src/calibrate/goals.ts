@@ -24,7 +24,7 @@ export interface ThresholdOptions {
    * Who answers samples that go all the way: the original, or the original joined by the open exits (policies/last.ts), which is right more
    * often and agrees with the original less. `joined` with `auto` for accuracy, else `original`, when left out.
    */
-  readonly last?: 'original' | 'joined';
+  readonly final?: 'original' | 'ensembled';
   /** Average costs relative to the original that operating points are wanted for. */
   readonly budgets?: readonly number[];
   /** Average milliseconds a sample, alone, on this machine, that operating points are wanted for. */
@@ -45,12 +45,12 @@ export interface ThresholdOptions {
 }
 
 /** `ThresholdOptions` with everything settled. */
-export type Wishes = Required<Omit<ThresholdOptions, 'confidence'>> & Pick<ThresholdOptions, 'confidence'>;
+export type Goals = Required<Omit<ThresholdOptions, 'confidence'>> & Pick<ThresholdOptions, 'confidence'>;
 
-export const DEFAULT_WISHES: Wishes = {
+export const DEFAULT_GOALS: Goals = {
   policy: 'max-prob',
   target: 'accuracy',
-  last: 'original',
+  final: 'original',
   budgets: [],
   budgetsMs: [],
   minAccuracies: [],
@@ -60,15 +60,15 @@ export const DEFAULT_WISHES: Wishes = {
 };
 
 /** What is asked for in `options`, and in `before` where they say nothing. Without labels nothing can be more right than the original. */
-export function settleWishes(
+export function settleGoals(
   options: ThresholdOptions,
   unlabelled: boolean,
-  before: Wishes = DEFAULT_WISHES,
-): Wishes {
+  before: Goals = DEFAULT_GOALS,
+): Goals {
   const names = [
     'policy',
     'target',
-    'last',
+    'final',
     'budgets',
     'budgetsMs',
     'minAccuracies',
@@ -78,29 +78,29 @@ export function settleWishes(
     'at',
   ] as const;
   const given = names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]]));
-  const wishes: Wishes = { ...before, ...Object.fromEntries(given) };
-  if (options.last !== undefined) return wishes;
-  const agree = wishes.target === 'agreement' || unlabelled;
-  return { ...wishes, last: agree ? 'original' : wishes.policy === 'auto' ? 'joined' : before.last };
+  const goals: Goals = { ...before, ...Object.fromEntries(given) };
+  if (options.final !== undefined) return goals;
+  const agree = goals.target === 'agreement' || unlabelled;
+  return { ...goals, final: agree ? 'original' : goals.policy === 'auto' ? 'ensembled' : before.final };
 }
 
 /** Shares of the calibration role when something is to be promised. */
 export const HALVES = { search: 0.5, promise: 0.5 };
 
 /** The confidence of each promise, so that all of them hold with the one asked for. */
-export const confidenceOfEach = ({ confidence, maxAccuracyDrops }: Wishes): number =>
+export const confidenceOfEach = ({ confidence, maxAccuracyDrops }: Goals): number =>
   1 - (1 - confidence!) / maxAccuracyDrops.length;
 
 /** A promise needs a drop to promise, and who joins the original does not agree with it. Throws `bad-option`. */
-export function refuseOdd(wishes: Wishes, unlabelled: boolean): void {
-  const { confidence, maxAccuracyDrops, target, last } = wishes;
-  if (last === 'joined' && (target === 'agreement' || unlabelled))
+export function refuseContradictions(goals: Goals, unlabelled: boolean): void {
+  const { confidence, maxAccuracyDrops, target, final } = goals;
+  if (final === 'ensembled' && (target === 'agreement' || unlabelled))
     throw badOption(
-      '--last',
-      last,
+      '--final',
+      final,
       unlabelled
         ? 'labels with it: without them only the original is right'
-        : '--target accuracy with it, or --last original: exits join to be right, not to agree with the original',
+        : '--target accuracy with it, or --final original: exits join to be right, not to agree with the original',
     );
   if (confidence === undefined) return;
   if (maxAccuracyDrops.length === 0)
@@ -117,8 +117,8 @@ export function refuseOdd(wishes: Wishes, unlabelled: boolean): void {
  * What can be seen before any work is done: a budget below the cheapest exit, a default point that will not exist, too few of the
  * `samples` calibration samples for a promise. Throws `budget-unreachable`, `unknown-operating-point` or `too-few-for-guarantee`.
  */
-export function refuseUnreachable(costs: CostModel, samples: number, wishes: Wishes): void {
-  const { budgets, budgetsMs, minAccuracies, maxAccuracyDrops, at } = wishes;
+export function refuseUnreachable(costs: CostModel, samples: number, goals: Goals): void {
+  const { budgets, budgetsMs, minAccuracies, maxAccuracyDrops, at } = goals;
   const cheapest = Math.min(...costs.prefix.map((prefix, k) => prefix + costs.head[k]!));
   for (const budget of budgets) if (budget < cheapest) throw budgetUnreachable(budget, cheapest);
   const names = [
@@ -130,12 +130,12 @@ export function refuseUnreachable(costs: CostModel, samples: number, wishes: Wis
     ...maxAccuracyDrops.map(dropName),
   ];
   if (isNamed(at) && !names.includes(at)) throw unknownPoint(at, names);
-  refuseUnpromised(samples, wishes);
+  refuseUnpromised(samples, goals);
 }
 
 /** Throws `too-few-for-guarantee` where half of `samples` calibration samples cannot hold what is to be promised. */
-export function refuseUnpromised(samples: number, wishes: Wishes): void {
-  if (wishes.confidence === undefined) return;
-  for (const drop of wishes.maxAccuracyDrops)
-    refuseTooFew(Math.ceil(HALVES.promise * samples), drop, confidenceOfEach(wishes));
+export function refuseUnpromised(samples: number, goals: Goals): void {
+  if (goals.confidence === undefined) return;
+  for (const drop of goals.maxAccuracyDrops)
+    refuseTooFew(Math.ceil(HALVES.promise * samples), drop, confidenceOfEach(goals));
 }

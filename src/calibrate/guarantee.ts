@@ -48,13 +48,13 @@ export interface Guarantee extends Candidate, Promised {
  */
 export function guarantee(
   candidates: readonly Candidate[],
-  outlook: (thresholds: readonly number[]) => Outcomes,
+  outcomes: (thresholds: readonly number[]) => Outcomes,
   cost: CostModel,
   promised: Promised,
 ): Guarantee {
   const { risk, limit, confidence } = promised;
   const exact = candidates.at(-1)!;
-  const samples = outlook(exact.thresholds).labels.length;
+  const samples = outcomes(exact.thresholds).labels.length;
   const level = 1 - confidence;
   refuseTooFew(samples, limit, confidence);
 
@@ -64,7 +64,7 @@ export function guarantee(
   for (const candidate of candidates.toReversed().slice(1)) {
     const suited = risk === 'drop' ? suitedTest(candidate, exact, samples, limit, level) : 'binomial';
     const target = risk === 'drop' ? 'accuracy' : 'agreement';
-    const counted = changesOf(outlook(candidate.thresholds), candidate.thresholds, target);
+    const counted = changesOf(outcomes(candidate.thresholds), candidate.thresholds, target);
     if (pValues[suited](counted, limit, level) > level) break;
     cheapest = candidate;
     test = suited;
@@ -75,7 +75,7 @@ export function guarantee(
   const pValueAt = (risk: number) => (test ? pValues[test](counts, risk, level) : 0);
   return {
     ...promised,
-    ...measure(outlook(thresholds), cost, thresholds),
+    ...measure(outcomes(thresholds), cost, thresholds),
     thresholds,
     samples,
     observedRisk,
@@ -152,11 +152,11 @@ function suitedTest(
 
 /** What `thresholds` change of the `target`; an earlier exit's answer overwrites a later one's. */
 export function changesOf(
-  { scores, predictions, original, last = original, labels }: Outcomes,
+  { scores, predictions, original, final = original, labels }: Outcomes,
   thresholds: readonly number[],
   target: 'accuracy' | 'agreement',
 ): Counts {
-  const answers = last.slice();
+  const answers = final.slice();
   for (let k = scores.length - 1; k >= 0; k--) {
     const threshold = thresholds[k]!;
     if (!(threshold < CLOSED)) continue;

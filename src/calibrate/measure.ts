@@ -7,12 +7,12 @@ import { CLOSED, type CostModel, type Measured, type Outcomes } from './types.ts
  * costs 1 and every open head, and gets the last answer. NaN never leaves; a NaN threshold is closed.
  */
 export function measure(outcomes: Outcomes, cost: CostModel, thresholds: readonly number[]): Measured {
-  const { scores, predictions, original, last = original, labels } = outcomes;
+  const { scores, predictions, original, final = original, labels } = outcomes;
   const exits = scores.length;
   if (thresholds.length !== exits) throw wrongThresholdCount(thresholds.length, exits);
   const samples = labels.length;
   const left = new Int32Array(samples).fill(exits);
-  const answers = Int32Array.from(last);
+  const answers = Int32Array.from(final);
   const shares = new Array<number>(exits + 1).fill(0);
   let staying = samples;
   let relativeCost = 0;

@@ -8,7 +8,7 @@ import {
   type CostModel,
   type Measured,
   type Outcomes,
-  type Outlook,
+  type OutcomesAt,
 } from './types.ts';
 
 export interface SearchOptions {
@@ -49,7 +49,7 @@ function hullOf(
   options: SearchOptions,
   open?: readonly boolean[],
 ): Candidate[] {
-  const answers = [...outcomes.predictions, outcomes.last ?? outcomes.original];
+  const answers = [...outcomes.predictions, outcomes.final ?? outcomes.original];
   const { target, caution = 0.2 } = options;
   const truth = target === 'accuracy' ? outcomes.labels : outcomes.original;
   const worths = answers.map((answer) =>
@@ -228,13 +228,17 @@ export interface PolicySearchOptions extends SearchOptions {
  * `searchThresholds` where an exit's scores depend on which exits before it are open: every set of open exits is searched by
  * itself (2^K - 1 searches), and the best of all is kept.
  */
-export function searchPolicy(outlook: Outlook, cost: CostModel, options: PolicySearchOptions): Candidate[] {
-  const all = outlook();
+export function searchPolicy(
+  outcomes: OutcomesAt,
+  cost: CostModel,
+  options: PolicySearchOptions,
+): Candidate[] {
+  const all = outcomes();
   const exits = all.scores.length;
   const sets = Array.from({ length: 2 ** exits - 1 }, (_, set) =>
     all.scores.map((_, k) => (((set + 1) >> k) & 1) === 1),
   );
-  const outcomesOf = (open: readonly boolean[]) => outlook(open.map((is) => (is ? NOBODY : CLOSED)));
+  const outcomesOf = (open: readonly boolean[]) => outcomes(open.map((is) => (is ? NOBODY : CLOSED)));
   const { also = [] } = options;
   const forgetful = sets.every((open) => outcomesOf(open) === all);
   if (forgetful && also.length === 0) return hullOf(all, cost, options);
@@ -243,7 +247,7 @@ export function searchPolicy(outlook: Outlook, cost: CostModel, options: PolicyS
     : sets.flatMap((open) => hullOf(outcomesOf(open), cost, options, open));
   const measured = (thresholds: readonly number[]): Candidate => ({
     thresholds,
-    ...measure(outlook(thresholds), cost, thresholds),
+    ...measure(outcomes(thresholds), cost, thresholds),
   });
   // What a set of open exits takes for exact may be joined by exits that exact has not got.
   const open = found.filter(({ thresholds }) => thresholds.some((t) => t < CLOSED));

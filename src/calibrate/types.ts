@@ -9,13 +9,18 @@ export interface Outcomes {
   /** [N]: the original model's predicted class, which answers are compared with. */
   readonly original: Int32Array;
   /** [N]: the answer of samples that go all the way, where open exits join the original; else it is the original's. */
-  readonly last?: Int32Array;
+  readonly final?: Int32Array;
   /** [N]: the true class. */
   readonly labels: Int32Array;
 }
 
+/** With the logits of each answer: per exit, [N, classes], of a sample that leaves there; and of one that goes all the way, at the end. */
+export interface ExitOutcomes extends Outcomes {
+  readonly logits: readonly Float32Array[];
+}
+
 /** Outcomes by thresholds, all exits open when they are left out: what an exit thinks may depend on which others are open. */
-export type Outlook = (thresholds?: readonly number[]) => Outcomes;
+export type OutcomesAt<O extends Outcomes = Outcomes> = (thresholds?: readonly number[]) => O;
 
 /** Cost of a sample relative to the original model, every executed head counted. */
 export interface CostModel {

@@ -6,6 +6,7 @@ import schema from '../../schema/config.schema.json' with { type: 'json' };
 import { check, type Schema } from '../emit/schema.ts';
 import { badConfig, badOption, configMissing, messageOf, unknownSetting } from '../errors/index.ts';
 import { nearest } from '../errors/nearest.ts';
+import { renewSettings } from './former-words.ts';
 
 export const CONFIG_FILE = 'offramp.config.json';
 
@@ -66,6 +67,7 @@ function readConfig(path: string): Settings {
   } catch (error) {
     throw badConfig(path, 'the file', `is not JSON: ${messageOf(error)}`);
   }
+  if (value !== null && typeof value === 'object' && !Array.isArray(value)) value = renewSettings(value);
   for (const { where, problem } of check(value, schema as unknown as Schema)) {
     if (problem !== 'is not known') throw badConfig(path, where, problem);
     const [section, name] = where.includes('.') ? where.split('.') : [undefined, where];

@@ -13,12 +13,13 @@ import { exportCommand } from './commands/export.ts';
 import { featuresCommand } from './commands/features.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { settingsFor } from './config.ts';
+import { renewWords } from './former-words.ts';
 import { misused, refuseOddFlags } from './misuse.ts';
 import { refusal } from './options.ts';
 
 const INTERRUPTED = 130;
 
-const words = hideBin(process.argv);
+const words = renewWords(hideBin(process.argv));
 
 const COMMANDS = [
   inspectCommand,

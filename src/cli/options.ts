@@ -221,7 +221,7 @@ export const runOptions = <T>(y: Argv<T>) =>
         describe: 'latencies; --no-timing: without them, and the same run writes the same bytes',
         defaultDescription: 'true',
       },
-      prove: {
+      verify: {
         describe: 'how many reported samples the emitted model is checked on',
         defaultDescription: 'some',
       },
@@ -236,7 +236,8 @@ export const thresholdOptions = <T>(y: Argv<T>, defaults: Readonly<Record<string
     from('compile', {
       policy: described('policy', 'what makes a sample leave; auto compares all of them'),
       target: described('target', 'what thresholds preserve'),
-      last: 'who answers samples that go all the way: the original, or joined by the open exits (default: joined where --policy auto is for accuracy)',
+      final:
+        'who answers samples that go all the way: the original, or the original ensembled with the open exits (default: ensembled where --policy auto is for accuracy)',
       budget: 'average cost relative to the original, e.g. 0.6, or average time on this machine, e.g. 3ms',
       'min-accuracy': 'least accuracy, e.g. 0.92',
       'max-accuracy-drop': 'largest loss of accuracy on new samples, e.g. 0.005 for half a point',

@@ -26,7 +26,7 @@ export function table(rows: readonly (readonly string[])[]): string {
 }
 
 /** What a model is: its classes, cost, inputs and where exits merge. */
-export function modelTold(path: string, { typed, plan, notes }: Inspection): string {
+export function formatModel(path: string, { typed, plan, notes }: Inspection): string {
   const inputs = typed.sampleInputs.map((name) => {
     const { dims, dataType } = typed.facts.get(name)!;
     return `${name} ${dataType} [${['N', ...dims.slice(1)].join(', ')}]`;
@@ -42,7 +42,7 @@ export function modelTold(path: string, { typed, plan, notes }: Inspection): str
 }
 
 /** What to do after looking at a model. */
-export function nextTold(path: string, { typed }: Inspection): string {
+export function formatNext(path: string, { typed }: Inspection): string {
   const [first] = typed.sampleInputs;
   const { dims, dataType } = typed.facts.get(first ?? typed.output)!;
   const isPicture = [3, 4].includes(dims.length);
@@ -95,7 +95,7 @@ export function resultTable(
 }
 
 /** What came out of a compile or a calibration, in `folder`. */
-export function compiledTold({ manifest, shown }: Compiled, folder: string): string {
+export function formatCompiled({ manifest, shown }: Compiled, folder: string): string {
   const { measuredOn, data, latency } = manifest;
   const timed = latency
     ? `Latency: one sample a run, the least of ${passesOf(latency)} runs of each, their mean.\n`
@@ -104,7 +104,7 @@ export function compiledTold({ manifest, shown }: Compiled, folder: string): str
 }
 
 /** The points that `isShown` lets through, as they are now, and whether that is what the manifest says. */
-export function evaluationTold(evaluation: Evaluation, isShown: (name: string) => boolean): string {
+export function formatEvaluation(evaluation: Evaluation, isShown: (name: string) => boolean): string {
   const { measured } = evaluation;
   const points = measured.operatingPoints;
   const shown = points.filter(({ name }) => isShown(name));
@@ -157,7 +157,7 @@ export function sideBySide({
     ms(side.latencyMsP50),
   ]);
   const told = [`Both give ${percent(agreement)} of ${samples} samples the same class.`];
-  if (accuracy) told.push(differenceTold(accuracy));
+  if (accuracy) told.push(formatDifference(accuracy));
   told.push(
     `B costs ${macsRatio.toFixed(3)} of A's average MACs and takes ${latencyRatio.toFixed(3)} of its median time, one sample a run, measured in turn.`,
   );
@@ -165,7 +165,7 @@ export function sideBySide({
 }
 
 /** What a dry run found. */
-export function dryRunTold(plan: CompilePlan): string {
+export function formatPlan(plan: CompilePlan): string {
   const exits = plan.exits.map(({ id, tap, head, prefixCost, headCost }) => [
     id,
     tap,
@@ -173,8 +173,8 @@ export function dryRunTold(plan: CompilePlan): string {
     percent(prefixCost, 1),
     percent(headCost, 1),
   ]);
-  const data = Object.entries(plan.data).map(([role, { samples, from, cached }]) => [
-    role,
+  const data = Object.entries(plan.data).map(([split, { samples, from, cached }]) => [
+    split,
     String(samples),
     from ?? (cached ? 'decoded before' : ''),
   ]);
@@ -206,7 +206,7 @@ const bytes = (value: number) =>
 /** Below this p-value a difference is called one. */
 const SIGNIFICANT = 0.05;
 
-function differenceTold({ difference, interval, onlyA, onlyB, pValue }: AccuracyDifference): string {
+function formatDifference({ difference, interval, onlyA, onlyB, pValue }: AccuracyDifference): string {
   const points = (share: number) => `${share < 0 ? '−' : '+'}${Math.abs(100 * share).toFixed(2)}`;
   const found = pValue < SIGNIFICANT ? 'a real difference' : 'no significant difference';
   const p = pValue < 1e-4 ? 'p < 0.0001' : `p = ${pValue.toFixed(4)}`;

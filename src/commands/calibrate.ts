@@ -2,16 +2,16 @@
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import {
-  DEFAULT_WISHES,
-  refuseOdd,
+  DEFAULT_GOALS,
+  type Goals,
+  refuseContradictions,
   refuseUnreachable,
-  settleWishes,
+  settleGoals,
   type ThresholdOptions,
-  type Wishes,
 } from '../calibrate/goals.ts';
 import { warnOfLeaks } from '../data/check-splits.ts';
 import type { Dataset, Preprocessing } from '../data/index.ts';
-import { inputsOf, notesOn, openRoles, type RolePaths, UNLABELLED } from '../data/splits.ts';
+import { inputsOf, notesOn, openSplits, type SplitPaths, UNLABELLED } from '../data/splits.ts';
 import { readTokenizer, tokenizerFor } from '../emit/keep-tokenizer.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
@@ -21,14 +21,14 @@ import { calibrationDataMissing } from '../errors/index.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { answersOf, costsOf } from '../predict/predict.ts';
-import type { ProofEffort } from '../predict/verify.ts';
+import type { VerifyEffort } from '../predict/verify.ts';
 import { type Compiled, finish } from './finish.ts';
 import { checkCall } from './options.ts';
-import { takeGivenHeads, takeKeptHeads } from './prepare-heads.ts';
+import { takeKeptHeads, useExistingHeads } from './prepare-heads.ts';
 import { reopen } from './reopen.ts';
 
 /** What is left out of the thresholds' options stays as it was. */
-export interface CalibrateOptions extends ThresholdOptions, RolePaths {
+export interface CalibrateOptions extends ThresholdOptions, SplitPaths {
   /** What `compile` wrote. */
   readonly folder: string;
   /** Path of the original ONNX file. */
@@ -39,7 +39,7 @@ export interface CalibrateOptions extends ThresholdOptions, RolePaths {
   readonly out?: string;
   readonly force?: boolean;
   /** How many of the reported samples the emitted model is checked on before it is written. */
-  readonly prove?: ProofEffort;
+  readonly verify?: VerifyEffort;
   /** Write report.html too; true by default. */
   readonly report?: boolean;
   /** Measure latencies; true by default. Without them the same run writes the same bytes. */
@@ -67,8 +67,8 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const before = await readPackage(folder);
   await checkOutput(out, { force });
   const unlabelled = options.labels === UNLABELLED || before.data.calibration?.labels === 'original';
-  const wishes = settleWishes(options, unlabelled, wishesIn(before));
-  refuseOdd(wishes, unlabelled);
+  const goals = settleGoals(options, unlabelled, goalsIn(before));
+  refuseContradictions(goals, unlabelled);
   if (options.calibration === undefined && options.train === undefined) throw calibrationDataMissing();
   const { seed, recipe, labels } = before;
   const { sha256, opset: _, producer: __, ...readBefore } = before.source;
@@ -92,7 +92,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const progress = progressOf(events);
 
   const session = { ...runs, externalDataFolder: source.folder };
-  const judging = { typed, modelHash: inspection.hash, session, signal };
+  const predicting = { typed, modelHash: inspection.hash, session, signal };
   const opening = {
     inputs: inputsOf(typed),
     preprocessing,
@@ -103,39 +103,39 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     labels: unlabelled ? UNLABELLED : labels,
     labelsFrom: join(folder, 'manifest.json'),
     tokenizer: tokenizerFile,
-    answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),
+    answersOf: (dataset: Dataset) => answersOf(dataset, { ...predicting, onProgress: progress('labelling') }),
   } as const;
-  const roles = await openRoles(options, seed, opening, (role, done, total) =>
-    progress(`decoding ${role}`)(done, total),
+  const splits = await openSplits(options, seed, opening, (split, done, total) =>
+    progress(`decoding ${split}`)(done, total),
   );
   try {
-    for (const note of [...notesOn(roles), ...(await warnOfLeaks(roles))]) events.onNote?.(note);
+    for (const note of [...notesOn(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
     const costs = costsOf(plan, heads);
-    refuseUnreachable(costs, roles.calibration.dataset.size, wishes);
+    refuseUnreachable(costs, splits.calibration.dataset.size, goals);
     const setting = {
       inspection,
-      roles,
-      wishes,
+      splits,
+      goals,
       seed,
       cache,
-      judging,
+      predicting,
       events,
       progress,
     };
     const prepared = given
-      ? await takeGivenHeads(setting)
+      ? await useExistingHeads(setting)
       : await takeKeptHeads({ ...setting, heads, fittedOn: before.data, training: before.training });
     return await finish({
       inspection,
       prepared,
-      test: roles.test,
+      test: splits.test,
       costs,
-      wishes,
+      goals,
       origin: { source: reading, seed, recipe, labels, preprocessing },
       tokenizer,
       // Outputs that early exits do not compute were allowed to go, or there would be no such package.
       dropOutputs: true,
-      prove: options.prove,
+      verify: options.verify,
       runs,
       out,
       force,
@@ -145,16 +145,16 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       progress,
     });
   } finally {
-    await roles.close();
+    await splits.close();
   }
 }
 
 /** What compile was asked for. */
-const wishesIn = ({ policy, last, calibration, outputs, defaultPoint }: Manifest): Wishes => ({
-  ...DEFAULT_WISHES,
+const goalsIn = ({ policy, final, calibration, outputs, defaultPoint }: Manifest): Goals => ({
+  ...DEFAULT_GOALS,
   ...calibration,
   policy: policy as PolicyName,
-  last: last ? 'joined' : 'original',
+  final: final ? 'ensembled' : 'original',
   thresholds: outputs.thresholds === null ? 'baked' : 'input',
   at: defaultPoint,
 });

@@ -31,7 +31,7 @@ import { giveValue } from '../passes/give-value.ts';
 import { EXIT_INDEX } from '../passes/lower-exits.ts';
 import { runPasses } from '../passes/pass.ts';
 import { totalMacsOf } from '../passes/plan-exits.ts';
-import { type Latency, measureLatency, RACE, spreadSamples } from '../predict/measure-latency.ts';
+import { BENCHMARK, type Latency, measureLatency, spreadSamples } from '../predict/measure-latency.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted, runScores, thresholdsFeed } from '../predict/run-emitted.ts';
 import { inputsIn, meanCost, share } from './evaluate.ts';
@@ -155,7 +155,7 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
       labels: options.labels ?? naming?.classNames,
       labelsFrom: naming && join(naming.path, 'manifest.json'),
       tokenizer: options.tokenizer ?? side.tokenizer ?? other.tokenizer,
-      role: 'test',
+      split: 'test',
       signal,
       onProgress: progress(`decoding for ${name}`),
     });
@@ -184,17 +184,17 @@ export async function compare(options: CompareOptions, events: Events = {}): Pro
           const run = { session, dataset, batch, signal, onProgress: progress(`running ${name}`) };
           answers.push(await answer(side, run));
         }
-        const contestants = await Promise.all(
+        const candidates = await Promise.all(
           runs.map(async ({ name, side, dataset, session }) => ({
             name,
             session,
             extra: thresholdsFeed(thresholdsOf(side)),
-            samples: await spreadSamples(dataset, RACE.samples),
+            samples: await spreadSamples(dataset, BENCHMARK.samples),
           })),
         );
         const onProgress = progress('timing', 'samples');
-        const race = { ...RACE, signal, onProgress };
-        const times = await measureLatency(contestants, contestants[0]!.samples, race);
+        const benchmark = { ...BENCHMARK, signal, onProgress };
+        const times = await measureLatency(candidates, candidates[0]!.samples, benchmark);
         const labels = dataA.unlabelled ? undefined : dataA.labels;
         const told = runs.map(({ name, side }, i) => tell(side, answers[i]!, labels, times.get(name)!));
         const [toldA, toldB] = told as [Compared, Compared];

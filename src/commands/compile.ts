@@ -1,11 +1,11 @@
 /** The story: a trained classifier in, one early-exit model and its package out. */
 import { basename } from 'node:path';
 import {
-  refuseOdd,
+  type Goals,
+  refuseContradictions,
   refuseUnreachable,
-  settleWishes,
+  settleGoals,
   type ThresholdOptions,
-  type Wishes,
 } from '../calibrate/goals.ts';
 import { UNLABELLED } from '../data/splits.ts';
 import type { Origin } from '../emit/describe.ts';
@@ -14,12 +14,12 @@ import { checkCopies, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, trainingDataMissing } from '../errors/index.ts';
 import { costsOf } from '../predict/predict.ts';
-import type { ProofEffort } from '../predict/verify.ts';
+import type { VerifyEffort } from '../predict/verify.ts';
 import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
 import { checkMerged } from '../train/shards.ts';
 import { type Compiled, finish } from './finish.ts';
 import { checkCall } from './options.ts';
-import { takeGivenHeads, trainOwnHeads } from './prepare-heads.ts';
+import { trainOwnHeads, useExistingHeads } from './prepare-heads.ts';
 import { type ProjectOptions, withProject } from './project.ts';
 
 export interface CompileOptions extends CompilePlanOptions {
@@ -45,7 +45,7 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
   readonly batch?: number;
   readonly learningRate?: number;
   /** How many of the reported samples the emitted model is checked on before it is written. */
-  readonly prove?: ProofEffort;
+  readonly verify?: VerifyEffort;
   /** Write report.html too; true by default. */
   readonly report?: boolean;
   /** Measure latencies; true by default. Without them the same run writes the same bytes. */
@@ -56,16 +56,16 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
 /** Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model proved equal. */
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
   checkCall('compile', options, events);
-  const wishes = await settleFirst(options);
+  const goals = await settleFirst(options);
   return await withProject(options, events, async (project) => {
-    const { inspection, roles, heads, labels, preprocessing, seed, runs, progress } = project;
+    const { inspection, splits, heads, labels, preprocessing, seed, runs, progress } = project;
     checkCopies(inspection.source.externalFiles);
     const tokenizer = await readTokenizer(options.tokenizer, inspection.typed.sampleInputs);
     const costs = costsOf(inspection.plan, heads);
-    refuseUnreachable(costs, roles.calibration.dataset.size, wishes);
-    const setting = { ...project, wishes };
+    refuseUnreachable(costs, splits.calibration.dataset.size, goals);
+    const setting = { ...project, goals };
     const prepared = inspection.given
-      ? await takeGivenHeads(setting)
+      ? await useExistingHeads(setting)
       : await trainOwnHeads({
           ...setting,
           training: trainingOf(options),
@@ -76,19 +76,19 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     return await finish({
       inspection,
       prepared,
-      test: roles.test,
+      test: splits.test,
       costs,
-      wishes,
+      goals,
       origin: {
         source: readingOf(options),
         seed,
         recipe: inspection.given ? 'none' : (options.recipe ?? 'distill'),
-        labels: labels ?? roles.classes?.names,
+        labels: labels ?? splits.classes?.names,
         preprocessing,
       },
       tokenizer,
       dropOutputs: options.output !== undefined,
-      prove: options.prove,
+      verify: options.verify,
       runs,
       out: options.out,
       force: options.force ?? false,
@@ -101,16 +101,16 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
 }
 
 /** What is asked of the thresholds, once what is odd about `options` by themselves was refused. */
-export async function settleFirst(options: CompilePlanOptions): Promise<Wishes> {
+export async function settleFirst(options: CompilePlanOptions): Promise<Goals> {
   const unlabelled = options.labels === UNLABELLED;
-  const wishes = settleWishes(options, unlabelled);
+  const goals = settleGoals(options, unlabelled);
   if (options.out !== undefined) await checkOutput(options.out, { force: options.force ?? false });
-  refuseOdd(wishes, unlabelled);
+  refuseContradictions(goals, unlabelled);
   if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
   if (options.features !== undefined && options.exitOutputs)
     throw badOption('--features', options.features, 'it without --exit-outputs, which trains nothing');
   if (options.features !== undefined) await checkMerged(options.features);
-  return wishes;
+  return goals;
 }
 
 function readingOf(options: CompileOptions): Origin['source'] {

@@ -91,7 +91,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
     labels: unlabelled ? UNLABELLED : promised.labels,
     labelsFrom: join(folder, 'manifest.json'),
     tokenizer: tokenizerFor(folder, promised, options.tokenizer),
-    role: promised.measuredOn,
+    split: promised.measuredOn,
     signal,
     onProgress: progress('decoding test'),
   });

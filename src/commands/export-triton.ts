@@ -164,7 +164,7 @@ async function bakedModel(
   const lowered = lowerExits(typed, heads, {
     policy: manifest.policy as PolicyName,
     parameters: manifest.policyFit?.parameters ?? {},
-    last: manifest.last?.weight,
+    final: manifest.final?.weight,
     baked: point.thresholds,
     dropOutputs: true,
     metadata: provenance(source.sha256),

@@ -1,6 +1,7 @@
 /** From heads that can be judged to the finished folder: thresholds, the lowered model, its proof, its figures. */
+
 import { join } from 'node:path';
-import { confidenceOfEach, HALVES, type Wishes } from '../calibrate/goals.ts';
+import { confidenceOfEach, type Goals, HALVES } from '../calibrate/goals.ts';
 import {
   BEST,
   type Candidate,
@@ -16,8 +17,9 @@ import {
   pointNamed,
   timeBudgetName,
 } from '../calibrate/index.ts';
-import { splitRoles } from '../data/index.ts';
-import { type RoleData, summaryOf } from '../data/splits.ts';
+import type { OutcomesAt } from '../calibrate/types.ts';
+import { partition } from '../data/index.ts';
+import { type SplitData, summaryOf } from '../data/splits.ts';
 import { describeCompiled, type Origin, provenance } from '../emit/describe.ts';
 import type { KeptTokenizer } from '../emit/keep-tokenizer.ts';
 import {
@@ -38,17 +40,16 @@ import { serializeModel } from '../parser/index.ts';
 import { lowerExits } from '../passes/lower-exits.ts';
 import { policyOf } from '../policies/index.ts';
 import { choosePolicy, crossFitted, searchFor } from '../predict/choose-policy.ts';
-import { raceOriginal } from '../predict/measure-latency.ts';
+import { benchmarkEmitted } from '../predict/measure-latency.ts';
 import {
-  type Decider,
-  fitLastAnswer,
+  type FittedPolicy,
+  fitFinalAnswer,
   fitPolicy,
-  type Judged,
-  type View,
-  viewOf,
+  outcomesAt,
+  type Predictions,
 } from '../predict/predict.ts';
 import { type TimeCosts, timeCosts } from '../predict/time-costs.ts';
-import { type ProofEffort, proveEqual, TOLERANCE } from '../predict/verify.ts';
+import { TOLERANCE, type VerifyEffort, verifyEmitted } from '../predict/verify.ts';
 import { lossesBeyondNames, noTimeSaved } from '../report/index.ts';
 import { reportCompiled } from '../report/write-report.ts';
 import type { Prepared } from './prepare-heads.ts';
@@ -63,9 +64,9 @@ export interface FinishSetting {
   readonly inspection: Inspection;
   readonly prepared: Prepared;
   /** Undefined when nothing is left to report on. */
-  readonly test: RoleData | undefined;
+  readonly test: SplitData | undefined;
   readonly costs: CostModel;
-  readonly wishes: Wishes;
+  readonly goals: Goals;
   /** What the manifest says that was known before. */
   readonly origin: Origin;
   /** What texts became samples by. */
@@ -73,7 +74,7 @@ export interface FinishSetting {
   /** Drop outputs of the original that an early exit does not compute. */
   readonly dropOutputs: boolean;
   /** How many of the reported samples the emitted model is checked on before it is written. */
-  readonly prove: ProofEffort | undefined;
+  readonly verify: VerifyEffort | undefined;
   /** What the manifest records and generated code repeats. */
   readonly runs: SessionOptions;
   readonly out: string;
@@ -91,33 +92,33 @@ export interface FinishSetting {
  * Deterministic but for latencies.
  */
 export async function finish(setting: FinishSetting): Promise<Compiled> {
-  const { inspection, prepared, costs, wishes, origin, dropOutputs, runs, events, progress } = setting;
+  const { inspection, prepared, costs, goals, origin, dropOutputs, runs, events, progress } = setting;
   const { source, typed } = inspection;
   const { heads, calibration } = prepared;
-  const { target } = wishes;
+  const { target } = goals;
   const { signal } = events;
   const session = { ...runs, externalDataFolder: source.folder };
 
   const halves =
-    wishes.confidence === undefined ? undefined : splitRoles(calibration.dataset, HALVES, origin.seed);
+    goals.confidence === undefined ? undefined : partition(calibration.dataset, HALVES, origin.seed);
   const searched = halves?.search ?? calibration.dataset;
-  const judged = await prepared.judge(searched, 'judging calibration');
+  const predictions = await prepared.predict(searched, 'judging calibration');
   const validated =
-    prepared.validation && (await prepared.judge(prepared.validation.dataset, 'judging validation'));
-  const { decider, unseen, comparison } = decide(validated, judged, setting);
-  const calibrated = viewOf(judged, decider);
-  const hull = searchFor(calibrated, decider, costs, target);
+    prepared.validation && (await prepared.predict(prepared.validation.dataset, 'judging validation'));
+  const { fittedPolicy, unseen, comparison } = decide(validated, predictions, setting);
+  const calibrated = outcomesAt(predictions, fittedPolicy);
+  const hull = searchFor(calibrated, fittedPolicy, costs, target);
   const promises =
     halves &&
     promisesOf(
       hull,
-      viewOf(await prepared.judge(halves.promise, 'judging promises'), decider),
+      outcomesAt(await prepared.predict(halves.promise, 'judging promises'), fittedPolicy),
       costs,
-      wishes,
+      goals,
     );
   const lowered = (baked?: readonly number[]) =>
-    lowerExits(typed, heads, { ...decider, baked, dropOutputs, metadata: provenance(source.sha256) });
-  const timely = await timelyPoints(wishes.budgetsMs, judged, decider, setting, () =>
+    lowerExits(typed, heads, { ...fittedPolicy, baked, dropOutputs, metadata: provenance(source.sha256) });
+  const timely = await timelyPoints(goals.budgetsMs, predictions, fittedPolicy, setting, () =>
     timeCosts({
       model: serializeModel(lowered()),
       exits: heads.length,
@@ -131,58 +132,58 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     { hull, unseen },
     {
       target,
-      budgets: wishes.budgets,
-      floors: wishes.minAccuracies,
-      maxDrops: wishes.maxAccuracyDrops,
+      budgets: goals.budgets,
+      floors: goals.minAccuracies,
+      maxDrops: goals.maxAccuracyDrops,
       found: new Map([...(promises?.candidates ?? []), ...timely]),
     },
   );
   const hasBest = points.some(({ name }) => name === BEST);
-  if (wishes.at === BEST && !hasBest)
+  if (goals.at === BEST && !hasBest)
     events.onNote?.(
       'No setting was found that is more accurate than the original beyond chance: exact stands in for best.',
     );
-  const chosen = pointNamed(points, wishes.at === BEST && !hasBest ? 'exact' : wishes.at);
+  const chosen = pointNamed(points, goals.at === BEST && !hasBest ? 'exact' : goals.at);
 
   const reported = setting.test?.dataset ?? searched;
-  const seenJudged = setting.test ? await prepared.judge(reported, 'judging test') : judged;
-  const view = setting.test ? viewOf(seenJudged, decider) : calibrated;
-  const baked = wishes.thresholds === 'baked' ? chosen.thresholds : undefined;
+  const reportedPredictions = setting.test ? await prepared.predict(reported, 'judging test') : predictions;
+  const outcomes = setting.test ? outcomesAt(reportedPredictions, fittedPolicy) : calibrated;
+  const baked = goals.thresholds === 'baked' ? chosen.thresholds : undefined;
   const emitted = lowered(baked);
   const kept = new Set(emitted.graph.outputs.map(({ name }) => name));
   const model = serializeModel(emitted);
-  const proved = await proveEqual({
+  const verified = await verifyEmitted({
     model,
     typed,
     heads,
     dataset: reported,
-    view,
-    judged: seenJudged,
-    judgeAlone: prepared.judgeAlone,
+    outcomes,
+    predictions: reportedPredictions,
+    predictAlone: prepared.predictAlone,
     thresholds: baked ? [baked] : points.map((point) => point.thresholds),
     baked: baked !== undefined,
     session,
-    effort: setting.prove ?? 'some',
+    effort: setting.verify ?? 'some',
     signal,
     onProgress: progress('proving', 'answers'),
   });
   const coarse =
-    proved.tolerance > TOLERANCE
-      ? ` (allowed ${proved.tolerance.toExponential(1)}: ONNX Runtime's own optimizations, or the batch, move this model's output that far)`
+    verified.tolerance > TOLERANCE
+      ? ` (allowed ${verified.tolerance.toExponential(1)}: ONNX Runtime's own optimizations, or the batch, move this model's output that far)`
       : '';
-  if (proved.unsteady > 0)
+  if (verified.unsteady > 0)
     events.onNote?.(
-      `Answers at exits may move by ${proved.unsteady.toExponential(1)} of the largest score with the batch: what this model computes on the way to them does, in ONNX Runtime itself.`,
+      `Answers at exits may move by ${verified.unsteady.toExponential(1)} of the largest score with the batch: what this model computes on the way to them does, in ONNX Runtime itself.`,
     );
   const exact =
-    proved.deviation === undefined
+    verified.deviation === undefined
       ? ' at the thresholds that are built in'
-      : `; with all exits closed it ${proved.deviation === 0 ? 'equals' : `is within ${proved.deviation.toExponential(1)} of`} the original`;
+      : `; with all exits closed it ${verified.deviation === 0 ? 'equals' : `is within ${verified.deviation.toExponential(1)} of`} the original`;
   events.onNote?.(
-    `Proved: the emitted model gave ${proved.compared} answers as heads and policy do by hand${exact}${coarse}.`,
+    `Proved: the emitted model gave ${verified.compared} answers as heads and policy do by hand${exact}${coarse}.`,
   );
   const latency = setting.timing
-    ? await raceOriginal({
+    ? await benchmarkEmitted({
         model,
         original: typed.model,
         dataset: reported,
@@ -203,15 +204,15 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     heads,
     model,
     kept: prepared.kept,
-    wishes,
+    goals,
     training: prepared.training,
-    policy: decider.policy,
+    policy: fittedPolicy.policy,
     policyFit: prepared.validation &&
-      policyOf(decider.policy).fit && {
-        parameters: decider.parameters,
+      policyOf(fittedPolicy.policy).fit && {
+        parameters: fittedPolicy.parameters,
         data: summaryOf(prepared.validation),
       },
-    last: decider.last,
+    final: fittedPolicy.final,
     comparison,
     data: {
       ...(train && { train }),
@@ -223,13 +224,13 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     defaultPoint: chosen.name,
     promises: promises?.kept,
     costs,
-    view,
+    outcomes,
     latency,
     session: runs,
   });
   const slow = noTimeSaved(manifest);
   if (slow) events.onNote?.(slow);
-  const beyond = lossesBeyondNames(manifest, view);
+  const beyond = lossesBeyondNames(manifest, outcomes);
   if (beyond) events.onNote?.(beyond);
   for (const [name, { thresholds, samples }] of promises?.kept ?? [])
     if (closesAll(thresholds))
@@ -251,7 +252,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
       ...(setting.tokenizer ? [[TOKENIZER_FILE, setting.tokenizer.content] as const] : []),
       ['manifest.json', printManifest(manifest)],
       ...emitPackage(manifest),
-      ...(setting.report ? [[REPORT_FILE, await reportCompiled(manifest, view, reported)] as const] : []),
+      ...(setting.report ? [[REPORT_FILE, await reportCompiled(manifest, outcomes, reported)] as const] : []),
     ]),
     { force: setting.force },
   );
@@ -263,62 +264,68 @@ const CURVE_DIGITS = 5;
 
 /** The policy asked for, fitted; or the best of all of them. What learns nothing else has the last answer fitted where it is searched. */
 function decide(
-  validated: Judged | undefined,
-  judged: Judged,
-  { inspection, wishes, costs, origin, events, progress }: FinishSetting,
-): { readonly decider: Decider; readonly unseen: CrossFit; readonly comparison?: PolicyComparison } {
-  const { policy, target, budgets } = wishes;
+  validated: Predictions | undefined,
+  predictions: Predictions,
+  { inspection, goals, costs, origin, events, progress }: FinishSetting,
+): {
+  readonly fittedPolicy: FittedPolicy;
+  readonly unseen: CrossFit;
+  readonly comparison?: PolicyComparison;
+} {
+  const { policy, target, budgets } = goals;
   const { seed } = origin;
-  const last = wishes.last === 'joined' ? fitLastAnswer(validated ?? judged) : undefined;
+  const final = goals.final === 'ensembled' ? fitFinalAnswer(validated ?? predictions) : undefined;
   if (policy !== 'auto') {
     const fitted = validated ? fitPolicy(policy, validated, costs, budgets[0]) : { policy, parameters: {} };
-    const decider = { ...fitted, last };
-    return { decider, unseen: crossFitted(judged, decider, costs, target, seed) };
+    const fittedPolicy = { ...fitted, final };
+    return { fittedPolicy, unseen: crossFitted(predictions, fittedPolicy, costs, target, seed) };
   }
-  const { decider, unseen, range, compared } = choosePolicy(validated!, judged, costs, {
+  const { fittedPolicy, unseen, range, compared } = choosePolicy(validated!, predictions, costs, {
     target,
     budgets,
     haveConfidence: inspection.given === undefined,
-    last,
+    final,
     seed,
     onProgress: progress('comparing', 'policies'),
   });
   const [from, to] = range.map((cost) => cost.toFixed(2));
   const means = compared.map((c) => `${c.policy} ${(100 * c.mean).toFixed(2)} %`).join(', ');
-  events.onNote?.(`Mean ${target} at costs of ${from} to ${to}: ${means}. The policy is ${decider.policy}.`);
+  events.onNote?.(
+    `Mean ${target} at costs of ${from} to ${to}: ${means}. The policy is ${fittedPolicy.policy}.`,
+  );
   const policies = compared.map(({ policy, mean, curve }) => {
     return { policy, mean, curve: curve.map((value) => Number(value.toFixed(CURVE_DIGITS))) };
   });
-  return { decider, unseen, comparison: { costs: range, policies } };
+  return { fittedPolicy, unseen, comparison: { costs: range, policies } };
 }
 
 /** For each of `budgets`, average milliseconds: the best point that keeps to it, found by costs that `time` measures. */
 async function timelyPoints(
   budgets: readonly number[],
-  judged: Judged,
-  decider: Decider,
-  { costs, wishes: { target }, origin: { seed } }: FinishSetting,
+  predictions: Predictions,
+  fittedPolicy: FittedPolicy,
+  { costs, goals: { target }, origin: { seed } }: FinishSetting,
   time: () => Promise<TimeCosts>,
 ): Promise<[name: string, point: Candidate][]> {
   if (budgets.length === 0) return [];
   const { costs: times, exactMs } = await time();
-  const view = viewOf(judged, decider);
-  const hull = searchFor(view, decider, times, target);
-  const unseen = crossFitted(judged, decider, times, target, seed);
+  const outcomes = outcomesAt(predictions, fittedPolicy);
+  const hull = searchFor(outcomes, fittedPolicy, times, target);
+  const unseen = crossFitted(predictions, fittedPolicy, times, target, seed);
   const cheapestMs = hull[0]!.relativeCost * exactMs;
   return budgets.map((budget) => {
     if (cheapestMs > budget) throw timeBudgetUnreachable(budget, cheapestMs);
     const { thresholds } = pickBudget({ hull, unseen }, budget / exactMs);
-    return [timeBudgetName(budget), { thresholds, ...measure(view(thresholds), costs, thresholds) }];
+    return [timeBudgetName(budget), { thresholds, ...measure(outcomes(thresholds), costs, thresholds) }];
   });
 }
 
 /** The cheapest point of `hull` that keeps each of the asked drops with the asked confidence, all of them together (Bonferroni). */
-function promisesOf(hull: readonly Candidate[], unseen: View, costs: CostModel, wishes: Wishes) {
-  const confidence = confidenceOfEach(wishes);
-  const risk = wishes.target === 'agreement' ? 'disagreement' : 'drop';
+function promisesOf(hull: readonly Candidate[], unseen: OutcomesAt, costs: CostModel, goals: Goals) {
+  const confidence = confidenceOfEach(goals);
+  const risk = goals.target === 'agreement' ? 'disagreement' : 'drop';
   const kept = new Map(
-    wishes.maxAccuracyDrops.map((limit) => [
+    goals.maxAccuracyDrops.map((limit) => [
       dropName(limit),
       guarantee(hull, unseen, costs, { risk, limit, confidence }),
     ]),

@@ -40,7 +40,7 @@ function inRange(value: number, { atLeast, atMost, above, below }: Range): boole
 }
 
 /** ` from 1 to 6`, ` above 0 and below 1` */
-function rangeTold({ atLeast, atMost, above, below }: Range): string {
+function formatRange({ atLeast, atMost, above, below }: Range): string {
   const bounds = [
     ...(atLeast === undefined ? [] : [`from ${atLeast}${atMost === undefined ? ' on' : ` to ${atMost}`}`]),
     ...(above === undefined ? [] : [`above ${above}`]),
@@ -52,7 +52,7 @@ function rangeTold({ atLeast, atMost, above, below }: Range): string {
 function numberRule(what: string, type: string, isOne: (value: unknown) => boolean, range: Range) {
   const { atLeast, atMost, above, below } = range;
   return {
-    wanted: `${what}${rangeTold(range)}`,
+    wanted: `${what}${formatRange(range)}`,
     accepts: (value: unknown): value is number =>
       typeof value === 'number' && isOne(value) && inRange(value, range),
     read: (given: unknown) => (typeof given === 'string' && given.trim() !== '' ? Number(given) : given),

@@ -6,7 +6,7 @@
 
 import type { ThresholdOptions } from '../calibrate/goals.ts';
 import { PRESETS, type PreprocessingOptions, type Preset } from '../data/index.ts';
-import type { RolePaths } from '../data/splits.ts';
+import type { SplitPaths } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
 import type { InspectOptions } from '../model/inspect.ts';
@@ -90,18 +90,18 @@ const PREPROCESSING = {
   resize: oneOf(['stretch', 'cover', 'contain'] as const),
 } satisfies Rules<PreprocessingOptions>;
 
-const ROLE_PATHS = {
+const SPLIT_PATHS = {
   train: samples,
   validation: samples,
   calibration: samples,
   test: samples,
-} satisfies Rules<RolePaths>;
+} satisfies Rules<SplitPaths>;
 
 const TOKENIZER = text('a tokenizer.json');
 
 const PROJECT = {
   ...INSPECTED,
-  ...ROLE_PATHS,
+  ...SPLIT_PATHS,
   ...PREPROCESSING,
   ...MACHINE,
   labels: text('a file of class names, or none'),
@@ -114,7 +114,7 @@ const PROJECT = {
 const THRESHOLDS = {
   policy: oneOf<PolicyName | 'auto'>([...POLICY_NAMES, 'auto']),
   target: oneOf(['accuracy', 'agreement'] as const),
-  last: oneOf(['original', 'joined'] as const),
+  final: oneOf(['original', 'ensembled'] as const),
   budgets: listOf(number({ above: 0 })),
   budgetsMs: listOf(number({ above: 0 })),
   minAccuracies: listOf(share),
@@ -126,7 +126,7 @@ const THRESHOLDS = {
 
 const WRITING = {
   force: flag,
-  prove: oneOf(['some', 'all'] as const),
+  verify: oneOf(['some', 'all'] as const),
   report: flag,
   timing: flag,
 };
@@ -194,7 +194,7 @@ export const OPTIONS = {
     signal: abortSignal,
   } satisfies Rules<MergeOptions & { folder: string }>,
   calibrate: {
-    ...ROLE_PATHS,
+    ...SPLIT_PATHS,
     ...THRESHOLDS,
     ...WRITING,
     ...AGAIN,

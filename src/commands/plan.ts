@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { refuseUnreachable } from '../calibrate/goals.ts';
 import type { CostModel } from '../calibrate/index.ts';
 import { type InputSpec, type Peek, peekDataset, Random } from '../data/index.ts';
-import { ROLES, type Role, SHARES, settleClasses } from '../data/splits.ts';
+import { SHARES, SPLITS, type Split, settleClasses } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
 import { trainingDataMissing } from '../errors/index.ts';
 import { elementCount, toHalf } from '../graph/tensor.ts';
 import { type SessionOptions, Tensor } from '../ort/session.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
-import type { GivenExits } from '../passes/extract-exits.ts';
+import type { ExistingExits } from '../passes/extract-exits.ts';
 import { costsOf } from '../predict/predict.ts';
 import { Extractor, LOGITS, type Samples, type Slot, slotsOf } from '../train/extractor.ts';
 import type { FeatureSource } from '../train/feature-source.ts';
@@ -29,7 +29,7 @@ export interface CompilePlan {
   /** MACs of the original, a sample. */
   readonly macs: number;
   readonly exits: readonly PlannedBranch[];
-  readonly data: Readonly<Partial<Record<Role, PlannedRole>>>;
+  readonly data: Readonly<Partial<Record<Split, PlannedSplit>>>;
   /** Views of each training sample; features are kept in the cache, recomputed for each batch, or given (`features`). */
   readonly features: { readonly views: number; readonly storage: 'cached' | 'recomputed' | 'merged' } | null;
   readonly seconds: PlannedSeconds;
@@ -51,7 +51,7 @@ export interface PlannedBranch {
   readonly headCost: number;
 }
 
-export interface PlannedRole {
+export interface PlannedSplit {
   readonly samples: number;
   /** `split of train` where it was not given. */
   readonly from?: string;
@@ -67,9 +67,9 @@ export interface PlannedSeconds {
   readonly features: number;
   readonly training: number;
   /** What heads say of the roles that are not trained on. */
-  readonly judging: number;
+  readonly predicting: number;
   /** Proving the emitted model equal, and timing it. */
-  readonly proving: number;
+  readonly verifying: number;
   readonly total: number;
 }
 
@@ -78,7 +78,7 @@ const TRIED = 128;
 const WARM_UP = 64;
 const TRIED_STEPS = 4;
 /** What finish.ts does when nothing is said at each of some 25 points, at which samples cost three quarters of the original on average. */
-const FINISH = { points: 25, share: 0.75, proved: 128, timed: 100, passes: 3 };
+const FINISH = { points: 25, share: 0.75, verified: 128, timed: 100, passes: 3 };
 
 /**
  * Looks at the model and the data as `compile` would, and tries a few samples of everything slow: decoding (0.3 s of each role), the backbone (128
@@ -89,7 +89,7 @@ const FINISH = { points: 25, share: 0.75, proved: 128, timed: 100, passes: 3 };
 export async function planCompile(options: CompilePlanOptions, events: Events = {}): Promise<CompilePlan> {
   checkCall('plan', options, events);
   const started = performance.now();
-  const wishes = await settleFirst(options);
+  const goals = await settleFirst(options);
   const { inspection, heads, opening, runs, session } = await lookAtProject(options, events);
   const { source, typed, plan, given } = inspection;
   const costs: CostModel = costsOf(plan, heads);
@@ -98,25 +98,25 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   const classes = await settleClasses(options, opening);
   for (const note of classes?.notes ?? []) events.onNote?.(note);
   const settled = { ...opening, ...(classes && { labels: classes.names, labelsFrom: classes.from }) };
-  const peeks: Partial<Record<Role, Peek>> = {};
-  for (const role of ROLES) {
-    const path = options[role];
-    if (path !== undefined) peeks[role] = await peekDataset(path, { ...settled, role });
+  const peeks: Partial<Record<Split, Peek>> = {};
+  for (const split of SPLITS) {
+    const path = options[split];
+    if (path !== undefined) peeks[split] = await peekDataset(path, { ...settled, split });
   }
   const data = sizesOf(peeks);
-  refuseUnreachable(costs, data.calibration!.samples, wishes);
+  refuseUnreachable(costs, data.calibration!.samples, goals);
 
   const half = slotsOf(typed, heads, true);
   const samples = randomSamples(opening.inputs);
   const { eachSample, single } = await timeBackbone(typed, samples, half, session);
-  const judged = ROLES.filter((role) => role !== 'train').reduce(
-    (n, role) => n + (data[role]?.samples ?? 0),
+  const predictions = SPLITS.filter((split) => split !== 'train').reduce(
+    (n, split) => n + (data[split]?.samples ?? 0),
     0,
   );
   const ownHeads = given === undefined && data.train ? heads : undefined;
   const training =
     ownHeads && (await timeTraining(ownHeads, half, typed, data.train!.samples, options, runs));
-  const eachJudged = eachSample + (ownHeads ? await timeHeads(ownHeads, half, typed, session) : 0);
+  const eachPredicted = eachSample + (ownHeads ? await timeHeads(ownHeads, half, typed, session) : 0);
 
   const shape = { isImage: false, recordDims: [], ...peeks.train, preprocessing: opening.preprocessing };
   const wanted = ownHeads ? trainingViews(shape, options.views).views.length : 0;
@@ -135,8 +135,8 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
     ),
     features: merged ? 0 : trainSamples * eachSample * (recomputed ? epochs : views),
     training: training ?? 0,
-    judging: judged * eachJudged,
-    proving: timeToFinish(data.test?.samples ?? data.calibration!.samples, eachSample, single),
+    predicting: predictions * eachPredicted,
+    verifying: timeToFinish(data.test?.samples ?? data.calibration!.samples, eachSample, single),
   };
   const beside = await Promise.all(source.externalFiles.map((name) => stat(join(source.folder, name))));
   const fresh = Object.values(peeks).filter(({ cached }) => !cached);
@@ -157,7 +157,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
         }
       : null,
     seconds: { ...seconds, total: Object.values(seconds).reduce((a, b) => a + b, 0) },
-    memoryBytes: process.resourceUsage().maxRSS * 1024 + judged * typed.classes * (heads.length + 1) * 4,
+    memoryBytes: process.resourceUsage().maxRSS * 1024 + predictions * typed.classes * (heads.length + 1) * 4,
     cacheBytes:
       fresh.reduce((sum, { bytes }) => sum + bytes, 0) + (recomputed || merged ? 0 : views * perView),
     outputBytes:
@@ -168,21 +168,21 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
 }
 
 const secondsSince = (started: number) => (performance.now() - started) / 1000;
-const headName = (head: Head, given: GivenExits | undefined) => (given ? 'given' : head.kind);
+const headName = (head: Head, given: ExistingExits | undefined) => (given ? 'given' : head.kind);
 const weightBytes = ({ initializers }: Head['graph']) =>
   initializers.reduce((sum, { dims }) => sum + 4 * elementCount(dims), 0);
 
 /** Seconds of the proof, one by one and in batches, and of timing, on `reported` samples. */
 function timeToFinish(reported: number, eachSample: number, single: number): number {
-  const { points, share, proved, timed, passes } = FINISH;
-  const alone = Math.min(proved, reported) + Math.min(timed, reported) * passes;
-  return points * share * (alone * single + Math.min(proved, reported) * eachSample);
+  const { points, share, verified, timed, passes } = FINISH;
+  const alone = Math.min(verified, reported) + Math.min(timed, reported) * passes;
+  return points * share * (alone * single + Math.min(verified, reported) * eachSample);
 }
 
 /** As `openRoles` will cut them; the validation role is settled later, from training or calibration samples. */
-function sizesOf(peeks: Partial<Record<Role, Peek>>): CompilePlan['data'] & { calibration?: PlannedRole } {
-  const told = ({ samples, cached }: Peek): PlannedRole => ({ samples, ...(cached && { cached }) });
-  const given = Object.fromEntries(Object.entries(peeks).map(([role, peek]) => [role, told(peek)]));
+function sizesOf(peeks: Partial<Record<Split, Peek>>): CompilePlan['data'] & { calibration?: PlannedSplit } {
+  const told = ({ samples, cached }: Peek): PlannedSplit => ({ samples, ...(cached && { cached }) });
+  const given = Object.fromEntries(Object.entries(peeks).map(([split, peek]) => [split, told(peek)]));
   if (given.calibration) return given;
   const { train, test } = given;
   if (!train) throw trainingDataMissing();

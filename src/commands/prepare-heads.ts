@@ -1,9 +1,9 @@
 /** Three ways to heads that can be judged: train them on the frozen backbone, take those that came with the model, or those kept. */
 import { createHash } from 'node:crypto';
-import { refuseUnpromised, type Wishes } from '../calibrate/goals.ts';
+import { type Goals, refuseUnpromised } from '../calibrate/goals.ts';
 import { type Dataset, samplesWithin } from '../data/index.ts';
 import type { DataSummary } from '../data/splits.ts';
-import { type RoleData, type Roles, summaryOf } from '../data/splits.ts';
+import { type SplitData, type Splits, summaryOf } from '../data/splits.ts';
 import type { Training } from '../emit/manifest.ts';
 import type { Events, progressOf } from '../errors/events.ts';
 import { noConfidenceHeads, trainingDataMissing } from '../errors/index.ts';
@@ -13,9 +13,15 @@ import { serializeModel } from '../parser/index.ts';
 import { bundleHeads } from '../passes/bundle-heads.ts';
 import type { Head } from '../passes/exits.ts';
 import { policyOf } from '../policies/index.ts';
-import { findValidation, fitGates, type GateRoles, settleValidation } from '../predict/fit-gates.ts';
-import { keptJudged } from '../predict/keep-predictions.ts';
-import { type Judged, type JudgeOptions, judge, judgeGiven, rowsOf } from '../predict/predict.ts';
+import { type ConfidenceSplits, findValidation, fitGates, settleValidation } from '../predict/fit-gates.ts';
+import { keptPredictions } from '../predict/keep-predictions.ts';
+import {
+  type Predictions,
+  type PredictOptions,
+  predict,
+  predictExisting,
+  rowsOf,
+} from '../predict/predict.ts';
 import { DEFAULT_LIMIT_BYTES, type FeatureOptions, openFeatures } from '../train/features.ts';
 import { lossCurve } from '../train/loss-curve.ts';
 import { openMerged } from '../train/shards.ts';
@@ -30,13 +36,13 @@ export interface Prepared {
   /** How they were trained; undefined when they came with the model. */
   readonly training: Training | undefined;
   /** For what the policy learns; undefined when it learns nothing. */
-  readonly validation: RoleData | undefined;
+  readonly validation: SplitData | undefined;
   /** For the search: samples that nothing but a temperature an exit was fitted on, and not even that where a drop is promised. */
-  readonly calibration: RoleData;
+  readonly calibration: SplitData;
   /** What the heads say of a role or a part of it; found in the cache where it was said before. */
-  judge(dataset: Dataset, phase: string): Promise<Judged>;
+  predict(dataset: Dataset, phase: string): Promise<Predictions>;
   /** The same with one sample a run, kept nowhere. */
-  judgeAlone(dataset: Dataset): Promise<Judged>;
+  predictAlone(dataset: Dataset): Promise<Predictions>;
 }
 
 /** What heads were trained and their confidence layers fitted on; neither when they came with the model. */
@@ -47,11 +53,11 @@ export interface FittedOn {
 
 export interface Setting {
   readonly inspection: Inspection;
-  readonly roles: Roles;
-  readonly wishes: Wishes;
+  readonly splits: Splits;
+  readonly goals: Goals;
   readonly seed: number;
   readonly cache: string;
-  readonly judging: JudgeOptions;
+  readonly predicting: PredictOptions;
   readonly events: Events;
   readonly progress: ReturnType<typeof progressOf>;
 }
@@ -68,9 +74,9 @@ export interface TrainSetting extends Setting {
 
 /** Trains heads and fits their confidence layers and temperatures on the validation role. */
 export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
-  const { heads, seed, judging, events, progress, merged } = setting;
+  const { heads, seed, predicting, events, progress, merged } = setting;
   const { gates, wanted } = await trainingFeatures(setting, setting.views);
-  const parts = rolesFor(setting, gates);
+  const parts = splitsFor(setting, gates);
   const features =
     merged === undefined
       ? await openFeatures({ ...wanted, cacheLimitBytes: setting.cacheLimitBytes })
@@ -88,8 +94,8 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
   const trained = await trainHeads(heads, features, {
     ...setting.training,
     seed,
-    session: judging.session,
-    signal: judging.signal,
+    session: predicting.session,
+    signal: predicting.signal,
     onProgress: (p) => {
       follow(p);
       events.onProgress?.({
@@ -103,11 +109,11 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
   }).finally(() => features.close());
 
   const onProgress = progress('fitting confidence');
-  const validated = await judge(trained, gates.validation.dataset, { ...judging, onProgress });
+  const validated = await predict(trained, gates.validation.dataset, { ...predicting, onProgress });
   const gated = fitGates(trained, validated);
   const { epochs, batch, learningRate, lambda, survivors } = recipeOf(setting.training);
   return {
-    ...judgedByOwn(gated, setting),
+    ...predictWithOwn(gated, setting),
     fittedOn: { train: summaryOf(gates.train), validation: summaryOf(gates.validation) },
     training: {
       epochs,
@@ -127,22 +133,22 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
 export async function trainingFeatures(
   {
     heads,
-    roles,
+    splits,
     seed,
     cache,
-    judging,
+    predicting,
     events,
     progress,
-  }: Omit<Setting, 'wishes' | 'inspection'> & {
+  }: Omit<Setting, 'goals' | 'inspection'> & {
     readonly heads: readonly Head[];
   },
   views: number | undefined,
-): Promise<{ readonly gates: GateRoles; readonly wanted: FeatureOptions }> {
-  if (!roles.train) throw trainingDataMissing();
-  const gates = await settleValidation({ ...roles, train: roles.train }, seed, judging, events);
+): Promise<{ readonly gates: ConfidenceSplits; readonly wanted: FeatureOptions }> {
+  if (!splits.train) throw trainingDataMissing();
+  const gates = await settleValidation({ ...splits, train: splits.train }, seed, predicting, events);
   const { dataset } = gates.train;
   const wanted = {
-    ...judging,
+    ...predicting,
     heads,
     dataset,
     cacheFolder: cache,
@@ -153,9 +159,9 @@ export async function trainingFeatures(
 }
 
 /** Trains nothing and fits no temperature: the model's own exits, whose logits stay as they are. */
-export async function takeGivenHeads(setting: Setting): Promise<Prepared> {
-  const { inspection, roles, wishes, seed } = setting;
-  const { policy } = wishes;
+export async function useExistingHeads(setting: Setting): Promise<Prepared> {
+  const { inspection, splits, goals, seed } = setting;
+  const { policy } = goals;
   const { whole, answers, heads } = inspection.given!;
   if (policy !== 'auto' && policyOf(policy).readsConfidence) throw noConfidenceHeads();
   return {
@@ -163,9 +169,9 @@ export async function takeGivenHeads(setting: Setting): Promise<Prepared> {
     kept: undefined,
     fittedOn: {},
     training: undefined,
-    ...rolesFor(setting, findValidation(roles, seed)),
-    ...judgeThrough(setting, answers, (dataset, options) =>
-      judgeGiven(whole.model, answers, dataset, options),
+    ...splitsFor(setting, findValidation(splits, seed)),
+    ...predictThrough(setting, answers, (dataset, options) =>
+      predictExisting(whole.model, answers, dataset, options),
     ),
   };
 }
@@ -179,26 +185,26 @@ export interface KeptSetting extends Setting {
 
 /** Trains nothing: heads of an earlier compile. */
 export async function takeKeptHeads(setting: KeptSetting): Promise<Prepared> {
-  const { heads, fittedOn, training, roles, seed } = setting;
-  const found = findValidation(roles, seed, fittedOn.validation?.hash);
+  const { heads, fittedOn, training, splits, seed } = setting;
+  const found = findValidation(splits, seed, fittedOn.validation?.hash);
   return {
-    ...judgedByOwn(heads, setting),
+    ...predictWithOwn(heads, setting),
     fittedOn,
     training,
-    ...rolesFor(setting, found),
+    ...splitsFor(setting, found),
   };
 }
 
-function judgedByOwn(
+function predictWithOwn(
   heads: readonly Head[],
   setting: Setting,
-): Pick<Prepared, 'heads' | 'kept' | 'judge' | 'judgeAlone'> {
+): Pick<Prepared, 'heads' | 'kept' | 'predict' | 'predictAlone'> {
   const kept = serializeModel(makeModel(bundleHeads(heads)));
   const identity = createHash('sha256').update(kept).digest('hex');
   return {
     heads,
     kept,
-    ...judgeThrough(setting, identity, (dataset, options) => judge(heads, dataset, options)),
+    ...predictThrough(setting, identity, (dataset, options) => predict(heads, dataset, options)),
   };
 }
 
@@ -206,28 +212,28 @@ function judgedByOwn(
  * All that a policy such as max-prob looks at that was fitted on calibration samples is one temperature an exit, so it may use them all,
  * unless a drop is promised. Exits that came with the model have no temperature.
  */
-function rolesFor(
-  { wishes, inspection, roles, judging }: Setting,
-  { validation, unseen }: { readonly validation: RoleData; readonly unseen: RoleData },
+function splitsFor(
+  { goals, inspection, splits, predicting }: Setting,
+  { validation, unseen }: { readonly validation: SplitData; readonly unseen: SplitData },
 ): Pick<Prepared, 'validation' | 'calibration'> {
-  const { policy, confidence } = wishes;
+  const { policy, confidence } = goals;
   const chosen = policy === 'auto' ? undefined : policyOf(policy);
-  chosen?.refuse?.(validation.dataset.labels, judging.typed.classes);
+  chosen?.refuse?.(validation.dataset.labels, predicting.typed.classes);
   const learns = chosen === undefined || chosen.fit !== undefined;
   const promised = confidence !== undefined && inspection.given === undefined;
-  const calibration = learns || chosen.readsConfidence || promised ? unseen : roles.calibration;
-  refuseUnpromised(calibration.dataset.size, wishes);
+  const calibration = learns || chosen.readsConfidence || promised ? unseen : splits.calibration;
+  refuseUnpromised(calibration.dataset.size, goals);
   return { validation: learns ? validation : undefined, calibration };
 }
 
 /** Judges through the cache. Parts of the calibration role are taken out of the whole, so that another policy's parts are there too. */
-function judgeThrough(
-  { roles, cache, judging, inspection, progress }: Setting,
+function predictThrough(
+  { splits, cache, predicting, inspection, progress }: Setting,
   heads: unknown,
-  run: (dataset: Dataset, options: JudgeOptions) => Promise<Judged>,
-): Pick<Prepared, 'judge' | 'judgeAlone'> {
-  const { typed, modelHash, session, signal } = judging;
-  const calibration = roles.calibration.dataset;
+  run: (dataset: Dataset, options: PredictOptions) => Promise<Predictions>,
+): Pick<Prepared, 'predict' | 'predictAlone'> {
+  const { typed, modelHash, session, signal } = predicting;
+  const calibration = splits.calibration.dataset;
   const key = {
     cache,
     modelHash,
@@ -237,14 +243,14 @@ function judgeThrough(
     signal,
   };
   return {
-    async judge(dataset, phase) {
+    async predict(dataset, phase) {
       const part = samplesWithin(dataset, calibration);
       const whole = part ? calibration : dataset;
-      const judged = await keptJudged({ ...key, dataset: whole }, () =>
-        run(whole, { ...judging, onProgress: progress(phase) }),
+      const predictions = await keptPredictions({ ...key, dataset: whole }, () =>
+        run(whole, { ...predicting, onProgress: progress(phase) }),
       );
-      return part && whole !== dataset ? rowsOf(judged, part) : judged;
+      return part && whole !== dataset ? rowsOf(predictions, part) : predictions;
     },
-    judgeAlone: (dataset) => run(dataset, { ...judging, typed: { ...typed, batch: 'fixed' } }),
+    predictAlone: (dataset) => run(dataset, { ...predicting, typed: { ...typed, batch: 'fixed' } }),
   };
 }

@@ -9,7 +9,7 @@ import {
   resolvePreprocessing,
 } from '../data/index.ts';
 import { readLabels } from '../data/labels-file.ts';
-import { inputsOf, notesOn, openRoles, type RolePaths, type Roles, UNLABELLED } from '../data/splits.ts';
+import { inputsOf, notesOn, openSplits, type SplitPaths, type Splits, UNLABELLED } from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
 import { noTaps } from '../errors/index.ts';
 import { type Inspection, type InspectOptions, inspectLoaded, refuseLooseInputs } from '../model/inspect.ts';
@@ -20,9 +20,9 @@ import type { Head, HeadKind } from '../passes/exits.ts';
 import { checkLowerable } from '../passes/lower-exits.ts';
 import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
-import { answersOf, type JudgeOptions } from '../predict/predict.ts';
+import { answersOf, type PredictOptions } from '../predict/predict.ts';
 
-export interface ProjectOptions extends InspectOptions, RolePaths, PreprocessingOptions {
+export interface ProjectOptions extends InspectOptions, SplitPaths, PreprocessingOptions {
   /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
   readonly labels?: string;
   /** A tokenizer.json, where data are text. */
@@ -39,7 +39,7 @@ export interface ProjectOptions extends InspectOptions, RolePaths, Preprocessing
 
 export interface Project {
   readonly inspection: Inspection;
-  readonly roles: Roles;
+  readonly splits: Splits;
   /** Untrained, or those that came with the model. */
   readonly heads: readonly Head[];
   readonly preprocessing: Preprocessing;
@@ -49,7 +49,7 @@ export interface Project {
   readonly cache: string;
   /** How the model is run, wherever it lies. */
   readonly runs: SessionOptions;
-  readonly judging: JudgeOptions;
+  readonly predicting: PredictOptions;
   readonly events: Events;
   readonly progress: ReturnType<typeof progressOf>;
 }
@@ -102,20 +102,20 @@ export async function withProject<T>(
   const { session, opening, ...project } = await lookAtProject(options, events);
   const { hash, typed } = project.inspection;
   const progress = progressOf(events);
-  const judging = { typed, modelHash: hash, session, signal: events.signal };
+  const predicting = { typed, modelHash: hash, session, signal: events.signal };
   const labelling = {
     ...opening,
-    answersOf: (dataset: Dataset) => answersOf(dataset, { ...judging, onProgress: progress('labelling') }),
+    answersOf: (dataset: Dataset) => answersOf(dataset, { ...predicting, onProgress: progress('labelling') }),
   };
-  const roles = await openRoles(options, project.seed, labelling, (role, done, total) =>
-    progress(`decoding ${role}`)(done, total),
+  const splits = await openSplits(options, project.seed, labelling, (split, done, total) =>
+    progress(`decoding ${split}`)(done, total),
   );
   try {
-    for (const note of [...notesOn(roles), ...(await warnOfLeaks(roles))]) events.onNote?.(note);
-    const warning = await warnOfGuessing(roles, project.seed, judging);
+    for (const note of [...notesOn(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
+    const warning = await warnOfGuessing(splits, project.seed, predicting);
     if (warning) events.onNote?.(warning);
-    return await use({ ...project, roles, judging, events, progress });
+    return await use({ ...project, splits, predicting, events, progress });
   } finally {
-    await roles.close();
+    await splits.close();
   }
 }

@@ -1,6 +1,6 @@
 /** Whether what is reported was kept apart from what was fitted on: nothing else makes figures so much too good. */
 import { type Dataset, recordBytesOf, recordHashes } from './index.ts';
-import { ROLES, type Role, type Roles } from './splits.ts';
+import { SPLITS, type Split, type Splits } from './splits.ts';
 
 /** Beyond these the samples are not read to be compared. */
 const MOST = { bytes: 2 ** 30, samples: 500_000 };
@@ -8,31 +8,31 @@ const MOST = { bytes: 2 ** 30, samples: 500_000 };
 const LEAST_SHARE = 0.01;
 
 /** Sentences on what flatters the figures: roles that share samples, and a test role cut off data that the original may have been trained on. */
-export async function warnOfLeaks(roles: Roles): Promise<string[]> {
+export async function warnOfLeaks(splits: Splits): Promise<string[]> {
   const notes: string[] = [];
-  if (roles.test?.from && !roles.test.dataset.random)
+  if (splits.test?.from && !splits.test.dataset.random)
     notes.push(
       'The test samples were cut off --train: if the original was trained on those, its figures, and what is lost to them, are not those of new data. Give --test and --calibration that it has never seen.',
     );
-  const given = ROLES.flatMap((role) => {
-    const data = roles[role];
-    return data && !data.from && !data.dataset.random ? [{ role, dataset: data.dataset }] : [];
+  const given = SPLITS.flatMap((split) => {
+    const data = splits[split];
+    return data && !data.from && !data.dataset.random ? [{ split, dataset: data.dataset }] : [];
   });
   const sumOf = (of: (dataset: Dataset) => number) =>
     given.reduce((sum, { dataset }) => sum + of(dataset), 0);
   if (sumOf(({ size }) => size) > MOST.samples) return notes;
   if (sumOf((dataset) => dataset.size * recordBytesOf(dataset)) > MOST.bytes) return notes;
-  const hashes = new Map<Role, Set<string>>();
-  for (const { role, dataset } of given) {
+  const hashes = new Map<Split, Set<string>>();
+  for (const { split, dataset } of given) {
     const own = await recordHashes(dataset);
     for (const [other, theirs] of hashes) {
       const shared = own.filter((hash) => theirs.has(hash)).length;
       if (shared / own.length > LEAST_SHARE)
         notes.push(
-          `WARNING: ${shared} of ${own.length} ${role} samples are ${other} samples too: what is fitted on the one says little of the other, and figures are too good.`,
+          `WARNING: ${shared} of ${own.length} ${split} samples are ${other} samples too: what is fitted on the one says little of the other, and figures are too good.`,
         );
     }
-    hashes.set(role, new Set(own));
+    hashes.set(split, new Set(own));
   }
   return notes;
 }

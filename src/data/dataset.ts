@@ -95,12 +95,12 @@ class RecordsDataset implements Dataset {
     views: View | readonly View[] = PLAIN_VIEW,
     out = new Float32Array(indices.length * this.#rowElements),
   ): Promise<Float32Array> {
-    const viewOf = (at: number) => ('mirror' in views ? views : (views[at] ?? PLAIN_VIEW));
+    const outcomesAt = (at: number) => ('mirror' in views ? views : (views[at] ?? PLAIN_VIEW));
     const chunkRecords = this.#scratch.length / this.#recordBytes;
     for (const { at, first, count } of this.#runs(indices, chunkRecords)) {
       this.#readRun(first, this.#scratch.subarray(0, count * this.#recordBytes));
       for (let i = 0; i < count; i++) {
-        const view = viewOf(at + i);
+        const view = outcomesAt(at + i);
         if (!this.isImage && (view.mirror || view.dx !== 0 || view.dy !== 0)) throw viewNeedsImage(this.path);
         this.#convert(i, view, out, (at + i) * this.#rowElements);
       }

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { emptyDataset, rolesInside, unknownDataFormat } from '../errors/index.ts';
+import { emptyDataset, splitsInside, unknownDataFormat } from '../errors/index.ts';
 import { type Picture, pictureSource } from './decode-image.ts';
 import { type FileStamp, fileStamp, isFolder } from './files.ts';
 import type { Source, SourceOptions } from './records.ts';
@@ -11,9 +11,9 @@ const ROLE = /^(train(ing)?|val(id|idation)?|cal(ibration)?|test(ing)?|eval)$/i;
 /** Pictures in class folders, in the order of sorted class and file names; unlabelled ones may also lie side by side. */
 export async function imageFolderSource(path: string, options: SourceOptions): Promise<Source> {
   const classNames = await classFolders(path);
-  const roles = classNames.filter((name) => ROLE.test(name));
-  if (roles.length > 0 && (await classFolders(join(path, roles[0]!))).length > 0)
-    throw rolesInside(path, roles);
+  const splits = classNames.filter((name) => ROLE.test(name));
+  if (splits.length > 0 && (await classFolders(join(path, splits[0]!))).length > 0)
+    throw splitsInside(path, splits);
   const folders = classNames.length > 0 ? classNames : [''];
   const files: FileStamp[] = [];
   const pictures: Picture[] = [];

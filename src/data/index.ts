@@ -5,7 +5,7 @@
 export { classesIn, type KnownClasses } from './class-names.ts';
 export { recordBytesOf, recordHashes, withoutCopies } from './duplicates.ts';
 export { type NamedClasses, namesIn, type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
-export { samplesWithin, splitRoles, subset } from './partition.ts';
+export { partition, samplesWithin, subset } from './partition.ts';
 export {
   imageShape,
   PRESETS,

@@ -46,29 +46,29 @@ export function samplesWithin(part: Dataset, whole: Dataset): Int32Array | undef
  * Disjoint parts of `dataset`, e.g. `{ train: 0.7, validation: 0.1, calibration: 0.1, test: 0.1 }`, with each class in
  * the same proportions; `seed` determines them. What the fractions leave over is in no part.
  */
-export function splitRoles<Role extends string>(
+export function partition<Split extends string>(
   dataset: Dataset,
-  fractions: Readonly<Record<Role, number>>,
+  fractions: Readonly<Record<Split, number>>,
   seed: number,
-): Record<Role, Dataset> {
-  const roles = Object.keys(fractions) as Role[];
-  const shares = roles.map((role) => fractions[role]);
+): Record<Split, Dataset> {
+  const splits = Object.keys(fractions) as Split[];
+  const shares = splits.map((split) => fractions[split]);
   const rest = 1 - shares.reduce((a, b) => a + b, 0);
   if (!shares.every((f) => f > 0) || rest < -1e-9)
-    throw badFractions(`fractions ${roles.map((r) => `${r} ${fractions[r]}`).join(', ')}`);
+    throw badFractions(`fractions ${splits.map((r) => `${r} ${fractions[r]}`).join(', ')}`);
 
   const parts = deal(classByClass(dataset.labels, seed), [...shares, Math.max(0, rest)]);
-  const entries = roles.map((role, k) => {
-    if (parts[k]!.length === 0) throw emptyDataset(`${dataset.path} (its ${role} part)`);
+  const entries = splits.map((split, k) => {
+    if (parts[k]!.length === 0) throw emptyDataset(`${dataset.path} (its ${split} part)`);
     return [
-      role,
+      split,
       subset(
         dataset,
         parts[k]!.sort((a, b) => a - b),
       ),
     ];
   });
-  return Object.fromEntries(entries) as Record<Role, Dataset>;
+  return Object.fromEntries(entries) as Record<Split, Dataset>;
 }
 
 /** All samples, one class after another, shuffled within each. */

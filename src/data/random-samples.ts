@@ -34,7 +34,7 @@ export const isRandom = (path: string): boolean => RANDOM.test(path);
  * preprocessing. Undefined for every other path.
  */
 export function randomSource(path: string, options: SourceOptions): Source | undefined {
-  const { inputs, preprocessing, role = '' } = options;
+  const { inputs, preprocessing, split = '' } = options;
   const [match, size] = RANDOM.exec(path) ?? [];
   if (match === undefined) return undefined;
   const count = size === undefined ? DEFAULT_COUNT : Number(size);
@@ -55,13 +55,13 @@ export function randomSource(path: string, options: SourceOptions): Source | und
     format: 'random',
     path,
     files: [],
-    decode: [SEED, role, inputs, preprocessing],
+    decode: [SEED, split, inputs, preprocessing],
     count: async () => count,
     dims,
     dtype: 'float',
     classNames: undefined,
     async *blocks() {
-      const random = new Random(SEED, 'random samples', role);
+      const random = new Random(SEED, 'random samples', split);
       for (let at = 0; at < count; at += BLOCK_SAMPLES) {
         const n = Math.min(BLOCK_SAMPLES, count - at);
         const rows = Float32Array.from({ length: n * draws.length }, (_, i) => {

@@ -30,7 +30,7 @@ export interface SourceOptions {
   /** Classes of the model that the samples are for. */
   readonly classes?: number | undefined;
   /** What the samples are for: random ones differ from role to role. */
-  readonly role?: string | undefined;
+  readonly split?: string | undefined;
 }
 
 /** Some samples in a row. */

@@ -12,15 +12,15 @@ import {
   namesIn,
   type OpenOptions,
   openDataset,
+  partition,
   relabel,
-  splitRoles,
   withoutCopies,
 } from './index.ts';
 
-export const ROLES = ['train', 'validation', 'calibration', 'test'] as const;
-export type Role = (typeof ROLES)[number];
+export const SPLITS = ['train', 'validation', 'calibration', 'test'] as const;
+export type Split = (typeof SPLITS)[number];
 
-export interface RolePaths {
+export interface SplitPaths {
   /** May be left out when nothing is trained. */
   readonly train?: string | undefined;
   readonly validation?: string;
@@ -34,7 +34,7 @@ export interface OpeningOptions extends Omit<OpenOptions, 'onProgress' | 'role'>
   readonly answersOf: (dataset: Dataset) => Promise<Int32Array>;
 }
 
-export interface RoleData {
+export interface SplitData {
   readonly dataset: Dataset;
   /** Set when the role was not given as such: where its samples come from. */
   readonly from?: string;
@@ -42,14 +42,14 @@ export interface RoleData {
   readonly copies?: number;
 }
 
-export interface Roles {
+export interface Splits {
   /** Undefined when it was not given. */
-  readonly train: RoleData | undefined;
+  readonly train: SplitData | undefined;
   /** Undefined until it is known what it may be cut from. */
-  readonly validation: RoleData | undefined;
-  readonly calibration: RoleData;
+  readonly validation: SplitData | undefined;
+  readonly calibration: SplitData;
   /** Undefined when nothing is left to report on: figures are then of the calibration role. */
-  readonly test: RoleData | undefined;
+  readonly test: SplitData | undefined;
   /** What labels go by; undefined where nothing names the classes. */
   readonly classes?: SettledClasses | undefined;
   close(): Promise<void>;
@@ -70,7 +70,7 @@ export interface DataSummary {
   readonly random?: true;
 }
 
-export const summaryOf = ({ dataset, from, copies }: RoleData): DataSummary => ({
+export const summaryOf = ({ dataset, from, copies }: SplitData): DataSummary => ({
   samples: dataset.size,
   hash: dataset.hash,
   ...(from && { from }),
@@ -95,30 +95,30 @@ export const NOTHING_LABELLED =
   "Nothing is labelled: the original's own answers stand in for labels, so accuracy is agreement with it.";
 
 /** What has to be said of the data before anything is read into the figures. */
-export function notesOn(roles: Roles): string[] {
-  const all = ROLES.flatMap((role) => roles[role]?.dataset ?? []);
-  const notes = [...(roles.classes?.notes ?? [])];
+export function notesOn(splits: Splits): string[] {
+  const all = SPLITS.flatMap((split) => splits[split]?.dataset ?? []);
+  const notes = [...(splits.classes?.notes ?? [])];
   if (all.some((dataset) => dataset.random))
     notes.push(
       'RANDOM SAMPLES: this shows that everything runs. No accuracy, cost or threshold below means anything.',
     );
   else if (all.some((dataset) => dataset.unlabelled)) notes.push(NOTHING_LABELLED);
-  for (const role of ROLES) {
-    const { copies = 0, dataset } = roles[role] ?? {};
+  for (const split of SPLITS) {
+    const { copies = 0, dataset } = splits[split] ?? {};
     if (copies > 0)
       notes.push(
-        `${copies} of ${copies + dataset!.size} ${role} samples are exact copies of others and left out: what is seen twice is no evidence of two.`,
+        `${copies} of ${copies + dataset!.size} ${split} samples are exact copies of others and left out: what is seen twice is no evidence of two.`,
       );
   }
   return notes;
 }
 
 /** A role that figures or promises rest on, each sample counted once and none that another of `roles` has. */
-async function distinct({ dataset, from }: RoleData, others: readonly RoleData[] = []): Promise<RoleData> {
+async function distinct({ dataset, from }: SplitData, others: readonly SplitData[] = []): Promise<SplitData> {
   if (dataset.random) return { dataset, ...(from && { from }) };
   const kept = await withoutCopies(
     dataset,
-    others.map((role) => role.dataset),
+    others.map((split) => split.dataset),
   );
   if (kept.size === 0) throw emptyDataset(`${dataset.path} (what is not in other roles too)`);
   return { dataset: kept, ...(from && { from }), copies: dataset.size - kept.size };
@@ -139,16 +139,16 @@ export interface SettledClasses extends KnownClasses {
  * `unknown-label`.
  */
 export async function settleClasses(
-  paths: RolePaths,
+  paths: SplitPaths,
   options: Omit<OpenOptions, 'onProgress' | 'role'>,
 ): Promise<SettledClasses | undefined> {
   const { labels, labelsFrom = 'the given class names', classes } = options;
   if (labels === UNLABELLED) return undefined;
   const found: { readonly place: string; readonly own: NamedClasses | undefined }[] = [];
-  for (const role of ROLES) {
-    const path = paths[role];
+  for (const split of SPLITS) {
+    const path = paths[split];
     if (path === undefined || isRandom(path)) continue;
-    found.push({ place: `--${role} ${path}`, own: await namesIn(path, options) });
+    found.push({ place: `--${split} ${path}`, own: await namesIn(path, options) });
   }
   const named = found.flatMap(({ place, own }) => (own ? [{ place, ...own }] : []));
   const first =
@@ -173,31 +173,31 @@ export async function settleClasses(
 }
 
 /** Opens every path, lets the original label what is unlabelled, and splits roles that are missing off the training data, by seed. */
-export async function openRoles(
-  paths: RolePaths,
+export async function openSplits(
+  paths: SplitPaths,
   seed: number,
   options: OpeningOptions,
-  onProgress: (role: Role, done: number, total: number) => void,
-): Promise<Roles> {
-  const opened = new Map<Role, Dataset>();
+  onProgress: (split: Split, done: number, total: number) => void,
+): Promise<Splits> {
+  const opened = new Map<Split, Dataset>();
   const close = async () => {
     for (const dataset of opened.values()) await dataset.close();
   };
   const classes = await settleClasses(paths, options);
   try {
-    for (const role of ROLES) {
-      const path = paths[role];
+    for (const split of SPLITS) {
+      const path = paths[split];
       if (path === undefined) continue;
       const dataset = await openDataset(path, {
         ...options,
         ...(classes && { labels: classes.names, labelsFrom: classes.from }),
-        role,
-        onProgress: (d, t) => onProgress(role, d, t),
+        split,
+        onProgress: (d, t) => onProgress(split, d, t),
       });
-      opened.set(role, dataset);
-      if (dataset.unlabelled) opened.set(role, relabel(dataset, await options.answersOf(dataset)));
+      opened.set(split, dataset);
+      if (dataset.unlabelled) opened.set(split, relabel(dataset, await options.answersOf(dataset)));
     }
-    return { ...(await settleRoles(opened, seed)), classes, close };
+    return { ...(await settleSplits(opened, seed)), classes, close };
   } catch (error) {
     await close();
     throw error;
@@ -205,12 +205,12 @@ export async function openRoles(
 }
 
 /** The roles that were given, and those that have to come off the training data. */
-async function settleRoles(
-  opened: ReadonlyMap<Role, Dataset>,
+async function settleSplits(
+  opened: ReadonlyMap<Split, Dataset>,
   seed: number,
-): Promise<Omit<Roles, 'classes' | 'close'>> {
-  const given = (role: Role): RoleData | undefined => {
-    const dataset = opened.get(role);
+): Promise<Omit<Splits, 'classes' | 'close'>> {
+  const given = (split: Split): SplitData | undefined => {
+    const dataset = opened.get(split);
     return dataset && { dataset };
   };
   const train = given('train');
@@ -223,8 +223,8 @@ async function settleRoles(
   const shares = { calibration: SHARES.calibration, ...(test ? {} : { test: SHARES.test }) };
   const rest = 1 - Object.values(shares).reduce((a, b) => a + b, 0);
   const fractions: Record<string, number> = { train: rest, ...shares };
-  const parts = splitRoles(train.dataset, fractions, seed);
-  const part = (role: Role): RoleData => ({ dataset: parts[role]!, from: 'split of train' });
+  const parts = partition(train.dataset, fractions, seed);
+  const part = (split: Split): SplitData => ({ dataset: parts[split]!, from: 'split of train' });
   const heads = part('train');
   const kept = await distinct(part('calibration'), [heads]);
   return {

@@ -1,17 +1,18 @@
 /** The manifest of a compiled model, put together from what every step found out. */
+
 import { createHash } from 'node:crypto';
-import type { Wishes } from '../calibrate/goals.ts';
+import type { Goals } from '../calibrate/goals.ts';
 import type { Guarantee } from '../calibrate/guarantee.ts';
 import { measure } from '../calibrate/measure.ts';
-import type { CostModel } from '../calibrate/types.ts';
+import type { CostModel, OutcomesAt } from '../calibrate/types.ts';
 import type { Preprocessing } from '../data/index.ts';
 import { opsetOf } from '../graph/types.ts';
 import { type Inspection, SOURCE_HASH } from '../model/inspect.ts';
 import { ONNXRUNTIME_VERSION, type SessionOptions, toOrtOptions } from '../ort/session.ts';
 import type { Head } from '../passes/exits.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from '../passes/lower-exits.ts';
-import { BASELINE, type Latency, RACE } from '../predict/measure-latency.ts';
-import { accuracyOf, type View } from '../predict/predict.ts';
+import { BASELINE, BENCHMARK, type Latency } from '../predict/measure-latency.ts';
+import { accuracyOf } from '../predict/predict.ts';
 import type {
   CalibrationGoals,
   Manifest,
@@ -50,20 +51,20 @@ export interface CompiledFacts {
   readonly model: Uint8Array;
   /** heads.onnx; undefined where exits came with the model. */
   readonly kept: Uint8Array | undefined;
-  readonly wishes: Wishes;
+  readonly goals: Goals;
   /** The one asked for, or chosen. */
   readonly policy: string;
   readonly policyFit: PolicyFit | undefined;
   readonly training: Training | undefined;
   /** Weight of the open exits in the last answer, if they were to join it. */
-  readonly last: number | undefined;
+  readonly final: number | undefined;
   readonly comparison: PolicyComparison | undefined;
   readonly data: Manifest['data'];
   readonly points: readonly { readonly name: string; readonly thresholds: readonly number[] }[];
   readonly defaultPoint: string;
   readonly costs: CostModel;
   /** On the role that is reported. */
-  readonly view: View;
+  readonly outcomes: OutcomesAt;
   /** By operating point's name. */
   readonly promises?: ReadonlyMap<string, Guarantee> | undefined;
   /** Of the original, and of the points that model.onnx can be run at; undefined when nothing was timed. */
@@ -72,7 +73,7 @@ export interface CompiledFacts {
 }
 
 export function describeCompiled(facts: CompiledFacts): Manifest {
-  const { origin, inspection, heads, wishes, policy, policyFit, comparison, data, view, latency } = facts;
+  const { origin, inspection, heads, goals, policy, policyFit, comparison, data, outcomes, latency } = facts;
   const { source, typed, plan } = inspection;
   const { model } = source;
   const { file, ...reading } = origin.source;
@@ -94,9 +95,9 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     ...(facts.training && { training: facts.training }),
     policy,
     ...(policyFit && { policyFit }),
-    ...(facts.last !== undefined && { last: { weight: facts.last } }),
+    ...(facts.final !== undefined && { final: { weight: facts.final } }),
     ...(comparison && { policyComparison: comparison }),
-    calibration: goalsOf(wishes),
+    calibration: goalsOf(goals),
     classes: typed.classes,
     ...(labels?.length === typed.classes && { labels }),
     inputs: typed.sampleInputs.map((name) => {
@@ -108,7 +109,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       ...(typed.facts.get(typed.output)!.dataType === 'float16' && { dataType: 'float16' as const }),
       exitIndex: EXIT_INDEX,
       exitConfidence: EXIT_CONFIDENCE,
-      thresholds: wishes.thresholds === 'baked' ? null : THRESHOLDS,
+      thresholds: goals.thresholds === 'baked' ? null : THRESHOLDS,
       ...(facts.dropped.length > 0 && { dropped: facts.dropped }),
     },
     activation: typed.activation,
@@ -132,7 +133,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       };
     }),
     baseline: {
-      accuracy: accuracyOf(view().original, view().labels),
+      accuracy: accuracyOf(outcomes().original, outcomes().labels),
       macs: plan.totalMacs,
       latencyMsP50: rounded(latency?.get(BASELINE)?.p50),
       latencyMsMean: rounded(latency?.get(BASELINE)?.mean),
@@ -141,7 +142,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       name,
       policy,
       thresholds,
-      ...measure(view(thresholds), facts.costs, thresholds),
+      ...measure(outcomes(thresholds), facts.costs, thresholds),
       latencyMsP50: rounded(latency?.get(name)?.p50),
       latencyMsMean: rounded(latency?.get(name)?.mean),
       ...promiseOf(facts.promises?.get(name)),
@@ -150,10 +151,10 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     measuredOn: data.test ? 'test' : 'calibration',
     latency: latency
       ? {
-          batch: RACE.batch,
+          batch: BENCHMARK.batch,
           threads: options.intraOpNumThreads!,
-          warmup: RACE.warmup,
-          passes: RACE.passes,
+          warmup: BENCHMARK.warmup,
+          passes: BENCHMARK.passes,
           runs: latency.get(BASELINE)!.runs,
           provider: facts.session.provider ?? 'cpu',
           p95s: Object.fromEntries([...latency].map(([name, { p95 }]) => [name, rounded(p95)!])),
@@ -175,8 +176,8 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
 }
 
 /** What nobody asked for is left out. */
-function goalsOf(wishes: Wishes): CalibrationGoals {
-  const { target, budgets, budgetsMs, minAccuracies, maxAccuracyDrops, confidence } = wishes;
+function goalsOf(goals: Goals): CalibrationGoals {
+  const { target, budgets, budgetsMs, minAccuracies, maxAccuracyDrops, confidence } = goals;
   return {
     target,
     budgets,

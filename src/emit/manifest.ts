@@ -26,7 +26,7 @@ export interface Manifest {
   /** Set when the policy learns something. */
   readonly policyFit?: PolicyFit;
   /** Set when open exits join the last answer; the original alone gives it otherwise. */
-  readonly last?: LastAnswer;
+  readonly final?: FinalAnswer;
   /** Set when the policy was chosen among all of them. */
   readonly policyComparison?: PolicyComparison;
   readonly calibration: CalibrationGoals;
@@ -62,12 +62,12 @@ export interface Manifest {
   /** How latencies were measured; null when they were not. */
   readonly latency: LatencyProtocol | null;
   /** Heads were trained on `train`, their confidence layers fitted on `validation`, thresholds chosen on `calibration`. */
-  readonly data: Readonly<Partial<Record<DataRole, DataSummary>>>;
+  readonly data: Readonly<Partial<Record<DataSplit, DataSummary>>>;
   readonly sessionOptions: ManifestSessionOptions;
   readonly environment: Environment;
 }
 
-export type DataRole = 'train' | 'validation' | 'calibration' | 'test';
+export type DataSplit = 'train' | 'validation' | 'calibration' | 'test';
 
 export interface Source {
   /** Set when class names came by --labels rather than with the data. */
@@ -122,7 +122,7 @@ export interface PolicyFit {
 }
 
 /** Logits of a sample that goes all the way: the original's + `weight` times the sum of those of the open exits' heads. */
-export interface LastAnswer {
+export interface FinalAnswer {
   readonly weight: number;
 }
 
@@ -284,12 +284,19 @@ export function readManifest(json: string): Manifest {
   }
   const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
   if (typeof version === 'number' && version !== 1) throw manifestVersionUnknown(version);
-  const manifest = checkManifest(value);
+  const manifest = checkManifest(renewed(value));
   const operatingPoints = manifest.operatingPoints.map((point) => ({
     ...point,
     thresholds: point.thresholds.map(Math.fround),
   }));
   return { ...manifest, operatingPoints };
+}
+
+/** A manifest of an earlier version with today's names. */
+function renewed(value: unknown): unknown {
+  if (value === null || typeof value !== 'object' || !('last' in value)) return value;
+  const { last, ...rest } = value;
+  return { ...rest, final: last };
 }
 
 /** The manifest as JSON: keys in the schema's order, shortest round-trip numbers (thresholds as float32). */

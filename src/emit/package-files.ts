@@ -94,8 +94,8 @@ const [r] = await model.classify(input${asked});
 console.log(${shown});
 \`\`\`
 
-${inputSaid(manifest)}
-${droppedSaid(manifest)}
+${describeInput(manifest)}
+${describeDropped(manifest)}
 ${baked ? `The thresholds are baked into the model. Measured on the ${measuredOn} data:` : `How eagerly samples leave is said by each call: ${markdownCode(`{ at: ${quoted(defaultPoint)} }`)}, \`{ budget: ${exampleBudget(manifest)} }\` (the dearest point that costs at most that) or \`{ thresholds: [${exits.map(() => '0.9').join(', ')}] }\`. Operating points, measured on the ${measuredOn} data:`}
 
 | point | accuracy | agreement with the original | relative cost |
@@ -122,7 +122,7 @@ function exampleBudget({ operatingPoints, defaultPoint }: Manifest): number {
   return Math.ceil(100 * relativeCost) / 100;
 }
 
-function inputSaid(manifest: Manifest): string {
+function describeInput(manifest: Manifest): string {
   const { inputs, batch, preprocessing } = manifest;
   const pictures = pictureInput(manifest);
   const many = batch === 'dynamic' ? 'any number of samples' : 'one sample';
@@ -138,7 +138,7 @@ ${inputs.length === 1 ? 'The input' : markdownCode(pictures.input.name)} may als
 sharp's \`raw()\` gives. They are ${resize ? `brought to ${size} (${resize}) and normalised` : `of ${size}, and normalised`} as when the model was compiled.`;
 }
 
-function droppedSaid({ source, outputs: { dropped = [] } }: Manifest): string {
+function describeDropped({ source, outputs: { dropped = [] } }: Manifest): string {
   if (dropped.length === 0) return '';
   const [outputs, them] = dropped.length === 1 ? ['output', 'it'] : ['outputs', 'them'];
   const names = dropped.map(markdownCode).join(', ');

@@ -12,14 +12,14 @@ export function modelClass(
   modelFolder: string,
 ): ClassDeclarationStructure {
   const { outputs, exits, classes, source } = manifest;
-  const exitsSaid = exits.length === 1 ? 'an early exit' : `${exits.length} early exits`;
+  const describeExits = exits.length === 1 ? 'an early exit' : `${exits.length} early exits`;
   return {
     kind: StructureKind.Class,
     isExported: true,
     name: className,
     docs: [
       `
-${commentText(source.file)} with ${exitsSaid}: a classifier of ${classes} classes.
+${commentText(source.file)} with ${describeExits}: a classifier of ${classes} classes.
 Calls may overlap; they run one after another, in the order they were made.`,
     ],
     properties: [

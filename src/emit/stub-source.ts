@@ -159,7 +159,7 @@ function typesOf(manifest: Manifest, className: string): Statement[] {
         'number',
         'MACs spent on the sample as a share of the original model, every executed head counted: above 1 where it passed open exits and went all the way.',
       ),
-      field('scores', 'Float32Array', scoresTold(manifest)),
+      field('scores', 'Float32Array', describeScores(manifest)),
     ]),
   ];
 }
@@ -203,7 +203,7 @@ const SCORES: Record<Activation, string> = {
   logit: 'Logit of class 1',
 };
 
-const scoresTold = ({ activation, classes }: Manifest) =>
+const describeScores = ({ activation, classes }: Manifest) =>
   `${SCORES[activation]}, [${isOneScore(activation) ? 1 : classes}].`;
 
 function inputType(manifest: Manifest): Statement {

@@ -54,11 +54,11 @@ export const labelMissing = (place: string, expected: readonly string[], found: 
     `Name the label's column (or field) ${expected.join(' or ')}; or do without labels: --labels none.`,
   );
 
-export const rolesInside = (path: string, roles: readonly string[]) =>
+export const splitsInside = (path: string, splits: readonly string[]) =>
   new OfframpError(
     'class-folders',
-    `${path} holds folders of roles (${roles.join(', ')}), not of classes`,
-    `Give each role its own folder, e.g. --train ${path}/${roles.find((role) => role.startsWith('train')) ?? roles[0]}.`,
+    `${path} holds folders of roles (${splits.join(', ')}), not of classes`,
+    `Give each role its own folder, e.g. --train ${path}/${splits.find((split) => split.startsWith('train')) ?? splits[0]}.`,
   );
 
 export const tooFewFolders = (path: string, folders: number, classes: number) =>

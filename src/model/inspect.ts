@@ -7,7 +7,7 @@ import { inlineFunctions, type LoadedModel } from '../parser/index.ts';
 import { findLostOutputs } from '../passes/cut-segments.ts';
 import { dequantizeTaps } from '../passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from '../passes/exits.ts';
-import { extractExits, type GivenExits } from '../passes/extract-exits.ts';
+import { type ExistingExits, extractExits } from '../passes/extract-exits.ts';
 import { fixInputs, type InputOptions } from '../passes/fix-inputs.ts';
 import { freeNames } from '../passes/free-names.ts';
 import { describeOutputs, giveValue } from '../passes/give-value.ts';
@@ -39,7 +39,7 @@ export interface Inspection {
   readonly typed: TypedModel;
   readonly plan: ExitPlan;
   /** Exits that came with the model; `typed` and `plan` are then of the model without them. */
-  readonly given?: GivenExits;
+  readonly given?: ExistingExits;
 }
 
 const WIDENED = 'Made to take any number of samples: a batch of three gave what the samples gave one by one.';
@@ -69,7 +69,7 @@ export async function inspectLoaded(
     ...(asked === inlined ? [] : [givenInstead(inlined, output!)]),
     ...notesOn(source.model, model),
     ...(widened === raised ? [] : [WIDENED]),
-    ...setTold(options.set),
+    ...describeSet(options.set),
     ...looseInputs(typed).map(
       ({ name, told }) => `${told} is not an input for each sample: --set ${name}=VALUE makes it a constant.`,
     ),
@@ -77,16 +77,16 @@ export async function inspectLoaded(
   const hash = hashOf(source, options.set);
   if (options.exitOutputs) {
     const given = extractExits(typed, options.exitOutputs);
-    notes.push(...lostTold(given.plan, options.output));
+    notes.push(...describeLost(given.plan, options.output));
     return { source, hash, notes, typed: given.plan.typed, plan: given.plan, given };
   }
   const plan = planExits(typed, options);
-  notes.push(...lostTold(plan, options.output));
+  notes.push(...describeLost(plan, options.output));
   return { source, hash, notes, typed, plan };
 }
 
 /** Of outputs that the early-exit model cannot have; they go where the one to keep is named. */
-function lostTold({ typed, exits }: ExitPlan, named: string | undefined): string[] {
+function describeLost({ typed, exits }: ExitPlan, named: string | undefined): string[] {
   const lost = findLostOutputs(
     typed,
     exits.map((exit) => exit.tap.value),
@@ -121,7 +121,7 @@ export function refuseLooseInputs(typed: TypedModel): void {
   );
 }
 
-const setTold = (set: InputOptions['set'] = {}) =>
+const describeSet = (set: InputOptions['set'] = {}) =>
   Object.keys(set).length > 0 ? [`Inputs made constants: ${Object.keys(set).join(', ')}.`] : [];
 
 function hashOf({ sha256 }: LoadedModel, set: InputOptions['set'] = {}): string {

@@ -78,7 +78,7 @@ export async function observeFacts(model: Model, options: ObserveOptions = {}): 
   const { mixing, random } = findUnsteady(model, [logits], sampleInputs, facts.values);
   if (random) throw notDeterministic(output, `${nodeTold(random)} draws at random`);
   if (dynamic && mixing)
-    throw samplesNotIndependent(output, mixingTold(mixing), remedyOf(mixing, model, sampleInputs));
+    throw samplesNotIndependent(output, describeMixing(mixing), remedyOf(mixing, model, sampleInputs));
   const strayed = facts.deviation(logits);
   if (strayed > TOLERANCE) {
     const where = firstStrayed(model, logits, facts);
@@ -133,7 +133,7 @@ const MIXES: Readonly<Record<Exclude<Unsteady['kind'], 'random'>, string>> = {
 };
 
 /** What mixes samples, and where, in words. */
-export const mixingTold = (mixing: Unsteady): string =>
+export const describeMixing = (mixing: Unsteady): string =>
   `${nodeTold(mixing)} ${MIXES[mixing.kind as keyof typeof MIXES]}`;
 
 function remedyOf({ kind }: Unsteady, model: Model, sampleInputs: readonly string[]): string {

@@ -6,7 +6,7 @@ import { numbersOf, type Outputs, type SessionOptions, Tensor, withSession } fro
 import { findUnsteady } from '../passes/find-unsteady.ts';
 import { runPasses } from '../passes/pass.ts';
 import { widenBatch } from '../passes/widen-batch.ts';
-import { mixingTold, type ObserveOptions, randomFeeds } from './observe-facts.ts';
+import { describeMixing, type ObserveOptions, randomFeeds } from './observe-facts.ts';
 
 const BATCH = 3;
 /** What an output may deviate, relative to its largest element: another batch size may take another kernel. */
@@ -22,7 +22,7 @@ export async function widenModel(model: Model, options: ObserveOptions = {}): Pr
   const widened = { ...model, graph };
   const outputs = graph.outputs.map((v) => v.name);
   const { mixing } = findUnsteady(widened, outputs, Object.keys(randomFeeds(widened, options.dims ?? {}, 1)));
-  if (mixing) throw batchNotWidened(mixingTold(mixing));
+  if (mixing) throw batchNotWidened(describeMixing(mixing));
   const session: SessionOptions = { ...options.session, optimization: 'disabled' };
   const feeds = randomFeeds(widened, options.dims ?? {}, BATCH);
   try {

@@ -12,7 +12,7 @@ import type { ExitPlan, Head, TypedModel } from './exits.ts';
 import { findClassifier } from './find-classifier.ts';
 import { planExits } from './plan-exits.ts';
 
-export interface GivenExits {
+export interface ExistingExits {
   /** The model with its exits; those of one score have logits of two classes there. */
   readonly whole: TypedModel;
   /** Of the model without its exits. */
@@ -35,7 +35,7 @@ interface Branch {
  * off: exits answer with logits. Throws `too-few-exit-outputs`, `unknown-output`, `no-class-scores`, `exit-classes-differ`,
  * `exit-not-apart`, and what `planExits` says of a tap.
  */
-export function extractExits(original: TypedModel, outputs: readonly string[]): GivenExits {
+export function extractExits(original: TypedModel, outputs: readonly string[]): ExistingExits {
   const exits = outputs.slice(0, -1);
   if (exits.length === 0 || new Set(outputs).size < outputs.length) throw tooFewExitOutputs(outputs);
   let typed = original;

@@ -14,8 +14,8 @@ import { int64Tensor } from '../graph/tensor.ts';
 import type { DataType, Graph, Model, Node, Tensor } from '../graph/types.ts';
 import { opsetOf } from '../graph/types.ts';
 import { allNames, indexGraph, nodeReads, valueNames } from '../graph/walk.ts';
+import { joinNodes, withEnsemble } from '../policies/final-answer.ts';
 import { type Policy, type PolicyName, type PolicyParameters, policyOf } from '../policies/index.ts';
-import { joinNodes, remembering } from '../policies/last.ts';
 import { reduceMax } from '../policies/nodes.ts';
 import type { DecisionValues } from '../policies/policy.ts';
 import { type Cut, cutSegments } from './cut-segments.ts';
@@ -35,7 +35,7 @@ export interface LowerOptions {
   /** Of a policy that is fitted. */
   readonly parameters?: PolicyParameters;
   /** Weight of the open exits in the last answer; the original alone when 0 or left out. */
-  readonly last?: number | undefined;
+  readonly final?: number | undefined;
   /** Thresholds built into the model instead of the `thresholds` input; a closed exit then vanishes. */
   readonly baked?: readonly number[] | undefined;
   /** Drop outputs that an early exit does not compute, instead of refusing. */
@@ -166,14 +166,14 @@ class Lowering {
     k: number,
     b: GraphBuilder,
     names: Map<string, string>,
-    memory: string | undefined,
+    state: string | undefined,
     as: Answer,
   ): void {
     const slot = this.slots[k];
     if (!slot && k > 0) names.set(this.typed.logits, this.fresh(`${this.typed.logits}/full`));
     this.segment(k, b, names);
-    if (!slot) this.fullPath(b, names.get(this.typed.logits) ?? this.typed.logits, memory, as);
-    else this.exit(k, slot, b, names, memory ?? this.noMemory(b, slot, names), as);
+    if (!slot) this.fullPath(b, names.get(this.typed.logits) ?? this.typed.logits, state, as);
+    else this.exit(k, slot, b, names, state ?? this.noState(b, slot, names), as);
   }
 
   private segment(k: number, b: GraphBuilder, names: ReadonlyMap<string, string>): void {
@@ -197,13 +197,13 @@ class Lowering {
   }
 
   /** Nobody left: the last answer's logits, the index after the last exit, and the largest class probability. */
-  private fullPath(b: GraphBuilder, logits: string, memory: string | undefined, as: Answer): void {
+  private fullPath(b: GraphBuilder, logits: string, state: string | undefined, as: Answer): void {
     const { classes } = this.typed;
-    const { last } = this.options;
-    if (this.slots.length > 0 && !last) b.op('Identity', [logits], {}, as.logits);
+    const { final } = this.options;
+    if (this.slots.length > 0 && !final) b.op('Identity', [logits], {}, as.logits);
     let flat = this.float(b, b.op('Reshape', [logits, b.int64([-1, classes])]), this.logitsType());
-    if (this.slots.length > 0 && last) {
-      flat = joinNodes(b, flat, memory!, { classes, width: this.memoryWidth, weight: last });
+    if (this.slots.length > 0 && final) {
+      flat = joinNodes(b, flat, state!, { classes, width: this.stateWidth, weight: final });
       b.op('Identity', [this.asLogits(b, flat)], {}, as.logits);
     }
     reduceMax(b, b.op('Softmax', [flat], { axis: 1 }), 1, this.opset, as.confidence);
@@ -216,11 +216,11 @@ class Lowering {
     slot: ExitSlot,
     b: GraphBuilder,
     names: Map<string, string>,
-    memory: string | undefined,
+    state: string | undefined,
     as: Answer,
   ): void {
     const tap = names.get(slot.head.exit.tap.value) ?? slot.head.exit.tap.value;
-    const decided = this.head(k, slot, b, tap, memory);
+    const decided = this.head(k, slot, b, tap, state);
     const { logits, score } = decided;
     const threshold = this.gates
       ? b.op('Gather', [this.gates.thresholds, b.int64([k])], { axis: 0 })
@@ -237,7 +237,7 @@ class Lowering {
     const count = (index: string, as: string) =>
       onward.op('Add', [index, onward.int64([next - slot.index])], {}, as);
     if (this.typed.batch === 'fixed') {
-      this.level(k + 1, onward, new Map(names), decided.memory, { ...outward, index: inner.index });
+      this.level(k + 1, onward, new Map(names), decided.state, { ...outward, index: inner.index });
       count(inner.index, outward.index);
     } else {
       const rows = onward.op('Transpose', [onward.op('NonZero', [goOn])], { perm: [1, 0] });
@@ -251,7 +251,7 @@ class Lowering {
         onward.nodes.push(renameNode(node, kept));
       }
       const carried =
-        decided.memory && this.isRead(k + 1) ? onward.op('GatherND', [decided.memory, rows]) : undefined;
+        decided.state && this.isRead(k + 1) ? onward.op('GatherND', [decided.state, rows]) : undefined;
       this.level(k + 1, onward, kept, carried, inner);
       const answers = { ...inner, index: count(inner.index, this.fresh('answer/index')) };
       for (const part of PARTS) onward.op('ScatterND', [found[part], rows, answers[part]], {}, outward[part]);
@@ -290,20 +290,20 @@ class Lowering {
   }
 
   /** What the policy remembers of samples that have met no exit: 0s. Undefined when it remembers nothing. */
-  private noMemory(b: GraphBuilder, slot: ExitSlot, names: ReadonlyMap<string, string>): string | undefined {
-    if (this.memoryWidth === 0) return undefined;
+  private noState(b: GraphBuilder, slot: ExitSlot, names: ReadonlyMap<string, string>): string | undefined {
+    if (this.stateWidth === 0) return undefined;
     const tap = names.get(slot.head.exit.tap.value) ?? slot.head.exit.tap.value;
-    const dims = b.op('Concat', [this.rowCount(b, tap), b.int64([this.memoryWidth])], { axis: 0 });
+    const dims = b.op('Concat', [this.rowCount(b, tap), b.int64([this.stateWidth])], { axis: 0 });
     return b.op('ConstantOfShape', [dims]);
   }
 
-  private get memoryWidth(): number {
-    return this.policy.memory(this.fullIndex(), this.typed.classes);
+  private get stateWidth(): number {
+    return this.policy.state(this.fullIndex(), this.typed.classes);
   }
 
   /** Whether what samples remember matters at level `k`: at an exit, or in a joined last answer. */
   private isRead(k: number): boolean {
-    return this.slots[k] !== undefined || Boolean(this.options.last);
+    return this.slots[k] !== undefined || Boolean(this.options.final);
   }
 
   /**
@@ -315,10 +315,10 @@ class Lowering {
     slot: ExitSlot,
     b: GraphBuilder,
     tap: string,
-    memory: string | undefined,
+    state: string | undefined,
   ): DecisionValues {
     const open = this.gates ? new GraphBuilder('', this.taken) : b;
-    const decided = this.decide(slot, open, tap, memory);
+    const decided = this.decide(slot, open, tap, state);
     if (!this.gates) return decided;
 
     const closed = new GraphBuilder('', this.taken);
@@ -334,10 +334,10 @@ class Lowering {
       { value: zero },
     );
     const noScore = closed.op('ConstantOfShape', [rows]);
-    const remembers = decided.memory !== undefined && this.isRead(k + 1);
-    const same = remembers ? [closed.op('Identity', [memory!])] : [];
+    const hasState = decided.state !== undefined && this.isRead(k + 1);
+    const same = hasState ? [closed.op('Identity', [state!])] : [];
     const { id } = slot.head.exit;
-    const parts = remembers ? ['logits', 'score', 'memory'] : ['logits', 'score'];
+    const parts = hasState ? ['logits', 'score', 'memory'] : ['logits', 'score'];
     const outputs = parts.map((part) => this.fresh(`${id}/${part}`));
     const types = [this.logitsType(), 'float', 'float'] as const;
     const shapes = [[undefined, ...this.logitsDims().slice(1)], [undefined], [undefined, undefined]];
@@ -345,7 +345,7 @@ class Lowering {
       ...g.build(name),
       outputs: values.map((v, i) => makeValue(v, types[i]!, shapes[i])),
     });
-    const found = [decided.logits, decided.score, ...(remembers ? [decided.memory!] : [])];
+    const found = [decided.logits, decided.score, ...(hasState ? [decided.state!] : [])];
     b.ops(
       'If',
       [b.op('Gather', [this.gates.areOpen, b.int64([k])], { axis: 0 })],
@@ -355,7 +355,7 @@ class Lowering {
       },
       outputs,
     );
-    return { logits: outputs[0]!, score: outputs[1]!, memory: outputs[2] };
+    return { logits: outputs[0]!, score: outputs[1]!, state: outputs[2] };
   }
 
   /** The head and what the policy makes of it. */
@@ -363,7 +363,7 @@ class Lowering {
     { head, index }: ExitSlot,
     b: GraphBuilder,
     tap: string,
-    memory: string | undefined,
+    state: string | undefined,
   ): DecisionValues {
     const fact = this.typed.facts.get(head.exit.tap.value)!;
     const features = this.float(b, tap, fact.dataType);
@@ -374,7 +374,7 @@ class Lowering {
     const exit = {
       logits: made.logits!,
       confidence: made.confidence,
-      memory,
+      state,
       exit: index,
       exits: this.fullIndex(),
       classes: this.typed.classes,
@@ -400,7 +400,7 @@ class Lowering {
 
   private get policy(): Policy {
     const policy = policyOf(this.options.policy);
-    return this.options.last ? remembering(policy) : policy;
+    return this.options.final ? withEnsemble(policy) : policy;
   }
 
   /** [M] filled with `value`, in the shape of `like` [M]. */

@@ -27,7 +27,7 @@ const LEAST = 1e-30;
 export const classMargin: Policy = {
   citation: 'after Aperstein et al. 2025 (CalexNet), class precision margin (arXiv 2509.08318); formula ours',
   readsConfidence: false,
-  memory: () => 0,
+  state: () => 0,
   refuse: refuseMissingClass,
   fit: fitClassMargin,
   nodes(b, { logits, exit, classes, opset }, { odds }) {
@@ -43,7 +43,7 @@ export const classMargin: Policy = {
     return {
       score: b.op('Mul', [reduceSum(b, passed, 1, opset), b.float(1 / LEVELS)]),
       logits,
-      memory: undefined,
+      state: undefined,
     };
   },
   decide({ logits, exit, classes }, { odds }) {

@@ -1,5 +1,5 @@
+import { exitFeatureNodes, exitFeatures, exitFeaturesSize, leftSize, withAnswers } from './exit-features.ts';
 import { logisticRegression } from './logistic.ts';
-import { leftSize, look, lookNodes, looksSize, withAnswers } from './looks.ts';
 import type { FitData, Policy, PolicyParameters } from './policy.ts';
 
 const RIDGE = 1;
@@ -12,24 +12,24 @@ const RIDGE = 1;
 export const correctness: Policy = {
   citation: 'after failure prediction (arXiv 2508.21495), with the looks of JEI-DNN (Regol et al. 2024)',
   readsConfidence: false,
-  memory: leftSize,
+  state: leftSize,
   fit: fitCorrectness,
   nodes(b, place, { weight, bias }) {
     const { logits, exit, exits, classes } = place;
-    const { looks, count, answer, memory } = lookNodes(b, place);
-    const from = exit * looksSize(exits);
-    const product = b.op('MatMul', [looks, b.float(weight!.slice(from, from + count), [count, 1])]);
+    const { features, count, answer, state } = exitFeatureNodes(b, place);
+    const from = exit * exitFeaturesSize(exits);
+    const product = b.op('MatMul', [features, b.float(weight!.slice(from, from + count), [count, 1])]);
     const byClass = b.op('Gather', [b.float(bias!.slice(exit * classes, (exit + 1) * classes)), answer]);
     const odds = b.op('Add', [b.op('Reshape', [product, b.int64([-1])]), byClass]);
-    return { score: b.op('Softsign', [odds]), logits, memory };
+    return { score: b.op('Softsign', [odds]), logits, state };
   },
   decide(outputs, { weight, bias }) {
     const { exit, exits, classes, logits } = outputs;
-    const size = looksSize(exits);
-    const { looks, answers } = look(outputs);
+    const size = exitFeaturesSize(exits);
+    const { features, answers } = exitFeatures(outputs);
     const score = Float32Array.from(answers, (answer, i) => {
       let z = bias![exit * classes + answer]!;
-      for (let f = 0; f < size; f++) z += weight![exit * size + f]! * looks[i * size + f]!;
+      for (let f = 0; f < size; f++) z += weight![exit * size + f]! * features[i * size + f]!;
       return z / (1 + Math.abs(z));
     });
     return { score, logits };
@@ -37,13 +37,13 @@ export const correctness: Policy = {
 };
 
 function fitCorrectness({ exits, labels, classes }: FitData): PolicyParameters {
-  const size = looksSize(exits.length);
-  const memory = new Float32Array(labels.length * leftSize(exits.length));
+  const size = exitFeaturesSize(exits.length);
+  const state = new Float32Array(labels.length * leftSize(exits.length));
   const everyone = Int32Array.from(labels.keys());
   const fitted = exits.map(({ logits }, exit) => {
-    const { looks, answers } = look({ logits, classes, exit, exits: exits.length, memory });
+    const { features, answers } = exitFeatures({ logits, classes, exit, exits: exits.length, state });
     const right = Uint8Array.from(answers, (answer, i) => Number(answer === labels[i]));
-    const rows = withAnswers(looks, answers, classes);
+    const rows = withAnswers(features, answers, classes);
     return logisticRegression(rows, size + classes, right, everyone, RIDGE);
   });
   const part = (from: number, to: number, constant: number) =>

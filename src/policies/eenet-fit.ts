@@ -1,7 +1,7 @@
 /** Fits EENet: Adam on its losses from several starts, of which the best that keeps to the budget is taken. */
 import { uniforms } from '../graph/mulberry32.ts';
 import { Adam } from './adam.ts';
-import { type Assigned, assign, FACTORS, type Looks, layoutOf, losses } from './eenet-losses.ts';
+import { type Assigned, assign, type ExitFeatures, FACTORS, layoutOf, losses } from './eenet-losses.ts';
 import type { FitData } from './policy.ts';
 import { argMaxRows, eachSoftmax } from './rows.ts';
 
@@ -31,12 +31,12 @@ export function fitExits(
   const everyone = Int32Array.from(data.labels.keys());
   let best: (Fitted & { accuracy: number; miss: number }) | undefined;
   for (const [start, temperature] of TEMPERATURES.entries()) {
-    const looks = looksOf(data, temperature);
-    const theta = learn(looks, data.labels.length, uniforms(start + 1));
-    const assigned = assign(looks, theta, everyone);
-    const shares = meanRows(assigned.assignments, looks.exits + 1);
-    const cost = shares.reduce((sum, share, k) => sum + share * looks.costs[k]!, 0);
-    const miss = Math.max(NEAR, Math.abs(cost - looks.budget) / looks.budget);
+    const features = featuresOf(data, temperature);
+    const theta = learn(features, data.labels.length, uniforms(start + 1));
+    const assigned = assign(features, theta, everyone);
+    const shares = meanRows(assigned.assignments, features.exits + 1);
+    const cost = shares.reduce((sum, share, k) => sum + share * features.costs[k]!, 0);
+    const miss = Math.max(NEAR, Math.abs(cost - features.budget) / features.budget);
     const found = { theta, temperature, shares, accuracy: accuracyOf(assigned, shares), miss };
     if (!best || found.miss < best.miss || (found.miss === best.miss && found.accuracy > best.accuracy))
       best = found;
@@ -45,10 +45,10 @@ export function fitExits(
 }
 
 /** What the samples of `data` look like at every exit while all are open. */
-export function looksOf(
+export function featuresOf(
   { exits, original, labels, classes, costs, budget = BUDGET }: FitData,
   temperature: number,
-): Looks {
+): ExitFeatures {
   const n = labels.length;
   const votes = new Uint16Array(n * classes);
   const probabilities: Float32Array[] = [];
@@ -88,9 +88,9 @@ export function factorsOf(
 }
 
 /** From the largest probability as exit score, and assignments that differ from start to start. */
-function learn(looks: Looks, samples: number, random: () => number): Float64Array {
-  const { exits, classes } = looks;
-  const { scoreSize, assignmentSize, size } = layoutOf(looks);
+function learn(features: ExitFeatures, samples: number, random: () => number): Float64Array {
+  const { exits, classes } = features;
+  const { scoreSize, assignmentSize, size } = layoutOf(features);
   const theta = Float64Array.from({ length: size }, () => random() - 0.5);
   theta.fill(0, 0, exits * scoreSize);
   for (let k = 0; k < exits; k++) theta[k * scoreSize + classes] = 1;
@@ -99,7 +99,7 @@ function learn(looks: Looks, samples: number, random: () => number): Float64Arra
   const batch = new Int32Array(Math.min(BATCH, samples));
   for (let step = 0; step < STEPS; step++) {
     for (let at = 0; at < batch.length; at++) batch[at] = Math.floor(random() * samples);
-    const { gradient } = losses(looks, theta, batch, assign(looks, theta, batch));
+    const { gradient } = losses(features, theta, batch, assign(features, theta, batch));
     adam.step(theta, gradient, RATE * (1 - step / STEPS));
   }
   return theta;

@@ -10,7 +10,7 @@ const SURE = 0.01;
 const CE_SHARE = 0.1;
 
 /** What N samples look like. K exits and the original, which is the last to leave at; C classes. */
-export interface Looks {
+export interface ExitFeatures {
   readonly exits: number;
   readonly classes: number;
   /** Per exit, [N, C]: softmax probabilities. */
@@ -33,7 +33,7 @@ interface Layout {
   readonly size: number;
 }
 
-export function layoutOf({ exits, classes }: Pick<Looks, 'exits' | 'classes'>): Layout {
+export function layoutOf({ exits, classes }: Pick<ExitFeatures, 'exits' | 'classes'>): Layout {
   const scoreSize = classes + FACTORS + exits + 1;
   const inputs = FACTORS + exits;
   const assignmentSize = HIDDEN * (inputs + 1) + HIDDEN + 1;
@@ -49,9 +49,9 @@ export interface Assigned {
 }
 
 /** q̂ and r̂ of samples `some`. */
-export function assign(looks: Looks, theta: Float64Array, some: Int32Array): Assigned {
-  const { exits, classes } = looks;
-  const { scoreSize, assignmentSize, inputs } = layoutOf(looks);
+export function assign(features: ExitFeatures, theta: Float64Array, some: Int32Array): Assigned {
+  const { exits, classes } = features;
+  const { scoreSize, assignmentSize, inputs } = layoutOf(features);
   const [n, all] = [some.length, exits + 1];
   const scores = new Float64Array(n * exits);
   const assignments = new Float64Array(n * all);
@@ -60,7 +60,7 @@ export function assign(looks: Looks, theta: Float64Array, some: Int32Array): Ass
     const i = some[at]!;
     for (let k = 0; k < exits; k++) {
       const from = k * scoreSize;
-      const [y, a] = [looks.probabilities[k]!, looks.factors[k]!];
+      const [y, a] = [features.probabilities[k]!, features.factors[k]!];
       let q = theta[from + scoreSize - 1]!;
       for (let c = 0; c < classes; c++) q += theta[from + c]! * y[i * classes + c]!;
       for (let f = 0; f < FACTORS; f++) q += theta[from + classes + f]! * a[i * FACTORS + f]!;
@@ -71,7 +71,7 @@ export function assign(looks: Looks, theta: Float64Array, some: Int32Array): Ass
     for (let k = 0; k < all; k++) {
       const from = exits * scoreSize + k * assignmentSize;
       const out = from + HIDDEN * (inputs + 1);
-      const a = looks.factors[k]!;
+      const a = features.factors[k]!;
       r[k] = theta[out + HIDDEN]!;
       for (let h = 0; h < HIDDEN; h++) {
         const row = from + h * (inputs + 1);
@@ -109,26 +109,31 @@ export interface Losses {
 }
 
 /** The losses on samples `some`, at what `assign` made of them. */
-export function losses(looks: Looks, theta: Float64Array, some: Int32Array, assigned: Assigned): Losses {
+export function losses(
+  features: ExitFeatures,
+  theta: Float64Array,
+  some: Int32Array,
+  assigned: Assigned,
+): Losses {
   const gradient = new Float64Array(theta.length);
-  const score = scoreLoss(looks, some, assigned, gradient);
-  const assignment = assignmentLoss(looks, theta, some, assigned, gradient);
+  const score = scoreLoss(features, some, assigned, gradient);
+  const assignment = assignmentLoss(features, theta, some, assigned, gradient);
   return { score, assignment, gradient };
 }
 
 function scoreLoss(
-  looks: Looks,
+  features: ExitFeatures,
   some: Int32Array,
   { scores, assignments }: Assigned,
   gradient: Float64Array,
 ): number {
-  const { exits, classes } = looks;
-  const { scoreSize } = layoutOf(looks);
+  const { exits, classes } = features;
+  const { scoreSize } = layoutOf(features);
   const n = some.length;
   const staying = new Float64Array(n).fill(1);
   let loss = 0;
   for (let k = 0; k < exits; k++) {
-    const [y, a, correct] = [looks.probabilities[k]!, looks.factors[k]!, looks.correct[k]!];
+    const [y, a, correct] = [features.probabilities[k]!, features.factors[k]!, features.correct[k]!];
     const from = k * scoreSize;
     const total = staying.reduce((a, b) => a + b);
     for (let at = 0; at < n; at++) {
@@ -158,14 +163,14 @@ function crossEntropy(score: number, right: boolean): readonly [value: number, s
 }
 
 function assignmentLoss(
-  looks: Looks,
+  features: ExitFeatures,
   theta: Float64Array,
   some: Int32Array,
   { scores, assignments, hidden }: Assigned,
   gradient: Float64Array,
 ): number {
-  const { exits, costs, budget } = looks;
-  const { scoreSize, assignmentSize, inputs } = layoutOf(looks);
+  const { exits, costs, budget } = features;
+  const { scoreSize, assignmentSize, inputs } = layoutOf(features);
   const [n, all] = [some.length, exits + 1];
   let mean = 0;
   for (let at = 0; at < n; at++)
@@ -177,18 +182,18 @@ function assignmentLoss(
     let rights = 0;
     let cost = 0;
     for (let k = 0; k < all; k++) {
-      rights += looks.correct[k]![i]!;
+      rights += features.correct[k]![i]!;
       cost += r[k]! * costs[k]!;
     }
     for (let k = 0; k < all; k++) {
-      const wanted = rights === 0 ? 1 / all : looks.correct[k]![i]! / rights;
+      const wanted = rights === 0 ? 1 / all : features.correct[k]![i]! / rights;
       if (wanted > 0) crossEntropies -= (wanted * Math.log(r[k]!)) / (n * all);
       const by =
         (CE_SHARE * (r[k]! - wanted)) / (n * all) +
         (Math.sign(mean - budget) * r[k]! * (costs[k]! - cost)) / (budget * n);
       const from = exits * scoreSize + k * assignmentSize;
       const out = from + HIDDEN * (inputs + 1);
-      const a = looks.factors[k]!;
+      const a = features.factors[k]!;
       gradient[out + HIDDEN]! += by;
       for (let h = 0; h < HIDDEN; h++) {
         const v = hidden[(at * all + k) * HIDDEN + h]!;

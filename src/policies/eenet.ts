@@ -19,16 +19,16 @@ import { argMaxRows, eachSoftmax } from './rows.ts';
 export const eenet: Policy = {
   citation: 'Ilhan et al. 2023 (EENet), section 3',
   readsConfidence: false,
-  memory: (exits, classes) => exits + classes,
+  state: (exits, classes) => exits + classes,
   fit: fitEenet,
   thresholds: (scores, { shares }) => quantileWalk(scores, shares!),
   nodes(b, place, { weight, bias, temperature }) {
-    const { logits, exit, exits, classes, memory, opset } = place;
+    const { logits, exit, exits, classes, state, opset } = place;
     const size = classes + FACTORS + exits;
-    const earlier = columns(b, memory!, 0, exits);
+    const earlier = columns(b, state!, 0, exits);
     const answer = b.op('ArgMax', [logits], { axis: 1, keepdims: 0 });
     const vote = b.op('OneHot', [answer, b.int64(classes), b.float([0, 1])]);
-    const votes = b.op('Add', [columns(b, memory!, exits, exits + classes), vote]);
+    const votes = b.op('Add', [columns(b, state!, exits, exits + classes), vote]);
     const share = b.op('Div', [reduceMax(b, votes, 1, opset), reduceSum(b, votes, 1, opset)]);
     const softer = { ...place, logits: b.op('Div', [logits, b.float(temperature![0]!)]) };
     const factors = [maxProb, entropy].map((policy) => policy.nodes(b, softer, {}).score);
@@ -44,10 +44,10 @@ export const eenet: Policy = {
     return {
       score: column(b, score, 0),
       logits,
-      memory: b.op('Concat', [scores, votes], { axis: 1 }),
+      state: b.op('Concat', [scores, votes], { axis: 1 }),
     };
   },
-  decide({ logits, exit, exits, classes, memory }, { weight, bias, temperature }) {
+  decide({ logits, exit, exits, classes, state }, { weight, bias, temperature }) {
     const size = classes + FACTORS + exits;
     const own = weight!.slice(exit * size, (exit + 1) * size);
     const answers = argMaxRows(logits, logits.length / classes);
@@ -55,8 +55,8 @@ export const eenet: Policy = {
     const softer = logits.map((z) => z / temperature![0]!);
     eachSoftmax(softer, classes, (y, i) => {
       const [earlier, votes] = [
-        memory.subarray(i * (exits + classes), i * (exits + classes) + exits),
-        memory.subarray(i * (exits + classes) + exits, (i + 1) * (exits + classes)),
+        state.subarray(i * (exits + classes), i * (exits + classes) + exits),
+        state.subarray(i * (exits + classes) + exits, (i + 1) * (exits + classes)),
       ];
       votes[answers[i]!]!++;
       let q = bias![exit]!;

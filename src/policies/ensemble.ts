@@ -14,32 +14,32 @@ const RATE = 0.05;
 export const ensemble: Policy = {
   citation: 'Wołczyk et al. 2021 (Zero Time Waste), section 3.2',
   readsConfidence: false,
-  memory: (exits, classes) => exits * classes,
+  state: (exits, classes) => exits * classes,
   fit: fitEnsemble,
-  nodes(b, { logits, exit, exits, classes, memory, opset }, parameters) {
+  nodes(b, { logits, exit, exits, classes, state, opset }, parameters) {
     const here = b.op('LogSoftmax', [logits], { axis: 1 });
     const pads = b.int64([0, exit * classes, 0, (exits - exit - 1) * classes]);
-    const all = b.op('Add', [memory!, b.op('Pad', [here, pads])]);
+    const all = b.op('Add', [state!, b.op('Pad', [here, pads])]);
     const mixing = b.float(mixingOf(parameters, exit, exits, classes), [exits * classes, classes]);
     const bias = b.float(parameters.bias!.slice(exit * classes, (exit + 1) * classes));
     const mixed = b.op('Add', [b.op('MatMul', [all, mixing]), bias]);
     return {
       score: reduceMax(b, b.op('Softmax', [mixed], { axis: 1 }), 1, opset),
       logits: mixed,
-      memory: all,
+      state: all,
     };
   },
-  decide({ logits, exit, exits, classes, memory }, parameters) {
+  decide({ logits, exit, exits, classes, state }, parameters) {
     const width = exits * classes;
     const rows = logits.length / classes;
     const here = logSoftmax(logits, classes);
     for (let i = 0; i < rows; i++)
-      memory.set(here.subarray(i * classes, (i + 1) * classes), i * width + exit * classes);
+      state.set(here.subarray(i * classes, (i + 1) * classes), i * width + exit * classes);
     const factors = factorsOf(parameters, exit, exits);
     const mixed = Float32Array.from({ length: rows * classes }, (_, at) => {
       const [i, c] = [Math.floor(at / classes), at % classes];
       let z = parameters.bias![exit * classes + c]!;
-      for (let j = 0; j <= exit; j++) z += factors[j]! * memory[i * width + j * classes + c]!;
+      for (let j = 0; j <= exit; j++) z += factors[j]! * state[i * width + j * classes + c]!;
       return z;
     });
     return { score: ofSoftmax(mixed, classes, largestOf), logits: mixed };

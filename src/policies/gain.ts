@@ -1,5 +1,5 @@
+import { exitFeatureNodes, exitFeatures, exitFeaturesSize, leftSize, withAnswers } from './exit-features.ts';
 import { logisticRegression } from './logistic.ts';
-import { leftSize, look, lookNodes, looksSize, withAnswers } from './looks.ts';
 import { column } from './nodes.ts';
 import type { FitData, Policy, PolicyParameters } from './policy.ts';
 import { argMaxRows } from './rows.ts';
@@ -16,27 +16,30 @@ export const gain: Policy = {
   citation:
     'after the optimal rule of Regol et al. 2025 (Is the acquisition worth the cost?), with the looks of JEI-DNN (Regol et al. 2024)',
   readsConfidence: false,
-  memory: leftSize,
+  state: leftSize,
   fit: fitGain,
   nodes(b, place, { weight, bias }) {
     const { logits, exit, exits, classes } = place;
-    const { looks, count, answer, memory } = lookNodes(b, place);
-    const rows = weight!.slice(exit * looksSize(exits) * 2, (exit * looksSize(exits) + count) * 2);
+    const { features, count, answer, state } = exitFeatureNodes(b, place);
+    const rows = weight!.slice(
+      exit * exitFeaturesSize(exits) * 2,
+      (exit * exitFeaturesSize(exits) + count) * 2,
+    );
     const byClass = b.float(bias!.slice(exit * classes * 2, (exit + 1) * classes * 2), [classes, 2]);
     const odds = b.op('Add', [
-      b.op('MatMul', [looks, b.float(rows, [count, 2])]),
+      b.op('MatMul', [features, b.float(rows, [count, 2])]),
       b.op('Gather', [byClass, answer]),
     ]);
     const chances = b.op('Sigmoid', [odds]);
-    return { score: b.op('Sub', [column(b, chances, 1), column(b, chances, 0)]), logits, memory };
+    return { score: b.op('Sub', [column(b, chances, 1), column(b, chances, 0)]), logits, state };
   },
   decide(outputs, { weight, bias }) {
     const { exit, exits, classes, logits } = outputs;
-    const size = looksSize(exits);
-    const { looks, answers } = look(outputs);
+    const size = exitFeaturesSize(exits);
+    const { features, answers } = exitFeatures(outputs);
     const chance = (i: number, which: number) => {
       let z = bias![(exit * classes + answers[i]!) * 2 + which]!;
-      for (let f = 0; f < size; f++) z += weight![(exit * size + f) * 2 + which]! * looks[i * size + f]!;
+      for (let f = 0; f < size; f++) z += weight![(exit * size + f) * 2 + which]! * features[i * size + f]!;
       return 1 / (1 + Math.exp(-z));
     };
     return { score: Float32Array.from(answers, (_, i) => chance(i, 1) - chance(i, 0)), logits };
@@ -45,13 +48,13 @@ export const gain: Policy = {
 
 function fitGain({ exits, original, labels, classes }: FitData): PolicyParameters {
   const count = exits.length;
-  const size = looksSize(count);
-  const memory = new Float32Array(labels.length * leftSize(count));
+  const size = exitFeaturesSize(count);
+  const state = new Float32Array(labels.length * leftSize(count));
   const last = argMaxRows(original, labels.length);
   const everyone = Int32Array.from(labels.keys());
   const fitted = exits.map(({ logits }, exit) => {
-    const { looks, answers } = look({ logits, classes, exit, exits: count, memory });
-    const rows = withAnswers(looks, answers, classes);
+    const { features, answers } = exitFeatures({ logits, classes, exit, exits: count, state });
+    const rows = withAnswers(features, answers, classes);
     const changes = (before: ArrayLike<number>, after: ArrayLike<number>) =>
       Uint8Array.from(labels, (label, i) => Number(before[i] !== label && after[i] === label));
     return [changes(answers, last), changes(last, answers)].map((happened) =>

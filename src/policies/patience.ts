@@ -9,25 +9,25 @@ import { argMaxRows } from './rows.ts';
 export const patience: Policy = {
   citation: 'Zhou et al. 2020 (PABEE), section 3.2',
   readsConfidence: false,
-  memory: () => 2,
-  nodes(b, { logits, exits, memory, opset }) {
+  state: () => 2,
+  nodes(b, { logits, exits, state, opset }) {
     const answer = b.op('Cast', [b.op('ArgMax', [logits], { axis: 1, keepdims: 0 })], { to: 1 });
     const now = b.op('Add', [answer, b.float(1)]);
-    const same = b.op('Cast', [b.op('Equal', [now, column(b, memory!, 0)])], { to: 1 });
-    const count = b.op('Mul', [b.op('Add', [column(b, memory!, 1), b.float(1)]), same]);
+    const same = b.op('Cast', [b.op('Equal', [now, column(b, state!, 0)])], { to: 1 });
+    const count = b.op('Mul', [b.op('Add', [column(b, state!, 1), b.float(1)]), same]);
     // ArgMax hides NaN; 0 times the sum of the logits does not.
     const trouble = b.op('Mul', [reduceSum(b, logits, 1, opset), b.float(0)]);
     return {
       score: b.op('Add', [b.op('Mul', [count, b.float(1 / exits)]), trouble]),
       logits,
-      memory: b.op('Concat', [asColumn(b, now), asColumn(b, count)], { axis: 1 }),
+      state: b.op('Concat', [asColumn(b, now), asColumn(b, count)], { axis: 1 }),
     };
   },
-  decide({ logits, classes, exits, memory }) {
+  decide({ logits, classes, exits, state }) {
     const score = Float32Array.from(argMaxRows(logits, logits.length / classes), (answer, i) => {
-      const count = memory[2 * i] === answer + 1 ? memory[2 * i + 1]! + 1 : 0;
-      memory[2 * i] = answer + 1;
-      memory[2 * i + 1] = count;
+      const count = state[2 * i] === answer + 1 ? state[2 * i + 1]! + 1 : 0;
+      state[2 * i] = answer + 1;
+      state[2 * i + 1] = count;
       const row = logits.subarray(i * classes, (i + 1) * classes);
       return row.every(Number.isFinite) ? count / exits : Number.NaN;
     });

@@ -21,7 +21,7 @@ export interface ExitValues extends Place {
   /** [M] float, the confidence head's output; undefined for the original's own output. */
   readonly confidence: string | undefined;
   /** [M, memory] float: what the open exits before this one left, 0 at first; undefined when the policy has no memory. */
-  readonly memory: string | undefined;
+  readonly state: string | undefined;
   /** Operator set the nodes are written in; 11 at least where batches are dynamic. */
   readonly opset: number;
 }
@@ -33,7 +33,7 @@ export interface DecisionValues {
   /** [M, classes] float: the answer of a sample that leaves here. */
   readonly logits: string;
   /** [M, memory] float, for the exits after this one. */
-  readonly memory: string | undefined;
+  readonly state: string | undefined;
 }
 
 /** What an exit said about N samples. */
@@ -43,7 +43,7 @@ export interface ExitOutputs extends Place {
   /** [N]: the confidence head's output. */
   readonly confidence: Float32Array;
   /** [N, memory]: what the open exits before this one left, 0 at first; brought up to date by `decide`. */
-  readonly memory: Float32Array;
+  readonly state: Float32Array;
 }
 
 export interface Decision {
@@ -74,7 +74,7 @@ export interface Policy {
   /** Whether it looks at the confidence head. */
   readonly readsConfidence: boolean;
   /** Floats that a sample carries from exit to exit; 0 for a policy whose exits do not know of each other. */
-  memory(exits: number, classes: number): number;
+  state(exits: number, classes: number): number;
   fit?(data: FitData): PolicyParameters;
   /** Throws when nothing could be fitted on samples with `labels`: asked before anything is trained. */
   refuse?(labels: Int32Array, classes: number): void;
@@ -96,8 +96,8 @@ export function scorePolicy(rule: {
   return {
     citation: rule.citation,
     readsConfidence: rule.readsConfidence ?? false,
-    memory: () => 0,
-    nodes: (b, exit) => ({ score: rule.nodes(b, exit), logits: exit.logits, memory: undefined }),
+    state: () => 0,
+    nodes: (b, exit) => ({ score: rule.nodes(b, exit), logits: exit.logits, state: undefined }),
     decide: (exit) => ({ score: rule.score(exit), logits: exit.logits }),
   };
 }

@@ -1,25 +1,25 @@
 /** Whether the original knows the data at all, asked before anything is trained on it. */
 import { isGuessing } from '../calibrate/index.ts';
-import { splitRoles } from '../data/index.ts';
-import type { Roles } from '../data/splits.ts';
-import { answersOf, type JudgeOptions } from './predict.ts';
+import { partition } from '../data/index.ts';
+import type { Splits } from '../data/splits.ts';
+import { answersOf, type PredictOptions } from './predict.ts';
 
 /** Samples that are asked about. */
 const ASKED = 128;
 
 /** A warning when the original does no better than guess on some of the calibration samples; undefined when it does, or when they have no labels. */
 export async function warnOfGuessing(
-  { calibration: { dataset } }: Roles,
+  { calibration: { dataset } }: Splits,
   seed: number,
-  judging: JudgeOptions,
+  predicting: PredictOptions,
 ): Promise<string | undefined> {
   if (dataset.unlabelled || dataset.random) return undefined;
-  const { asked } = splitRoles(dataset, { asked: Math.min(1, ASKED / dataset.size) }, seed);
-  const answers = await answersOf(asked, judging);
+  const { asked } = partition(dataset, { asked: Math.min(1, ASKED / dataset.size) }, seed);
+  const answers = await answersOf(asked, predicting);
   const right = answers.filter((answer, i) => answer === asked.labels[i]).length;
-  const { classes } = judging.typed;
-  return isGuessing(right, asked.size, classes) ? guessingTold(right, asked.size, classes) : undefined;
+  const { classes } = predicting.typed;
+  return isGuessing(right, asked.size, classes) ? describeGuessing(right, asked.size, classes) : undefined;
 }
 
-const guessingTold = (right: number, samples: number, classes: number) =>
+const describeGuessing = (right: number, samples: number, classes: number) =>
   `WARNING: the original is right on ${right} of ${samples} samples, hardly better than guessing among ${classes} classes. What it is fed is not what it was trained on (--preset, --scale, --mean, --std, --channels, --layout; of texts --tokenizer), or labels are not in the order of its outputs. Nothing below means anything then.`;

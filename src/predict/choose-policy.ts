@@ -6,13 +6,13 @@ import {
   crossFit,
   type Fold,
   interpolateHull,
-  type Outlook,
+  type OutcomesAt,
   searchPolicy,
 } from '../calibrate/index.ts';
 import { shuffled } from '../data/index.ts';
 import { OfframpError } from '../errors/index.ts';
 import { POLICY_NAMES, type PolicyName, policyOf } from '../policies/index.ts';
-import { type Decider, fitPolicy, type Judged, ownThresholds, viewOf } from './predict.ts';
+import { type FittedPolicy, fitPolicy, outcomesAt, ownThresholds, type Predictions } from './predict.ts';
 
 /** Costs relative to the original, between which policies are compared. */
 export type CostRange = readonly [least: number, most: number];
@@ -26,7 +26,7 @@ export interface ComparedPolicy {
 }
 
 export interface PolicyChoice {
-  readonly decider: Decider;
+  readonly fittedPolicy: FittedPolicy;
   /** What the choice and the search make of samples that neither has seen: each fold by the policy that the others choose. */
   readonly unseen: CrossFit;
   readonly range: CostRange;
@@ -43,7 +43,7 @@ export interface ChoiceOptions {
   /** Whether the exits have confidence heads. */
   readonly haveConfidence: boolean;
   /** Weight of the open exits in the last answer, whichever policy is taken. */
-  readonly last?: number | undefined;
+  readonly final?: number | undefined;
   /** All of them by default. */
   readonly policies?: readonly PolicyName[];
   readonly seed: number;
@@ -66,32 +66,37 @@ export function foldsOf(samples: number, seed: number): Int32Array[] {
 
 /** The search that `decider` gets. */
 export const searchFor = (
-  outlook: Outlook,
-  decider: Decider,
+  outcomes: OutcomesAt,
+  fittedPolicy: FittedPolicy,
   costs: CostModel,
   target: Target,
-): Candidate[] => searchPolicy(outlook, costs, { target, also: ownThresholds(outlook, decider) });
+): Candidate[] => searchPolicy(outcomes, costs, { target, also: ownThresholds(outcomes, fittedPolicy) });
 
 /** What `decider` with searched thresholds makes of samples of `judged` that the search has not seen. */
 export const crossFitted = (
-  judged: Judged,
-  decider: Decider,
+  predictions: Predictions,
+  fittedPolicy: FittedPolicy,
   costs: CostModel,
   target: Target,
   seed: number,
 ) =>
-  crossFit(viewOf(judged, decider), (outlook) => searchFor(outlook, decider, costs, target), costs, {
-    target,
-    folds: foldsOf(judged.labels.length, seed),
-  });
+  crossFit(
+    outcomesAt(predictions, fittedPolicy),
+    (outcomes) => searchFor(outcomes, fittedPolicy, costs, target),
+    costs,
+    {
+      target,
+      folds: foldsOf(predictions.labels.length, seed),
+    },
+  );
 
 /**
  * Every policy is fitted on `validation`. Thresholds are then searched on `calibration` without one fold and the curve is measured on that
  * fold, for each of them, so that no policy is compared on samples that anything in it was fitted on.
  */
 export function choosePolicy(
-  validation: Judged,
-  calibration: Judged,
+  validation: Predictions,
+  calibration: Predictions,
   costs: CostModel,
   options: ChoiceOptions,
 ): PolicyChoice {
@@ -102,9 +107,9 @@ export function choosePolicy(
     options.onProgress?.(done, names.length);
     const found = fitted(policy, validation, costs, options.budgets[0]);
     if (!found) return [];
-    const decider = { ...found, last: options.last };
-    const folds = crossFitted(calibration, decider, costs, target, seed);
-    return [{ decider, policy, folds, curves: folds.map((fold) => curveOver(range, fold, target)) }];
+    const fittedPolicy = { ...found, final: options.final };
+    const folds = crossFitted(calibration, fittedPolicy, costs, target, seed);
+    return [{ fittedPolicy, policy, folds, curves: folds.map((fold) => curveOver(range, fold, target)) }];
   });
   options.onProgress?.(names.length, names.length);
   const ranked = rank(entries);
@@ -114,7 +119,7 @@ export function choosePolicy(
   });
   // A winner looks better than it is on what made it win: each fold is told by the winner of the others.
   const unseen = ranked[0]!.folds.map((_, f) => rank(entries, f)[0]!.folds[f]!);
-  return { decider: ranked[0]!.decider, unseen, range, compared };
+  return { fittedPolicy: ranked[0]!.fittedPolicy, unseen, range, compared };
 }
 
 /** Best mean curve first; `without` leaves out a fold. */
@@ -132,10 +137,10 @@ const meanOf = (curves: readonly number[][]) => curves[0]!.map((_, i) => mean(cu
 /** Undefined for a policy that these samples are not enough for. */
 function fitted(
   policy: PolicyName,
-  validation: Judged,
+  validation: Predictions,
   costs: CostModel,
   budget: number | undefined,
-): Decider | undefined {
+): FittedPolicy | undefined {
   try {
     return fitPolicy(policy, validation, costs, budget);
   } catch (error) {

@@ -1,13 +1,13 @@
 /** Confidence layers and temperatures, fitted on samples that neither branch nor backbone has seen. */
 import { fitTemperature } from '../calibrate/index.ts';
-import { splitRoles } from '../data/index.ts';
-import type { RoleData, Roles } from '../data/splits.ts';
+import { partition } from '../data/index.ts';
+import type { SplitData, Splits } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
 import type { Head } from '../passes/exits.ts';
 import { argMaxRows } from '../policies/rows.ts';
 import { openFeatures } from '../train/features.ts';
 import { fitConfidence, withTemperature } from '../train/gates.ts';
-import { accuracyOf, type JudgedHeads, type JudgeOptions } from './predict.ts';
+import { accuracyOf, type HeadPredictions, type PredictOptions } from './predict.ts';
 
 /** Train accuracy this far above calibration accuracy: the backbone knows its training samples by heart. */
 const MEMORISED = 0.02;
@@ -17,14 +17,14 @@ const BATCH = 256;
 /** Share of the role that the validation part is cut from. */
 const SHARE = { calibration: 1 / 3, train: 0.1 };
 
-export interface ValidationRoles {
-  readonly validation: RoleData;
+export interface ValidationSplits {
+  readonly validation: SplitData;
   /** Calibration samples that neither confidence heads nor a policy was fitted on. */
-  readonly unseen: RoleData;
+  readonly unseen: SplitData;
 }
 
-export interface GateRoles extends ValidationRoles {
-  readonly train: RoleData;
+export interface ConfidenceSplits extends ValidationSplits {
+  readonly train: SplitData;
 }
 
 /**
@@ -32,16 +32,16 @@ export interface GateRoles extends ValidationRoles {
  * those (a ResNet-56 gets 99.99 % of its own training pictures right), a part of the calibration data.
  */
 export async function settleValidation(
-  roles: Roles & { readonly train: RoleData },
+  splits: Splits & { readonly train: SplitData },
   seed: number,
-  options: JudgeOptions,
+  options: PredictOptions,
   events: Events,
-): Promise<GateRoles> {
-  const { train, validation, calibration } = roles;
+): Promise<ConfidenceSplits> {
+  const { train, validation, calibration } = splits;
   if (validation) return { train, validation, unseen: calibration };
   const size = train.dataset.size;
   const share = Math.min(1, PROBED / size);
-  const probe = splitRoles(train.dataset, { probe: share }, seed).probe;
+  const probe = partition(train.dataset, { probe: share }, seed).probe;
   const onTrain = await originalAccuracy(probe, options);
   const onCalibration = await originalAccuracy(calibration.dataset, options);
   if (onTrain - onCalibration > MEMORISED) {
@@ -58,10 +58,10 @@ export async function settleValidation(
  * The validation role when nothing is trained: the one given, or the part of the data that compile would have cut. `fitted` is the hash of
  * the samples that confidence heads were fitted on, which are never among the unseen.
  */
-export function findValidation(roles: Roles, seed: number, fitted?: string): ValidationRoles {
-  const { train, validation, calibration } = roles;
+export function findValidation(splits: Splits, seed: number, fitted?: string): ValidationSplits {
+  const { train, validation, calibration } = splits;
   const third = thirdOf(calibration, seed);
-  const isFitted = ({ dataset }: RoleData) => dataset.hash === fitted;
+  const isFitted = ({ dataset }: SplitData) => dataset.hash === fitted;
   const unseen = isFitted(third.validation) ? third.unseen : calibration;
   if (validation) return { validation, unseen };
   const tenth = train && tenthOf(train, seed);
@@ -69,10 +69,10 @@ export function findValidation(roles: Roles, seed: number, fitted?: string): Val
 }
 
 /** A third of the calibration role, and the rest. */
-function thirdOf({ dataset, from }: RoleData, seed: number): ValidationRoles {
+function thirdOf({ dataset, from }: SplitData, seed: number): ValidationSplits {
   const cutBefore = from === undefined ? '' : `, ${from}`;
   const shares = { validation: SHARE.calibration, unseen: 1 - SHARE.calibration };
-  const parts = splitRoles(dataset, shares, seed);
+  const parts = partition(dataset, shares, seed);
   return {
     validation: { dataset: parts.validation, from: `split of calibration${cutBefore}` },
     unseen: { dataset: parts.unseen, from: `rest of calibration${cutBefore}` },
@@ -80,15 +80,15 @@ function thirdOf({ dataset, from }: RoleData, seed: number): ValidationRoles {
 }
 
 /** A tenth of the training role, and the rest. */
-function tenthOf({ dataset }: RoleData, seed: number): Omit<GateRoles, 'unseen'> {
-  const parts = splitRoles(dataset, { validation: SHARE.train, train: 1 - SHARE.train }, seed);
+function tenthOf({ dataset }: SplitData, seed: number): Omit<ConfidenceSplits, 'unseen'> {
+  const parts = partition(dataset, { validation: SHARE.train, train: 1 - SHARE.train }, seed);
   return {
     validation: { dataset: parts.validation, from: 'split of train' },
     train: { dataset: parts.train, from: 'rest of train' },
   };
 }
 
-async function originalAccuracy(dataset: RoleData['dataset'], options: JudgeOptions): Promise<number> {
+async function originalAccuracy(dataset: SplitData['dataset'], options: PredictOptions): Promise<number> {
   const source = await openFeatures({ ...options, heads: [], dataset, half: false, onProgress: undefined });
   const answers = new Int32Array(dataset.size);
   try {
@@ -108,7 +108,10 @@ async function originalAccuracy(dataset: RoleData['dataset'], options: JudgeOpti
  * `heads` with what is fitted on the validation role once they are trained: a confidence layer that predicts whether their own answer is
  * right, and a temperature that makes their probabilities honest, both part of their weights and free at run time.
  */
-export function fitGates<H extends Head>(heads: readonly H[], { logits, pooled, labels }: JudgedHeads): H[] {
+export function fitGates<H extends Head>(
+  heads: readonly H[],
+  { logits, pooled, labels }: HeadPredictions,
+): H[] {
   return heads.map((head, k) => {
     const answers = argMaxRows(logits[k]!, labels.length);
     const correct = Uint8Array.from(answers, (answer, i) => Number(answer === labels[i]));

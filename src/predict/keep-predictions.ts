@@ -8,14 +8,14 @@ import { writing } from '../cache/record-file.ts';
 import { evict, spaceFor } from '../cache/space.ts';
 import type { Dataset } from '../data/index.ts';
 import { ONNXRUNTIME_VERSION } from '../ort/session.ts';
-import type { Judged } from './predict.ts';
+import type { Predictions } from './predict.ts';
 
 const VERSION = 2;
 /** Of all files together; 3,000 samples of 10 classes at three exits take half a megabyte. */
 const LIMIT_BYTES = 1e9;
 const HASH_BYTES = 32;
 
-export interface JudgedKey {
+export interface PredictionsKey {
   /** Of the caches. */
   readonly cache: string;
   readonly modelHash: string;
@@ -31,7 +31,10 @@ export interface JudgedKey {
  * What is in `<cache>/judged/<key>`, or else what `judge` says, which is then put there. Such a file is a sha256 and the float32
  * values it is of: each exit's logits, each exit's confidences, the original's logits. A file that is not whole is made anew.
  */
-export async function keptJudged(key: JudgedKey, judge: () => Promise<Judged>): Promise<Judged> {
+export async function keptPredictions(
+  key: PredictionsKey,
+  predict: () => Promise<Predictions>,
+): Promise<Predictions> {
   const { dataset, exits, classes } = key;
   const folder = join(key.cache, 'judged');
   const path = join(folder, nameOf(key));
@@ -39,20 +42,23 @@ export async function keptJudged(key: JudgedKey, judge: () => Promise<Judged>): 
   return await exclusively([path], key.signal, async () => {
     const known = await readFloats(path, dataset.size * (exits * (classes + 1) + classes));
     if (known) return unpack(known, key);
-    const judged = await judge();
-    await writeFloats(folder, path, [...judged.logits, ...judged.confidence, judged.original]);
-    return judged;
+    const predictions = await predict();
+    await writeFloats(folder, path, [...predictions.logits, ...predictions.confidence, predictions.original]);
+    return predictions;
   });
 }
 
 /** Name of the file; every version of ONNX Runtime rounds in its own way. */
-export function nameOf({ modelHash, heads, dataset }: JudgedKey, onnxruntime = ONNXRUNTIME_VERSION): string {
+export function nameOf(
+  { modelHash, heads, dataset }: PredictionsKey,
+  onnxruntime = ONNXRUNTIME_VERSION,
+): string {
   const { hash, size, inputs, preprocessing } = dataset;
   const key = JSON.stringify([VERSION, onnxruntime, modelHash, heads, hash, size, inputs, preprocessing]);
   return createHash('sha256').update(key).digest('hex').slice(0, 40);
 }
 
-function unpack(values: Float32Array, { dataset, exits, classes }: JudgedKey): Judged {
+function unpack(values: Float32Array, { dataset, exits, classes }: PredictionsKey): Predictions {
   let at = 0;
   const next = (length: number) => {
     at += length;

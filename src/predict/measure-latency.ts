@@ -4,7 +4,7 @@ import type { Model } from '../graph/types.ts';
 import { type Feeds, type Session, type SessionOptions, withSession } from '../ort/session.ts';
 import { sampleFeeds, thresholdsFeed } from './run-emitted.ts';
 
-export interface Contestant {
+export interface BenchmarkCandidate {
   readonly name: string;
   readonly session: Session;
   /** Added to every sample's feeds, e.g. the thresholds. */
@@ -44,21 +44,21 @@ export interface LatencyOptions {
  * disturbs all of them alike. Sessions must have spinning off.
  */
 export async function measureLatency(
-  contestants: readonly Contestant[],
+  candidates: readonly BenchmarkCandidate[],
   samples: readonly Feeds[],
   options: LatencyOptions,
 ): Promise<ReadonlyMap<string, Latency>> {
   const { passes } = options;
-  const times = new Map(contestants.map((c) => [c.name, new Float64Array(samples.length * passes)]));
+  const times = new Map(candidates.map((c) => [c.name, new Float64Array(samples.length * passes)]));
   for (let i = 0; i < options.warmup; i++) {
-    for (const c of contestants)
+    for (const c of candidates)
       await c.session.run({ ...(c.samples ?? samples)[i % samples.length]!, ...c.extra });
   }
   let last: Session | undefined;
   for (let pass = 0; pass < passes; pass++) {
     for (let i = 0; i < samples.length; i++) {
       options.signal?.throwIfAborted();
-      for (const c of contestants) {
+      for (const c of candidates) {
         const feeds = { ...(c.samples ?? samples)[i]!, ...c.extra };
         const settling = c.session === last ? 0 : (options.settle ?? 0);
         for (let n = 0; n < settling; n++) await c.session.run(feeds, c.fetches);
@@ -92,7 +92,7 @@ export function quantile(values: Float64Array, share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!;
 }
 
-export interface Race {
+export interface Benchmark {
   readonly model: Uint8Array;
   readonly original: Model;
   readonly dataset: Dataset;
@@ -108,7 +108,7 @@ export interface Race {
  * How models are timed against each other: single samples, spread over the data. A run settles a session whose turn it is: the points of one
  * session follow each other, so that without it the original would be the only one to find the caches cold.
  */
-export const RACE = { batch: 1, warmup: 20, samples: 100, passes: 3, settle: 1 } as const;
+export const BENCHMARK = { batch: 1, warmup: 20, samples: 100, passes: 3, settle: 1 } as const;
 export const BASELINE = 'baseline';
 
 /** `most` samples of `dataset` or all there are, evenly spread over it, each a run's feeds. */
@@ -119,18 +119,18 @@ export async function spreadSamples(dataset: Dataset, most: number): Promise<Fee
 }
 
 /** Latency of the original (`baseline`) and of every operating point on samples of `dataset`, one at a time. */
-export async function raceOriginal(race: Race): Promise<ReadonlyMap<string, Latency>> {
-  const samples = await spreadSamples(race.dataset, RACE.samples);
-  return await withSession(race.original, race.session, (original) =>
-    withSession(race.model, race.session, (session) => {
-      const points = race.points.map(({ name, thresholds }) => {
-        return { name, session, extra: thresholdsFeed(race.baked ? undefined : thresholds) };
+export async function benchmarkEmitted(benchmark: Benchmark): Promise<ReadonlyMap<string, Latency>> {
+  const samples = await spreadSamples(benchmark.dataset, BENCHMARK.samples);
+  return await withSession(benchmark.original, benchmark.session, (original) =>
+    withSession(benchmark.model, benchmark.session, (session) => {
+      const points = benchmark.points.map(({ name, thresholds }) => {
+        return { name, session, extra: thresholdsFeed(benchmark.baked ? undefined : thresholds) };
       });
-      const contestants = [{ name: BASELINE, session: original, extra: {} }, ...points];
-      return measureLatency(contestants, samples, {
-        ...RACE,
-        signal: race.signal,
-        onProgress: race.onProgress,
+      const candidates = [{ name: BASELINE, session: original, extra: {} }, ...points];
+      return measureLatency(candidates, samples, {
+        ...BENCHMARK,
+        signal: benchmark.signal,
+        onProgress: benchmark.onProgress,
       });
     }),
   );

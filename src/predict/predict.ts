@@ -1,14 +1,14 @@
 /** What every exit says about a role's samples, and what a policy makes of it. */
 
-import { CLOSED, type CostModel, type Outcomes, type Outlook } from '../calibrate/types.ts';
+import { CLOSED, type CostModel, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
 import type { Dataset } from '../data/index.ts';
 import { prune } from '../graph/prune.ts';
 import { aligned } from '../graph/tensor.ts';
 import type { Model } from '../graph/types.ts';
 import { floatsOf, type SessionOptions, withSession } from '../ort/session.ts';
 import type { ExitPlan, Head, TypedModel } from '../passes/exits.ts';
+import { fitFinal, join, withEnsemble } from '../policies/final-answer.ts';
 import { type Policy, type PolicyName, type PolicyParameters, policyOf } from '../policies/index.ts';
-import { fitLast, join, remembering } from '../policies/last.ts';
 import { argMaxRows } from '../policies/rows.ts';
 import { Extractor, slotsOf } from '../train/extractor.ts';
 import { openFeatures, PLAIN } from '../train/features.ts';
@@ -16,15 +16,15 @@ import { type HeadOutputs, runHeads } from '../train/outputs.ts';
 import { sampleFeeds } from './run-emitted.ts';
 
 /** What the exits and the original say about n samples; `HeadOutputs` tells the shapes. */
-export interface Judged extends Omit<HeadOutputs, 'pooled'> {
+export interface Predictions extends Omit<HeadOutputs, 'pooled'> {
   /** [n] */
   readonly labels: Int32Array;
 }
 
 /** And the vectors that confidence layers are fitted on. */
-export interface JudgedHeads extends HeadOutputs, Judged {}
+export interface HeadPredictions extends HeadOutputs, Predictions {}
 
-export interface JudgeOptions {
+export interface PredictOptions {
   readonly typed: TypedModel;
   readonly modelHash: string;
   readonly session: SessionOptions;
@@ -33,11 +33,11 @@ export interface JudgeOptions {
 }
 
 /** Runs the backbone and `heads` over `dataset`, every sample all the way, in float32. */
-export async function judge(
+export async function predict(
   heads: readonly Head[],
   dataset: Dataset,
-  options: JudgeOptions,
-): Promise<JudgedHeads> {
+  options: PredictOptions,
+): Promise<HeadPredictions> {
   const source = await openFeatures({ ...options, heads, dataset, half: false, onProgress: undefined });
   try {
     return { ...(await runHeads(heads, source, undefined, options)), labels: dataset.labels };
@@ -47,7 +47,7 @@ export async function judge(
 }
 
 /** The class that the original gives each sample of `dataset`, [size]. */
-export async function answersOf(dataset: Dataset, options: JudgeOptions): Promise<Int32Array> {
+export async function answersOf(dataset: Dataset, options: PredictOptions): Promise<Int32Array> {
   const { typed, session, signal, onProgress } = options;
   const extractor = await Extractor.open(typed, dataset, slotsOf(typed, [], false), session);
   const answers = new Int32Array(dataset.size);
@@ -67,20 +67,20 @@ export async function answersOf(dataset: Dataset, options: JudgeOptions): Promis
   return answers;
 }
 
-const GIVEN_BATCH = 64;
+const EXISTING_BATCH = 64;
 
 /** Runs `model` over `dataset` and keeps the values `answers`: each exit's logits, the whole model's last. No confidences. */
-export async function judgeGiven(
+export async function predictExisting(
   model: Model,
   answers: readonly string[],
   dataset: Dataset,
-  { typed, session, signal, onProgress }: JudgeOptions,
-): Promise<Judged> {
+  { typed, session, signal, onProgress }: PredictOptions,
+): Promise<Predictions> {
   const { classes } = typed;
   const outputs = answers.map((name) => ({ name, type: undefined }));
   const exposed = { ...model, graph: prune({ ...model.graph, outputs }) };
   const all = answers.map(() => new Float32Array(dataset.size * classes));
-  const batch = typed.batch === 'fixed' ? 1 : GIVEN_BATCH;
+  const batch = typed.batch === 'fixed' ? 1 : EXISTING_BATCH;
   await withSession(exposed, session, async (running) => {
     for (let first = 0; first < dataset.size; first += batch) {
       signal?.throwIfAborted();
@@ -105,8 +105,8 @@ export async function judgeGiven(
 }
 
 /** What `judged` says of `samples`, in their order. */
-export function rowsOf(judged: Judged, samples: Int32Array): Judged {
-  const count = judged.labels.length;
+export function rowsOf(predictions: Predictions, samples: Int32Array): Predictions {
+  const count = predictions.labels.length;
   const pick = (all: Float32Array) => {
     const width = all.length / count;
     const picked = new Float32Array(samples.length * width);
@@ -115,33 +115,33 @@ export function rowsOf(judged: Judged, samples: Int32Array): Judged {
     return picked;
   };
   return {
-    logits: judged.logits.map(pick),
-    confidence: judged.confidence.map(pick),
-    original: pick(judged.original),
-    labels: samples.map((sample) => judged.labels[sample]!),
+    logits: predictions.logits.map(pick),
+    confidence: predictions.confidence.map(pick),
+    original: pick(predictions.original),
+    labels: samples.map((sample) => predictions.labels[sample]!),
   };
 }
 
 /** A policy ready to decide. */
-export interface Decider {
+export interface FittedPolicy {
   readonly policy: PolicyName;
   readonly parameters: PolicyParameters;
   /** Weight of the open exits in the last answer; the original alone when 0 or left out. */
-  readonly last?: number | undefined;
+  readonly final?: number | undefined;
 }
 
 /** What decides as `decider` says, at the exits; its memory begins with what joins the last answer. */
-function policyIn({ policy, last }: Decider): Policy {
-  return last ? remembering(policyOf(policy)) : policyOf(policy);
+function policyIn({ policy, final }: FittedPolicy): Policy {
+  return final ? withEnsemble(policyOf(policy)) : policyOf(policy);
 }
 
 /** `policy` with its parameters fitted on `validation`, for an average cost of `budget` if it is fitted for one. */
 export function fitPolicy(
   policy: PolicyName,
-  validation: Judged,
+  validation: Predictions,
   cost: CostModel,
   budget?: number | undefined,
-): Decider {
+): FittedPolicy {
   const { labels, original } = validation;
   const exits = exitsOf(validation);
   const classes = original.length / labels.length;
@@ -150,9 +150,14 @@ export function fitPolicy(
 }
 
 /** The weight of the exits in a joined last answer, fitted on `judged`. */
-export function fitLastAnswer(judged: Judged): number {
-  const { labels, original } = judged;
-  return fitLast({ exits: exitsOf(judged), original, labels, classes: original.length / labels.length });
+export function fitFinalAnswer(predictions: Predictions): number {
+  const { labels, original } = predictions;
+  return fitFinal({
+    exits: exitsOf(predictions),
+    original,
+    labels,
+    classes: original.length / labels.length,
+  });
 }
 
 /** [K + 1]: what a sample costs that leaves at each exit, or goes all the way, with all exits open. */
@@ -166,57 +171,56 @@ function leavingCosts({ prefix, head }: CostModel): number[] {
 }
 
 /** The thresholds that the fit of a policy brings with it, on what `outlook` shows; none for most policies. */
-export function ownThresholds(outlook: Outlook, { policy, parameters }: Decider): number[][] {
-  const own = policyOf(policy).thresholds?.(outlook().scores, parameters);
+export function ownThresholds(outcomes: OutcomesAt, { policy, parameters }: FittedPolicy): number[][] {
+  const own = policyOf(policy).thresholds?.(outcomes().scores, parameters);
   return own ? [own] : [];
 }
 
-const exitsOf = ({ logits, confidence }: Judged) =>
+const exitsOf = ({ logits, confidence }: Predictions) =>
   logits.map((l, k) => ({ logits: l, confidence: confidence[k]! }));
-
-export interface Seen extends Outcomes {
-  /** Per exit, [n, classes]: the answer of a sample that leaves there; and of one that goes all the way, last. */
-  readonly logits: readonly Float32Array[];
-}
 
 /**
  * `judged` through the eyes of a policy, every sample at every exit. What a policy with a memory thinks, and a joined last answer,
  * depend on which exits are open: those of `thresholds` below `CLOSED`, all when left out.
  */
-export function outcomesOf(judged: Judged, decider: Decider, thresholds?: readonly number[]): Seen {
-  const policy = policyIn(decider);
-  const samples = judged.labels.length;
-  const classes = judged.original.length / samples;
-  const all = exitsOf(judged);
+export function outcomesOf(
+  predictions: Predictions,
+  fittedPolicy: FittedPolicy,
+  thresholds?: readonly number[],
+): ExitOutcomes {
+  const policy = policyIn(fittedPolicy);
+  const samples = predictions.labels.length;
+  const classes = predictions.original.length / samples;
+  const all = exitsOf(predictions);
   const exits = all.length;
   const isOpen = all.map((_, k) => thresholds === undefined || thresholds[k]! < CLOSED);
-  const memory = new Float32Array(samples * policy.memory(exits, classes));
+  const state = new Float32Array(samples * policy.state(exits, classes));
   const decided = all.map((outputs, exit) => {
-    const own = isOpen[exit] ? memory : memory.slice();
-    return policy.decide({ ...outputs, exit, exits, classes, memory: own }, decider.parameters);
+    const own = isOpen[exit] ? state : state.slice();
+    return policy.decide({ ...outputs, exit, exits, classes, state: own }, fittedPolicy.parameters);
   });
-  const joined = decider.last && isOpen.includes(true);
-  const last = joined ? join(judged.original, memory, classes, decider.last!) : judged.original;
+  const joined = fittedPolicy.final && isOpen.includes(true);
+  const final = joined
+    ? join(predictions.original, state, classes, fittedPolicy.final!)
+    : predictions.original;
   return {
     scores: decided.map((d) => d.score),
-    logits: [...decided.map((d) => d.logits), last],
+    logits: [...decided.map((d) => d.logits), final],
     predictions: decided.map((d) => argMaxRows(d.logits, samples)),
-    original: argMaxRows(judged.original, samples),
-    last: argMaxRows(last, samples),
-    labels: judged.labels,
+    original: argMaxRows(predictions.original, samples),
+    final: argMaxRows(final, samples),
+    labels: predictions.labels,
   };
 }
 
-/** Outcomes by thresholds (all exits open when left out), worked out once for each set of open exits that makes a difference. */
-export type View = (thresholds?: readonly number[]) => Seen;
-
-export function viewOf(judged: Judged, decider: Decider): View {
-  const exits = judged.logits.length;
-  const remembers = policyIn(decider).memory(exits, 1) > 0;
-  const known = new Map<string, Seen>();
+/** Outcomes by thresholds, worked out once for each set of open exits that makes a difference. */
+export function outcomesAt(predictions: Predictions, fittedPolicy: FittedPolicy): OutcomesAt<ExitOutcomes> {
+  const exits = predictions.logits.length;
+  const hasState = policyIn(fittedPolicy).state(exits, 1) > 0;
+  const known = new Map<string, ExitOutcomes>();
   return (thresholds) => {
-    const key = remembers ? (thresholds ?? []).map((t) => (t < CLOSED ? 'open' : 'closed')).join() : '';
-    const seen = known.get(key) ?? outcomesOf(judged, decider, thresholds);
+    const key = hasState ? (thresholds ?? []).map((t) => (t < CLOSED ? 'open' : 'closed')).join() : '';
+    const seen = known.get(key) ?? outcomesOf(predictions, fittedPolicy, thresholds);
     known.set(key, seen);
     return seen;
   };

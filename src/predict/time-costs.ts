@@ -3,7 +3,12 @@ import { CLOSED, type CostModel } from '../calibrate/index.ts';
 import type { Dataset } from '../data/index.ts';
 import { type SessionOptions, withSession } from '../ort/session.ts';
 import { NOBODY } from '../policies/index.ts';
-import { type Contestant, type LatencyOptions, measureLatency, spreadSamples } from './measure-latency.ts';
+import {
+  type BenchmarkCandidate,
+  type LatencyOptions,
+  measureLatency,
+  spreadSamples,
+} from './measure-latency.ts';
 import { thresholdsFeed } from './run-emitted.ts';
 
 export interface TimeCosts {
@@ -38,11 +43,11 @@ export async function timeCosts(options: TimeOptions): Promise<TimeCosts> {
     Array.from({ length: exits }, (_, k) => (k < at ? before : k === at ? EVERYBODY : CLOSED));
   const timing: LatencyOptions = { ...TIMING, signal: options.signal, onProgress: options.onProgress };
   const times = await withSession(model, options.session, (session) => {
-    const contestants: Contestant[] = Array.from({ length: exits + 1 }, (_, k) => k).flatMap((k) => [
+    const candidates: BenchmarkCandidate[] = Array.from({ length: exits + 1 }, (_, k) => k).flatMap((k) => [
       { name: `alone ${k}`, session, extra: thresholdsFeed(thresholds(CLOSED, k)) },
       { name: `open ${k}`, session, extra: thresholdsFeed(thresholds(NOBODY, k)) },
     ]);
-    return measureLatency(contestants, samples, timing);
+    return measureLatency(candidates, samples, timing);
   });
   const alone = Array.from({ length: exits + 1 }, (_, k) => times.get(`alone ${k}`)!.mean);
   const open = Array.from({ length: exits + 1 }, (_, k) => times.get(`open ${k}`)!.mean);

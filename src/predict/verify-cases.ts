@@ -1,7 +1,7 @@
 /** What the proof tries: thresholds that make every exit answer some samples and pass others on, and the samples that show it. */
+import type { OutcomesAt } from '../calibrate/types.ts';
 import { CLOSED, closesAll, type Outcomes } from '../calibrate/types.ts';
 import { NOBODY } from '../policies/policy.ts';
-import type { View } from './predict.ts';
 
 /** Samples tried on either side of every threshold, besides those spread over the data. */
 const NEAR_SAMPLES = 2;
@@ -14,7 +14,7 @@ type Duty = 'leave' | 'pass' | 'closed';
  * passed, so that what a policy remembers of it shows at the next. `exits`: how many there are.
  */
 export function moreThresholds(
-  view: View,
+  outcomes: OutcomesAt,
   exits: number,
   samples: readonly number[],
   given: readonly (readonly number[])[],
@@ -24,13 +24,13 @@ export function moreThresholds(
   const alternating = exits > 1 ? [every('closed', 'leave'), every('leave', 'pass')] : [];
   return [
     ...(given.some(closesAll) ? [] : [Array.from({ length: exits }, () => CLOSED)]),
-    ...[every('leave', 'leave'), ...alternating].map((duties) => evenThresholds(view, duties, samples)),
+    ...[every('leave', 'leave'), ...alternating].map((duties) => evenThresholds(outcomes, duties, samples)),
   ];
 }
 
 /** As many of `samples` leave at each exit that lets them as go all the way, as nearly as scores allow. */
-function evenThresholds(view: View, duties: readonly Duty[], samples: readonly number[]): number[] {
-  const { scores } = view(duties.map((duty) => (duty === 'closed' ? CLOSED : NOBODY)));
+function evenThresholds(outcomes: OutcomesAt, duties: readonly Duty[], samples: readonly number[]): number[] {
+  const { scores } = outcomes(duties.map((duty) => (duty === 'closed' ? CLOSED : NOBODY)));
   let ways = 1 + duties.filter((duty) => duty === 'leave').length;
   let staying = [...samples];
   return duties.map((duty, k) => {

@@ -1,4 +1,5 @@
 /** The proof before anything is written: the emitted model does, sample by sample, what heads and policy do by hand. */
+import type { ExitOutcomes, OutcomesAt } from '../calibrate/types.ts';
 import { CLOSED } from '../calibrate/types.ts';
 import { type Dataset, subset } from '../data/index.ts';
 import { emittedModelDiffers } from '../errors/index.ts';
@@ -20,7 +21,7 @@ import { behindLogits } from '../passes/behind-logits.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { checkLowerable, EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from '../passes/lower-exits.ts';
 import { largestOf, ofSoftmax } from '../policies/rows.ts';
-import { type Judged, rowsOf, type Seen, type View } from './predict.ts';
+import { type Predictions, rowsOf } from './predict.ts';
 import { sampleFeeds, thresholdsFeed } from './run-emitted.ts';
 import { moreThresholds, samplesFor } from './verify-cases.ts';
 
@@ -44,31 +45,31 @@ const EFFORT = {
   some: { samples: 128, batches: [1, 7] },
   all: { samples: Number.POSITIVE_INFINITY, batches: [1, 7, 64] },
 } as const;
-export type ProofEffort = keyof typeof EFFORT;
+export type VerifyEffort = keyof typeof EFFORT;
 /** Samples that are tried because they are near to a threshold keep this many ties away from it. */
 const NEAR_TIES = 10;
 
-export interface Proof {
+export interface Verification {
   readonly model: Uint8Array;
   readonly typed: TypedModel;
   readonly heads: readonly Head[];
   readonly dataset: Dataset;
   /** What heads and policy say about `dataset`, by hand. */
-  readonly view: View;
-  readonly judged: Judged;
+  readonly outcomes: OutcomesAt<ExitOutcomes>;
+  readonly predictions: Predictions;
   /** What heads say by hand with one sample a run. */
-  readonly judgeAlone: (dataset: Dataset) => Promise<Judged>;
+  readonly predictAlone: (dataset: Dataset) => Promise<Predictions>;
   /** Sets of thresholds to try. The proof adds some of its own, so that every exit answers samples and passes others on. */
   readonly thresholds: readonly (readonly number[])[];
   /** Set when these are built into the model, which is then only tried with them. */
   readonly baked: boolean;
   readonly session: SessionOptions;
-  readonly effort: ProofEffort;
+  readonly effort: VerifyEffort;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-export interface Proved {
+export interface Verified {
   /** Answers that were compared. */
   readonly compared: number;
   /** With every exit closed, against the original: relative to its largest score. Undefined for a baked model, which is not run so. */
@@ -84,42 +85,44 @@ export interface Proved {
  * leave where it does by hand, with that confidence, and every output must be what the original makes of the logits by hand. With every
  * exit closed, every output must be the original's. NaN and infinities are like nothing but themselves. Throws `emitted-model-differs`.
  */
-export async function proveEqual(proof: Proof): Promise<Proved> {
-  const { typed, dataset, view, baked, session } = proof;
-  const effort = EFFORT[proof.effort];
+export async function verifyEmitted(verification: Verification): Promise<Verified> {
+  const { typed, dataset, outcomes, baked, session } = verification;
+  const effort = EFFORT[verification.effort];
   const spread = spreadOver(dataset, effort.samples);
-  const limits = await limitsOf(proof, spread);
-  const { thresholds: given } = proof;
-  const tried = baked ? given : [...given, ...moreThresholds(view, proof.heads.length, spread, given)];
+  const limits = await limitsOf(verification, spread);
+  const { thresholds: given } = verification;
+  const tried = baked
+    ? given
+    : [...given, ...moreThresholds(outcomes, verification.heads.length, spread, given)];
   const rounds = tried.map((thresholds) => {
-    const seen = view(thresholds);
+    const seen = outcomes(thresholds);
     return { thresholds, seen, samples: samplesFor(seen, thresholds, spread, NEAR_TIES * limits.tie) };
   });
   const batches = typed.batch === 'fixed' ? [1] : effort.batches;
   const total = batches.length * rounds.reduce((sum, { samples }) => sum + samples.length, 0);
-  const outputs = keptOutputs(proof);
+  const outputs = keptOutputs(verification);
   const behind = behindLogits(typed, outputs);
   let compared = 0;
   let deviation: number | undefined;
-  await withSession(proof.model, session, async (emitted) => {
-    checkInterface(emitted, proof, outputs);
+  await withSession(verification.model, session, async (emitted) => {
+    checkInterface(emitted, verification, outputs);
     await withSession(behind.model, session, async (reference) => {
-      const answers = new AnswerCheck(proof, limits, reference, behind.input);
+      const answers = new AnswerCheck(verification, limits, reference, behind.input);
       for (const batch of batches) {
         for (const { thresholds, seen, samples } of rounds) {
           for (const some of inBatches(samples, batch)) {
-            proof.signal?.throwIfAborted();
+            verification.signal?.throwIfAborted();
             const feeds = await sampleFeeds(dataset, some);
             const found = await emitted.run({ ...feeds, ...thresholdsFeed(baked ? undefined : thresholds) });
             await answers.check({ found, feeds, samples: some, thresholds, seen });
             compared += some.length;
-            proof.onProgress?.(compared, total);
+            verification.onProgress?.(compared, total);
           }
         }
       }
     });
     if (!baked)
-      deviation = await checkExact(proof, {
+      deviation = await checkExact(verification, {
         emitted,
         outputs,
         samples: spread,
@@ -149,25 +152,25 @@ interface Limits {
   readonly tie: number;
 }
 
-async function limitsOf(proof: Proof, spread: readonly number[]): Promise<Limits> {
-  const coarse = await coarseness(proof, spread.slice(0, COARSE_SAMPLES));
-  const moved = await unsteadiness(proof, spread.slice(0, UNSTEADY_SAMPLES));
+async function limitsOf(verification: Verification, spread: readonly number[]): Promise<Limits> {
+  const coarse = await coarseness(verification, spread.slice(0, COARSE_SAMPLES));
+  const moved = await unsteadiness(verification, spread.slice(0, UNSTEADY_SAMPLES));
   const original = Math.max(TOLERANCE, coarse, moved.original);
   const heads = Math.max(HEAD_TOLERANCE, original, moved.heads);
   const unsteady = moved.heads === heads ? moved.heads : 0;
-  const tie = Math.max(TIE, Math.max(coarse, unsteady) * largestFinite(proof.judged.original));
+  const tie = Math.max(TIE, Math.max(coarse, unsteady) * largestFinite(verification.predictions.original));
   return { original, heads, unsteady, tie };
 }
 
 /** The outputs of the original that the emitted model must have. */
-function keptOutputs({ typed, heads, baked, thresholds }: Proof): string[] {
+function keptOutputs({ typed, heads, baked, thresholds }: Verification): string[] {
   const open = heads.filter((_, k) => !baked || thresholds[0]![k]! < CLOSED);
   const taps = open.map(({ exit }) => exit.tap.value);
   const { lostOutputs } = checkLowerable(typed, taps, true);
   return typed.model.graph.outputs.map(({ name }) => name).filter((name) => !lostOutputs.includes(name));
 }
 
-function checkInterface(emitted: Session, { typed, baked }: Proof, outputs: readonly string[]): void {
+function checkInterface(emitted: Session, { typed, baked }: Verification, outputs: readonly string[]): void {
   const { graph } = typed.model;
   const { realInputs } = indexGraph(graph);
   const inputs = graph.inputs.map(({ name }) => name).filter((name) => realInputs.has(name));
@@ -187,7 +190,7 @@ interface Ran {
   readonly samples: readonly number[];
   readonly thresholds: readonly number[];
   /** By hand, at these thresholds. */
-  readonly seen: Seen;
+  readonly seen: ExitOutcomes;
 }
 
 /** The answer to a sample by hand, at the exit where it left. */
@@ -205,13 +208,13 @@ class AnswerCheck {
 
   /** `reference` tells what the original's outputs are for the logits in its input `logitsInput`. */
   constructor(
-    private readonly proof: Proof,
+    private readonly verification: Verification,
     private readonly limits: Limits,
     private readonly reference: Session,
     private readonly logitsInput: string,
   ) {
-    this.fromLogits = dependents(proof.typed.model.graph, [proof.typed.logits]);
-    this.largest = largestFinite(proof.judged.original);
+    this.fromLogits = dependents(verification.typed.model.graph, [verification.typed.logits]);
+    this.largest = largestFinite(verification.predictions.original);
   }
 
   async check(ran: Ran): Promise<void> {
@@ -231,11 +234,11 @@ class AnswerCheck {
       this.checkOutput(name, tensor, found[name], answers);
   }
 
-  private answerAt(seen: Seen, sample: number, exit: number, told: string): Answer {
-    const { classes } = this.proof.typed;
+  private answerAt(seen: ExitOutcomes, sample: number, exit: number, told: string): Answer {
+    const { classes } = this.verification.typed;
     const all = seen.logits[exit]!;
     const logits = all.subarray(sample * classes, (sample + 1) * classes);
-    const limit = all === this.proof.judged.original ? this.limits.original : this.limits.heads;
+    const limit = all === this.verification.predictions.original ? this.limits.original : this.limits.heads;
     return { logits, allowed: limit * largestFinite(logits, this.largest), told };
   }
 
@@ -254,7 +257,7 @@ class AnswerCheck {
       );
     const byHand = early
       ? seen.scores[exit]![sample]!
-      : ofSoftmax(logits, this.proof.typed.classes, largestOf)[0]!;
+      : ofSoftmax(logits, this.verification.typed.classes, largestOf)[0]!;
     const allowed = this.limits.heads * Math.max(1, largestFinite(logits, this.largest));
     if (largestGap([confidence], [byHand]) > allowed)
       throw emittedModelDiffers(
@@ -263,7 +266,7 @@ class AnswerCheck {
   }
 
   private referenceFeeds(feeds: Feeds, answers: readonly Answer[]): Feeds {
-    const { facts, logits, classes } = this.proof.typed;
+    const { facts, logits, classes } = this.verification.typed;
     const { dataType, dims } = facts.get(logits)!;
     const values = new Float32Array(answers.length * classes);
     for (const [i, answer] of answers.entries()) values.set(answer.logits, i * classes);
@@ -276,7 +279,7 @@ class AnswerCheck {
   private allowedFor(name: string, answers: readonly Answer[], largest: number): number {
     if (!this.fromLogits.has(name)) return this.limits.heads * largest;
     const allowed = Math.max(...answers.map((answer) => answer.allowed));
-    return name === this.proof.typed.output
+    return name === this.verification.typed.output
       ? allowed
       : Math.max(allowed, this.limits.heads) * Math.max(1, largest);
   }
@@ -289,7 +292,7 @@ class AnswerCheck {
     answers: readonly Answer[],
   ): void {
     checkKind(name, found, expected.type, expected.dims);
-    const hasRows = this.proof.typed.facts.get(name)?.batchAxis === 0;
+    const hasRows = this.verification.typed.facts.get(name)?.batchAxis === 0;
     const [wanted, given] = [elementsOf(expected), elementsOf(found!)];
     const width = hasRows ? wanted.length / answers.length : wanted.length;
     for (const [i, some] of (hasRows ? answers.map((answer) => [answer]) : [answers]).entries()) {
@@ -363,7 +366,7 @@ interface Exact {
 
 /** With every exit closed, the emitted model against the original itself: the largest relative deviation of the scores. */
 async function checkExact(
-  { typed, dataset, session, heads, signal }: Proof,
+  { typed, dataset, session, heads, signal }: Verification,
   { emitted, outputs, samples, batch, limits }: Exact,
 ): Promise<number> {
   const closed = thresholdsFeed(heads.map(() => CLOSED));
@@ -397,7 +400,10 @@ async function checkExact(
  * How far ONNX Runtime's own optimizations move the original's output, relative to its largest element, doubled, and at least what
  * `COARSE` says; 0 for a model that computes in float32 throughout.
  */
-async function coarseness({ typed, dataset, session }: Proof, indices: readonly number[]): Promise<number> {
+async function coarseness(
+  { typed, dataset, session }: Verification,
+  indices: readonly number[],
+): Promise<number> {
   const coarse = [...typed.facts.values()].flatMap((fact) => COARSE[fact.dataType] ?? []);
   if (coarse.length === 0) return 0;
   const run = (options: SessionOptions) =>
@@ -416,12 +422,12 @@ async function coarseness({ typed, dataset, session }: Proof, indices: readonly 
  * such noise before its end, a head in the middle need not.
  */
 async function unsteadiness(
-  { typed, dataset, judged, judgeAlone }: Proof,
+  { typed, dataset, predictions, predictAlone }: Verification,
   indices: readonly number[],
 ): Promise<{ readonly heads: number; readonly original: number }> {
   if (typed.batch === 'fixed') return { heads: 0, original: 0 };
-  const alone = await judgeAlone(subset(dataset, indices));
-  const together = rowsOf(judged, Int32Array.from(indices));
+  const alone = await predictAlone(subset(dataset, indices));
+  const together = rowsOf(predictions, Int32Array.from(indices));
   const largest = largestFinite(together.original);
   const heads = alone.logits.map((logits, k) => movedBy(logits, together.logits[k]!, largest));
   return { heads: Math.max(0, ...heads), original: movedBy(alone.original, together.original, largest) };

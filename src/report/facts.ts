@@ -1,16 +1,8 @@
 /** What the report says, as plain data: all of its arithmetic, none of its looks. */
 import { isNamed, NAMED_DROPS } from '../calibrate/index.ts';
-import { CLOSED, closesAll, type Outcomes } from '../calibrate/types.ts';
+import { CLOSED, closesAll, type ExitOutcomes, type Outcomes, type OutcomesAt } from '../calibrate/types.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { type Interval, pairedDrop, type Reliability, reliabilityOf } from './statistics.ts';
-
-/** Outcomes of the reported samples, with the logits behind each answer: [K + 1], per exit and of the last answer, [n, classes]. */
-export interface Seen extends Outcomes {
-  readonly logits: readonly Float32Array[];
-}
-
-/** Outcomes by thresholds: what an exit thinks may depend on which others are open. All are, when left out. */
-export type View = (thresholds?: readonly number[]) => Seen;
 
 export interface ReportFacts {
   readonly manifest: Manifest;
@@ -92,10 +84,13 @@ const allowedDrop = (name: string): number | undefined => NAMED_DROPS[name as ke
 export const losesMore = ({ name, drop }: PointFacts): boolean => drop.low > (allowedDrop(name) ?? Infinity);
 
 /** What to say when points lose more on samples that nothing was fitted on than their names allow; undefined where none does. */
-export function lossesBeyondNames(manifest: Manifest, view: View): string | undefined {
+export function lossesBeyondNames(
+  manifest: Manifest,
+  outcomes: OutcomesAt<ExitOutcomes>,
+): string | undefined {
   if (manifest.measuredOn !== 'test') return undefined;
   const points = manifest.operatingPoints.filter(({ name }) => allowedDrop(name) !== undefined);
-  const beyond = points.map((point) => pointFacts(point, view(point.thresholds))).filter(losesMore);
+  const beyond = points.map((point) => pointFacts(point, outcomes(point.thresholds))).filter(losesMore);
   if (beyond.length === 0) return undefined;
   const said = beyond.map(
     ({ name, drop }) =>
@@ -109,15 +104,15 @@ const BINS = 30;
 /** Points whose thresholds are drawn into histograms, if there are that many. */
 const MOST_MARKED = 4;
 
-export function reportFacts(manifest: Manifest, view: View): ReportFacts {
-  const points = manifest.operatingPoints.map((point) => pointFacts(point, view(point.thresholds)));
+export function reportFacts(manifest: Manifest, outcomes: OutcomesAt<ExitOutcomes>): ReportFacts {
+  const points = manifest.operatingPoints.map((point) => pointFacts(point, outcomes(point.thresholds)));
   const chosen = points.find(({ name }) => name === manifest.defaultPoint)!;
-  const seen = view(chosen.thresholds);
+  const seen = outcomes(chosen.thresholds);
   const samples = seen.labels.length;
   const { exits, answers } = follow(seen, chosen.thresholds);
   const isRight = Array.from(answers, (answer, i) => answer === seen.labels[i]);
   const confidences = seen.logits.map((logits) => topProbabilities(logits, samples));
-  const original = view(seen.scores.map(() => CLOSED));
+  const original = outcomes(seen.scores.map(() => CLOSED));
   const ofOriginal = topProbabilities(original.logits.at(-1)!, samples);
   const places = seen.logits.map((_, k) => k);
   return {
@@ -168,11 +163,11 @@ export const picturedSamples = ({ examples }: ReportFacts): number[] => [
 
 /** Where each sample leaves, [n] (K is the full path), and what it is answered, [n]. */
 export function follow(
-  { scores, predictions, original, last = original }: Outcomes,
+  { scores, predictions, original, final = original }: Outcomes,
   thresholds: readonly number[],
 ): { readonly exits: Int32Array; readonly answers: Int32Array } {
   const exits = new Int32Array(original.length).fill(scores.length);
-  const answers = Int32Array.from(last);
+  const answers = Int32Array.from(final);
   for (let k = scores.length - 1; k >= 0; k--) {
     const threshold = thresholds[k]!;
     if (!(threshold < CLOSED)) continue;
@@ -185,7 +180,7 @@ export function follow(
   return { exits, answers };
 }
 
-function pointFacts(point: OperatingPoint, seen: Seen): PointFacts {
+function pointFacts(point: OperatingPoint, seen: ExitOutcomes): PointFacts {
   const { answers } = follow(seen, point.thresholds);
   let losses = 0;
   let gains = 0;

@@ -82,7 +82,7 @@ function summary({ manifest, chosen, samples }: ReportFacts): Html {
   return html`<header>
 <p class="kicker">Offramp report</p>
 <h1>${source.file} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}</h1>
-<p class="lead">At <strong>${chosen.name}</strong>, the operating point used unless you name another, a sample costs ${percent(chosen.relativeCost)} of the original’s MACs on average. ${lossSaid(chosen, manifest)}</p>
+<p class="lead">At <strong>${chosen.name}</strong>, the operating point used unless you name another, a sample costs ${percent(chosen.relativeCost)} of the original’s MACs on average. ${describeLoss(chosen, manifest)}</p>
 ${reported?.random && html`<p class="warning">The samples were random numbers. They show that everything runs: no accuracy, cost or share below means anything.</p>`}
 ${reported && !reported.random && isGuessing(Math.round(baseline.accuracy * samples), samples, manifest.classes) && html`<p class="warning">The original itself is right on ${percent(baseline.accuracy)} only, hardly better than guessing among ${count(manifest.classes)} classes: it was fed something else than it was trained on, or labels are not in the order of its outputs. Nothing below means anything.</p>`}
 ${slow && html`<p class="warning" data-clock>${slow}</p>`}
@@ -99,7 +99,7 @@ ${measuredOn === 'calibration' && html`<p class="warning">There was no test data
 </header>`;
 }
 
-function lossSaid({ drop, thresholds }: PointFacts, { data, measuredOn }: Manifest): string {
+function describeLoss({ drop, thresholds }: PointFacts, { data, measuredOn }: Manifest): string {
   const what = data[measuredOn]?.labels === 'original' ? 'agreement' : 'accuracy';
   const [change, low, high] = [-drop.value, -drop.high, -drop.low].map((d) => signedPoints(d)) as [
     string,
@@ -124,12 +124,12 @@ ${figure(
   'Left to right is the way of a sample',
   `Boxes on top are pieces of the original, in equal width; circles are taps, and below each hangs its exit’s head. Lines are as thick as their share of the samples at ${chosen.name}.`,
   scrolling(new Html(drawModelLine(line))),
-  headsSaid(manifest),
+  describeHeads(manifest),
 )}
 </section>`;
 }
 
-function headsSaid({ exits, baseline }: Manifest): string {
+function describeHeads({ exits, baseline }: Manifest): string {
   const heads = exits.reduce((sum, { headMacs }) => sum + headMacs, 0);
   return `The heads add ${macs(heads)} MACs where all are open, ${percent(heads / baseline.macs)} of the original; a closed one is not run.`;
 }

@@ -12,7 +12,7 @@ import { count } from './numbers.ts';
  */
 export function commandOf(manifest: Manifest): string {
   const { source, inputs, exits, seed, recipe, training, calibration, outputs, sessionOptions } = manifest;
-  const { policy, policyComparison, last, data, policyFit, measuredOn, preprocessing, tokenizer } = manifest;
+  const { policy, policyComparison, final, data, policyFit, measuredOn, preprocessing, tokenizer } = manifest;
   const { provider, threads } = sessionOptions;
   const unlabelled = data[measuredOn]?.labels === 'original';
   const own = source.exitOutputs === undefined;
@@ -41,7 +41,7 @@ export function commandOf(manifest: Manifest): string {
     ['cache-limit', training?.cacheLimit],
     ['no-timing', manifest.latency === null || undefined],
     ['policy', policyComparison ? 'auto' : policy],
-    ['last', last ? 'joined' : 'original'],
+    ['final', final ? 'ensembled' : 'original'],
     ['target', calibration.target],
     ['budget', budgets],
     ['min-accuracy', calibration.minAccuracies?.map(String)],
@@ -54,7 +54,7 @@ export function commandOf(manifest: Manifest): string {
     ['seed', seed],
     ['labels', unlabelled ? 'none' : source.labels && 'NAMES'],
     ['tokenizer', tokenizer && 'TOKENIZER'],
-    ...givenRoles(data, policyFit?.data).map((role): [string, string] => [role, role.toUpperCase()]),
+    ...givenSplits(data, policyFit?.data).map((split): [string, string] => [split, split.toUpperCase()]),
   ];
   const said = options.flatMap(([name, value]) => saidAs(name, value));
   return [`offramp compile ${quotedWord(place(source.file))}`, ...said, '--out out/'].join(' \\\n  ');
@@ -74,18 +74,18 @@ function saidAs(name: string, value: Value): string[] {
 const listed = (word: string | number) => String(word).replace(/[\\,]/g, '\\$&');
 
 /** Roles that files were given for; the others were cut off these. */
-function givenRoles(data: Manifest['data'], policy: DataSummary | undefined): string[] {
+function givenSplits(data: Manifest['data'], policy: DataSummary | undefined): string[] {
   const { train, calibration, test } = data;
   const validation = data.validation ?? policy;
   const all = [train, validation, policy, calibration, test];
-  const isCutOff = (role: string) => all.some((summary) => summary?.from?.endsWith(` of ${role}`));
+  const isCutOff = (split: string) => all.some((summary) => summary?.from?.endsWith(` of ${split}`));
   const isGiven = {
     train: train !== undefined || isCutOff('train'),
     validation: validation !== undefined && validation.from === undefined,
     calibration: calibration?.from === undefined || isCutOff('calibration'),
     test: test !== undefined && test.from === undefined,
   };
-  return Object.entries(isGiven).flatMap(([role, given]) => (given ? [role] : []));
+  return Object.entries(isGiven).flatMap(([split, given]) => (given ? [split] : []));
 }
 
 /** A file of this name here, which no dash makes an option. */
@@ -98,7 +98,7 @@ const quotedWord = (word: string) =>
 /** What it takes to get the same bytes again: command, versions, hashes. */
 export function reproduction(manifest: Manifest): Html {
   const { source, version, environment, sessionOptions, data, policyFit } = manifest;
-  const roles: [string, string, DataSummary | undefined][] = [
+  const splits: [string, string, DataSummary | undefined][] = [
     ['train', 'fitted the heads', data.train],
     ['validation', 'fitted confidence and temperatures', data.validation],
     ['validation', 'fitted the policy', policyFit?.data],
@@ -129,10 +129,10 @@ export function reproduction(manifest: Manifest): Html {
 ${scrolling(html`<table><caption>What compiled it</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="words">${value}</td></tr>`)}</tbody></table>`)}
 ${scrolling(html`<table><caption>Data roles</caption>
 <thead><tr><th scope="col">Role</th><th scope="col" class="words">What for</th><th scope="col">Samples</th><th scope="col" class="words">Where from</th><th scope="col" class="words">Hash of the samples</th></tr></thead>
-<tbody>${roles.flatMap(([role, use, summary]) =>
+<tbody>${splits.flatMap(([split, use, summary]) =>
   summary
     ? [
-        html`<tr><th scope="row">${role}</th><td class="words">${use}</td><td>${count(summary.samples)}</td><td class="words">${summary.from ?? 'given'}</td><td class="words"><code>${summary.hash}</code></td></tr>`,
+        html`<tr><th scope="row">${split}</th><td class="words">${use}</td><td>${count(summary.samples)}</td><td class="words">${summary.from ?? 'given'}</td><td class="words"><code>${summary.hash}</code></td></tr>`,
       ]
     : [],
 )}</tbody></table>`)}

@@ -26,18 +26,18 @@ ${scrolling(html`<table>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
 <tbody>${named.map(
   (p) =>
-    html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${changeSaid(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
+    html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
 )}</tbody>
 </table>`)}
 <details><summary>All ${points.length} settings, by name</summary>
 ${scrolling(html`<table>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Thresholds</th></tr></thead>
-<tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${changeSaid(p)}</td><td>${p.thresholds.map(thresholdSaid).join(', ')}</td></tr>`)}</tbody>
+<tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${p.thresholds.map(describeThreshold).join(', ')}</td></tr>`)}</tbody>
 </table>`)}</details>
 </section>`;
 }
 
-const thresholdSaid = (threshold: number) =>
+const describeThreshold = (threshold: number) =>
   threshold >= CLOSED ? 'closed' : String(Number(threshold.toPrecision(4)));
 
 /** A sentence on the point that saves most where the loss may be none. */
@@ -48,7 +48,7 @@ function cheapestLikeOriginal(points: readonly PointFacts[]): string {
     : '';
 }
 
-const changeSaid = ({ drop, thresholds }: PointFacts) =>
+const describeChange = ({ drop, thresholds }: PointFacts) =>
   closesAll(thresholds)
     ? 'none'
     : html`${signedPoints(-drop.value)} <span class="aside">(${signedPoints(-drop.high)} to ${signedPoints(-drop.low)})</span>`;

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { replaceFile, sealed, unsealed } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
-import { CHUNK, proveRecords, RecordFile, RecordReader, writing } from '../cache/record-file.ts';
+import { CHUNK, RecordFile, RecordReader, verifyRecords, writing } from '../cache/record-file.ts';
 import type { Progress } from '../data/index.ts';
 import {
   featuresDamaged,
@@ -90,7 +90,7 @@ export interface Merged {
  */
 export async function mergeShards(folder: string, options: MergeOptions = {}): Promise<Merged> {
   const shards = await findShards(folder);
-  const { identity, hashes } = await proveShards(folder, shards, options);
+  const { identity, hashes } = await verifyShards(folder, shards, options);
   const home = join(folder, MERGED);
   await exclusively([home], options.signal, async () => {
     const before = await readIdentity(home);
@@ -135,7 +135,7 @@ export async function openMerged(folder: string, options: FeatureOptions): Promi
   const whole = Math.ceil(found.samples / CHUNK);
   for (const { name, recordBytes } of filesOf(found)) {
     plan.signal?.throwIfAborted();
-    const { chunks } = await proveRecords(join(home, name), recordBytes, found.samples);
+    const { chunks } = await verifyRecords(join(home, name), recordBytes, found.samples);
     if (chunks.length < whole) throw featuresDamaged(join(home, name));
   }
   return openFilled(plan, pathsIn(home, plan));
@@ -153,7 +153,7 @@ async function findShards(folder: string): Promise<Shard[]> {
 }
 
 /** The shards' common identity, and the sha256 of every chunk of every file of the whole. */
-async function proveShards(folder: string, shards: readonly Shard[], { signal }: MergeOptions) {
+async function verifyShards(folder: string, shards: readonly Shard[], { signal }: MergeOptions) {
   const problems: string[] = [];
   const hashes = new Map<string, string[]>();
   let first: { readonly shard: Shard; readonly identity: FeatureIdentity } | undefined;
@@ -174,7 +174,7 @@ async function proveShards(folder: string, shards: readonly Shard[], { signal }:
     const whole = Math.ceil(size / CHUNK);
     for (const { name, recordBytes } of filesOf(identity)) {
       signal?.throwIfAborted();
-      const { chunks, damaged } = await proveRecords(join(home, name), recordBytes, size);
+      const { chunks, damaged } = await verifyRecords(join(home, name), recordBytes, size);
       hashes.set(name, [...(hashes.get(name) ?? []), ...chunks]);
       if (chunks.length === whole) continue;
       const done = Math.min(size, chunks.length * CHUNK);

@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { replaceFile, sealed, unsealed } from '../../src/cache/files.ts';
 import { RecordFile } from '../../src/cache/record-file.ts';
 import { type Content, writeOutput } from '../../src/emit/write.ts';
-import { keptJudged } from '../../src/predict/keep-predictions.ts';
+import { keptPredictions } from '../../src/predict/keep-predictions.ts';
 import { freshFolder, input, openAt, pixels, putIdx } from '../data/fixtures.ts';
 import { syntheticData } from '../train/synthetic.ts';
 
@@ -65,8 +65,8 @@ if (process.platform === 'linux') {
 
     const dataset = syntheticData(1);
     const key = { cache, modelHash: 'm', heads: 'h', dataset, exits: 0, classes: 1 };
-    const judged = { logits: [], confidence: [], original: new Float32Array(1), labels: dataset.labels };
-    assertSynced(await watched(() => keptJudged(key, async () => judged)));
+    const predictions = { logits: [], confidence: [], original: new Float32Array(1), labels: dataset.labels };
+    assertSynced(await watched(() => keptPredictions(key, async () => predictions)));
   });
 
   test('of the output folder, new or full, external data too', async () => {

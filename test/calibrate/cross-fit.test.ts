@@ -28,7 +28,7 @@ function searched(outcomes: Outcomes, seed: number) {
   const folds = foldsOf(outcomes.labels.length, seed);
   const unseen = crossFit(
     () => outcomes,
-    (outlook) => search(outlook()),
+    (outcomes) => search(outcomes()),
     TWO_EXITS,
     { ...options, folds },
   );
@@ -68,8 +68,8 @@ test('every sample is measured once, by thresholds that were searched without it
   const asked: number[][] = [];
   const spied = crossFit(
     () => outcomes,
-    (outlook) => {
-      const some = outlook();
+    (outcomes) => {
+      const some = outcomes();
       asked.push([...some.scores[0]!]);
       return search(some);
     },

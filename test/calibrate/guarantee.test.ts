@@ -318,22 +318,22 @@ test('a joined last answer counts as it is: losses and gains of those who go all
   const labels = new Int32Array(n);
   const original = labels.map((_, i) => Number(i < 40));
   // Of the 40 that the original has wrong 30 are mended; of the others 10 are spoilt.
-  const last = labels.map((_, i) => Number(i < 10 || (i >= 40 && i < 50)));
-  const outcomes = { scores: [new Float32Array(n)], predictions: [labels], original, last, labels };
-  const alone = { ...outcomes, last: original };
+  const final = labels.map((_, i) => Number(i < 10 || (i >= 40 && i < 50)));
+  const ensembled = { scores: [new Float32Array(n)], predictions: [labels], original, final, labels };
+  const closed = { ...ensembled, final: original };
   const cost = { prefix: [0.5], head: [0.1] };
-  const outlook = ([t]: readonly number[]) => (t! < 1 ? outcomes : alone);
+  const outcomes = ([t]: readonly number[]) => (t! < 1 ? ensembled : closed);
   const open = [0.5];
   const candidates = [open, [1]].map((thresholds) => ({
     thresholds,
-    ...measure(outlook(thresholds), cost, thresholds),
+    ...measure(outcomes(thresholds), cost, thresholds),
   }));
   const promised = { risk: 'drop', limit: 0.06, confidence: 0.95 } as const;
-  const got = guarantee(candidates, outlook, cost, promised);
+  const got = guarantee(candidates, outcomes, cost, promised);
   assert.equal(got.thresholds, open);
   near(got.observedRisk, (10 - 30) / n, 1e-12);
   assert.ok(got.upperBound <= 0.06);
-  const stern = guarantee(candidates, outlook, cost, { ...promised, risk: 'disagreement' });
+  const stern = guarantee(candidates, outcomes, cost, { ...promised, risk: 'disagreement' });
   assert.equal(stern.thresholds, [1], '40 of 400 answers are not the original’s');
 });
 

@@ -8,7 +8,7 @@ const test = suite('calibrate: measure');
 
 /** One sample after another, by the definition. */
 function naive(
-  { scores, predictions, original, last = original, labels }: Outcomes,
+  { scores, predictions, original, final = original, labels }: Outcomes,
   cost: CostModel,
   thresholds: number[],
 ) {
@@ -21,7 +21,7 @@ function naive(
       if (!isLast && !(thresholds[k]! < 1)) continue;
       if (!isLast) heads += cost.head[k]!;
       if (!isLast && !(scores[k]![i]! > thresholds[k]!)) continue;
-      const answer = isLast ? last[i]! : predictions[k]![i]!;
+      const answer = isLast ? final[i]! : predictions[k]![i]!;
       right += +(answer === label);
       same += +(answer === original[i]);
       total += heads + (isLast ? 1 : cost.prefix[k]!);
@@ -41,7 +41,7 @@ function naive(
 test('equals the definition, sample by sample', () => {
   const alone = simulate(300, 1);
   for (let i = 0; i < 300; i += 7) alone.scores[i % 5]![i] = Number.NaN;
-  const joined = { ...alone, last: alone.original.map((answer, i) => (i % 9 ? answer : alone.labels[i]!)) };
+  const joined = { ...alone, final: alone.original.map((answer, i) => (i % 9 ? answer : alone.labels[i]!)) };
   const random = uniform(2);
   for (let n = 0; n < 50; n++) {
     const thresholds = FIVE_EXITS.prefix.map(() => (random() < 0.3 ? CLOSED : random()));

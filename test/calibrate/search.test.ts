@@ -221,7 +221,7 @@ test('gives the same thresholds every time and leaves its input alone', () => {
 });
 
 /** Outcomes whose second exit is surer, and of another mind, while the first is open. */
-function remembering(samples: number, seed: number): (thresholds?: readonly number[]) => Outcomes {
+function withEnsemble(samples: number, seed: number): (thresholds?: readonly number[]) => Outcomes {
   const all = arbitrary(samples, 2, 1000, seed);
   const other = arbitrary(samples, 2, 1000, seed + 1000);
   const alone = {
@@ -242,17 +242,17 @@ function joined(samples: number, seed: number): (thresholds?: readonly number[])
 }
 
 for (const [what, draw] of Object.entries({
-  'scores depend': remembering,
+  'scores depend': withEnsemble,
   'the last answer depends': joined,
 }))
   test(`where ${what} on which exits are open, every set of open exits is searched and measured as it runs`, () => {
     for (let seed = 0; seed < 60; seed++) {
-      const outlook = draw(3 + (seed % 5), seed);
-      const found = searchPolicy(outlook, twoExits, PLAIN);
+      const outcomes = draw(3 + (seed % 5), seed);
+      const found = searchPolicy(outcomes, twoExits, PLAIN);
       assert.equal(found.at(-1)!.thresholds, [CLOSED, CLOSED]);
       assert.is(found.at(-1)!.agreement, 1);
       for (const { thresholds, accuracy, relativeCost } of found) {
-        const again = measure(outlook(thresholds), twoExits, thresholds);
+        const again = measure(outcomes(thresholds), twoExits, thresholds);
         assert.equal([again.accuracy, again.relativeCost], [accuracy, relativeCost]);
       }
       const sets = [
@@ -260,11 +260,11 @@ for (const [what, draw] of Object.entries({
         [0, CLOSED],
         [CLOSED, 0],
         [CLOSED, CLOSED],
-      ].map(outlook);
+      ].map(outcomes);
       const all = [...new Set(sets)]
         .flatMap(everyCombination)
         .map((thresholds) => thresholds.map((t) => (t === CLOSED ? t : Math.min(t, NOBODY))))
-        .map((t) => measure(outlook(t), twoExits, t))
+        .map((t) => measure(outcomes(t), twoExits, t))
         .filter((p) => p.relativeCost <= 1);
       for (const price of PRICES) {
         const best = (points: readonly Measured[]) =>

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compiledTold, evaluationTold } from '../../src/cli/tables.ts';
+import { formatCompiled, formatEvaluation } from '../../src/cli/tables.ts';
 import { calibrate } from '../../src/commands/calibrate.ts';
 import { compare } from '../../src/commands/compare.ts';
 import { compile } from '../../src/commands/compile.ts';
@@ -30,10 +30,10 @@ test.before(async () => {
 test.after(remove);
 
 test('nothing is said of closed exits, which were never run', () => {
-  const proved = notes.filter((note) => note.startsWith('Proved'));
-  assert.is(proved.length, 1);
+  const verified = notes.filter((note) => note.startsWith('Proved'));
+  assert.is(verified.length, 1);
   assert.match(
-    proved[0]!,
+    verified[0]!,
     /^Proved: the emitted model gave \d+ answers as heads and policy do by hand at the thresholds that are built in\.$/,
   );
 });
@@ -46,7 +46,7 @@ test('only the original and the point that is built in have latencies', () => {
   assert.equal(Object.keys(latency!.p95s), ['baseline', 'fast']);
   assert.equal([latency!.passes, latency!.runs], [3, 3 * TESTED]);
 
-  const told = compiledTold(compiled, 'baked');
+  const told = formatCompiled(compiled, 'baked');
   assert.match(told, /^exact .* 100\.0 % +– /m);
   assert.match(told, /^fast .* \d+\.\d\d ms /m);
   assert.match(told, /^Latency: one sample a run, the least of 3 runs of each, their mean\.$/m);
@@ -62,7 +62,7 @@ test('evaluate tells what it measured, and a dash where it cannot', async () => 
   assert.equal([point!.name, point!.agreement, measured.baseline.accuracy], ['fast', null, null]);
   assert.equal([others.length, measured.latency], [0, null]);
   assert.ok(sameData && largestDifference < 1e-9, `${largestDifference}`);
-  const told = evaluationTold(evaluation, () => true);
+  const told = formatEvaluation(evaluation, () => true);
   assert.match(told, /^original +– /m);
   assert.match(told, /^fast +\d+\.\d\d % +– /m);
   assert.match(told, /1 point: accuracy and cost within/);

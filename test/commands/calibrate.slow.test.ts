@@ -60,9 +60,9 @@ test('so do policies that learn, that read the confidence layer, and baked thres
     { policy: 'confidence', thresholds: 'baked', at: 'fast' },
     { policy: 'entropy', target: 'agreement', maxAccuracyDrops: [0.05], confidence: 0.9 },
   ];
-  for (const [i, wishes] of cases.entries()) {
-    await compile(compileOptions(`wanted-${i}`, wishes));
-    await again(`policy-${i}`, { ...wishes, train: at('train.npz'), budgets: [] });
+  for (const [i, goals] of cases.entries()) {
+    await compile(compileOptions(`wanted-${i}`, goals));
+    await again(`policy-${i}`, { ...goals, train: at('train.npz'), budgets: [] });
     assertSame(`policy-${i}`, `wanted-${i}`);
     if (i === 0) {
       const { parameters, data } = manifestIn('policy-0').policyFit!;
@@ -101,19 +101,19 @@ test('what is not said stays as it was, and nothing is judged twice', async () =
 });
 
 test('judgements that are damaged in the cache, or gone from it, are made again', async () => {
-  const judged = at('cache/judged');
-  const known = readdirSync(judged);
-  for (const name of known) truncateSync(join(judged, name), 100);
+  const predictions = at('cache/judged');
+  const known = readdirSync(predictions);
+  for (const name of known) truncateSync(join(predictions, name), 100);
   await again('damaged');
   assertSame('damaged', 'compiled');
   for (const name of known) {
-    const bytes = readFileSync(join(judged, name));
+    const bytes = readFileSync(join(predictions, name));
     bytes[bytes.length - 1]! ^= 1;
-    writeFileSync(join(judged, name), bytes);
+    writeFileSync(join(predictions, name), bytes);
   }
   await again('flipped');
   assertSame('flipped', 'compiled');
-  rmSync(judged, { recursive: true });
+  rmSync(predictions, { recursive: true });
   await again('gone');
   assertSame('gone', 'compiled');
 });

@@ -46,14 +46,14 @@ async function original(planar: Float32Array): Promise<Float32Array> {
 
 test.before(async () => {
   writeFileSync(at('binary.onnx'), serializeModel(binaryNet()));
-  for (const [role, count] of Object.entries({ train: 200, calibration: COUNT, test: COUNT })) {
-    const { pixels, planar } = await tinySamples(model, count, count + role.length);
+  for (const [split, count] of Object.entries({ train: 200, calibration: COUNT, test: COUNT })) {
+    const { pixels, planar } = await tinySamples(model, count, count + split.length);
     const p = await original(planar);
     // Every tenth label is wrong.
     const labels = Int32Array.from(p, (v, i) => Number(v > 0.5 !== (i % 10 === 0)));
     const x = npy('|u1', [count, 8, 8, 3], pixels);
     const y = npy('<i4', [count], new Uint8Array(labels.buffer));
-    writeFileSync(at(`${role}.npz`), zipSync({ 'x.npy': x, 'y.npy': y }));
+    writeFileSync(at(`${split}.npz`), zipSync({ 'x.npy': x, 'y.npy': y }));
   }
   writeFileSync(at('labels.txt'), 'no\nyes\n');
   await compile(

@@ -51,7 +51,7 @@ function feedsOf(samples: readonly Sample[]) {
   };
 }
 
-const roles = { train: sentences(200, 1), calibration: sentences(100, 2), test: sentences(50, 3) };
+const splits = { train: sentences(200, 1), calibration: sentences(100, 2), test: sentences(50, 3) };
 
 const options = (out: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
   model,
@@ -72,13 +72,13 @@ const options = (out: string, more: Partial<CompileOptions> = {}): CompileOption
 test.before(async () => {
   writeFileSync(model, serializeModel(tinyEncoder(17, 'words')));
   await withSession(model, {}, async (session) => {
-    for (const [role, samples] of Object.entries(roles)) {
+    for (const [split, samples] of Object.entries(splits)) {
       const scores = (await session.run(feedsOf(samples))).scores!.data as Float32Array;
       const lines = samples.map((sample, i) => {
         const row = [...scores.subarray(5 * i, 5 * i + 5)];
         return JSON.stringify({ ...sample, label: i % 10 === 0 ? i % 5 : row.indexOf(Math.max(...row)) });
       });
-      writeFileSync(at(`${role}.jsonl`), `${lines.join('\n')}\n`);
+      writeFileSync(at(`${split}.jsonl`), `${lines.join('\n')}\n`);
     }
   });
   await compile(options('out'));
@@ -112,7 +112,7 @@ test('ids and mask are read, heads read tokens, and evaluate agrees', async () =
 test('the generated package takes both inputs, and answers as the model does', async () => {
   const { default: Encoder } = await import(pathToFileURL(at('out/index.js')).href);
   const encoder = await Encoder.load(ort);
-  const samples = roles.test.slice(0, 20);
+  const samples = splits.test.slice(0, 20);
   const feeds = {
     input_ids: int64(samples.map((s) => s.input_ids)),
     attention_mask: int64(samples.map((s) => s.attention_mask)),
@@ -211,11 +211,11 @@ test("without labels the original's answers are the truth, whatever the file say
   assert.is(manifest.baseline.accuracy, 1);
   for (const point of manifest.operatingPoints) assert.is(point.accuracy, point.agreement);
   for (const { labels } of Object.values(manifest.data)) assert.is(labels, 'original');
-  const roles = { calibration: at('calibration.jsonl'), test: at('test.jsonl') };
+  const splits = { calibration: at('calibration.jsonl'), test: at('test.jsonl') };
   await calibrate({
     folder: at('unlabelled'),
     model,
-    ...roles,
+    ...splits,
     out: at('again'),
     cache: at('cache'),
     threads: 1,
@@ -225,7 +225,7 @@ test("without labels the original's answers are the truth, whatever the file say
   assertSamePackage(at('again'), at('unlabelled'));
   const evaluated = await evaluate({
     folder: at('unlabelled'),
-    test: roles.test,
+    test: splits.test,
     cache: at('cache'),
     threads: 1,
   });
@@ -238,7 +238,7 @@ test('random samples say what they are', async () => {
   const { train: _, calibration: __, test: ___, ...rest } = options('random', { epochs: 1 });
   const { manifest } = await compile({ ...rest, train: 'random:100' }, { onNote: (n) => notes.push(n) });
   assert.ok(notes.some((note) => note.startsWith('RANDOM SAMPLES')));
-  assert.ok(Object.values(manifest.data).every((role) => role.random && role.hash.startsWith('random-')));
+  assert.ok(Object.values(manifest.data).every((split) => split.random && split.hash.startsWith('random-')));
   assert.match(readFileSync(at('random/manifest.json'), 'utf8'), '"random": true');
 });
 

@@ -176,7 +176,7 @@ test('a model with exits of its own is calibrated and lowered, nothing is traine
   const own = at('branchy.onnx');
   writeFileSync(own, serializeModel(branchyNet()));
   const { train: _, taps: __, ...rest } = options('given', { model: own });
-  const given = { ...rest, exitOutputs: ['exit1', 'exit2', 'logits'], prove: 'all' as const };
+  const given = { ...rest, exitOutputs: ['exit1', 'exit2', 'logits'], verify: 'all' as const };
   for (const policy of ['max-prob', 'ensemble', 'patience'] as const) {
     const { manifest } = await compile({ ...given, policy, force: true });
     assert.is(manifest.recipe, 'none');

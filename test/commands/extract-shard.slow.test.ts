@@ -21,10 +21,10 @@ const { folder, model, at, writeSamples, compileOptions, remove } = tinyProject(
 const SHARDS = 4;
 /** Five chunks: the last shard has two of them. */
 const SAMPLES = 1100;
-const roles = () => ({ validation: at('validation.npz') });
+const splits = () => ({ validation: at('validation.npz') });
 const options = (out: string, more: Partial<ExtractShardOptions> = {}): ExtractShardOptions => {
   const { model, train, calibration, test, preset, cache, taps, threads } = compileOptions(out);
-  const same = { train, calibration, test, preset, cache, taps, threads, ...roles() };
+  const same = { train, calibration, test, preset, cache, taps, threads, ...splits() };
   return { ...same, model, out: at(out), ...more } as ExtractShardOptions;
 };
 /** The same on the command line. */
@@ -125,9 +125,9 @@ test('four processes, one of them killed and started again, make what one makes'
 
 test('compile writes the same package from merged features as from its own', async () => {
   cpSync(at('four/merged'), at('alone/merged'), { recursive: true });
-  await compile(compileOptions('own', roles()));
+  await compile(compileOptions('own', splits()));
   // A cache that is empty shows that nothing is extracted.
-  const from = { ...roles(), features: at('alone'), cache: at('empty') };
+  const from = { ...splits(), features: at('alone'), cache: at('empty') };
   await compile(compileOptions('from', from));
   assertSamePackage(at('from'), at('own'));
   assert.not.ok(readdirSync(at('empty')).includes('features'));
@@ -137,7 +137,7 @@ test('compile writes the same package from merged features as from its own', asy
 });
 
 test('compile names what differs, and a finished shard is left alone', async () => {
-  const from = { ...roles(), features: at('four') };
+  const from = { ...splits(), features: at('four') };
   const cases = [
     [{ seed: 2, validation: undefined }, 'data'],
     [{ scale: 2 }, 'preprocessing'],

@@ -57,7 +57,7 @@ const NO_POSITIVE = [...NO_NUMBER, 0, -1];
 const BAD: Readonly<Record<string, readonly unknown[]>> = {
   ...all('model externalDataFolder output train validation calibration test labels tokenizer provider cache', NO_TEXT),
   ...all('path dataFolder out features folder repository stubOnly a b at image', NO_TEXT),
-  ...all('preset layout channels resize placement policy target last thresholds prove recipe', NO_WORD),
+  ...all('preset layout channels resize placement policy target final thresholds verify recipe', NO_WORD),
   ...all('widenBatch skipBad force report timing survivors check', NO_FLAG),
   ...all('exits threads epochs batch maxBatch instances shards parallelism', NO_COUNT),
   ...all('gpus retries', [...NO_INTEGER, -1]),
@@ -172,7 +172,7 @@ const NO_COUNTS = [['0'], [''], ['abc'], ['1.5'], ['NaN'], ['1e999']];
 const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ...all('external-data-folder output train validation calibration test labels tokenizer provider cache', NO_WORDS),
   ...all('out features stub-only at svg image claim mount name cpu memory shard', NO_WORDS),
-  ...all('preset layout channels resize placement policy target last thresholds prove recipe', NO_CHOICES),
+  ...all('preset layout channels resize placement policy target final thresholds verify recipe', NO_CHOICES),
   ...all('widen-batch skip-bad force report timing survivors check json quiet all all-points dry-run', [['=maybe']]),
   ...all('exits threads epochs batch max-batch instances shards parallelism views', NO_COUNTS),
   ...all('gpus retries', [[], ['-1'], ['1.5'], ['a']]),

@@ -2,8 +2,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { warnOfLeaks } from '../../src/data/check-splits.ts';
-import { type Dataset, splitRoles } from '../../src/data/index.ts';
-import type { Roles } from '../../src/data/splits.ts';
+import { type Dataset, partition } from '../../src/data/index.ts';
+import type { Splits } from '../../src/data/splits.ts';
 import { freshFolder, input, openAt, pixels, putIdx } from './fixtures.ts';
 
 const test = suite('check-roles');
@@ -16,14 +16,14 @@ async function pictures(from: number, to: number): Promise<Dataset> {
   return openAt(putIdx(freshFolder(), [to - from, 5, 6], all, labels, false), input(5, 6));
 }
 
-const rolesOf = (data: Partial<Record<keyof Roles, Dataset>>, from?: string): Roles => {
-  const role = (name: 'train' | 'validation' | 'calibration' | 'test') =>
+const rolesOf = (data: Partial<Record<keyof Splits, Dataset>>, from?: string): Splits => {
+  const split = (name: 'train' | 'validation' | 'calibration' | 'test') =>
     data[name] && { dataset: data[name], ...(from && name === 'test' && { from }) };
   return {
-    train: role('train'),
-    validation: role('validation'),
-    calibration: role('calibration')!,
-    test: role('test'),
+    train: split('train'),
+    validation: split('validation'),
+    calibration: split('calibration')!,
+    test: split('test'),
     close: async () => {},
   };
 };
@@ -51,7 +51,7 @@ test('roles cut off the training data share nothing, but may be known to the ori
     train,
     calibration,
     test: cut,
-  } = splitRoles(whole, { train: 0.7, calibration: 0.15, test: 0.15 }, 1);
+  } = partition(whole, { train: 0.7, calibration: 0.15, test: 0.15 }, 1);
   const [note, ...others] = await warnOfLeaks(
     rolesOf({ train: train!, calibration: calibration!, test: cut! }, 'split of train'),
   );

@@ -10,7 +10,7 @@ import { evaluate } from '../../src/commands/evaluate.ts';
 import { planCompile } from '../../src/commands/plan.ts';
 import { type Dataset, type OpenOptions, resolvePreprocessing } from '../../src/data/index.ts';
 import { readLabels } from '../../src/data/labels-file.ts';
-import { notesOn, openRoles, type RolePaths } from '../../src/data/splits.ts';
+import { notesOn, openSplits, type SplitPaths } from '../../src/data/splits.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyProject } from '../tiny-project.ts';
 import { tinySamples } from '../tiny-samples.ts';
@@ -49,19 +49,19 @@ function rows(labels: readonly (number | string)[], names?: readonly string[]): 
 }
 
 /** Labels of each role, the settled names and the notes. */
-async function opened(paths: RolePaths, more: Partial<OpenOptions> = {}) {
+async function opened(paths: SplitPaths, more: Partial<OpenOptions> = {}) {
   const cache = freshFolder();
   const options = { inputs, preprocessing: resolvePreprocessing({}, inputs), cache, classes: 3, ...more };
   const answersOf = async ({ labels }: Dataset) => labels;
-  const roles = await openRoles(paths, 1, { ...options, answersOf }, () => {}).catch((error) => {
+  const splits = await openSplits(paths, 1, { ...options, answersOf }, () => {}).catch((error) => {
     assert.not.ok(existsSync(join(cache, 'records')), 'nothing is decoded before names are refused');
     throw error;
   });
-  await roles.close();
-  const labels = (['train', 'calibration', 'test'] as const).map((role) => [
-    ...(roles[role]?.dataset.labels ?? []),
+  await splits.close();
+  const labels = (['train', 'calibration', 'test'] as const).map((split) => [
+    ...(splits[split]?.dataset.labels ?? []),
   ]);
-  return { labels, names: roles.classes?.names, notes: notesOn(roles) };
+  return { labels, names: splits.classes?.names, notes: notesOn(splits) };
 }
 
 test('roles with the same classes in other orders, or only some of them, are matched by name', async () => {
@@ -105,7 +105,7 @@ test('labels that are numbers where another role has names are told of, unless t
 
 test('other classes are refused before anything is decoded, with role, path and the first name', async () => {
   const train = rows([0, 1, 2], ['a', 'b', 'c']);
-  const refused = async (paths: RolePaths, ...mentions: string[]) => {
+  const refused = async (paths: SplitPaths, ...mentions: string[]) => {
     const { message } = await rejectsWith('unknown-label', () => opened(paths));
     for (const part of mentions) assert.match(message, part);
   };
@@ -125,12 +125,12 @@ test('a labels file may have a byte order mark, blanks and empty lines at its en
 });
 
 test('compile, calibrate, evaluate and compare match by name, and refuse other names', async () => {
-  const roles = {
+  const splits = {
     train: await folderOf(at('train'), 120),
     calibration: await folderOf(at('calibration'), 41),
     test: await folderOf(at('test'), 24),
   };
-  const options = compileOptions('out', { ...roles, report: false, timing: false });
+  const options = compileOptions('out', { ...splits, report: false, timing: false });
   const { manifest } = await compile(options);
   assert.equal(manifest.labels, NAMES);
 
@@ -153,7 +153,7 @@ test('compile, calibrate, evaluate and compare match by name, and refuse other n
     );
   const folder = { ...manifest, preprocessing: { ...manifest.preprocessing, scale: 1 } };
   assert.equal(
-    await accuracies(roles.test),
+    await accuracies(splits.test),
     manifest.operatingPoints.map((p) => p.accuracy),
   );
   writeFileSync(at('out/manifest.json'), JSON.stringify(folder));
@@ -166,8 +166,8 @@ test('compile, calibrate, evaluate and compare match by name, and refuse other n
   const other = await folderOf(at('other'), 30, ['ant', 'bee', 'cow', 'dog', 'eel']);
   const common = { cache };
   const calls: [string, () => Promise<unknown>, string][] = [
-    ['compile', () => compile({ ...options, out: at('no'), calibration: other }), `--train ${roles.train}`],
-    ['dry run', () => planCompile({ ...options, out: at('no'), test: other }), `--train ${roles.train}`],
+    ['compile', () => compile({ ...options, out: at('no'), calibration: other }), `--train ${splits.train}`],
+    ['dry run', () => planCompile({ ...options, out: at('no'), test: other }), `--train ${splits.train}`],
     ['evaluate', () => evaluate({ folder: at('out'), test: other, ...common }), at('out/manifest.json')],
     ['compare', () => compare({ a: model, b: at('out'), test: other, ...common }), at('out/manifest.json')],
     [
@@ -182,8 +182,8 @@ test('compile, calibrate, evaluate and compare match by name, and refuse other n
     assert.not.ok(existsSync(at('no')), name);
   }
   // Without the folder of a class before them, the names still tell which the others are.
-  rmSync(join(roles.test, 'ant'), { recursive: true });
-  const { measured } = await evaluate({ folder: at('out'), test: roles.test, cache });
+  rmSync(join(splits.test, 'ant'), { recursive: true });
+  const { measured } = await evaluate({ folder: at('out'), test: splits.test, cache });
   assert.is(measured.baseline.accuracy, manifest.baseline.accuracy);
   assert.is(readFileSync(at('out/manifest.json'), 'utf8'), JSON.stringify(manifest));
 });

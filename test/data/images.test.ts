@@ -153,7 +153,7 @@ test('class folders and the classes of the model', async () => {
 test('folders of roles are not taken for classes', async () => {
   const { folder } = await twoClasses();
   const parent = freshFolder();
-  for (const role of ['train', 'test']) cpSync(folder, join(parent, role), { recursive: true });
+  for (const split of ['train', 'test']) cpSync(folder, join(parent, split), { recursive: true });
   await fails(
     () => openAt(parent, input(3, 4, 6)),
     'class-folders',

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Random, samplesWithin, shuffled, splitRoles, subset } from '../../src/data/index.ts';
+import { partition, Random, samplesWithin, shuffled, subset } from '../../src/data/index.ts';
 import { fails, freshFolder, input, npy, openAt, put } from './fixtures.ts';
 
 const test = suite('data: split and random');
@@ -26,16 +26,16 @@ const FRACTIONS = { train: 0.7, validation: 0.1, calibration: 0.1, test: 0.1 };
 
 test('parts are disjoint, complete, stratified and repeatable', async () => {
   const data = await numbered();
-  const parts = splitRoles(data, FRACTIONS, 7);
+  const parts = partition(data, FRACTIONS, 7);
   const all: number[] = [];
-  for (const [role, part] of Object.entries(parts)) {
-    const share = FRACTIONS[role as keyof typeof FRACTIONS];
+  for (const [split, part] of Object.entries(parts)) {
+    const share = FRACTIONS[split as keyof typeof FRACTIONS];
     const values = await part.read(Int32Array.from({ length: part.size }, (_, i) => i));
     all.push(...values);
     assert.ok(Math.abs(part.size - 1000 * share) <= 1);
     for (const [label, count] of [700, 250, 50].entries()) {
       const got = part.labels.filter((l) => l === label).length;
-      assert.ok(Math.abs(got - count * share) <= 2, `${role} class ${label}: ${got}`);
+      assert.ok(Math.abs(got - count * share) <= 2, `${split} class ${label}: ${got}`);
     }
     assert.equal(
       [...part.labels],
@@ -46,19 +46,19 @@ test('parts are disjoint, complete, stratified and repeatable', async () => {
     all.sort((a, b) => a - b),
     Array.from({ length: 1000 }, (_, i) => i),
   );
-  const again = splitRoles(data, FRACTIONS, 7);
+  const again = partition(data, FRACTIONS, 7);
   assert.equal([again.train.hash, again.test.hash], [parts.train.hash, parts.test.hash]);
-  assert.is.not(splitRoles(data, FRACTIONS, 8).test.hash, parts.test.hash);
+  assert.is.not(partition(data, FRACTIONS, 8).test.hash, parts.test.hash);
   assert.is.not(parts.test.hash, parts.calibration.hash);
-  assert.is(splitRoles(data, { some: 0.25 }, 1).some.size, 250);
+  assert.is(partition(data, { some: 0.25 }, 1).some.size, 250);
   await data.close();
 });
 
 test('refusals of a split', async () => {
   const data = await numbered();
-  await fails(() => splitRoles(data, { a: 0.6, b: 0.6 }, 1), 'bad-fractions', 'a 0.6');
-  await fails(() => splitRoles(data, { a: 1, b: 0 }, 1), 'bad-fractions');
-  await fails(() => splitRoles(subset(data, [0, 1]), { a: 0.98, b: 0.02 }, 1), 'empty-dataset', 'b part');
+  await fails(() => partition(data, { a: 0.6, b: 0.6 }, 1), 'bad-fractions', 'a 0.6');
+  await fails(() => partition(data, { a: 1, b: 0 }, 1), 'bad-fractions');
+  await fails(() => partition(subset(data, [0, 1]), { a: 0.98, b: 0.02 }, 1), 'empty-dataset', 'b part');
   await data.close();
 });
 
@@ -99,8 +99,8 @@ test('random streams', () => {
 
 test('a part knows which samples of the whole it is', async () => {
   const data = await numbered();
-  const { calibration, test: other } = splitRoles(data, FRACTIONS, 7);
-  const { half } = splitRoles(calibration, { half: 0.5 }, 1);
+  const { calibration, test: other } = partition(data, FRACTIONS, 7);
+  const { half } = partition(calibration, { half: 0.5 }, 1);
   const picks = samplesWithin(half, data)!;
   assert.equal(
     [...(await half.read(Int32Array.from({ length: half.size }, (_, i) => i)))],

@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resolvePreprocessing } from '../../src/data/index.ts';
-import { notesOn, type OpeningOptions, openRoles, summaryOf } from '../../src/data/splits.ts';
+import { notesOn, type OpeningOptions, openSplits, summaryOf } from '../../src/data/splits.ts';
 import { freshFolder, input, pixels, putIdx } from './fixtures.ts';
 
 const test = suite('roles');
@@ -33,18 +33,18 @@ const upTo = (n: number) => Array.from({ length: n }, (_, i) => i);
 
 test('calibration samples that are there several times are counted once, and it is said', async () => {
   const numbers = [...upTo(40), ...upTo(40), 7, 7, 40];
-  const roles = await openRoles({ calibration: pictures(numbers) }, 1, options(), () => {});
-  const { dataset } = roles.calibration;
+  const splits = await openSplits({ calibration: pictures(numbers) }, 1, options(), () => {});
+  const { dataset } = splits.calibration;
   assert.is(dataset.size, 41);
   assert.equal(
     [...dataset.labels],
     upTo(41).map((n) => n % 3),
   );
-  assert.is(summaryOf(roles.calibration).copies, 42);
-  assert.match(notesOn(roles)[0]!, /^42 of 83 calibration samples are exact copies/);
-  await roles.close();
+  assert.is(summaryOf(splits.calibration).copies, 42);
+  assert.match(notesOn(splits)[0]!, /^42 of 83 calibration samples are exact copies/);
+  await splits.close();
 
-  const once = await openRoles({ calibration: pictures(upTo(41)) }, 1, options(), () => {});
+  const once = await openSplits({ calibration: pictures(upTo(41)) }, 1, options(), () => {});
   assert.equal(notesOn(once), []);
   assert.equal(Object.keys(summaryOf(once.calibration)), ['samples', 'hash']);
   assert.is(once.calibration.dataset.partOf, undefined, 'the data themselves');
@@ -53,9 +53,9 @@ test('calibration samples that are there several times are counted once, and it 
 
 test('roles cut off the training data share no sample, however often it is there', async () => {
   const twice = [...upTo(300), ...upTo(100)];
-  const roles = await openRoles({ train: pictures(twice) }, 1, options(), () => {});
-  const recordsOf = async (role: 'train' | 'calibration' | 'test') => {
-    const { dataset } = roles[role]!;
+  const splits = await openSplits({ train: pictures(twice) }, 1, options(), () => {});
+  const recordsOf = async (split: 'train' | 'calibration' | 'test') => {
+    const { dataset } = splits[split]!;
     const bytes = await dataset.readRecords(upTo(dataset.size));
     return upTo(dataset.size).map((i) => bytes.subarray(i * PIXELS, (i + 1) * PIXELS).join());
   };
@@ -77,13 +77,13 @@ test('roles cut off the training data share no sample, however often it is there
     calibration.filter((record) => reported.includes(record)),
     [],
   );
-  await roles.close();
+  await splits.close();
 });
 
 test('data of which nothing is left for a role are refused', async () => {
   const same = Array(60).fill(2);
   try {
-    await openRoles({ train: pictures(same) }, 1, options(), () => {});
+    await openSplits({ train: pictures(same) }, 1, options(), () => {});
     assert.unreachable();
   } catch (error) {
     assert.is((error as { code: string }).code, 'empty-dataset');

@@ -24,7 +24,7 @@ const SIZE = SIDE * SIDE * 3;
 async function opened(dims: number[], options: PreprocessingOptions) {
   const inputs = [{ name: 'x', dims, dataType: 'float' as const }];
   const preprocessing = resolvePreprocessing(options, inputs);
-  return await openDataset(path, { inputs, preprocessing, cache: folder, classes: 10, role: 'test' });
+  return await openDataset(path, { inputs, preprocessing, cache: folder, classes: 10, split: 'test' });
 }
 
 for (const [name, dims, options] of [

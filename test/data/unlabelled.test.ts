@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type InputSpec, splitRoles } from '../../src/data/index.ts';
+import { type InputSpec, partition } from '../../src/data/index.ts';
 import {
   fails,
   freshFolder,
@@ -86,7 +86,7 @@ test('labels are asked for where nothing was said', async () => {
 
 test('parts of it are unlabelled too', async () => {
   const data = await openAt('random:20', input(2));
-  const { some } = splitRoles(data, { some: 0.5 }, 1);
+  const { some } = partition(data, { some: 0.5 }, 1);
   assert.equal([some.size, some.unlabelled, some.random], [10, true, true]);
   assert.match(some.hash, /^random-/);
   await data.close();
@@ -116,7 +116,7 @@ test('random numbers suit their inputs, and differ from role to role only', asyn
     { name: 'byte', dims: [2, 2], dataType: 'uint8' },
     { name: 'signal', dims: [8], dataType: 'float16' },
   ];
-  const draw = async (path: string, role?: string) => rowsOf(await openFor(path, inputs, { role }));
+  const draw = async (path: string, split?: string) => rowsOf(await openFor(path, inputs, { split }));
   const rows = await draw('random:300', 'train');
   assert.is(rows.length, 300);
   const seen = (from: number, to: number) => [...new Set(rows.flatMap((row) => row.slice(from, to)))];

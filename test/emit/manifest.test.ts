@@ -40,7 +40,7 @@ const VALID: Record<string, unknown> = {
     ...SAMPLE,
     policyFit: { parameters: { weight: [0.25, -1.5], bias: [] }, data: { samples: 40, hash: 'dd44' } },
   },
-  'a joined last answer': { ...SAMPLE, last: { weight: 0.125 } },
+  'an ensembled final answer': { ...SAMPLE, final: { weight: 0.125 } },
   'float16 scores': changed('outputs.dataType', 'float16'),
   'one exit': {
     ...SAMPLE,
@@ -64,7 +64,7 @@ const BROKEN: readonly (readonly [where: string, value: unknown])[] = [
     'policyFit.parameters.weight',
     changed('policyFit', { parameters: { weight: 1 }, data: SAMPLE.data.train }),
   ],
-  ['last.weight', { ...SAMPLE, last: { weight: -0.1 } }],
+  ['final.weight', { ...SAMPLE, final: { weight: -0.1 } }],
   ['calibration.target', changed('calibration.target', 'speed')],
   ['calibration.budgets[0]', changed('calibration.budgets.0', '0.6')],
   ['classes', changed('classes', 0)],
@@ -95,6 +95,11 @@ test('valid manifests pass the published schema and the reader', () => {
     assert.ok(validate(value), `${name}: ${JSON.stringify(validate.errors)}`);
     assert.equal(read(value), JSON.parse(JSON.stringify(value)), name);
   }
+});
+
+test('a manifest of before, which says last, is read as final', () => {
+  const before = { ...SAMPLE, last: { weight: 0.125 } };
+  assert.equal(read(before), read({ ...SAMPLE, final: { weight: 0.125 } }));
 });
 
 test('broken manifests fail both, and the reader names the place', () => {

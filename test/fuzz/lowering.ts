@@ -17,8 +17,8 @@ import { buildHead } from '../../src/passes/heads.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, lowerExits, THRESHOLDS } from '../../src/passes/lower-exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
+import { join, withEnsemble } from '../../src/policies/final-answer.ts';
 import { POLICY_NAMES, type PolicyName, type PolicyParameters, policyOf } from '../../src/policies/index.ts';
-import { join, remembering } from '../../src/policies/last.ts';
 import { noise } from '../models.ts';
 import { buildBackbone, recipes } from './backbone.ts';
 import { INPUT, type Recipe, SCORES } from './net.ts';
@@ -34,7 +34,7 @@ export interface Case {
   readonly shares: readonly number[];
   readonly policy: PolicyName;
   /** Weight of the exits in the last answer, in tenths; undefined where they have no say. */
-  readonly last: number | undefined;
+  readonly final: number | undefined;
   readonly batch: number;
   /** Which sample of the batch is all NaN. */
   readonly sick: number | undefined;
@@ -42,7 +42,7 @@ export interface Case {
   readonly seed: number;
 }
 
-const remembers = (policy: PolicyName) => policyOf(policy).memory(2, 2) > 0;
+const hasState = (policy: PolicyName) => policyOf(policy).state(2, 2) > 0;
 const four = <T>(of: fc.Arbitrary<T>) => fc.array(of, { minLength: 4, maxLength: 4 });
 
 export const cases: fc.Arbitrary<Case> = fc.record({
@@ -51,8 +51,8 @@ export const cases: fc.Arbitrary<Case> = fc.record({
   kinds: four(fc.constantFrom(...HEAD_KINDS)),
   open: four(fc.constantFrom(true, true, true, false)),
   shares: four(fc.integer({ min: 0, max: 9 })),
-  policy: fc.constantFrom(...POLICY_NAMES, ...POLICY_NAMES.filter(remembers)),
-  last: fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined, freq: 2 }),
+  policy: fc.constantFrom(...POLICY_NAMES, ...POLICY_NAMES.filter(hasState)),
+  final: fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined, freq: 2 }),
   batch: fc.integer({ min: 1, max: 9 }),
   sick: fc.option(fc.nat({ max: 8 }), { nil: undefined, freq: 2 }),
   baked: fc.boolean(),
@@ -87,12 +87,12 @@ export async function checkCase(c: Case): Promise<Seen> {
   return { skipped: false, exits: heads.length, ways };
 }
 
-const weightOf = ({ last }: Case) => (last === undefined ? undefined : Math.fround(last / 10));
+const weightOf = ({ final }: Case) => (final === undefined ? undefined : Math.fround(final / 10));
 
 const optionsOf = (c: Case, parameters: PolicyParameters) => ({
   policy: c.policy,
   parameters,
-  last: weightOf(c),
+  final: weightOf(c),
   dropOutputs: true,
 });
 
@@ -324,14 +324,14 @@ async function checkDecisions(c: Case, subject: Subject, lowered: Model): Promis
   const model = c.baked ? lowerExits(typed, heads, baked) : lowered;
   const got = await run(model, c, rows, c.baked ? undefined : thresholds);
   const { classes } = typed;
-  const last = heads.length;
+  const final = heads.length;
   const all = [...answers.flatMap((a) => [...a]), ...full];
   const largest = Math.max(...all.map(Math.abs));
   for (const [row, i] of batch.entries()) {
     const where = `${c.policy}: row ${row} of ${batch.length}, sample ${i}`;
     const k = got[EXIT_INDEX]![row]!;
     if (row === sick) {
-      assert.is(k, last, `${where}: NaN goes all the way`);
+      assert.is(k, final, `${where}: NaN goes all the way`);
       continue;
     }
     assert.is(k, leaves[i], `${where}: exit`);
@@ -345,7 +345,7 @@ async function checkDecisions(c: Case, subject: Subject, lowered: Model): Promis
         `${where}: class ${at} is ${found}, by hand ${value}`,
       );
     }
-    const sure = k < last ? scores[k]![i]! : Math.max(...activated(answer, 'softmax'));
+    const sure = k < final ? scores[k]![i]! : Math.max(...activated(answer, 'softmax'));
     const told = got[EXIT_CONFIDENCE]![row]!;
     assert.ok(
       Math.abs(told - sure) <= TOLERANCE * Math.max(1, Math.abs(sure)),
@@ -360,12 +360,12 @@ function decide(c: Case, { typed, heads, parameters, hand }: Subject) {
   const { classes } = typed;
   const weight = weightOf(c);
   const own = policyOf(c.policy);
-  const policy = weight === undefined ? own : remembering(own);
-  const memory = new Float32Array(POOL * policy.memory(heads.length, classes));
+  const policy = weight === undefined ? own : withEnsemble(own);
+  const state = new Float32Array(POOL * policy.state(heads.length, classes));
   const decided = heads.map((_, exit) => {
     const [logits, confidence] = [hand.logits[exit]!, hand.confidence[exit]!];
     if (!c.open[exit]) return { score: new Float32Array(POOL), logits };
-    return policy.decide({ logits, confidence, exit, exits: heads.length, classes, memory }, parameters);
+    return policy.decide({ logits, confidence, exit, exits: heads.length, classes, state }, parameters);
   });
   const scores = decided.map((d) => d.score);
   const thresholds = scores.map((score, k) => (c.open[k] ? thresholdFor(score, c.shares[k]! / 10) : 1));
@@ -373,7 +373,7 @@ function decide(c: Case, { typed, heads, parameters, hand }: Subject) {
     const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
     return k < 0 ? heads.length : k;
   });
-  const full = weight === undefined ? hand.original : join(hand.original, memory, classes, weight);
+  const full = weight === undefined ? hand.original : join(hand.original, state, classes, weight);
   return { thresholds, scores, answers: decided.map((d) => d.logits), full, leaves };
 }
 

@@ -14,13 +14,13 @@ import { tinySamples } from '../tiny-samples.ts';
 import { ROOT } from './sources.ts';
 
 /** Commands with a place of their own, and who runs them there. */
-const ELSEWHERE: Record<string, { readonly file: string; readonly proof: string }> = {
-  'npm install onnx-offramp': { file: 'test/pack/pack.network.test.ts', proof: "'install'" },
-  'npm run build': { file: 'test/pack/pack.network.test.ts', proof: 'scripts/build.ts' },
-  'npm run check': { file: '.ci/run', proof: 'npm run check' },
-  'npm run fuzz': { file: '.ci/run', proof: 'npm run fuzz' },
-  'npm run golden': { file: '.ci/run', proof: 'npm run golden' },
-  'npm ci': { file: '.ci/run', proof: 'npm ci' },
+const ELSEWHERE: Record<string, { readonly file: string; readonly verification: string }> = {
+  'npm install onnx-offramp': { file: 'test/pack/pack.network.test.ts', verification: "'install'" },
+  'npm run build': { file: 'test/pack/pack.network.test.ts', verification: 'scripts/build.ts' },
+  'npm run check': { file: '.ci/run', verification: 'npm run check' },
+  'npm run fuzz': { file: '.ci/run', verification: 'npm run fuzz' },
+  'npm run golden': { file: '.ci/run', verification: 'npm run golden' },
+  'npm ci': { file: '.ci/run', verification: 'npm ci' },
 };
 const SAMPLES = 300;
 const COMMAND_TIMEOUT_MS = 4 * 60_000;
@@ -36,8 +36,8 @@ test('its commands for a fresh clone are the two that .ci/run runs', () => {
 test('every command is run by somebody', () => {
   const orphans = commands.filter((c) => !isForCi(c) && !isOfframp(c) && !(c in ELSEWHERE));
   assert.equal(orphans, [], 'run them here, or name in ELSEWHERE who does');
-  for (const { file, proof } of commands.flatMap((c) => ELSEWHERE[c] ?? [])) {
-    assert.match(readFileSync(join(ROOT, file), 'utf8'), proof);
+  for (const { file, verification } of commands.flatMap((c) => ELSEWHERE[c] ?? [])) {
+    assert.match(readFileSync(join(ROOT, file), 'utf8'), verification);
   }
 });
 

@@ -14,7 +14,7 @@ const test = suite('lower-exits: goldens');
 /** The lowered graph in ONNX's textual syntax. Head weights are zeroed: their digits are no business of a golden. */
 async function lowered(
   options: Parameters<typeof tinyResidual>[0],
-  how: { readonly baked?: number[]; readonly last?: number } = {},
+  how: { readonly baked?: number[]; readonly final?: number } = {},
 ): Promise<string> {
   const typed = await observeFacts(tinyResidual(options));
   const plan = planExits(typed, { taps: ['stem', 'block2'] });
@@ -44,7 +44,7 @@ test('baked thresholds, opset 18, softmax behind the exits', async () => {
 });
 
 test('a joined last answer: what open exits said comes along', async () => {
-  goldenCase('lower-joined', new Map([['model.txt', await lowered({}, { last: 0.125 })]]));
+  goldenCase('lower-joined', new Map([['model.txt', await lowered({}, { final: 0.125 })]]));
 });
 
 test.run();

@@ -2,10 +2,16 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { measure, searchPolicy } from '../../src/calibrate/index.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
-import { looksOf } from '../../src/policies/eenet-fit.ts';
+import { featuresOf } from '../../src/policies/eenet-fit.ts';
 import { assign, layoutOf, losses } from '../../src/policies/eenet-losses.ts';
 import { POLICIES } from '../../src/policies/index.ts';
-import { type Decider, fitPolicy, type Judged, ownThresholds, viewOf } from '../../src/predict/predict.ts';
+import {
+  type FittedPolicy,
+  fitPolicy,
+  outcomesAt,
+  ownThresholds,
+  type Predictions,
+} from '../../src/predict/predict.ts';
 import { normal, uniform } from '../calibrate/simulate.ts';
 import { noise, tinyResidual } from '../models.ts';
 import { byHand, COUNT, prepare, runLowered, samples } from '../passes/by-hand.ts';
@@ -20,7 +26,7 @@ const CLASSES = 4;
  * Two exits and an original on four classes. Exits say classes 0 and 1 with conviction and mix them up, each for itself, so that a second
  * vote tells more than conviction does; of 2 and 3 they are less sure than they should be.
  */
-function draw(n: number, seed: number): Judged {
+function draw(n: number, seed: number): Predictions {
   const random = uniform(seed);
   const labels = Int32Array.from({ length: n }, () => Math.floor(random() * CLASSES));
   const said = (mixed: number, missed: number) => {
@@ -39,7 +45,7 @@ function draw(n: number, seed: number): Judged {
   return { logits, confidence, original: said(0.05, 0.02), labels };
 }
 
-const dataOf = ({ logits, confidence, original, labels }: Judged, budget: number) => ({
+const dataOf = ({ logits, confidence, original, labels }: Predictions, budget: number) => ({
   exits: logits.map((l, k) => ({ logits: l, confidence: confidence[k]! })),
   original,
   labels,
@@ -51,32 +57,32 @@ const dataOf = ({ logits, confidence, original, labels }: Judged, budget: number
 /** Samples, and what is learned of them: a fit takes seconds. */
 const BUDGET = 0.5;
 const known = draw(3000, 5);
-let learner: Decider | undefined;
+let learner: FittedPolicy | undefined;
 const learned = () => {
   learner ??= fitPolicy('eenet', known, COST, BUDGET);
   return learner;
 };
 
 test('the gradient is that of the losses, each by its own weights', () => {
-  const looks = looksOf(dataOf(draw(40, 1), 0.6), 2);
-  const { size, scoreSize } = layoutOf(looks);
+  const features = featuresOf(dataOf(draw(40, 1), 0.6), 2);
+  const { size, scoreSize } = layoutOf(features);
   const theta = Float64Array.from(noise(size, 5), (v) => 0.7 * v);
   const some = Int32Array.from({ length: 30 }, (_, i) => (7 * i) % 40);
-  const assigned = assign(looks, theta, some);
-  const { gradient } = losses(looks, theta, some, assigned);
+  const assigned = assign(features, theta, some);
+  const { gradient } = losses(features, theta, some, assigned);
   const step = 1e-6;
   let largest = 0;
   for (let at = 0; at < size; at++) {
-    const scoreWeight = at < looks.exits * scoreSize;
+    const scoreWeight = at < features.exits * scoreSize;
     const exit = Math.floor(at / scoreSize);
     const at_ = (by: number) => {
-      const moved = assign(looks, theta.with(at, theta[at]! + by), some);
+      const moved = assign(features, theta.with(at, theta[at]! + by), some);
       // What one loss reads of the other, and what an exit reads of those before it, is held.
       const scores = scoreWeight
-        ? assigned.scores.map((q, i) => (i % looks.exits === exit ? moved.scores[i]! : q))
+        ? assigned.scores.map((q, i) => (i % features.exits === exit ? moved.scores[i]! : q))
         : assigned.scores;
       const held = scoreWeight ? { ...assigned, scores } : { ...moved, scores };
-      const found = losses(looks, theta, some, held);
+      const found = losses(features, theta, some, held);
       return scoreWeight ? found.score : found.assignment;
     };
     const numeric = (at_(step) - at_(-step)) / (2 * step);
@@ -87,15 +93,15 @@ test('the gradient is that of the losses, each by its own weights', () => {
 });
 
 test('the losses are the equations', () => {
-  const looks = looksOf(dataOf(draw(25, 2), 0.6), 1);
-  const theta = Float64Array.from(noise(layoutOf(looks).size, 6), (v) => 0.3 * v);
-  for (let k = 0; k < looks.exits; k++) theta[(k + 1) * layoutOf(looks).scoreSize - 1] = 0.5;
+  const features = featuresOf(dataOf(draw(25, 2), 0.6), 1);
+  const theta = Float64Array.from(noise(layoutOf(features).size, 6), (v) => 0.3 * v);
+  for (let k = 0; k < features.exits; k++) theta[(k + 1) * layoutOf(features).scoreSize - 1] = 0.5;
   const everyone = Int32Array.from({ length: 25 }, (_, i) => i);
-  const assigned = assign(looks, theta, everyone);
-  const [K, N] = [looks.exits, 25];
+  const assigned = assign(features, theta, everyone);
+  const [K, N] = [features.exits, 25];
   const r = (n: number, k: number) => assigned.assignments[n * (K + 1) + k]!;
   const q = (n: number, k: number) => assigned.scores[n * K + k]!;
-  const rights = (n: number) => looks.correct.map((c) => c[n]!);
+  const rights = (n: number) => features.correct.map((c) => c[n]!);
   const wanted = (n: number, k: number) => {
     const sum = rights(n).reduce((a, b) => a + b);
     return sum === 0 ? 1 / (K + 1) : rights(n)[k]! / sum;
@@ -111,11 +117,11 @@ test('the losses are the equations', () => {
     return sum(
       all.map((n) => {
         assert.ok(q(n, k) > 0.01 && q(n, k) < 0.99, 'no clamp');
-        return (-staying(n, k) / total) * Math.log(looks.correct[k]![n] ? q(n, k) : 1 - q(n, k));
+        return (-staying(n, k) / total) * Math.log(features.correct[k]![n] ? q(n, k) : 1 - q(n, k));
       }),
     );
   });
-  const found = losses(looks, theta, everyone, assigned);
+  const found = losses(features, theta, everyone, assigned);
   assert.ok(Math.abs(found.score - sum(score) / K) < 1e-12);
   assert.ok(Math.abs(found.assignment - (0.1 * ce + Math.abs(0.6 - mean) / 0.6)) < 1e-12);
 });
@@ -123,9 +129,9 @@ test('the losses are the equations', () => {
 test('its own thresholds keep the budget within 3 % on fresh samples', () => {
   const [seen, fresh] = [draw(3000, 3), draw(6000, 4)];
   const realised = [0.35, 0.8].map((budget) => {
-    const decider = fitPolicy('eenet', seen, COST, budget);
-    const [thresholds] = ownThresholds(viewOf(seen, decider), decider);
-    const { relativeCost } = measure(viewOf(fresh, decider)(thresholds), COST, thresholds!);
+    const fittedPolicy = fitPolicy('eenet', seen, COST, budget);
+    const [thresholds] = ownThresholds(outcomesAt(seen, fittedPolicy), fittedPolicy);
+    const { relativeCost } = measure(outcomesAt(fresh, fittedPolicy)(thresholds), COST, thresholds!);
     assert.ok(Math.abs(relativeCost / budget - 1) < 0.03, `${relativeCost} for ${budget}`);
     return relativeCost;
   });
@@ -134,16 +140,16 @@ test('its own thresholds keep the budget within 3 % on fresh samples', () => {
 
 test('beats the largest probability where being right depends on the class and the vote', () => {
   const fresh = draw(3000, 6);
-  const [wise, plain] = [learned(), fitPolicy('max-prob', known, COST, BUDGET)].map((decider) => {
-    const hull = searchPolicy(viewOf(known, decider), COST, { target: 'accuracy' });
+  const [wise, plain] = [learned(), fitPolicy('max-prob', known, COST, BUDGET)].map((fittedPolicy) => {
+    const hull = searchPolicy(outcomesAt(known, fittedPolicy), COST, { target: 'accuracy' });
     const { thresholds } = hull.findLast((point) => point.relativeCost <= BUDGET)!;
-    return measure(viewOf(fresh, decider)(thresholds), COST, thresholds).accuracy;
+    return measure(outcomesAt(fresh, fittedPolicy)(thresholds), COST, thresholds).accuracy;
   });
   assert.ok(wise! > plain! + 0.03, `${wise} against ${plain}`);
 });
 
 test('a search that is given its thresholds is never worse than they are', () => {
-  const view = viewOf(known, learned());
+  const view = outcomesAt(known, learned());
   const also = ownThresholds(view, learned());
   const own = measure(view(also[0]), COST, also[0]!);
   const hull = searchPolicy(view, COST, { target: 'accuracy', caution: 0, also });
@@ -177,10 +183,10 @@ test('thresholds walk down the quantiles of the learned distribution', () => {
 test('the same twice, and scores stay below 1 whatever the logits', () => {
   const { parameters } = learned();
   assert.equal(JSON.stringify(POLICIES.eenet.fit!(dataOf(known, BUDGET))), JSON.stringify(parameters));
-  const memory = new Float32Array(2000 * (2 + CLASSES));
+  const state = new Float32Array(2000 * (2 + CLASSES));
   const wild = [9, 10].map((seed) => noise(2000 * CLASSES, seed).map((v) => v * 60));
   for (const [exit, logits] of wild.entries()) {
-    const place = { exit, exits: 2, classes: CLASSES, memory, confidence: new Float32Array(2000) };
+    const place = { exit, exits: 2, classes: CLASSES, state, confidence: new Float32Array(2000) };
     const { score } = POLICIES.eenet.decide({ ...place, logits }, parameters);
     assert.ok(score.every((q) => q < 1));
     assert.ok(new Set(score).size > 100, 'and are told apart');
@@ -206,10 +212,9 @@ test('in the latest operator set too', async () => {
   const labels = Int32Array.from({ length: COUNT }, (_, i) => i % classes);
   const costs = [0.3, 0.5, 0.8, 1.1];
   const parameters = POLICIES.eenet.fit!({ exits, original: logits.at(-1)!, labels, classes, costs });
-  const memory = new Float32Array(COUNT * (exits.length + classes));
+  const state = new Float32Array(COUNT * (exits.length + classes));
   const scores = exits.map(
-    (e, exit) =>
-      POLICIES.eenet.decide({ ...e, exit, exits: exits.length, classes, memory }, parameters).score,
+    (e, exit) => POLICIES.eenet.decide({ ...e, exit, exits: exits.length, classes, state }, parameters).score,
   );
   const model = lowerExits(typed, heads, { policy: 'eenet', parameters });
   for (const [k, score] of scores.entries()) {

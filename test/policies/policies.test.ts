@@ -33,7 +33,7 @@ interface Verdict {
 }
 
 /** Margin, largest probability and 1 + Σ y log y / log C of every exit; of those before it, agreement and margin, signed by it. */
-function looks(exits: readonly Exit[], open: readonly boolean[]): number[][] {
+function features(exits: readonly Exit[], open: readonly boolean[]): number[][] {
   const own = exits.map(({ z }) => {
     const y = softmax(z);
     const [first, second] = [...z].sort((a, b) => b - a);
@@ -97,7 +97,7 @@ const REFERENCE: Record<PolicyName, Reference> = {
   },
   // P(right here, wrong in the end) − P(wrong here, right in the end), both σ(w·[looks] + b_answer).
   gain(exits, open, { weight, bias }) {
-    return looks(exits, open).map((seen, k) => {
+    return features(exits, open).map((seen, k) => {
       const { z } = exits[k]!;
       const chance = (which: number) => {
         const odds = seen.reduce(
@@ -111,7 +111,7 @@ const REFERENCE: Record<PolicyName, Reference> = {
   },
   // z / (1 + |z|) of the log odds z = w·[looks] + b_answer of being right.
   correctness(exits, open, { weight, bias }) {
-    return looks(exits, open).map((seen, k) => {
+    return features(exits, open).map((seen, k) => {
       const { z } = exits[k]!;
       const odds = seen.reduce(
         (sum, x, f) => sum + x * weight![k * (3 + 2 * exits.length) + f]!,
@@ -204,10 +204,10 @@ for (const policy of Object.keys(POLICIES) as PolicyName[]) {
       [false, true, true],
     ]) {
       const expected = referenceOf(policy, hand, classes, open, parameters);
-      const memory = new Float32Array(COUNT * policyOf(policy).memory(exits, classes));
+      const state = new Float32Array(COUNT * policyOf(policy).state(exits, classes));
       for (const [exit, output] of outputs.entries()) {
         if (!open[exit]) continue;
-        const decided = policyOf(policy).decide({ ...output, exit, exits, classes, memory }, parameters);
+        const decided = policyOf(policy).decide({ ...output, exit, exits, classes, state }, parameters);
         for (let i = 0; i < COUNT; i++) {
           const { score, answer } = expected[exit]![i]!;
           assert.ok(Math.abs(decided.score[i]! - score) < 1e-5, `exit ${exit} sample ${i}`);
@@ -287,12 +287,12 @@ test('the ensemble fits a better mixture than any exit alone', () => {
   });
   const original = new Float32Array(n * classes);
   const parameters = POLICIES.ensemble.fit!({ exits, original, labels, classes, costs: COSTS });
-  const memory = new Float32Array(n * 2 * classes);
+  const state = new Float32Array(n * 2 * classes);
   const accuracy = (logits: Float32Array) =>
     labels.filter((label, i) => argMax([...logits.slice(i * classes, (i + 1) * classes)]) === label).length /
     n;
   const decided = exits.map((e, exit) =>
-    POLICIES.ensemble.decide({ ...e, exit, exits: 2, classes, memory }, parameters),
+    POLICIES.ensemble.decide({ ...e, exit, exits: 2, classes, state }, parameters),
   );
   assert.ok(accuracy(decided[1]!.logits) > Math.max(...exits.map((e) => accuracy(e.logits))) + 0.02);
 });
@@ -352,10 +352,10 @@ test('class-margin needs every class, and copes with classes that nobody answers
   const policy = POLICIES['class-margin'];
   const data = { exits, original: logits, labels, classes, costs: [0.5, 1] };
   const parameters = policy.fit!(data);
-  const memory = new Float32Array();
+  const state = new Float32Array();
   const unseen = Float32Array.from([0, 0, 9, 9, 0, 0]);
   const { score } = policy.decide(
-    { ...exits[0]!, logits: unseen, exit: 0, exits: 1, classes, memory },
+    { ...exits[0]!, logits: unseen, exit: 0, exits: 1, classes, state },
     parameters,
   );
   assert.ok(score[0]! < 1e-6, 'an answer that was never heard leaves last');

@@ -40,18 +40,18 @@ test('who is right on few is told so; who is right, or has no labels, is not', a
     await picture(join(folder, `c${i % 5}`, `${i}.png`), pixels(8 * 8 * 3, i), [8, 8, 3]);
   const { typed } = await prepare(tinyResidual());
   const data = await openFor(folder, inputsOf(typed), { classes: 5 });
-  const judging = { typed, modelHash: '', session: { threads: 1 } };
-  const answers = await answersOf(data, judging);
+  const predicting = { typed, modelHash: '', session: { threads: 1 } };
+  const answers = await answersOf(data, predicting);
   const asked = (labels: Int32Array, unlabelled = false) => {
     const dataset = { ...relabel(data, labels), unlabelled };
-    const roles = {
+    const splits = {
       train: undefined,
       validation: undefined,
       calibration: { dataset },
       test: undefined,
       close: async () => {},
     };
-    return warnOfGuessing(roles, 1, judging);
+    return warnOfGuessing(splits, 1, predicting);
   };
   const wrong = answers.map((answer) => (answer + 1) % 5);
   assert.is(await asked(answers), undefined);

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { Random } from '../../src/data/index.ts';
 import { POLICY_NAMES } from '../../src/policies/index.ts';
 import { choosePolicy } from '../../src/predict/choose-policy.ts';
-import type { Judged } from '../../src/predict/predict.ts';
+import type { Predictions } from '../../src/predict/predict.ts';
 
 const test = suite('choose policy');
 
@@ -11,7 +11,7 @@ const COSTS = { prefix: [0.3, 0.6], head: [0.05, 0.05] };
 const CLASSES = 3;
 
 /** An original that is right nine times in ten, and exits whose logits say nothing of when they are: `sure` decides what does. */
-function draw(samples: number, seed: number, sure: (right: boolean, random: Random) => number): Judged {
+function draw(samples: number, seed: number, sure: (right: boolean, random: Random) => number): Predictions {
   const random = new Random(seed, 'choose');
   const labels = Int32Array.from({ length: samples }, (_, i) => i % CLASSES);
   const scores = (share: number) => {
@@ -39,8 +39,8 @@ const options = { target: 'accuracy', budgets: [0.6], haveConfidence: true, seed
 
 test('takes the policy that knows, near the budget that is asked for', () => {
   const [validation, calibration] = [draw(600, 1, knowing), draw(600, 2, knowing)];
-  const { decider, compared, range } = choosePolicy(validation, calibration, COSTS, options);
-  assert.is(decider.policy, 'confidence');
+  const { fittedPolicy, compared, range } = choosePolicy(validation, calibration, COSTS, options);
+  assert.is(fittedPolicy.policy, 'confidence');
   assert.ok(compared[0]!.mean > compared[1]!.mean + 0.05, JSON.stringify(compared.slice(0, 2)));
   assert.equal(
     range.map((cost) => cost.toFixed(2)),
@@ -52,9 +52,14 @@ test('the whole curve counts when no budget is asked for; what cannot be fitted 
   const [validation, calibration] = [draw(300, 3, knowing), draw(300, 4, knowing)];
   const labels = validation.labels.map((label) => (label === 2 ? 0 : label));
   const asked = { ...options, budgets: [], haveConfidence: false };
-  const { decider, compared, range } = choosePolicy({ ...validation, labels }, calibration, COSTS, asked);
+  const { fittedPolicy, compared, range } = choosePolicy(
+    { ...validation, labels },
+    calibration,
+    COSTS,
+    asked,
+  );
   assert.equal(range, [0.35, 1]);
-  assert.is(decider.policy, compared[0]!.policy);
+  assert.is(fittedPolicy.policy, compared[0]!.policy);
   compared.slice(1).forEach(({ mean }, i) => {
     assert.ok(mean <= compared[i]!.mean);
   });

@@ -3,20 +3,20 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ONNXRUNTIME_VERSION } from '../../src/ort/session.ts';
-import { type JudgedKey, keptJudged, nameOf } from '../../src/predict/keep-predictions.ts';
-import type { Judged } from '../../src/predict/predict.ts';
+import { keptPredictions, nameOf, type PredictionsKey } from '../../src/predict/keep-predictions.ts';
+import type { Predictions } from '../../src/predict/predict.ts';
 import { CLASSES, syntheticData, temporaryFolder } from '../train/synthetic.ts';
 
 const test = suite('kept judgements');
 const dataset = syntheticData(10);
 const floats = (count: number, first: number) => Float32Array.from({ length: count }, (_, i) => first + i);
-const judged: Judged = {
+const predictions: Predictions = {
   logits: [floats(10 * CLASSES, 0.5)],
   confidence: [floats(10, 100)],
   original: floats(10 * CLASSES, 1000),
   labels: dataset.labels,
 };
-const keyIn = (cache: string): JudgedKey => ({
+const keyIn = (cache: string): PredictionsKey => ({
   cache,
   modelHash: 'model',
   heads: 'heads',
@@ -29,11 +29,11 @@ test('judged once; anew where a bit, or the length, is not what was written', as
   const key = keyIn(temporaryFolder());
   let asked = 0;
   const kept = () =>
-    keptJudged(key, async () => {
+    keptPredictions(key, async () => {
       asked++;
-      return judged;
+      return predictions;
     });
-  assert.equal([await kept(), await kept(), asked], [judged, judged, 1]);
+  assert.equal([await kept(), await kept(), asked], [predictions, predictions, 1]);
   const [name] = readdirSync(join(key.cache, 'judged'));
   const path = join(key.cache, 'judged', name!);
   const good = readFileSync(path);
@@ -41,7 +41,7 @@ test('judged once; anew where a bit, or the length, is not what was written', as
   bad[3]![100]! ^= 1;
   for (const [i, bytes] of bad.entries()) {
     writeFileSync(path, bytes);
-    assert.equal([await kept(), asked], [judged, i + 2]);
+    assert.equal([await kept(), asked], [predictions, i + 2]);
     assert.ok(readFileSync(path).equals(good));
   }
 });

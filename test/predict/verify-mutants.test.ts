@@ -9,8 +9,14 @@ import type { Graph, Model, Node, Tensor } from '../../src/graph/types.ts';
 import { allNames, mapSubgraphs } from '../../src/graph/walk.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
-import { type Decider, fitPolicy, type Judged, judge, viewOf } from '../../src/predict/predict.ts';
-import { type Proof, proveEqual } from '../../src/predict/verify.ts';
+import {
+  type FittedPolicy,
+  fitPolicy,
+  outcomesAt,
+  type Predictions,
+  predict,
+} from '../../src/predict/predict.ts';
+import { type Verification, verifyEmitted } from '../../src/predict/verify.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyResidual } from '../models.ts';
 import { COUNT, midway, prepareVaried, SAMPLE, samples } from '../passes/by-hand.ts';
@@ -40,8 +46,8 @@ interface Wanted {
   readonly activation?: 'Softmax' | 'LogSoftmax';
   /** Adds outputs of the original's. */
   readonly more?: (b: GraphBuilder) => void;
-  readonly policy?: Decider['policy'];
-  readonly last?: number;
+  readonly policy?: FittedPolicy['policy'];
+  readonly final?: number;
   readonly baked?: boolean;
   readonly batch?: 1;
   /** Scores are half floats. */
@@ -82,26 +88,33 @@ function preparedFor(wanted: Wanted): ReturnType<typeof prepareVaried> {
 }
 
 /** A correct emitted model and everything that the proof needs. */
-async function provable(wanted: Wanted): Promise<Proof> {
+async function provable(wanted: Wanted): Promise<Verification> {
   const { typed, heads } = await preparedFor(wanted);
   const dataset = datasetOf(wanted.pixels ?? samples);
-  const run = (data: Dataset): Promise<Judged> =>
-    judge(heads, data, { typed, modelHash: 'tiny', session: { threads: 1 } });
-  const judged = await run(dataset);
-  let alone: Promise<Judged> | undefined;
-  const fitted = fitPolicy(wanted.policy ?? 'max-prob', judged, { prefix: COSTS.prefix, head: COSTS.head });
-  const decider = { ...fitted, last: wanted.last };
-  const view = viewOf(judged, decider);
-  const open = view([0, 0, 0]).scores.map((scores) => midway(scores, 0.6));
+  const run = (data: Dataset): Promise<Predictions> =>
+    predict(heads, data, { typed, modelHash: 'tiny', session: { threads: 1 } });
+  const predictions = await run(dataset);
+  let alone: Promise<Predictions> | undefined;
+  const fitted = fitPolicy(wanted.policy ?? 'max-prob', predictions, {
+    prefix: COSTS.prefix,
+    head: COSTS.head,
+  });
+  const fittedPolicy = { ...fitted, final: wanted.final };
+  const outcomes = outcomesAt(predictions, fittedPolicy);
+  const open = outcomes([0, 0, 0]).scores.map((scores) => midway(scores, 0.6));
   return {
     typed,
     heads,
     dataset,
-    view,
-    judged,
-    judgeAlone: (part) => (alone ??= run(part)),
+    outcomes,
+    predictions,
+    predictAlone: (part) => (alone ??= run(part)),
     model: serializeModel(
-      lowerExits(typed, heads, { ...decider, baked: wanted.baked ? open : undefined, dropOutputs: true }),
+      lowerExits(typed, heads, {
+        ...fittedPolicy,
+        baked: wanted.baked ? open : undefined,
+        dropOutputs: true,
+      }),
     ),
     thresholds: wanted.baked ? [open] : [[CLOSED, CLOSED, CLOSED]],
     baked: wanted.baked ?? false,
@@ -321,7 +334,7 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
     },
   ],
   'a joined last answer': [
-    { policy: 'max-prob', last: 0.3 },
+    { policy: 'max-prob', final: 0.3 },
     {
       'the weight of the exits another': everywhere({
         tensor: (t) => {
@@ -367,17 +380,19 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
 
 for (const [name, [wanted, mutants]] of Object.entries(MUTANTS)) {
   test(`${name}: the right model passes, and each wrong one is refused`, async () => {
-    const proof = await provable(wanted);
-    const { compared } = await proveEqual(proof);
-    assert.ok(compared >= (proof.baked || wanted.batch ? COUNT : 2 * COUNT), `${compared}`);
+    const verification = await provable(wanted);
+    const { compared } = await verifyEmitted(verification);
+    assert.ok(compared >= (verification.baked || wanted.batch ? COUNT : 2 * COUNT), `${compared}`);
     for (const [mutant, change] of Object.entries(mutants)) {
-      const right = parseModel(proof.model);
+      const right = parseModel(verification.model);
       const graph = change(right.graph);
       const model = serializeModel({ ...right, graph });
-      assert.ok(Buffer.compare(model, proof.model) !== 0, `${mutant}: nothing was changed`);
-      await rejectsWith('emitted-model-differs', () => proveEqual({ ...proof, model })).catch((error) => {
-        throw new Error(`${mutant}: ${error.message}`, { cause: error });
-      });
+      assert.ok(Buffer.compare(model, verification.model) !== 0, `${mutant}: nothing was changed`);
+      await rejectsWith('emitted-model-differs', () => verifyEmitted({ ...verification, model })).catch(
+        (error) => {
+          throw new Error(`${mutant}: ${error.message}`, { cause: error });
+        },
+      );
     }
   });
 }
@@ -385,17 +400,17 @@ for (const [name, [wanted, mutants]] of Object.entries(MUTANTS)) {
 test('a sample that the original answers by NaN is the same as itself, and as nothing else', async () => {
   const pixels = Float32Array.from(samples);
   pixels[3 * SAMPLE + 7] = Number.NaN;
-  const proof = await provable({ pixels });
-  assert.ok(Number.isNaN(proof.judged.original[3 * 5]));
-  const { deviation } = await proveEqual(proof);
+  const verification = await provable({ pixels });
+  assert.ok(Number.isNaN(verification.predictions.original[3 * 5]));
+  const { deviation } = await verifyEmitted(verification);
   assert.ok(deviation! < 1e-6, `${deviation}`);
-  const right = parseModel(proof.model);
+  const right = parseModel(verification.model);
   const hidden = output('scores', (b, v) => {
     const odd = b.op('IsNaN', [v]);
     return ['Where', [odd, b.float(0), v]];
   });
   const model = serializeModel({ ...right, graph: hidden(right.graph) });
-  const error = await rejectsWith('emitted-model-differs', () => proveEqual({ ...proof, model }));
+  const error = await rejectsWith('emitted-model-differs', () => verifyEmitted({ ...verification, model }));
   assert.match(error.message, /sample 3 in a batch of 1: scores is NaN or infinite in another place/);
 });
 

@@ -4,8 +4,8 @@ import { openDataset, resolvePreprocessing } from '../../src/data/index.ts';
 import { inputsOf } from '../../src/data/splits.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
-import { type Judged, judge, rowsOf, viewOf } from '../../src/predict/predict.ts';
-import { proveEqual } from '../../src/predict/verify.ts';
+import { outcomesAt, type Predictions, predict, rowsOf } from '../../src/predict/predict.ts';
+import { verifyEmitted } from '../../src/predict/verify.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyResidual } from '../models.ts';
 import { prepare } from '../passes/by-hand.ts';
@@ -24,43 +24,48 @@ async function moved() {
     preprocessing: resolvePreprocessing({ preset: 'unit' }, inputs),
     cache: at('cache'),
     classes: typed.classes,
-    role: 'test',
+    split: 'test',
   });
   const options = { typed, modelHash: 'tiny', session: { threads: 1 } };
-  const judged = await judge(heads, dataset, options);
-  const largest = Math.max(...judged.original.map(Math.abs), ...judged.logits[0]!.map(Math.abs));
-  const shifted: Judged = {
-    ...judged,
-    logits: judged.logits.map((all, k) => (k === 0 ? all.map((v) => v + MOVED * largest) : all)),
+  const predictions = await predict(heads, dataset, options);
+  const largest = Math.max(...predictions.original.map(Math.abs), ...predictions.logits[0]!.map(Math.abs));
+  const shifted: Predictions = {
+    ...predictions,
+    logits: predictions.logits.map((all, k) => (k === 0 ? all.map((v) => v + MOVED * largest) : all)),
   };
-  const proof = {
+  const verification = {
     model: serializeModel(lowerExits(typed, heads, { policy: 'max-prob' })),
     typed,
     heads,
     dataset,
-    view: viewOf(shifted, { policy: 'max-prob', parameters: {} }),
-    judged: shifted,
+    outcomes: outcomesAt(shifted, { policy: 'max-prob', parameters: {} }),
+    predictions: shifted,
     thresholds: [[0.3, 1, 1]],
     baked: false,
     session: { threads: 1 },
     effort: 'some',
   } as const;
-  const rows = (all: Judged) => async (part: typeof dataset) => rowsOf(all, part.partOf!.samples);
-  return { proof, before: rows(judged), after: rows(shifted) };
+  const rows = (all: Predictions) => async (part: typeof dataset) => rowsOf(all, part.partOf!.samples);
+  return { verification, before: rows(predictions), after: rows(shifted) };
 }
 
 test.before(() => writeSamples({ test: 60 }));
 test.after(remove);
 
 test('an answer that differs from the one by hand is refused', async () => {
-  const { proof, after } = await moved();
-  const error = await rejectsWith('emitted-model-differs', () => proveEqual({ ...proof, judgeAlone: after }));
+  const { verification, after } = await moved();
+  const error = await rejectsWith('emitted-model-differs', () =>
+    verifyEmitted({ ...verification, predictAlone: after }),
+  );
   assert.match(error.message, /scores deviates by \d\.\de-[34] of its largest element/);
 });
 
 test('unless answers by hand move as far from one sample a run to many', async () => {
-  const { proof, before } = await moved();
-  const { compared, deviation, tolerance, unsteady } = await proveEqual({ ...proof, judgeAlone: before });
+  const { verification, before } = await moved();
+  const { compared, deviation, tolerance, unsteady } = await verifyEmitted({
+    ...verification,
+    predictAlone: before,
+  });
   assert.is(compared, 2 * 60 * 5);
   assert.ok(deviation! < 1e-6, `${deviation}`);
   assert.is(tolerance, 1e-5);

@@ -55,7 +55,7 @@ const NOT_SAID = [
   'cache',
   'features',
   'force',
-  'prove',
+  'verify',
   'report',
   'preset',
   'exits',
@@ -80,7 +80,7 @@ const CASES: Record<string, Partial<CompileOptions>> = {
   'auto for accuracy, with the original having the last word': {
     ...common,
     policy: 'auto',
-    last: 'original',
+    final: 'original',
     budgets: [0.7, 0.55],
     head: ['strided', 'pool', 'conv'],
     scale: 127.5,
@@ -96,7 +96,7 @@ const CASES: Record<string, Partial<CompileOptions>> = {
   'joined, baked, without labels of its own': {
     validation: at('validation.npz'),
     policy: 'ensemble',
-    last: 'joined',
+    final: 'ensembled',
     minAccuracies: [0.2],
     maxAccuracyDrops: [0.3, 0.25],
     confidence: 0.8,
@@ -146,7 +146,7 @@ for (const [name, more] of Object.entries(CASES))
 test('roles that were cut off others are not given, those they were cut off are', async () => {
   const rolesIn = async (manifest: Manifest) => {
     const { train, validation, calibration, test } = await optionsIn(wordsOf(commandOf(manifest)));
-    return [train, validation, calibration, test].filter((role) => role !== undefined).join(' ');
+    return [train, validation, calibration, test].filter((split) => split !== undefined).join(' ');
   };
   const { train: _, calibration: __, taps: ___, test: ____, ...rest } = compileOptions('given', {
     model: at('branchy.onnx'),

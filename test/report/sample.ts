@@ -1,6 +1,7 @@
 /** A tiny compiled model, told by hand: what a report is made of, for tests. */
+import type { ExitOutcomes } from '../../src/calibrate/types.ts';
 import type { Manifest, OperatingPoint } from '../../src/emit/manifest.ts';
-import type { Seen } from '../../src/report/index.ts';
+
 import { SAMPLE } from '../emit/sample.ts';
 
 export const SAMPLES = 400;
@@ -17,7 +18,7 @@ function draws(): () => number {
 }
 
 /** Outcomes by max-prob; later exits are more often right. */
-export function drawnSeen(): Seen {
+export function drawnSeen(): ExitOutcomes {
   const next = draws();
   const labels = Int32Array.from({ length: SAMPLES }, () => Math.floor(CLASSES * next()));
   const logits = Array.from({ length: EXITS + 1 }, (_, k) =>

@@ -12,7 +12,7 @@ import {
   shared,
   thresholdOptions,
 } from '../options.ts';
-import { compiledTold } from '../tables.ts';
+import { formatCompiled } from '../tables.ts';
 
 export const calibrateCommand = command(
   'calibrate <package>',
@@ -37,6 +37,6 @@ export const calibrateCommand = command(
     const { package: folder } = args;
     const options = asked<CalibrateOptions>('calibrate', { ...args, ...renamed(args), folder });
     const calibrated = await watched(args, (events) => calibrate(options, events));
-    printResult(args, calibrated.manifest, compiledTold(calibrated, args.out ?? folder));
+    printResult(args, calibrated.manifest, formatCompiled(calibrated, args.out ?? folder));
   },
 );

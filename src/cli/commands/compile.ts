@@ -1,13 +1,13 @@
-import { DEFAULT_WISHES } from '../../calibrate/goals.ts';
+import { DEFAULT_GOALS } from '../../calibrate/goals.ts';
 import { type CompilePlanOptions, compile } from '../../commands/compile.ts';
 import { planCompile } from '../../commands/plan.ts';
 import { RECIPE } from '../../train/recipes.ts';
 import { command, printResult, watched } from '../command.ts';
 import { optionsMissing } from '../misuse.ts';
 import { asked, from, projectOptions, renamed, runOptions, shared, thresholdOptions } from '../options.ts';
-import { compiledTold, dryRunTold } from '../tables.ts';
+import { formatCompiled, formatPlan } from '../tables.ts';
 
-const { policy, target, thresholds, at } = DEFAULT_WISHES;
+const { policy, target, thresholds, at } = DEFAULT_GOALS;
 const DEFAULTS = { policy, target, thresholds, at };
 
 export const compileCommand = command(
@@ -38,11 +38,11 @@ export const compileCommand = command(
     const options = asked<CompilePlanOptions>('compile', { ...args, ...renamed(args) });
     if (args.dryRun) {
       const plan = await watched(args, (events) => planCompile(options, events));
-      return printResult(args, plan, dryRunTold(plan));
+      return printResult(args, plan, formatPlan(plan));
     }
     const { out } = options;
     if (out === undefined) throw optionsMissing('compile', ['out']);
     const compiled = await watched(args, (events) => compile({ ...options, out }, events));
-    printResult(args, compiled.manifest, compiledTold(compiled, out));
+    printResult(args, compiled.manifest, formatCompiled(compiled, out));
   },
 );

@@ -10,7 +10,7 @@ import {
   samplesAgainOptions,
   shared,
 } from '../options.ts';
-import { evaluationTold } from '../tables.ts';
+import { formatEvaluation } from '../tables.ts';
 
 export const evaluateCommand = command(
   'evaluate <package>',
@@ -31,6 +31,6 @@ export const evaluateCommand = command(
     const options = asked<EvaluateOptions>('evaluate', { ...args, folder });
     const result = await watched(args, (events) => evaluate(options, events));
     const isShown = (name: string) => allPoints || args.at !== undefined || isNamed(name);
-    printResult(args, result, evaluationTold(result, isShown));
+    printResult(args, result, formatEvaluation(result, isShown));
   },
 );

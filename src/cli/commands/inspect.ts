@@ -6,7 +6,7 @@ import { lineOfPlan, modelLineFile } from '../../report/index.ts';
 import { command, print } from '../command.ts';
 import { asked, from, modelFile, modelOptions, renamed, shared } from '../options.ts';
 import { planTree } from '../plan-tree.ts';
-import { modelTold, nextTold } from '../tables.ts';
+import { formatModel, formatNext } from '../tables.ts';
 
 export const inspectCommand = command(
   'inspect <model>',
@@ -36,7 +36,7 @@ export const inspectCommand = command(
       columns: process.stdout.columns ?? 100,
       heads: heads(),
     });
-    const next = plan.exits.length > 0 ? [nextTold(model, inspection)] : [];
-    print([modelTold(model, inspection), tree, ...next].join('\n\n'));
+    const next = plan.exits.length > 0 ? [formatNext(model, inspection)] : [];
+    print([formatModel(model, inspection), tree, ...next].join('\n\n'));
   },
 );

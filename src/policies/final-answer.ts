@@ -25,7 +25,7 @@ const RIDGE = 1;
  * exits open: convex, by damped Newton steps from (0, 1). b is there because an original that is surer than it is right would leave the
  * exits too little. 0 where logits are not finite.
  */
-export function fitLast({
+export function fitFinal({
   exits,
   original,
   labels,
@@ -94,32 +94,32 @@ function crossEntropy(
  * `policy` where samples remember what open exits said too: −Σ z_k, the first [classes] of its memory. Negative, because z° − ρ·0 is z°
  * whatever z° is, and −0 + 0 is not −0.
  */
-export function remembering(policy: Policy): Policy {
+export function withEnsemble(policy: Policy): Policy {
   return {
     ...policy,
-    memory: (exits, classes) => classes + policy.memory(exits, classes),
+    state: (exits, classes) => classes + policy.state(exits, classes),
     nodes(b, exit, parameters) {
-      const { logits, exits, classes, memory } = exit;
-      const width = classes + policy.memory(exits, classes);
-      const own = width > classes ? columns(b, memory!, classes, width) : undefined;
-      const decided = policy.nodes(b, { ...exit, memory: own }, parameters);
-      const said = b.op('Sub', [saidNodes(b, memory!, classes, width), logits]);
+      const { logits, exits, classes, state } = exit;
+      const width = classes + policy.state(exits, classes);
+      const own = width > classes ? columns(b, state!, classes, width) : undefined;
+      const decided = policy.nodes(b, { ...exit, state: own }, parameters);
+      const said = b.op('Sub', [saidNodes(b, state!, classes, width), logits]);
       return {
         ...decided,
-        memory: decided.memory ? b.op('Concat', [said, decided.memory], { axis: 1 }) : said,
+        state: decided.state ? b.op('Concat', [said, decided.state], { axis: 1 }) : said,
       };
     },
     decide(exit, parameters) {
-      const { logits, exits, classes, memory } = exit;
+      const { logits, exits, classes, state } = exit;
       const rows = logits.length / classes;
-      const size = policy.memory(exits, classes);
+      const size = policy.state(exits, classes);
       const width = classes + size;
       const own = new Float32Array(rows * size);
-      for (let i = 0; i < rows; i++) own.set(memory.subarray(i * width + classes, (i + 1) * width), i * size);
-      const decided = policy.decide({ ...exit, memory: own }, parameters);
+      for (let i = 0; i < rows; i++) own.set(state.subarray(i * width + classes, (i + 1) * width), i * size);
+      const decided = policy.decide({ ...exit, state: own }, parameters);
       for (let i = 0; i < rows; i++) {
-        for (let c = 0; c < classes; c++) memory[i * width + c]! -= logits[i * classes + c]!;
-        memory.set(own.subarray(i * size, (i + 1) * size), i * width + classes);
+        for (let c = 0; c < classes; c++) state[i * width + c]! -= logits[i * classes + c]!;
+        state.set(own.subarray(i * size, (i + 1) * size), i * width + classes);
       }
       return decided;
     },
@@ -127,29 +127,29 @@ export function remembering(policy: Policy): Policy {
 }
 
 /** What `remembering` puts first. */
-const saidNodes = (b: GraphBuilder, memory: string, classes: number, width: number): string =>
-  width > classes ? columns(b, memory, 0, classes) : memory;
+const saidNodes = (b: GraphBuilder, state: string, classes: number, width: number): string =>
+  width > classes ? columns(b, state, 0, classes) : state;
 
 /** z [M, classes] of samples that go all the way, from z° `original` and the memory [M, width] of a policy that is `remembering`. */
 export function joinNodes(
   b: GraphBuilder,
   original: string,
-  memory: string,
+  state: string,
   { classes, width, weight }: { readonly classes: number; readonly width: number; readonly weight: number },
 ): string {
-  return b.op('Sub', [original, b.op('Mul', [saidNodes(b, memory, classes, width), b.float(weight)])]);
+  return b.op('Sub', [original, b.op('Mul', [saidNodes(b, state, classes, width), b.float(weight)])]);
 }
 
 /** The same in plain arithmetic, [N, classes]. */
 export function join(
   original: Float32Array,
-  memory: Float32Array,
+  state: Float32Array,
   classes: number,
   weight: number,
 ): Float32Array {
-  const width = memory.length / (original.length / classes);
+  const width = state.length / (original.length / classes);
   return original.map((z, at) => {
     const row = Math.floor(at / classes);
-    return z - Math.fround(weight * memory[row * width + (at % classes)]!);
+    return z - Math.fround(weight * state[row * width + (at % classes)]!);
   });
 }

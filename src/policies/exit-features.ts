@@ -12,24 +12,24 @@ const OTHER = 2;
 const LEFT = 2;
 
 /** Looks of an exit, those it has no use for among them. */
-export const looksSize = (exits: number): number => OWN + OTHER * exits;
+export const exitFeaturesSize = (exits: number): number => OWN + OTHER * exits;
 /** Floats that a sample carries. */
 export const leftSize = (exits: number): number => LEFT * exits;
 
-export interface LookValues {
+export interface ExitFeatureValues {
   /** [M, count] float: the first `count` looks; the rest are 0. */
-  readonly looks: string;
+  readonly features: string;
   readonly count: number;
   /** [M] int64: the class answered. */
   readonly answer: string;
   /** [M, leftSize] */
-  readonly memory: string;
+  readonly state: string;
 }
 
-export function lookNodes(
+export function exitFeatureNodes(
   b: GraphBuilder,
-  { logits, exit, exits, classes, memory, opset }: ExitValues,
-): LookValues {
+  { logits, exit, exits, classes, state, opset }: ExitValues,
+): ExitFeatureValues {
   const two = b.ops('TopK', [logits, b.int64([2])], { axis: 1 }, [b.fresh('two'), b.fresh('which')]);
   const margin = b.op('Sub', [column(b, two[0]!, 0), column(b, two[0]!, 1)]);
   const logs = b.op('LogSoftmax', [logits], { axis: 1 });
@@ -39,27 +39,27 @@ export function lookNodes(
   const answer = b.op('ArgMax', [logits], { axis: 1, keepdims: 0 });
   const now = b.op('Add', [b.op('Cast', [answer], { to: 1 }), b.float(1)]);
   const earlier = Array.from({ length: exit }, (_, j) => {
-    const same = b.op('Cast', [b.op('Equal', [now, column(b, memory!, LEFT * j)])], { to: 1 });
+    const same = b.op('Cast', [b.op('Equal', [now, column(b, state!, LEFT * j)])], { to: 1 });
     const sign = b.op('Sub', [b.op('Mul', [same, b.float(2)]), b.float(1)]);
-    return [same, b.op('Mul', [column(b, memory!, LEFT * j + 1), sign])];
+    return [same, b.op('Mul', [column(b, state!, LEFT * j + 1), sign])];
   }).flat();
   const all = [margin, reduceMax(b, y, 1, opset), entropy, ...earlier];
-  const looks = b.op(
+  const features = b.op(
     'Concat',
-    all.map((look) => asColumn(b, look)),
+    all.map((exitFeatures) => asColumn(b, exitFeatures)),
     { axis: 1 },
   );
   const left = b.op('Concat', [asColumn(b, now), asColumn(b, margin)], { axis: 1 });
   const pads = b.int64([0, exit * LEFT, 0, (exits - exit - 1) * LEFT]);
-  const after = b.op('Add', [memory!, b.op('Pad', [left, pads])]);
-  return { looks, count: all.length, answer, memory: after };
+  const after = b.op('Add', [state!, b.op('Pad', [left, pads])]);
+  return { features, count: all.length, answer, state: after };
 }
 
 /** `looks` [N, looksSize]: what the exit and those before it saw; `answers` [N]. Brings the memory up to date. */
-export function look({ logits, classes, exit, exits, memory }: Omit<ExitOutputs, 'confidence'>) {
-  const size = looksSize(exits);
+export function exitFeatures({ logits, classes, exit, exits, state }: Omit<ExitOutputs, 'confidence'>) {
+  const size = exitFeaturesSize(exits);
   const answers = argMaxRows(logits, logits.length / classes);
-  const looks = new Float64Array(answers.length * size);
+  const features = new Float64Array(answers.length * size);
   for (const [i, answer] of answers.entries()) {
     const z = logits.subarray(i * classes, (i + 1) * classes);
     let second = -Infinity;
@@ -74,28 +74,28 @@ export function look({ logits, classes, exit, exits, memory }: Omit<ExitOutputs,
       entropy += Math.exp(log) * log;
     }
     const margin = z[answer]! - second;
-    const row = looks.subarray(i * size, (i + 1) * size);
+    const row = features.subarray(i * size, (i + 1) * size);
     row.set([margin, 1 / sum, 1 + entropy / Math.log(classes)]);
-    const left = memory.subarray(i * LEFT * exits, (i + 1) * LEFT * exits);
+    const left = state.subarray(i * LEFT * exits, (i + 1) * LEFT * exits);
     for (let j = 0; j < exit; j++) {
       const same = left[LEFT * j] === answer + 1;
       row.set([Number(same), left[LEFT * j + 1]! * (same ? 1 : -1)], OWN + OTHER * j);
     }
     left.set([answer + 1, margin], LEFT * exit);
   }
-  return { looks, answers };
+  return { features, answers };
 }
 
 /**
  * `looks` with a one-hot of the class answered behind each row, [N, looksSize + classes]: what a regression with a bias for each class is
  * fitted on.
  */
-export function withAnswers(looks: Float64Array, answers: Int32Array, classes: number): Float64Array {
-  const size = looks.length / answers.length;
+export function withAnswers(features: Float64Array, answers: Int32Array, classes: number): Float64Array {
+  const size = features.length / answers.length;
   const wide = size + classes;
   const rows = new Float64Array(answers.length * wide);
   for (const [i, answer] of answers.entries()) {
-    rows.set(looks.subarray(i * size, (i + 1) * size), i * wide);
+    rows.set(features.subarray(i * size, (i + 1) * size), i * wide);
     rows[i * wide + size + answer] = 1;
   }
   return rows;

@@ -10,15 +10,15 @@ import { attachExits } from '../../src/passes/attach-exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
+import { join, joinNodes } from '../../src/policies/final-answer.ts';
 import type { PolicyName } from '../../src/policies/index.ts';
-import { join, joinNodes } from '../../src/policies/last.ts';
 import {
-  type Decider,
-  fitLastAnswer,
+  type FittedPolicy,
+  fitFinalAnswer,
   fitPolicy,
-  type Judged,
+  outcomesAt,
   outcomesOf,
-  viewOf,
+  type Predictions,
 } from '../../src/predict/predict.ts';
 import { noise, tinyResidual } from '../models.ts';
 import {
@@ -44,7 +44,7 @@ const softmax = (z: readonly number[]) => {
   return e.map((v) => v / sum);
 };
 
-const judgedOf = (hand: ByHand, classes: number): Judged => ({
+const judgedOf = (hand: ByHand, classes: number): Predictions => ({
   logits: hand.logits.slice(0, -1),
   confidence: hand.confidences,
   original: hand.logits.at(-1)!,
@@ -52,7 +52,7 @@ const judgedOf = (hand: ByHand, classes: number): Judged => ({
 });
 
 /** p ∝ p° · Π p_k^ρ over the open exits k, of sample i. */
-function geometric({ logits, original }: Judged, open: readonly boolean[], classes: number, i: number) {
+function geometric({ logits, original }: Predictions, open: readonly boolean[], classes: number, i: number) {
   const row = (of: Float32Array) => softmax([...of.subarray(i * classes, (i + 1) * classes)]);
   const product = row(original).map((p, c) =>
     logits.reduce((all, exit, k) => all * (open[k] ? row(exit)[c]! ** RHO : 1), p),
@@ -73,30 +73,30 @@ for (const [policy, cases] of Object.entries(CASES) as [PolicyName, { opset: num
     test(`${policy}, opset ${options.opset}, batch ${options.batch ?? 'N'}: graph and arithmetic are the geometric ensemble of open exits and original`, async () => {
       const { typed, heads, hand } = await prepareVaried(options);
       const { classes } = typed;
-      const judged = judgedOf(hand, classes);
-      const alone = fitPolicy(policy, judged, COSTS);
-      const decider: Decider = { ...alone, last: RHO };
-      const model = lowerExits(typed, heads, decider);
+      const predictions = judgedOf(hand, classes);
+      const alone = fitPolicy(policy, predictions, COSTS);
+      const fittedPolicy: FittedPolicy = { ...alone, final: RHO };
+      const model = lowerExits(typed, heads, fittedPolicy);
       for (const open of [
         [true, true, true],
         [true, false, true],
         [false, true, false],
       ]) {
         const closings = open.map((is) => (is ? 0 : 1));
-        const { scores } = outcomesOf(judged, alone, closings);
+        const { scores } = outcomesOf(predictions, alone, closings);
         const thresholds = scores.map((s, k) =>
           open[k] ? (policy === 'patience' ? 0.5 / 3 : midway(s, 0.7)) : 1,
         );
-        const seen = outcomesOf(judged, decider, thresholds);
+        const seen = outcomesOf(predictions, fittedPolicy, thresholds);
         assert.equal(seen.scores, scores, 'when samples leave is none of its business');
-        assert.equal(seen.original, outcomesOf(judged, alone).original);
+        assert.equal(seen.original, outcomesOf(predictions, alone).original);
         const leaves = Array.from({ length: COUNT }, (_, i) => {
           const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
           return k < 0 ? 3 : k;
         });
         assert.ok(leaves.includes(3));
         const largest = Math.max(...hand.logits.flatMap((l) => [...l]).map(Math.abs));
-        const baked = lowerExits(typed, heads, { ...decider, baked: thresholds });
+        const baked = lowerExits(typed, heads, { ...fittedPolicy, baked: thresholds });
         for (const [run, batches] of [
           [model, options.batch ? [1] : [1, 7, 64]],
           [baked, options.batch ? [1] : [7]],
@@ -109,7 +109,7 @@ for (const [policy, cases] of Object.entries(CASES) as [PolicyName, { opset: num
               for (let c = 0; c < classes; c++)
                 assert.ok(Math.abs(z[c]! - seen.logits[k]![i * classes + c]!) < 2e-5 * largest);
               if (k < 3) continue;
-              const wanted = geometric(judged, open, classes, i);
+              const wanted = geometric(predictions, open, classes, i);
               for (const found of [
                 softmax(z),
                 softmax([...seen.logits[3]!.subarray(i * classes, (i + 1) * classes)]),
@@ -118,7 +118,7 @@ for (const [policy, cases] of Object.entries(CASES) as [PolicyName, { opset: num
               assert.ok(Math.abs(got.confidences[i]! - Math.max(...wanted)) < 1e-4);
               const answer = wanted.indexOf(Math.max(...wanted));
               if (Math.max(...wanted.toSpliced(answer, 1)) < wanted[answer]! - 1e-5)
-                assert.is(seen.last![i], answer);
+                assert.is(seen.final![i], answer);
             }
           }
       }
@@ -127,14 +127,14 @@ for (const [policy, cases] of Object.entries(CASES) as [PolicyName, { opset: num
 test('with all exits closed the outputs are the same bytes as without joining', async () => {
   for (const policy of ['max-prob', 'ensemble'] as const) {
     const { typed, heads, hand } = await prepareVaried();
-    const judged = judgedOf(hand, typed.classes);
-    const alone = fitPolicy(policy, judged, COSTS);
+    const predictions = judgedOf(hand, typed.classes);
+    const alone = fitPolicy(policy, predictions, COSTS);
     const closed = [1, 1, 1];
-    assert.is(outcomesOf(judged, { ...alone, last: RHO }, closed).logits[3], judged.original);
+    assert.is(outcomesOf(predictions, { ...alone, final: RHO }, closed).logits[3], predictions.original);
     const outputs = [];
-    for (const last of [undefined, RHO])
+    for (const final of [undefined, RHO])
       for (const baked of [undefined, closed]) {
-        const model = lowerExits(typed, heads, { ...alone, last, baked });
+        const model = lowerExits(typed, heads, { ...alone, final, baked });
         const { scores, confidences } = await runLowered(model, samples, 7, baked ? undefined : closed);
         outputs.push(Buffer.from(Float32Array.from([...scores, ...confidences]).buffer).toString('hex'));
       }
@@ -145,24 +145,24 @@ test('with all exits closed the outputs are the same bytes as without joining', 
 
 test('nothing said leaves every float as it is, −0, NaN and infinities too; a weight of 0 adds no node', async () => {
   const odd = Float32Array.of(-0, 0, Number.NaN, Number.POSITIVE_INFINITY, -1e-45, 3.25);
-  const memory = new Float32Array(2 * odd.length);
+  const state = new Float32Array(2 * odd.length);
   const b = new GraphBuilder();
-  const values = [b.input('original', 'float', [1, 6]), b.input('memory', 'float', [1, 12])] as const;
+  const values = [b.input('original', 'float', [1, 6]), b.input('state', 'float', [1, 12])] as const;
   const z = joinNodes(b, ...values, { classes: 6, width: 12, weight: RHO });
   b.output(z, 'float', [1, 6]);
   const graph = { ...b.build('join'), initializers: b.initializers };
   const found = await withSession(makeModel(graph), {}, (session) =>
     session.run({
       original: new Tensor('float32', odd, [1, 6]),
-      memory: new Tensor('float32', memory, [1, 12]),
+      state: new Tensor('float32', state, [1, 12]),
     }),
   );
-  for (const same of [found[z]!.data as Float32Array, join(odd, memory, 6, RHO)])
+  for (const same of [found[z]!.data as Float32Array, join(odd, state, 6, RHO)])
     for (const [c, v] of odd.entries()) assert.ok(Object.is(same[c], v), `${v} became ${same[c]}`);
 
   const { typed, heads } = await prepare(tinyResidual());
-  const [nothing, zero] = [undefined, 0].map((last) =>
-    JSON.stringify(lowerExits(typed, heads, { policy: 'max-prob', last }).graph.nodes, (_, v) =>
+  const [nothing, zero] = [undefined, 0].map((final) =>
+    JSON.stringify(lowerExits(typed, heads, { policy: 'max-prob', final }).graph.nodes, (_, v) =>
       typeof v === 'bigint' ? `${v}` : v,
     ),
   );
@@ -171,7 +171,7 @@ test('nothing said leaves every float as it is, −0, NaN and infinities too; a 
 
 test('NaN runs to the end and stays NaN, and troubles nobody else', async () => {
   const { typed, heads } = await prepareVaried();
-  const model = lowerExits(typed, heads, { policy: 'max-prob', last: RHO });
+  const model = lowerExits(typed, heads, { policy: 'max-prob', final: RHO });
   const sick = samples.slice(0, 4 * SAMPLE).fill(Number.NaN, SAMPLE, 2 * SAMPLE);
   const eager = await runLowered(model, sick, 4, [0, 0, 0]);
   assert.equal(eager.exits, [0, 3, 0, 0]);
@@ -215,8 +215,8 @@ test('logits that are half floats in maps of one pixel', async () => {
     graph: runPasses(head.graph, [inferenceForm]),
   }));
   const open = 1 - 2 ** -24;
-  const scoresOf = async (last: number | undefined, thresholds: readonly number[]) =>
-    await withSession(lowerExits(typed, heads, { policy: 'max-prob', last }), {}, async (session) => {
+  const scoresOf = async (final: number | undefined, thresholds: readonly number[]) =>
+    await withSession(lowerExits(typed, heads, { policy: 'max-prob', final }), {}, async (session) => {
       const out = await session.run({
         image: new Tensor('float32', samples.slice(0, 7 * SAMPLE), [7, 3, 8, 8]),
         thresholds: new Tensor('float32', Float32Array.from(thresholds), [2]),
@@ -235,7 +235,7 @@ test('logits that are half floats in maps of one pixel', async () => {
 });
 
 /** Exits and an original that err apart. `scale` makes the original surer than it is right. */
-function drawn(n: number, classes: number, seed: number, scale = 1): Judged {
+function drawn(n: number, classes: number, seed: number, scale = 1): Predictions {
   const labels = Int32Array.from({ length: n }, (_, i) => i % classes);
   const said = (by: number, skill: number) =>
     noise(n * classes, seed + by).map(
@@ -246,7 +246,7 @@ function drawn(n: number, classes: number, seed: number, scale = 1): Judged {
   return { logits, original, labels, confidence: logits.map(() => new Float32Array(n)) };
 }
 
-const lossOf = ({ logits, original, labels }: Judged, a: number, b: number) => {
+const lossOf = ({ logits, original, labels }: Predictions, a: number, b: number) => {
   const classes = original.length / labels.length;
   const ridge = (a * a + (b - 1) ** 2) / 2;
   return labels.reduce((sum, label, i) => {
@@ -273,40 +273,43 @@ test('the weight is the least of the cross-entropy, found by brute force', () =>
     [10, 1],
     [20, 4],
   ] as const) {
-    const judged = drawn(150, 3, seed, scale);
-    const bestB = (a: number) => least((b) => lossOf(judged, a, b), -1, 4);
-    const a = least((a) => lossOf(judged, a, bestB(a)), -1, 4);
+    const predictions = drawn(150, 3, seed, scale);
+    const bestB = (a: number) => least((b) => lossOf(predictions, a, b), -1, 4);
+    const a = least((a) => lossOf(predictions, a, bestB(a)), -1, 4);
     const wanted = a / bestB(a);
     assert.ok(wanted > 0.05);
-    assert.ok(Math.abs(fitLastAnswer(judged) - wanted) < 1e-4, `${fitLastAnswer(judged)}, ${wanted}`);
+    assert.ok(
+      Math.abs(fitFinalAnswer(predictions) - wanted) < 1e-4,
+      `${fitFinalAnswer(predictions)}, ${wanted}`,
+    );
   }
 });
 
 test('exits that know nothing, or mislead, get no weight; nothing to learn from is no trouble', () => {
-  const judged = drawn(300, 3, 30);
-  const against = { ...judged, logits: judged.logits.map((l) => l.map((z) => -z)) };
-  assert.is(fitLastAnswer(against), 0);
-  const right = Float32Array.from(judged.original, (_, at) =>
-    at % 3 === judged.labels[Math.floor(at / 3)] ? 9 : 0,
+  const predictions = drawn(300, 3, 30);
+  const against = { ...predictions, logits: predictions.logits.map((l) => l.map((z) => -z)) };
+  assert.is(fitFinalAnswer(against), 0);
+  const right = Float32Array.from(predictions.original, (_, at) =>
+    at % 3 === predictions.labels[Math.floor(at / 3)] ? 9 : 0,
   );
-  const perfect = fitLastAnswer({ ...judged, original: right });
+  const perfect = fitFinalAnswer({ ...predictions, original: right });
   assert.ok(perfect >= 0 && perfect < 0.1, `${perfect}`);
-  const same = fitLastAnswer({ ...judged, logits: [judged.original] });
+  const same = fitFinalAnswer({ ...predictions, logits: [predictions.original] });
   assert.ok(same >= 0 && Number.isFinite(same));
-  assert.is(fitLastAnswer({ ...judged, original: judged.original.map(() => Number.NaN) }), 0);
+  assert.is(fitFinalAnswer({ ...predictions, original: predictions.original.map(() => Number.NaN) }), 0);
 });
 
 test('exits that err apart make the last answer better, and every point on the way to it no worse', () => {
-  const judged = drawn(900, 3, 40);
+  const predictions = drawn(900, 3, 40);
   const fresh = drawn(900, 3, 50);
   for (const policy of ['max-prob', 'correctness'] as const) {
-    const alone = fitPolicy(policy, judged, COSTS);
-    const decider = { ...alone, last: fitLastAnswer(judged) };
-    const right = ({ last }: { last?: Int32Array }) =>
-      last!.filter((answer, i) => answer === fresh.labels[i]).length;
-    assert.ok(right(outcomesOf(fresh, decider)) > right(outcomesOf(fresh, alone)) + 20);
-    const hulls = [alone, decider].map((by) =>
-      searchPolicy(viewOf(judged, by), COSTS, { target: 'accuracy', caution: 0 }),
+    const alone = fitPolicy(policy, predictions, COSTS);
+    const fittedPolicy = { ...alone, final: fitFinalAnswer(predictions) };
+    const right = ({ final }: { final?: Int32Array }) =>
+      final!.filter((answer, i) => answer === fresh.labels[i]).length;
+    assert.ok(right(outcomesOf(fresh, fittedPolicy)) > right(outcomesOf(fresh, alone)) + 20);
+    const hulls = [alone, fittedPolicy].map((by) =>
+      searchPolicy(outcomesAt(predictions, by), COSTS, { target: 'accuracy', caution: 0 }),
     );
     const bestAt = (hull: (typeof hulls)[0], cost: number) =>
       Math.max(...hull.filter((p) => p.relativeCost <= cost).map((p) => p.accuracy));
