@@ -15,7 +15,7 @@ export { loadModel, mergeShards, printKubernetesJob } from './commands/entries.t
 export { type EvaluateOptions, type Evaluation, evaluate } from './commands/evaluate.ts';
 export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './commands/export-triton.ts';
 export { type ExtractedShard, type ExtractShardOptions, extractShard } from './commands/extract-shard.ts';
-export type { Compiled } from './commands/finish.ts';
+export type { Compiled } from './commands/steps/describe-and-write.ts';
 export { inspect } from './commands/inspect.ts';
 export { type CompilePlan, planCompile } from './commands/plan.ts';
 export {

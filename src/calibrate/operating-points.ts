@@ -29,7 +29,7 @@ export interface PointOptions {
   readonly found?: ReadonlyMap<string, Candidate>;
 }
 
-const MOST_POINTS = 24;
+export const MOST_POINTS = 24;
 
 /** Largest loss of the target on new samples, as a fraction, that each standing name stands for. */
 export const NAMED_DROPS = { fast: 0.03, balanced: 0.01, accurate: 0.002 } as const;

@@ -1,7 +1,7 @@
 /** Plain-text tables of what was planned and what was measured. Fractions become percent only here. */
 import type { AccuracyDifference, Comparison } from '../commands/compare.ts';
 import type { Evaluation, Measured, MeasuredPoint } from '../commands/evaluate.ts';
-import type { Compiled } from '../commands/finish.ts';
+import type { Compiled } from '../commands/steps/describe-and-write.ts';
 import type { CompilePlan } from '../commands/plan.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import type { Inspection } from '../model/inspect.ts';
@@ -181,7 +181,7 @@ export function formatPlan(plan: CompilePlan): string {
   const { total, ...parts } = plan.seconds;
   const times = Object.entries(parts)
     .filter(([, value]) => value >= 0.05)
-    .map(([name, value]) => `${name === 'proving' ? 'proving and timing' : name} ${seconds(value)}`);
+    .map(([name, value]) => `${name === 'verifying' ? 'verifying and timing' : name} ${seconds(value)}`);
   return [
     table([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
     table([['data', 'samples', ''], ...data]),

@@ -9,23 +9,28 @@ import {
   settleGoals,
   type ThresholdOptions,
 } from '../calibrate/goals.ts';
-import { warnOfLeaks } from '../data/check-splits.ts';
-import type { Dataset, Preprocessing } from '../data/index.ts';
-import { inputsOf, notesOn, openSplits, type SplitPaths, UNLABELLED } from '../data/splits.ts';
+import type { Preprocessing } from '../data/index.ts';
+import { inputsOf, type SplitPaths, UNLABELLED } from '../data/splits.ts';
+import type { Origin } from '../emit/describe.ts';
 import { readTokenizer, tokenizerFor } from '../emit/keep-tokenizer.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { checkOutput } from '../emit/write.ts';
-import { type Events, progressOf } from '../errors/events.ts';
+import type { Events } from '../errors/events.ts';
 import { calibrationDataMissing } from '../errors/index.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
-import { answersOf, costsOf } from '../predict/predict.ts';
+import { costsOf } from '../predict/predict.ts';
 import type { VerifyEffort } from '../predict/verify.ts';
-import { type Compiled, finish } from './finish.ts';
 import { checkCall } from './options.ts';
-import { takeKeptHeads, useExistingHeads } from './prepare-heads.ts';
+import { onCpu, type Project, withSplits } from './project.ts';
+import { existingExits, keptExits } from './ready-exits.ts';
 import { reopen } from './reopen.ts';
+import { choosePoints } from './steps/choose-points.ts';
+import { choosePolicy } from './steps/choose-policy.ts';
+import { type Compiled, describeAndWrite } from './steps/describe-and-write.ts';
+import { lowerAndVerify, reportedSamples } from './steps/lower-and-verify.ts';
+import { measureLatency } from './steps/measure-latency.ts';
 
 /** What is left out of the thresholds' options stays as it was. */
 export interface CalibrateOptions extends ThresholdOptions, SplitPaths {
@@ -61,8 +66,7 @@ export interface CalibrateOptions extends ThresholdOptions, SplitPaths {
  */
 export async function calibrate(options: CalibrateOptions, events: Events = {}): Promise<Compiled> {
   checkCall('calibrate', options, events);
-  const { folder, model, out = folder, cache = defaultCache(), skipBad } = options;
-  const { signal } = events;
+  const { folder, out = folder } = options;
   const force = options.out === undefined || (options.force ?? false);
   const before = await readPackage(folder);
   await checkOutput(out, { force });
@@ -70,83 +74,90 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const goals = settleGoals(options, unlabelled, goalsIn(before));
   refuseContradictions(goals, unlabelled);
   if (options.calibration === undefined && options.train === undefined) throw calibrationDataMissing();
-  const { seed, recipe, labels } = before;
-  const { sha256, opset: _, producer: __, ...readBefore } = before.source;
-  const reading = {
-    ...readBefore,
-    ...(options.externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
-    ...(skipBad && { skipBad }),
-  };
-
-  const { sessionOptions } = before;
-  const runs = await settleSession({
-    threads: options.threads ?? sessionOptions.threads ?? undefined,
-    provider: options.provider ?? sessionOptions.provider,
-  });
-  const { provider: ____, ...onCpu } = runs;
-  const { inspection, heads } = await reopen(folder, before, model, onCpu, options.externalDataFolder);
-  const { source, typed, plan, given } = inspection;
-  const tokenizerFile = tokenizerFor(folder, before, options.tokenizer);
-  const tokenizer = await readTokenizer(tokenizerFile, typed.sampleInputs);
-  const preprocessing = before.preprocessing as Preprocessing;
-  const progress = progressOf(events);
-
-  const session = { ...runs, externalDataFolder: source.folder };
-  const predicting = { typed, modelHash: inspection.hash, session, signal };
-  const opening = {
-    inputs: inputsOf(typed),
-    preprocessing,
-    cache,
-    classes: typed.classes,
-    skipBad,
-    signal,
-    labels: unlabelled ? UNLABELLED : labels,
-    labelsFrom: join(folder, 'manifest.json'),
-    tokenizer: tokenizerFile,
-    answersOf: (dataset: Dataset) => answersOf(dataset, { ...predicting, onProgress: progress('labelling') }),
-  } as const;
-  const splits = await openSplits(options, seed, opening, (split, done, total) =>
-    progress(`decoding ${split}`)(done, total),
-  );
-  try {
-    for (const note of [...notesOn(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
-    const costs = costsOf(plan, heads);
-    refuseUnreachable(costs, splits.calibration.dataset.size, goals);
-    const setting = {
-      inspection,
-      splits,
-      goals,
-      seed,
-      cache,
-      predicting,
-      events,
-      progress,
-    };
-    const prepared = given
-      ? await useExistingHeads(setting)
-      : await takeKeptHeads({ ...setting, heads, fittedOn: before.data, training: before.training });
-    return await finish({
-      inspection,
-      prepared,
-      test: splits.test,
-      costs,
-      goals,
-      origin: { source: reading, seed, recipe, labels, preprocessing },
+  const project = await reopenProject(options, before, unlabelled, events);
+  const { inspection } = project;
+  const tokenizer = await readTokenizer(project.opening.tokenizer, inspection.typed.sampleInputs);
+  return await withSplits(project, options, events, async (context) => {
+    refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
+    const exits = inspection.given ? existingExits(context, goals) : keptExits(context, goals, before);
+    const chosen = await choosePolicy(context, exits, goals);
+    const points = await choosePoints(context, exits, goals, chosen);
+    const reported = await reportedSamples(context, exits, chosen);
+    const emitted = await lowerAndVerify(context, exits, goals, chosen, points, reported, options.verify);
+    const latency =
+      options.timing === false ? undefined : await measureLatency(context, emitted, points, reported);
+    const findings = { exits, goals, chosen, points, reported, emitted, latency };
+    return await describeAndWrite(context, findings, {
+      origin: originOf(options, before),
       tokenizer,
-      // Outputs that early exits do not compute were allowed to go, or there would be no such package.
-      dropOutputs: true,
-      verify: options.verify,
-      runs,
       out,
       force,
       report: options.report ?? true,
-      timing: options.timing ?? true,
-      events,
-      progress,
     });
-  } finally {
-    await splits.close();
-  }
+  });
+}
+
+/** The project of the compile that wrote `before`. */
+async function reopenProject(
+  options: CalibrateOptions,
+  before: Manifest,
+  unlabelled: boolean,
+  events: Events,
+): Promise<Project> {
+  const { folder, model, cache = defaultCache(), skipBad } = options;
+  const sessionOptions = await settleSession({
+    threads: options.threads ?? before.sessionOptions.threads ?? undefined,
+    provider: options.provider ?? before.sessionOptions.provider,
+  });
+  const { externalDataFolder } = options;
+  const { inspection, heads } = await reopen(
+    folder,
+    before,
+    model,
+    onCpu(sessionOptions),
+    externalDataFolder,
+  );
+  const { typed, plan } = inspection;
+  const preprocessing = before.preprocessing as Preprocessing;
+  return {
+    inspection,
+    heads,
+    costs: costsOf(plan, heads),
+    preprocessing,
+    seed: before.seed,
+    cache,
+    sessionOptions,
+    // Without leave to drop outputs that early exits do not compute there would be no such package.
+    dropOutputs: true,
+    opening: {
+      inputs: inputsOf(typed),
+      preprocessing,
+      cache,
+      classes: typed.classes,
+      skipBad,
+      signal: events.signal,
+      labels: unlabelled ? UNLABELLED : before.labels,
+      labelsFrom: join(folder, 'manifest.json'),
+      tokenizer: tokenizerFor(folder, before, options.tokenizer),
+    },
+  };
+}
+
+/** What the new manifest takes over from `before`. */
+function originOf({ externalDataFolder, skipBad }: CalibrateOptions, before: Manifest): Origin {
+  const { seed, recipe, labels } = before;
+  const { sha256: _, opset: __, producer: ___, ...source } = before.source;
+  return {
+    source: {
+      ...source,
+      ...(externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
+      ...(skipBad && { skipBad }),
+    },
+    seed,
+    recipe,
+    labels,
+    preprocessing: before.preprocessing as Preprocessing,
+  };
 }
 
 /** What compile was asked for. */

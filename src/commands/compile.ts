@@ -13,14 +13,17 @@ import { readTokenizer } from '../emit/keep-tokenizer.ts';
 import { checkCopies, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, trainingDataMissing } from '../errors/index.ts';
-import { costsOf } from '../predict/predict.ts';
 import type { VerifyEffort } from '../predict/verify.ts';
 import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
 import { checkMerged } from '../train/shards.ts';
-import { type Compiled, finish } from './finish.ts';
 import { checkCall } from './options.ts';
-import { trainOwnHeads, useExistingHeads } from './prepare-heads.ts';
-import { type ProjectOptions, withProject } from './project.ts';
+import { type CompileContext, openProject, type ProjectOptions, withSplits } from './project.ts';
+import { existingExits, type TrainExitsOptions, trainExits } from './ready-exits.ts';
+import { choosePoints } from './steps/choose-points.ts';
+import { choosePolicy } from './steps/choose-policy.ts';
+import { type Compiled, describeAndWrite } from './steps/describe-and-write.ts';
+import { lowerAndVerify, reportedSamples } from './steps/lower-and-verify.ts';
+import { measureLatency } from './steps/measure-latency.ts';
 
 export interface CompileOptions extends CompilePlanOptions {
   readonly out: string;
@@ -53,55 +56,41 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
   readonly cacheLimit?: number;
 }
 
-/** Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model proved equal. */
+/**
+ * Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model answers as heads and policy applied by
+ * hand do. Deterministic but for latencies.
+ */
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
   checkCall('compile', options, events);
-  const goals = await settleFirst(options);
-  return await withProject(options, events, async (project) => {
-    const { inspection, splits, heads, labels, preprocessing, seed, runs, progress } = project;
-    checkCopies(inspection.source.externalFiles);
-    const tokenizer = await readTokenizer(options.tokenizer, inspection.typed.sampleInputs);
-    const costs = costsOf(inspection.plan, heads);
-    refuseUnreachable(costs, splits.calibration.dataset.size, goals);
-    const setting = { ...project, goals };
-    const prepared = inspection.given
-      ? await useExistingHeads(setting)
-      : await trainOwnHeads({
-          ...setting,
-          training: trainingOf(options),
-          cacheLimitBytes: options.cacheLimit,
-          views: options.views,
-          merged: options.features,
-        });
-    return await finish({
-      inspection,
-      prepared,
-      test: splits.test,
-      costs,
-      goals,
-      origin: {
-        source: readingOf(options),
-        seed,
-        recipe: inspection.given ? 'none' : (options.recipe ?? 'distill'),
-        labels: labels ?? splits.classes?.names,
-        preprocessing,
-      },
+  const goals = await checkBeforeWork(options);
+  const project = await openProject(options, events);
+  const { inspection } = project;
+  checkCopies(inspection.source.externalFiles);
+  const tokenizer = await readTokenizer(options.tokenizer, inspection.typed.sampleInputs);
+  return await withSplits(project, options, events, async (context) => {
+    refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
+    const exits = inspection.given
+      ? existingExits(context, goals)
+      : await trainExits(context, goals, trainingOf(options));
+    const chosen = await choosePolicy(context, exits, goals);
+    const points = await choosePoints(context, exits, goals, chosen);
+    const reported = await reportedSamples(context, exits, chosen);
+    const emitted = await lowerAndVerify(context, exits, goals, chosen, points, reported, options.verify);
+    const latency =
+      options.timing === false ? undefined : await measureLatency(context, emitted, points, reported);
+    const findings = { exits, goals, chosen, points, reported, emitted, latency };
+    return await describeAndWrite(context, findings, {
+      origin: originOf(options, context),
       tokenizer,
-      dropOutputs: options.output !== undefined,
-      verify: options.verify,
-      runs,
       out: options.out,
       force: options.force ?? false,
       report: options.report ?? true,
-      timing: options.timing ?? true,
-      events,
-      progress,
     });
   });
 }
 
-/** What is asked of the thresholds, once what is odd about `options` by themselves was refused. */
-export async function settleFirst(options: CompilePlanOptions): Promise<Goals> {
+/** What is asked of the thresholds, after all that can be refused from `options` alone was refused. */
+export async function checkBeforeWork(options: CompilePlanOptions): Promise<Goals> {
   const unlabelled = options.labels === UNLABELLED;
   const goals = settleGoals(options, unlabelled);
   if (options.out !== undefined) await checkOutput(options.out, { force: options.force ?? false });
@@ -113,34 +102,45 @@ export async function settleFirst(options: CompilePlanOptions): Promise<Goals> {
   return goals;
 }
 
-function readingOf(options: CompileOptions): Origin['source'] {
+/** What the manifest records of `options` and of the data. */
+function originOf(
+  options: CompileOptions,
+  { inspection, splits, seed, preprocessing }: CompileContext,
+): Origin {
   const { model, exitOutputs, output, dims, set, widenBatch, labels, externalDataFolder, skipBad } = options;
   return {
-    file: basename(model),
-    ...(exitOutputs && { exitOutputs }),
-    ...(output !== undefined && { output }),
-    ...(dims && Object.keys(dims).length > 0 && { dims }),
-    ...(set && Object.keys(set).length > 0 && { set }),
-    ...(widenBatch && { widenBatch }),
-    ...(labels !== undefined && labels !== UNLABELLED && { labels: 'given' as const }),
-    ...(externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
-    ...(skipBad && { skipBad }),
+    source: {
+      file: basename(model),
+      ...(exitOutputs && { exitOutputs }),
+      ...(output !== undefined && { output }),
+      ...(dims && Object.keys(dims).length > 0 && { dims }),
+      ...(set && Object.keys(set).length > 0 && { set }),
+      ...(widenBatch && { widenBatch }),
+      ...(labels !== undefined && labels !== UNLABELLED && { labels: 'given' as const }),
+      ...(externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
+      ...(skipBad && { skipBad }),
+    },
+    seed,
+    recipe: inspection.given ? 'none' : (options.recipe ?? 'distill'),
+    labels: splits.classes?.names,
+    preprocessing,
   };
 }
 
 /** What `options` say of training. */
-export const trainingOf = ({
-  recipe,
-  lambda,
-  survivors,
-  epochs,
-  batch,
-  learningRate,
-}: CompilePlanOptions) => ({
-  recipe: recipe ?? 'distill',
-  ...(lambda !== undefined && { lambda }),
-  ...(survivors && { survivors: SURVIVORS }),
-  ...(epochs !== undefined && { epochs }),
-  ...(batch !== undefined && { batch }),
-  ...(learningRate !== undefined && { learningRate }),
-});
+export function trainingOf(options: CompilePlanOptions): TrainExitsOptions {
+  const { recipe, lambda, survivors, epochs, batch, learningRate, cacheLimit, views, features } = options;
+  return {
+    training: {
+      recipe: recipe ?? 'distill',
+      ...(lambda !== undefined && { lambda }),
+      ...(survivors && { survivors: SURVIVORS }),
+      ...(epochs !== undefined && { epochs }),
+      ...(batch !== undefined && { batch }),
+      ...(learningRate !== undefined && { learningRate }),
+    },
+    cacheLimit,
+    views,
+    features,
+  };
+}

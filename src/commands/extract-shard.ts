@@ -4,8 +4,8 @@ import type { Events } from '../errors/events.ts';
 import { badOption, trainingDataMissing } from '../errors/index.ts';
 import { type Shard, writeShard } from '../train/shards.ts';
 import { checkCall } from './options.ts';
-import { trainingFeatures } from './prepare-heads.ts';
-import { type ProjectOptions, withProject } from './project.ts';
+import { openProject, type ProjectOptions, withSplits } from './project.ts';
+import { trainingFeatures } from './ready-exits.ts';
 
 export interface ExtractShardOptions extends ProjectOptions {
   /** Folder of all shards. */
@@ -37,8 +37,9 @@ export async function extractShard(
     throw badOption('--exit-outputs', exitOutputs.join(','), 'a model without: nothing is trained on it');
   if (options.train === undefined) throw trainingDataMissing();
   await checkOutput(options.out, { update: true });
-  return await withProject(options, events, async (project) => {
-    const { wanted } = await trainingFeatures(project, options.views);
+  const project = await openProject(options, events);
+  return await withSplits(project, options, events, async (context) => {
+    const { wanted } = await trainingFeatures(context, options.views);
     const { first, size } = await writeShard(wanted, shard, options.out);
     return { shard, samples: size, first };
   });

@@ -1,29 +1,28 @@
 /** What a compile would do, and about how long, how large and how much: planned and measured in small, without writing anything. */
 import { stat } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { refuseUnreachable } from '../calibrate/goals.ts';
-import type { CostModel } from '../calibrate/index.ts';
-import { type InputSpec, type Peek, peekDataset, Random } from '../data/index.ts';
-import { SHARES, SPLITS, type Split, settleClasses } from '../data/splits.ts';
+import { type Peek, peekDataset } from '../data/index.ts';
+import { SHARES, SPLITS, type Split, type SplitPaths, settleClasses } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
 import { trainingDataMissing } from '../errors/index.ts';
-import { elementCount, toHalf } from '../graph/tensor.ts';
-import { type SessionOptions, Tensor } from '../ort/session.ts';
-import type { Head, TypedModel } from '../passes/exits.ts';
-import type { ExistingExits } from '../passes/extract-exits.ts';
-import { costsOf } from '../predict/predict.ts';
-import { Extractor, LOGITS, type Samples, type Slot, slotsOf } from '../train/extractor.ts';
-import type { FeatureSource } from '../train/feature-source.ts';
-import { DEFAULT_LIMIT_BYTES, PLAIN } from '../train/features.ts';
-import { runHeads } from '../train/outputs.ts';
+import { elementCount } from '../graph/tensor.ts';
+import type { Head } from '../passes/exits.ts';
+import { slotsOf } from '../train/extractor.ts';
+import { DEFAULT_LIMIT_BYTES } from '../train/features.ts';
 import { RECIPE } from '../train/recipes.ts';
-import { trainHeads } from '../train/train.ts';
 import { trainingViews } from '../train/views.ts';
-import { groupByMacs } from '../train/workers.ts';
-import { type CompilePlanOptions, settleFirst, trainingOf } from './compile.ts';
+import { type CompilePlanOptions, checkBeforeWork, trainingOf } from './compile.ts';
 import { checkCall } from './options.ts';
-import { lookAtProject } from './project.ts';
+import {
+  randomSamples,
+  secondsSince,
+  timeBackbone,
+  timeHeads,
+  timeToFinish,
+  timeTraining,
+} from './plan-timings.ts';
+import { openProject, type Project, sessionOf } from './project.ts';
 
 export interface CompilePlan {
   /** MACs of the original, a sample. */
@@ -33,7 +32,7 @@ export interface CompilePlan {
   /** Views of each training sample; features are kept in the cache, recomputed for each batch, or given (`features`). */
   readonly features: { readonly views: number; readonly storage: 'cached' | 'recomputed' | 'merged' } | null;
   readonly seconds: PlannedSeconds;
-  /** Peak while trying, and what heads say of the roles: real runs took 1.2 to 1.4 times as much. */
+  /** Peak while trying, and that of the predictions: real runs took 1.2 to 1.4 times as much. */
   readonly memoryBytes: number;
   /** That the cache grows by: records and features. */
   readonly cacheBytes: number;
@@ -66,123 +65,123 @@ export interface PlannedSeconds {
   readonly decoding: number;
   readonly features: number;
   readonly training: number;
-  /** What heads say of the roles that are not trained on. */
+  /** Running original and heads over the splits that are not trained on. */
   readonly predicting: number;
-  /** Proving the emitted model equal, and timing it. */
+  /** Verifying the emitted model, and timing it. */
   readonly verifying: number;
   readonly total: number;
 }
 
-/** Samples that are tried: two batches of the extractor, after one to warm up. */
-const TRIED = 128;
-const WARM_UP = 64;
-const TRIED_STEPS = 4;
-/** What finish.ts does when nothing is said at each of some 25 points, at which samples cost three quarters of the original on average. */
-const FINISH = { points: 25, share: 0.75, verified: 128, timed: 100, passes: 3 };
-
 /**
- * Looks at the model and the data as `compile` would, and tries a few samples of everything slow: decoding (0.3 s of each role), the backbone (128
- * random samples), the heads, and 4 training steps of the real heads in their real groups, on random features. Times are multiplied up;
- * memory is the peak while trying, and what heads say of the roles. Nothing is written, and nothing is read from the cache but whether
+ * Opens the model and the data as `compile` would, and tries everything slow on a few samples: decoding (0.3 s of each split), the original
+ * (128 random samples), the heads, and 4 training steps of the real heads in their real groups, on random features. Times are multiplied
+ * up; memory is the peak while trying, and that of the predictions. Nothing is written, and nothing is read from the cache but whether
  * records are there. Throws what `compile` throws before it trains.
  */
 export async function planCompile(options: CompilePlanOptions, events: Events = {}): Promise<CompilePlan> {
   checkCall('plan', options, events);
   const started = performance.now();
-  const goals = await settleFirst(options);
-  const { inspection, heads, opening, runs, session } = await lookAtProject(options, events);
+  const goals = await checkBeforeWork(options);
+  const project = await openProject(options, events);
+  const { inspection, heads, costs, opening } = project;
   const { source, typed, plan, given } = inspection;
-  const costs: CostModel = costsOf(plan, heads);
   const preparing = secondsSince(started);
 
-  const classes = await settleClasses(options, opening);
-  for (const note of classes?.notes ?? []) events.onNote?.(note);
-  const settled = { ...opening, ...(classes && { labels: classes.names, labelsFrom: classes.from }) };
-  const peeks: Partial<Record<Split, Peek>> = {};
-  for (const split of SPLITS) {
-    const path = options[split];
-    if (path !== undefined) peeks[split] = await peekDataset(path, { ...settled, split });
-  }
+  const peeks = await peekSplits(project, options, events);
   const data = sizesOf(peeks);
-  refuseUnreachable(costs, data.calibration!.samples, goals);
+  const samplesOf = (split: Split) => data[split]?.samples ?? 0;
+  refuseUnreachable(costs, samplesOf('calibration'), goals);
 
-  const half = slotsOf(typed, heads, true);
-  const samples = randomSamples(opening.inputs);
-  const { eachSample, single } = await timeBackbone(typed, samples, half, session);
-  const predictions = SPLITS.filter((split) => split !== 'train').reduce(
-    (n, split) => n + (data[split]?.samples ?? 0),
-    0,
-  );
-  const ownHeads = given === undefined && data.train ? heads : undefined;
-  const training =
-    ownHeads && (await timeTraining(ownHeads, half, typed, data.train!.samples, options, runs));
-  const eachPredicted = eachSample + (ownHeads ? await timeHeads(ownHeads, half, typed, session) : 0);
+  const session = sessionOf(project);
+  const slots = slotsOf(typed, heads, true);
+  const original = await timeBackbone(typed, randomSamples(opening.inputs), slots, session);
+  const trainsHeads = given === undefined && data.train !== undefined;
+  const { training: recipe } = trainingOf(options);
+  const training = trainsHeads
+    ? await timeTraining(heads, slots, typed, samplesOf('train'), recipe, project.sessionOptions)
+    : 0;
+  const eachPredicted =
+    original.eachSample + (trainsHeads ? await timeHeads(heads, slots, typed, session) : 0);
+  const predicted = SPLITS.reduce((sum, split) => sum + (split === 'train' ? 0 : samplesOf(split)), 0);
 
-  const shape = { isImage: false, recordDims: [], ...peeks.train, preprocessing: opening.preprocessing };
-  const wanted = ownHeads ? trainingViews(shape, options.views).views.length : 0;
-  const perView = (data.train?.samples ?? 0) * half.reduce((sum, { recordBytes }) => sum + recordBytes, 0);
-  const limit = options.cacheLimit ?? DEFAULT_LIMIT_BYTES;
-  const views = Math.min(wanted, Math.floor(limit / Math.max(1, perView)));
-  const merged = options.features !== undefined;
-  const recomputed = ownHeads !== undefined && !merged && views === 0;
+  const bytesPerView = samplesOf('train') * sumOf(slots, ({ recordBytes }) => recordBytes);
+  const features = trainsHeads ? planFeatures(project, options, peeks.train!, bytesPerView) : null;
   const epochs = options.epochs ?? RECIPE[options.recipe ?? 'distill'].epochs;
-  const trainSamples = data.train?.samples ?? 0;
+  const extractions = { cached: features?.views ?? 0, recomputed: epochs, merged: 0 };
   const seconds = {
     preparing,
-    decoding: Object.values(peeks).reduce(
-      (sum, { samples, secondsPerSample }) => sum + samples * secondsPerSample,
-      0,
-    ),
-    features: merged ? 0 : trainSamples * eachSample * (recomputed ? epochs : views),
-    training: training ?? 0,
-    predicting: predictions * eachPredicted,
-    verifying: timeToFinish(data.test?.samples ?? data.calibration!.samples, eachSample, single),
+    decoding: sumOf(Object.values(peeks), (peek) => peek.samples * peek.secondsPerSample),
+    features: features ? samplesOf('train') * original.eachSample * extractions[features.storage] : 0,
+    training,
+    predicting: predicted * eachPredicted,
+    verifying: timeToFinish(data.test ? samplesOf('test') : samplesOf('calibration'), original),
   };
-  const beside = await Promise.all(source.externalFiles.map((name) => stat(join(source.folder, name))));
-  const fresh = Object.values(peeks).filter(({ cached }) => !cached);
+  const externalFiles = await Promise.all(
+    source.externalFiles.map((name) => stat(join(source.folder, name))),
+  );
+  const toDecode = Object.values(peeks).filter(({ cached }) => !cached);
   return {
     macs: plan.totalMacs,
     exits: plan.exits.map((exit, k) => ({
       id: exit.id,
       tap: exit.tap.value,
-      head: headName(heads[k]!, given),
+      head: given ? 'given' : heads[k]!.kind,
       prefixCost: costs.prefix[k]!,
       headCost: costs.head[k]!,
     })),
     data,
-    features: ownHeads
-      ? {
-          views: recomputed ? wanted : views,
-          storage: merged ? 'merged' : recomputed ? 'recomputed' : 'cached',
-        }
-      : null,
-    seconds: { ...seconds, total: Object.values(seconds).reduce((a, b) => a + b, 0) },
-    memoryBytes: process.resourceUsage().maxRSS * 1024 + predictions * typed.classes * (heads.length + 1) * 4,
+    features,
+    seconds: { ...seconds, total: sumOf(Object.values(seconds), (value) => value) },
+    memoryBytes: process.resourceUsage().maxRSS * 1024 + predicted * typed.classes * (heads.length + 1) * 4,
     cacheBytes:
-      fresh.reduce((sum, { bytes }) => sum + bytes, 0) + (recomputed || merged ? 0 : views * perView),
+      sumOf(toDecode, ({ bytes }) => bytes) +
+      (features?.storage === 'cached' ? features.views * bytesPerView : 0),
     outputBytes:
       source.bytes.length +
-      beside.reduce((sum, { size }) => sum + size, 0) +
-      2 * heads.reduce((sum, { graph }) => sum + weightBytes(graph), 0),
+      sumOf(externalFiles, ({ size }) => size) +
+      2 * sumOf(heads, ({ graph }) => weightBytes(graph)),
   };
 }
 
-const secondsSince = (started: number) => (performance.now() - started) / 1000;
-const headName = (head: Head, given: ExistingExits | undefined) => (given ? 'given' : head.kind);
+const sumOf = <T>(values: readonly T[], of: (value: T) => number) =>
+  values.reduce((sum, value) => sum + of(value), 0);
 const weightBytes = ({ initializers }: Head['graph']) =>
-  initializers.reduce((sum, { dims }) => sum + 4 * elementCount(dims), 0);
+  sumOf(initializers, ({ dims }) => 4 * elementCount(dims));
 
-/** Seconds of the proof, one by one and in batches, and of timing, on `reported` samples. */
-function timeToFinish(reported: number, eachSample: number, single: number): number {
-  const { points, share, verified, timed, passes } = FINISH;
-  const alone = Math.min(verified, reported) + Math.min(timed, reported) * passes;
-  return points * share * (alone * single + Math.min(verified, reported) * eachSample);
+/** A little of every split that is given. */
+async function peekSplits(
+  { opening }: Project,
+  paths: SplitPaths,
+  events: Events,
+): Promise<Partial<Record<Split, Peek>>> {
+  const classes = await settleClasses(paths, opening);
+  for (const note of classes?.notes ?? []) events.onNote?.(note);
+  const settled = { ...opening, ...(classes && { labels: classes.names, labelsFrom: classes.from }) };
+  const peeks: Partial<Record<Split, Peek>> = {};
+  for (const split of SPLITS) {
+    const path = paths[split];
+    if (path !== undefined) peeks[split] = await peekDataset(path, { ...settled, split });
+  }
+  return peeks;
 }
 
-/** As `openRoles` will cut them; the validation role is settled later, from training or calibration samples. */
+/** How many views of the training samples the cache will hold, by its limit. */
+function planFeatures(
+  { opening: { preprocessing } }: Project,
+  { views, features, cacheLimit = DEFAULT_LIMIT_BYTES }: CompilePlanOptions,
+  train: Peek,
+  bytesPerView: number,
+): NonNullable<CompilePlan['features']> {
+  const wanted = trainingViews({ ...train, preprocessing }, views).views.length;
+  const fitting = Math.min(wanted, Math.floor(cacheLimit / Math.max(1, bytesPerView)));
+  if (features !== undefined) return { views: fitting, storage: 'merged' };
+  return fitting === 0 ? { views: wanted, storage: 'recomputed' } : { views: fitting, storage: 'cached' };
+}
+
+/** As `openSplits` will cut them; the validation split is settled later, from training or calibration samples. */
 function sizesOf(peeks: Partial<Record<Split, Peek>>): CompilePlan['data'] & { calibration?: PlannedSplit } {
-  const told = ({ samples, cached }: Peek): PlannedSplit => ({ samples, ...(cached && { cached }) });
-  const given = Object.fromEntries(Object.entries(peeks).map(([split, peek]) => [split, told(peek)]));
+  const described = ({ samples, cached }: Peek): PlannedSplit => ({ samples, ...(cached && { cached }) });
+  const given = Object.fromEntries(Object.entries(peeks).map(([split, peek]) => [split, described(peek)]));
   if (given.calibration) return given;
   const { train, test } = given;
   if (!train) throw trainingDataMissing();
@@ -190,135 +189,4 @@ function sizesOf(peeks: Partial<Record<Split, Peek>>): CompilePlan['data'] & { c
   const parts = { calibration: cut(SHARES.calibration), ...(!test && { test: cut(SHARES.test) }) };
   const taken = Object.values(parts).reduce((sum, { samples }) => sum + samples, 0);
   return { ...given, ...parts, train: { ...train, samples: train.samples - taken } };
-}
-
-/** Random inputs: floats in [-1, 1), integers 0 or 1, since they may be indices. */
-function randomSamples(inputs: readonly InputSpec[]): Samples {
-  const random = new Random(1, 'plan');
-  const draws = inputs.flatMap(({ dims, dataType }) => {
-    const whole = !/float|double/.test(dataType);
-    return Array.from({ length: elementCount(dims) }, () => whole);
-  });
-  return {
-    inputs,
-    read: async (indices) =>
-      Float32Array.from({ length: indices.length * draws.length }, (_, i) =>
-        draws[i % draws.length] ? random.integer(0, 2) : random.uniform() * 2 - 1,
-      ),
-  };
-}
-
-/** Seconds of the backbone for a sample among many, and for one alone. */
-async function timeBackbone(
-  typed: TypedModel,
-  samples: Samples,
-  slots: readonly Slot[],
-  session: SessionOptions,
-): Promise<{ eachSample: number; single: number }> {
-  const drawn = await samples.read(Int32Array.from({ length: TRIED }, (_, i) => i));
-  const width = drawn.length / TRIED;
-  const kept = {
-    ...samples,
-    read: async (indices: ArrayLike<number>) => drawn.slice(0, indices.length * width),
-  };
-  const extractor = await Extractor.open(typed, kept, slots, session);
-  const time = async (count: number) => {
-    const started = performance.now();
-    await extractor.run(new Int32Array(count), PLAIN, () => {});
-    return secondsSince(started) / count;
-  };
-  try {
-    await time(WARM_UP);
-    const eachSample = await time(TRIED);
-    await time(1);
-    let alone = 0;
-    for (let i = 0; i < 20; i++) alone += await time(1);
-    return { eachSample, single: alone / 20 };
-  } finally {
-    await extractor.close();
-  }
-}
-
-/** Random features of `size` samples, in memory; every sample is one of a few. */
-function randomFeatures(
-  slots: readonly Slot[],
-  typed: TypedModel,
-  size: number,
-  half: boolean,
-): FeatureSource {
-  const random = new Random(2, 'plan');
-  const made = new Map<string, Tensor>();
-  const tensor = ({ id, dims }: Slot, n: number) => {
-    const known = made.get(`${id} ${n}`);
-    if (known) return known;
-    const values = Float32Array.from({ length: n * elementCount(dims) }, () => random.uniform());
-    const asHalf = half && id !== LOGITS;
-    const fresh = asHalf
-      ? new Tensor('float16', toHalf(values), [n, ...dims])
-      : new Tensor('float32', values, [n, ...dims]);
-    made.set(`${id} ${n}`, fresh);
-    return fresh;
-  };
-  return {
-    size,
-    labels: Int32Array.from({ length: size }, (_, i) => i % typed.classes),
-    classes: typed.classes,
-    half,
-    storage: 'cached',
-    views: [PLAIN],
-    read: async ({ length }) => {
-      const { [LOGITS]: logits, ...features } = Object.fromEntries(
-        slots.map((slot) => [slot.id, tensor(slot, length)]),
-      );
-      return { features, logits: logits! };
-    },
-    close: async () => {},
-  };
-}
-
-/** Seconds that training will take: groups of heads train side by side (`trainInWorkers`), so that of the slowest counts. */
-async function timeTraining(
-  heads: readonly Head[],
-  slots: readonly Slot[],
-  typed: TypedModel,
-  samples: number,
-  options: CompilePlanOptions,
-  given: SessionOptions,
-): Promise<number> {
-  const training = trainingOf(options);
-  const recipe = { ...RECIPE[training.recipe], ...training };
-  const batch = Math.min(recipe.batch, samples);
-  const threads = given.threads ?? availableParallelism();
-  const apart = training.recipe === 'distill' && !training.survivors && threads > 1 && heads.length > 1;
-  const groups = apart ? groupByMacs(heads, threads) : [[...heads]];
-  const session = { ...given, threads: Math.max(1, Math.floor(threads / groups.length)) };
-  let slowest = 0;
-  for (const group of groups) {
-    const own = slots.filter(({ id }) => id === LOGITS || group.some((head) => head.exit.id === id));
-    const source = randomFeatures(own, typed, TRIED_STEPS * batch, true);
-    const at: number[] = [];
-    await trainHeads(group, source, {
-      ...training,
-      epochs: 1,
-      seed: 1,
-      session,
-      onProgress: () => at.push(performance.now()),
-    });
-    slowest = Math.max(slowest, (at.at(-1)! - at[0]!) / 1000 / (TRIED_STEPS - 1));
-  }
-  return slowest * Math.floor(samples / batch) * recipe.epochs;
-}
-
-/** Seconds of all heads for a sample. */
-async function timeHeads(
-  heads: readonly Head[],
-  slots: readonly Slot[],
-  typed: TypedModel,
-  session: SessionOptions,
-): Promise<number> {
-  const source = randomFeatures(slots, typed, 4 * TRIED, false);
-  const at: number[] = [];
-  const options = { session, onProgress: () => at.push(performance.now()) };
-  await runHeads(heads, source, undefined, options);
-  return (at.at(-1)! - at[0]!) / 1000 / (2 * TRIED);
 }

@@ -1,5 +1,6 @@
-/** What a compile starts from: model, exits and data, opened as its options say. The same for all who are given the same options. */
+/** What commands start from: a model whose exits are known, and its data, opened as the options or an earlier compile ask. */
 import { defaultCache } from '../cache/folder.ts';
+import type { CostModel } from '../calibrate/index.ts';
 import { warnOfLeaks } from '../data/check-splits.ts';
 import {
   type Dataset,
@@ -20,7 +21,7 @@ import type { Head, HeadKind } from '../passes/exits.ts';
 import { checkLowerable } from '../passes/lower-exits.ts';
 import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
-import { answersOf, type PredictOptions } from '../predict/predict.ts';
+import { answersOf, costsOf, type PredictOptions } from '../predict/predict.ts';
 
 export interface ProjectOptions extends InspectOptions, SplitPaths, PreprocessingOptions {
   /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
@@ -37,84 +38,120 @@ export interface ProjectOptions extends InspectOptions, SplitPaths, Preprocessin
   readonly cache?: string;
 }
 
+/** A model with its exits, and how its data are opened. No data have been read. */
 export interface Project {
   readonly inspection: Inspection;
-  readonly splits: Splits;
-  /** Untrained, or those that came with the model. */
+  /** [K] Untrained, or those that came with the model or with its package. */
   readonly heads: readonly Head[];
+  readonly costs: CostModel;
   readonly preprocessing: Preprocessing;
-  /** As the labels file has them. */
-  readonly labels: readonly string[] | undefined;
   readonly seed: number;
   readonly cache: string;
-  /** How the model is run, wherever it lies. */
-  readonly runs: SessionOptions;
+  /** As the manifest records them: without the folder of external data. */
+  readonly sessionOptions: SessionOptions;
+  /** Whether the emitted model may lack outputs of the original that an early exit does not compute. */
+  readonly dropOutputs: boolean;
+  readonly opening: OpenOptions;
+}
+
+/** What every step of a command needs. */
+export interface CompileContext extends Omit<Project, 'opening'> {
+  readonly splits: Splits;
+  /** How the original and the heads are run. */
   readonly predicting: PredictOptions;
   readonly events: Events;
   readonly progress: ReturnType<typeof progressOf>;
 }
 
-/** The model with its exits, and how its data are to be opened. Reads no data and writes nothing. */
-export async function lookAtProject(options: ProjectOptions, events: Events) {
-  const { seed = 1, cache = defaultCache(), skipBad, tokenizer } = options;
+/** Reads the model, plans exits and attaches untrained heads. Reads no data and writes nothing. */
+export async function openProject(options: ProjectOptions, events: Events = {}): Promise<Project> {
+  const { seed = 1, cache = defaultCache(), tokenizer } = options;
   const unlabelled = options.labels === UNLABELLED;
-  const runs = await settleSession(options);
-  const { provider: _, ...onCpu } = runs;
+  const sessionOptions = await settleSession(options);
   const inspection = await inspectLoaded(await loadModel(options.model, options.externalDataFolder), {
     ...options,
-    session: onCpu,
+    session: onCpu(sessionOptions),
   });
-  const { source, typed, plan } = inspection;
+  const { typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
   if (plan.exits.length === 0) throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);
   refuseLooseInputs(typed);
+  const dropOutputs = options.output !== undefined;
   checkLowerable(
     typed,
     plan.exits.map((exit) => exit.tap.value),
-    options.output !== undefined,
+    dropOutputs,
   );
   const inputs = inputsOf(typed);
   const preprocessing = resolvePreprocessing(options, inputs);
   const labels =
     options.labels === undefined || unlabelled ? undefined : await readLabels(options.labels, typed.classes);
-  const opening: OpenOptions = {
-    inputs,
-    preprocessing,
-    cache,
-    classes: typed.classes,
-    skipBad,
-    signal: events.signal,
-    labels: unlabelled ? UNLABELLED : labels,
-    labelsFrom: labels && `--labels ${options.labels}`,
-    tokenizer,
-  };
   const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });
-  const session = { ...runs, externalDataFolder: source.folder };
-  return { inspection, heads, preprocessing, labels, seed, cache, runs, session, opening };
+  return {
+    inspection,
+    heads,
+    costs: costsOf(plan, heads),
+    preprocessing,
+    seed,
+    cache,
+    sessionOptions,
+    dropOutputs,
+    opening: {
+      inputs,
+      preprocessing,
+      cache,
+      classes: typed.classes,
+      skipBad: options.skipBad,
+      signal: events.signal,
+      labels: unlabelled ? UNLABELLED : labels,
+      labelsFrom: labels && `--labels ${options.labels}`,
+      tokenizer,
+    },
+  };
 }
 
-/** Hands the opened project to `use`, and closes its data whatever happens. */
-export async function withProject<T>(
-  options: ProjectOptions,
+/** Facts about a model are not the machine's: exits are planned on the CPU, whatever the provider. */
+export function onCpu({ provider: _, ...rest }: SessionOptions): SessionOptions {
+  return rest;
+}
+
+/** How the original of `project` is run, where its file and its external data lie. */
+export const sessionOf = ({ sessionOptions, inspection }: Project): SessionOptions => ({
+  ...sessionOptions,
+  externalDataFolder: inspection.source.folder,
+});
+
+/**
+ * Opens the data of `project`, says what is to be known of them (samples that splits share, an original that does no better than guess),
+ * hands both to `use`, and closes the data whatever happens.
+ */
+export async function withSplits<T>(
+  project: Project,
+  paths: SplitPaths,
   events: Events,
-  use: (project: Project) => Promise<T>,
+  use: (context: CompileContext) => Promise<T>,
 ): Promise<T> {
-  const { session, opening, ...project } = await lookAtProject(options, events);
-  const { hash, typed } = project.inspection;
+  const { opening, ...rest } = project;
+  const { inspection, seed } = project;
   const progress = progressOf(events);
-  const predicting = { typed, modelHash: hash, session, signal: events.signal };
+  const predicting = {
+    typed: inspection.typed,
+    modelHash: inspection.hash,
+    session: sessionOf(project),
+    signal: events.signal,
+  };
   const labelling = {
     ...opening,
     answersOf: (dataset: Dataset) => answersOf(dataset, { ...predicting, onProgress: progress('labelling') }),
   };
-  const splits = await openSplits(options, project.seed, labelling, (split, done, total) =>
+  const splits = await openSplits(paths, seed, labelling, (split, done, total) =>
     progress(`decoding ${split}`)(done, total),
   );
   try {
     for (const note of [...notesOn(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
-    const warning = await warnOfGuessing(splits, project.seed, predicting);
+    const warning = await warnOfGuessing(splits, seed, predicting);
     if (warning) events.onNote?.(warning);
-    return await use({ ...project, splits, predicting, events, progress });
+    return await use({ ...rest, splits, predicting, events, progress });
   } finally {
     await splits.close();
   }

@@ -1,4 +1,4 @@
-/** What a compiled package was made from, found again: the original and its exits' heads. */
+/** What a compiled package was made from, opened again: the original, its exits and their heads. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

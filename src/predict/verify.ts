@@ -41,7 +41,7 @@ const COARSE_SAMPLES = 16;
 /** Samples on which it is measured how far heads' answers move with the batch: by 1e-3 where a kernel sums large batches in another order. */
 const UNSTEADY_SAMPLES = 128;
 /** How much is tried: `some` takes seconds, `all` every sample, in larger batches too. */
-const EFFORT = {
+export const EFFORT = {
   some: { samples: 128, batches: [1, 7] },
   all: { samples: Number.POSITIVE_INFINITY, batches: [1, 7, 64] },
 } as const;

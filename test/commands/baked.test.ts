@@ -7,7 +7,7 @@ import { calibrate } from '../../src/commands/calibrate.ts';
 import { compare } from '../../src/commands/compare.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { evaluate } from '../../src/commands/evaluate.ts';
-import type { Compiled } from '../../src/commands/finish.ts';
+import type { Compiled } from '../../src/commands/steps/describe-and-write.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyProject } from '../tiny-project.ts';
 
@@ -30,11 +30,11 @@ test.before(async () => {
 test.after(remove);
 
 test('nothing is said of closed exits, which were never run', () => {
-  const verified = notes.filter((note) => note.startsWith('Proved'));
+  const verified = notes.filter((note) => note.startsWith('Verified'));
   assert.is(verified.length, 1);
   assert.match(
     verified[0]!,
-    /^Proved: the emitted model gave \d+ answers as heads and policy do by hand at the thresholds that are built in\.$/,
+    /^Verified: the emitted model gave \d+ answers as heads and policy do by hand at the thresholds that are built in\.$/,
   );
 });
 

@@ -97,7 +97,7 @@ test('what is not said stays as it was, and nothing is judged twice', async () =
     { onProgress: ({ phase }) => void phases.add(phase) },
   );
   assertSame('as-it-was', 'compiled');
-  assert.equal([...phases], ['proving']);
+  assert.equal([...phases], ['verifying']);
 });
 
 test('judgements that are damaged in the cache, or gone from it, are made again', async () => {
@@ -243,7 +243,7 @@ test('bad input is refused with a code, and whatever fails leaves the folder as 
 
   const controller = new AbortController();
   const onProgress = ({ phase }: { phase: string }) => {
-    if (phase === 'proving') controller.abort();
+    if (phase === 'verifying') controller.abort();
   };
   await calibrate(
     {

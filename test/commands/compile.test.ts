@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CompileOptions, compile } from '../../src/commands/compile.ts';
 import { evaluate } from '../../src/commands/evaluate.ts';
-import type { Compiled } from '../../src/commands/finish.ts';
+import type { Compiled } from '../../src/commands/steps/describe-and-write.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { POLICY_NAMES } from '../../src/policies/index.ts';
 import { rejectsWith } from '../expect.ts';

@@ -1,0 +1,208 @@
+/** The two sides of a comparison: packages, or plain models read as they were compiled. */
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import {
+  type Dataset,
+  type InputSpec,
+  type Preprocessing,
+  type PreprocessingOptions,
+  resolvePreprocessing,
+} from '../data/index.ts';
+import { inputsOf } from '../data/splits.ts';
+import { tokenizerFor } from '../emit/keep-tokenizer.ts';
+import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
+import { checkEmitted, readPackage } from '../emit/read-package.ts';
+import { notComparable, pointNotBuiltIn, unknownPoint } from '../errors/index.ts';
+import type { Model } from '../graph/types.ts';
+import { refuseLooseInputs } from '../model/inspect.ts';
+import { observeFacts } from '../model/observe-facts.ts';
+import { raiseModel } from '../model/raise-model.ts';
+import type { SessionOptions } from '../ort/session.ts';
+import { inlineFunctions, type LoadedModel, loadModel } from '../parser/index.ts';
+import type { Activation } from '../passes/exits.ts';
+import { fixInputs, type InputOptions } from '../passes/fix-inputs.ts';
+import { giveValue } from '../passes/give-value.ts';
+import { EXIT_INDEX } from '../passes/lower-exits.ts';
+import { runPasses } from '../passes/pass.ts';
+import { totalMacsOf } from '../passes/plan-exits.ts';
+import { inputsIn } from './evaluate.ts';
+import { sizesOf } from './reopen.ts';
+
+/** Which models, and how they are read. The preprocessing is that of plain models; packages have their own, and a plain model takes that of the other where nothing is said. */
+export interface SideOptions extends PreprocessingOptions {
+  /** A folder that `compile` wrote, or an .onnx file. */
+  readonly a: string;
+  readonly b: string;
+  /** How plain models are read, as `inspect` takes it; by default one that the other side was compiled from as it was then. */
+  readonly output?: string;
+  readonly dims?: InputOptions['dims'];
+  readonly set?: InputOptions['set'];
+  /** Operating point of each, or one of both; each package's default point when left out. A plain model has none. */
+  readonly at?: readonly string[];
+}
+
+/** What is known of a model before it is run. */
+export interface Side {
+  readonly path: string;
+  /** What is run. */
+  readonly file: string | Model;
+  readonly session: SessionOptions;
+  readonly inputs: readonly InputSpec[];
+  readonly output: string;
+  readonly activation: Activation;
+  readonly classes: number;
+  readonly classNames: readonly string[] | undefined;
+  readonly tokenizer?: string | undefined;
+  readonly batch: 'dynamic' | 'fixed';
+  /** Of one sample that goes all the way. */
+  readonly macs: number;
+  readonly compiled?: { readonly manifest: Manifest; readonly point: OperatingPoint };
+}
+
+/** Both sides that `options` name. Throws `not-comparable`, `unknown-operating-point` and `point-not-built-in`. */
+export async function openSides(options: SideOptions, session: SessionOptions): Promise<[Side, Side]> {
+  const [atA, atB = atA] = options.at ?? [];
+  const packageA = await packageAt(options.a, atA);
+  const packageB = await packageAt(options.b, atB);
+  for (const one of [packageA, packageB]) if (one) await checkEmitted(one.path, one.manifest, session);
+  const plain = (path: string, other: Package | undefined) =>
+    plainSide(path, session, (source) => readingOf(options, source, other?.manifest));
+  const a = packageA ? packageSide(packageA, session) : await plain(options.a, packageB);
+  const b = packageB ? packageSide(packageB, session) : await plain(options.b, packageA);
+  refuseUnlike(a, b);
+  return [a, b];
+}
+
+/** Thresholds that `side` is fed; undefined where it takes none. */
+export const thresholdsOf = ({ compiled }: Side) =>
+  compiled && compiled.manifest.outputs.thresholds !== null ? compiled.point.thresholds : undefined;
+
+interface Package {
+  readonly path: string;
+  readonly manifest: Manifest;
+  readonly point: OperatingPoint;
+}
+
+/** What `path` holds, at the point `at`; undefined when it is a model file. */
+async function packageAt(path: string, at: string | undefined): Promise<Package | undefined> {
+  const isFile = (await stat(path).catch(() => undefined))?.isFile() ?? path.endsWith('.onnx');
+  if (isFile) return undefined;
+  const manifest = await readPackage(path);
+  const { outputs, operatingPoints, defaultPoint } = manifest;
+  const point = operatingPoints.find(({ name }) => name === (at ?? defaultPoint));
+  if (!point)
+    throw unknownPoint(
+      `${at} in ${path}`,
+      operatingPoints.map((p) => p.name),
+    );
+  if (outputs.thresholds === null && point.name !== defaultPoint)
+    throw pointNotBuiltIn(point.name, path, defaultPoint);
+  return { path, manifest, point };
+}
+
+function packageSide({ path, manifest, point }: Package, session: SessionOptions): Side {
+  const { classes, labels, batch, outputs, baseline } = manifest;
+  return {
+    path,
+    file: join(path, 'model.onnx'),
+    session,
+    inputs: inputsIn(manifest),
+    output: outputs.scores,
+    activation: manifest.activation,
+    classes,
+    classNames: labels,
+    tokenizer: tokenizerFor(path, manifest, undefined),
+    batch,
+    macs: baseline.macs,
+    compiled: { manifest, point },
+  };
+}
+
+interface Reading extends InputOptions {
+  readonly output?: string | undefined;
+}
+
+/** How a plain model is read: as is said, and else as the other side was compiled from it. */
+function readingOf({ output, dims, set }: SideOptions, source: LoadedModel, other?: Manifest): Reading {
+  const then = other?.source.sha256 === source.sha256 ? other : undefined;
+  return {
+    output: output ?? then?.outputs.scores,
+    dims: { ...(then && sizesOf(source.model, then.inputs)), ...then?.source.dims, ...dims },
+    set: { ...then?.source.set, ...set },
+  };
+}
+
+async function plainSide(
+  path: string,
+  threads: SessionOptions,
+  readingFor: (source: LoadedModel) => Reading,
+): Promise<Side> {
+  const source = await loadModel(path);
+  const session = { ...threads, externalDataFolder: source.folder };
+  if (source.model.graph.outputs.some(({ name }) => name === EXIT_INDEX))
+    throw notComparable(
+      path,
+      'another',
+      `${basename(path)} is what compile wrote, without its manifest`,
+      'Give its folder.',
+    );
+  const { output, dims = {}, set = {} } = readingFor(source);
+  const reading = { output, dims, session };
+  const inlined = inlineFunctions(source.model);
+  const asked = giveValue(inlined, output);
+  const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs({ dims, set })]) };
+  const typed = await observeFacts(await raiseModel(fixed, reading), reading);
+  refuseLooseInputs(typed);
+  return {
+    path,
+    file: asked === inlined && Object.keys(set).length === 0 ? path : fixed,
+    session,
+    inputs: inputsOf(typed),
+    output: typed.output,
+    activation: typed.activation,
+    classes: typed.classes,
+    classNames: undefined,
+    batch: typed.batch,
+    macs: totalMacsOf(typed),
+  };
+}
+
+function refuseUnlike(a: Side, b: Side): void {
+  const hint = 'Both must tell the same classes apart, in the same order.';
+  if (a.classes !== b.classes)
+    throw notComparable(a.path, b.path, `one has ${a.classes} classes, the other ${b.classes}`, hint);
+  const first = a.classNames?.findIndex((name, i) => b.classNames && b.classNames[i] !== name) ?? -1;
+  if (first >= 0)
+    throw notComparable(
+      a.path,
+      b.path,
+      `class ${first} is ${a.classNames![first]} in one and ${b.classNames![first]} in the other`,
+      hint,
+    );
+}
+
+/** What tells that row i of both is the same sample: as many of them, with the same labels, and the same records where those are alike. */
+export function refuseOtherSamples(a: Side, b: Side, dataA: Dataset, dataB: Dataset): void {
+  const hint = 'Give data that both read in the same way; of random data, models with inputs of one shape.';
+  if (dataA.size !== dataB.size)
+    throw notComparable(
+      a.path,
+      b.path,
+      `${dataA.size} samples are read for one, ${dataB.size} for the other`,
+      hint,
+    );
+  const first = dataA.labels.findIndex((label, i) => label !== dataB.labels[i]);
+  if (first >= 0) throw notComparable(a.path, b.path, `sample ${first} has another label for each`, hint);
+  if (dataA.random && dataA.hash !== dataB.hash)
+    throw notComparable(a.path, b.path, 'random samples are drawn for each shape of input', hint);
+}
+
+export function preprocessingOf(side: Side, other: Side, options: SideOptions): Preprocessing {
+  const own = side.compiled?.manifest.preprocessing;
+  if (own !== undefined) return own as Preprocessing;
+  const isGiven = (['preset', 'scale', 'mean', 'std', 'layout', 'channels', 'resize'] as const).some(
+    (name) => options[name] !== undefined,
+  );
+  const theirs = other.compiled?.manifest.preprocessing;
+  return isGiven || !theirs ? resolvePreprocessing(options, side.inputs) : (theirs as Preprocessing);
+}

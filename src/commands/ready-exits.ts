@@ -1,0 +1,250 @@
+/** Exits that answer, with heads from one of three sources: trained on the frozen original, part of the model, or kept by an earlier compile. */
+import { createHash } from 'node:crypto';
+import { type Goals, refuseUnpromised } from '../calibrate/goals.ts';
+import { type Dataset, samplesWithin } from '../data/index.ts';
+import { type DataSummary, type SplitData, summaryOf } from '../data/splits.ts';
+import type { Manifest, Training } from '../emit/manifest.ts';
+import { noConfidenceHeads, trainingDataMissing } from '../errors/index.ts';
+import { makeModel } from '../graph/builder.ts';
+import { serializeModel } from '../parser/index.ts';
+import { bundleHeads } from '../passes/bundle-heads.ts';
+import type { Head } from '../passes/exits.ts';
+import { policyOf } from '../policies/index.ts';
+import { type ConfidenceSplits, findValidation, fitGates, settleValidation } from '../predict/fit-gates.ts';
+import { keptPredictions } from '../predict/keep-predictions.ts';
+import {
+  type Predictions,
+  type PredictOptions,
+  predict,
+  predictExisting,
+  rowsOf,
+} from '../predict/predict.ts';
+import type { FeatureSource } from '../train/feature-source.ts';
+import { DEFAULT_LIMIT_BYTES, type FeatureOptions, openFeatures, PLAIN } from '../train/features.ts';
+import { lossCurve } from '../train/loss-curve.ts';
+import { openMerged } from '../train/shards.ts';
+import { recipeOf, type TrainOptions, trainHeads } from '../train/train.ts';
+import { trainingViews } from '../train/views.ts';
+import type { CompileContext } from './project.ts';
+
+export interface ReadyExits {
+  /** [K] */
+  readonly heads: readonly Head[];
+  /** The heads as an ONNX file; undefined when they are part of the model. */
+  readonly headsFile: Uint8Array | undefined;
+  readonly fittedOn: FittedOn;
+  /** How they were trained; undefined when they are part of the model. */
+  readonly training: Training | undefined;
+  /** For what the policy learns; undefined when it learns nothing. */
+  readonly validation: SplitData | undefined;
+  /** For the search: samples that nothing but a temperature per exit was fitted on, and not even that where a drop is promised. */
+  readonly calibration: SplitData;
+  /** Logits and confidence of every exit for a split or a part of it; read from the cache where they are known. */
+  predict(dataset: Dataset, phase: string): Promise<Predictions>;
+  /** The same with one sample a run, never cached. */
+  predictAlone(dataset: Dataset): Promise<Predictions>;
+}
+
+/** What heads were trained and their confidence layers fitted on; neither when they are part of the model. */
+export interface FittedOn {
+  readonly train?: DataSummary | undefined;
+  readonly validation?: DataSummary | undefined;
+}
+
+export interface TrainExitsOptions {
+  readonly training: Omit<TrainOptions, 'seed'>;
+  readonly cacheLimit?: number | undefined;
+  /** As in `trainingViews`. */
+  readonly views?: number | undefined;
+  /** Folder of merged features; nothing is extracted then. */
+  readonly features?: string | undefined;
+}
+
+/** Trains heads on the training split, and fits their confidence layers and temperatures on the validation split. */
+export async function trainExits(
+  context: CompileContext,
+  goals: Goals,
+  options: TrainExitsOptions,
+): Promise<ReadyExits> {
+  const { heads, seed, predicting, events, progress } = context;
+  const { confidenceSplits, wanted } = await trainingFeatures(context, options.views);
+  const parts = partsFor(context, goals, confidenceSplits);
+  const { features: merged, cacheLimit = DEFAULT_LIMIT_BYTES } = options;
+  const features =
+    merged === undefined
+      ? await openFeatures({ ...wanted, cacheLimitBytes: options.cacheLimit })
+      : await openMerged(merged, wanted);
+  const isCut = noteCut(context, features, wanted, cacheLimit);
+  const { follow, curve } = lossCurve();
+  const trained = await trainHeads(heads, features, {
+    ...options.training,
+    seed,
+    session: predicting.session,
+    signal: predicting.signal,
+    onProgress: (step) => {
+      follow(step);
+      const { done, total, loss } = step;
+      events.onProgress?.({ phase: 'training', done, total, unit: 'steps', note: `loss ${loss.toFixed(3)}` });
+    },
+  }).finally(() => features.close());
+
+  const { train, validation } = confidenceSplits;
+  const onProgress = progress('fitting confidence');
+  const validated = await predict(trained, validation.dataset, { ...predicting, onProgress });
+  const { epochs, batch, learningRate, lambda, survivors } = recipeOf(options.training);
+  return {
+    ...withOwnHeads(context, fitGates(trained, validated)),
+    fittedOn: { train: summaryOf(train), validation: summaryOf(validation) },
+    training: {
+      epochs,
+      batch,
+      learningRate,
+      ...(lambda !== 0 && { lambda }),
+      ...(survivors && { survivors: true as const }),
+      views: wanted.views?.length ?? 1,
+      ...(isCut && { cacheLimit }),
+      ...curve,
+    },
+    ...parts,
+  };
+}
+
+/** Whether the limit of the cache left out views that were asked for; a note then. */
+function noteCut(
+  { events }: CompileContext,
+  features: FeatureSource,
+  { views = [PLAIN] }: FeatureOptions,
+  limit: number,
+): boolean {
+  const cached = features.storage === 'cached' ? features.views.length : 0;
+  const isCut = cached < views.length;
+  if (isCut)
+    events.onNote?.(
+      cached > 0
+        ? `Features of ${cached} of ${views.length} views fit into --cache-limit ${limit}: heads see no others.`
+        : `Features do not fit into --cache-limit ${limit}: they are computed again for each batch.`,
+    );
+  return isCut;
+}
+
+/** The splits as training has them, and the features that it reads. `views` as in `trainingViews`. */
+export async function trainingFeatures(
+  { heads, splits, seed, cache, predicting, events, progress }: CompileContext,
+  views: number | undefined,
+): Promise<{ readonly confidenceSplits: ConfidenceSplits; readonly wanted: FeatureOptions }> {
+  if (!splits.train) throw trainingDataMissing();
+  const confidenceSplits = await settleValidation(
+    { ...splits, train: splits.train },
+    seed,
+    predicting,
+    events,
+  );
+  const { dataset } = confidenceSplits.train;
+  const wanted = {
+    ...predicting,
+    heads,
+    dataset,
+    cacheFolder: cache,
+    ...trainingViews(dataset, views),
+    onProgress: progress('extracting features'),
+  };
+  return { confidenceSplits, wanted };
+}
+
+/** Exits that are part of the model: nothing is trained and no temperature is fitted, so that their logits stay as they are. */
+export function existingExits(context: CompileContext, goals: Goals): ReadyExits {
+  const { inspection, splits, seed } = context;
+  const { policy } = goals;
+  const { whole, answers, heads } = inspection.given!;
+  if (policy !== 'auto' && policyOf(policy).readsConfidence) throw noConfidenceHeads();
+  return {
+    heads,
+    headsFile: undefined,
+    fittedOn: {},
+    training: undefined,
+    ...partsFor(context, goals, findValidation(splits, seed)),
+    ...predictThrough(context, answers, (dataset, options) =>
+      predictExisting(whole.model, answers, dataset, options),
+    ),
+  };
+}
+
+/** Exits that an earlier compile trained: `before` is its manifest. */
+export function keptExits(
+  context: CompileContext,
+  goals: Goals,
+  before: Pick<Manifest, 'data' | 'training'>,
+): ReadyExits {
+  const { splits, seed } = context;
+  const parts = findValidation(splits, seed, before.data.validation?.hash);
+  return {
+    ...withOwnHeads(context, context.heads),
+    fittedOn: before.data,
+    training: before.training,
+    ...partsFor(context, goals, parts),
+  };
+}
+
+function withOwnHeads(
+  context: CompileContext,
+  heads: readonly Head[],
+): Pick<ReadyExits, 'heads' | 'headsFile' | 'predict' | 'predictAlone'> {
+  const headsFile = serializeModel(makeModel(bundleHeads(heads)));
+  const identity = createHash('sha256').update(headsFile).digest('hex');
+  return {
+    heads,
+    headsFile,
+    ...predictThrough(context, identity, (dataset, options) => predict(heads, dataset, options)),
+  };
+}
+
+/**
+ * A policy such as max-prob reads nothing that was fitted on calibration samples but one temperature per exit, so it may use all of them,
+ * unless a drop is promised. Exits that are part of the model have no temperature.
+ */
+function partsFor(
+  { inspection, splits, predicting }: CompileContext,
+  goals: Goals,
+  { validation, unseen }: { readonly validation: SplitData; readonly unseen: SplitData },
+): Pick<ReadyExits, 'validation' | 'calibration'> {
+  const { policy, confidence } = goals;
+  const chosen = policy === 'auto' ? undefined : policyOf(policy);
+  chosen?.refuse?.(validation.dataset.labels, predicting.typed.classes);
+  const learns = chosen === undefined || chosen.fit !== undefined;
+  const promised = confidence !== undefined && inspection.given === undefined;
+  const calibration = learns || chosen.readsConfidence || promised ? unseen : splits.calibration;
+  refuseUnpromised(calibration.dataset.size, goals);
+  return { validation: learns ? validation : undefined, calibration };
+}
+
+/**
+ * Predictions by way of the cache. The calibration split is predicted whole and its parts are rows of that, so that the parts of another
+ * policy are there too.
+ */
+function predictThrough(
+  { splits, cache, predicting, inspection, progress }: CompileContext,
+  heads: unknown,
+  run: (dataset: Dataset, options: PredictOptions) => Promise<Predictions>,
+): Pick<ReadyExits, 'predict' | 'predictAlone'> {
+  const { typed, modelHash, session, signal } = predicting;
+  const calibration = splits.calibration.dataset;
+  const key = {
+    cache,
+    modelHash,
+    heads: [typed.logits, typed.batch, heads, ...(session.provider ? [session.provider] : [])],
+    exits: inspection.plan.exits.length,
+    classes: typed.classes,
+    signal,
+  };
+  return {
+    async predict(dataset, phase) {
+      const part = samplesWithin(dataset, calibration);
+      const whole = part ? calibration : dataset;
+      const predictions = await keptPredictions({ ...key, dataset: whole }, () =>
+        run(whole, { ...predicting, onProgress: progress(phase) }),
+      );
+      return part && whole !== dataset ? rowsOf(predictions, part) : predictions;
+    },
+    predictAlone: (dataset) => run(dataset, { ...predicting, typed: { ...typed, batch: 'fixed' } }),
+  };
+}

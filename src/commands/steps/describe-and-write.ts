@@ -1,0 +1,140 @@
+/** Step 5 of 5: the manifest, the package, the report; and all of it in the output folder, at once. */
+import { join } from 'node:path';
+import type { Goals } from '../../calibrate/goals.ts';
+import { closesAll, isNamed } from '../../calibrate/index.ts';
+import { summaryOf } from '../../data/splits.ts';
+import { describeCompiled, type Origin } from '../../emit/describe.ts';
+import type { KeptTokenizer } from '../../emit/keep-tokenizer.ts';
+import { type Manifest, type OperatingPoint, printManifest } from '../../emit/manifest.ts';
+import { HEADS_FILE, REPORT_FILE } from '../../emit/package-files.ts';
+import { emitPackage } from '../../emit/stub.ts';
+import { TOKENIZER_FILE } from '../../emit/stub-texts.ts';
+import { type Content, writeOutput } from '../../emit/write.ts';
+import { policyOf } from '../../policies/index.ts';
+import type { Latency } from '../../predict/measure-latency.ts';
+import { lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
+import { reportCompiled } from '../../report/write-report.ts';
+import type { CompileContext } from '../project.ts';
+import type { ReadyExits } from '../ready-exits.ts';
+import type { ChosenPoints } from './choose-points.ts';
+import type { ChosenPolicy } from './choose-policy.ts';
+import type { Emitted, Reported } from './lower-and-verify.ts';
+
+/** What `compile` and `calibrate` return. */
+export interface Compiled {
+  readonly manifest: Manifest;
+  /** The points worth a row: those with a name of their own and those asked for. */
+  readonly shown: readonly OperatingPoint[];
+}
+
+/** What the steps before found. */
+export interface Findings {
+  readonly exits: ReadyExits;
+  readonly goals: Goals;
+  readonly chosen: ChosenPolicy;
+  readonly points: ChosenPoints;
+  readonly reported: Reported;
+  readonly emitted: Emitted;
+  /** Undefined when nothing was timed. */
+  readonly latency: ReadonlyMap<string, Latency> | undefined;
+}
+
+export interface WriteOptions {
+  /** What the manifest records that no step finds out. */
+  readonly origin: Origin;
+  /** What texts were encoded by. */
+  readonly tokenizer: KeptTokenizer | undefined;
+  readonly out: string;
+  /** Replace what is there. */
+  readonly force: boolean;
+  /** Whether to write the report too. */
+  readonly report: boolean;
+}
+
+/** Writes all files or none. The same findings give the same bytes; latencies are among them. */
+export async function describeAndWrite(
+  context: CompileContext,
+  findings: Findings,
+  { origin, tokenizer, out, force, report }: WriteOptions,
+): Promise<Compiled> {
+  const { exits, reported } = findings;
+  const manifest = describe(context, findings, origin, tokenizer);
+  for (const note of notesOnCompiled(manifest, findings)) context.events.onNote?.(note);
+  const { source } = context.inspection;
+  await writeOutput(
+    out,
+    new Map<string, Content>([
+      ['model.onnx', findings.emitted.model],
+      ...source.externalFiles.map((name) => [name, { copyOf: join(source.folder, name) }] as const),
+      ...(exits.headsFile ? [[HEADS_FILE, exits.headsFile] as const] : []),
+      ...(tokenizer ? [[TOKENIZER_FILE, tokenizer.content] as const] : []),
+      ['manifest.json', printManifest(manifest)],
+      ...emitPackage(manifest),
+      ...(report
+        ? [[REPORT_FILE, await reportCompiled(manifest, reported.outcomes, reported.dataset)] as const]
+        : []),
+    ]),
+    { force },
+  );
+  return { manifest, shown: manifest.operatingPoints.filter(({ name }) => isNamed(name)) };
+}
+
+function describe(
+  { inspection, splits, costs, sessionOptions }: CompileContext,
+  { exits, goals, chosen: { policy, comparison }, points, reported, emitted, latency }: Findings,
+  origin: Origin,
+  tokenizer: KeptTokenizer | undefined,
+): Manifest {
+  const { train, validation } = exits.fittedOn;
+  return describeCompiled({
+    origin,
+    tokenizer,
+    inspection,
+    dropped: emitted.dropped,
+    heads: exits.heads,
+    model: emitted.model,
+    kept: exits.headsFile,
+    goals,
+    training: exits.training,
+    policy: policy.policy,
+    policyFit: exits.validation &&
+      policyOf(policy.policy).fit && {
+        parameters: policy.parameters,
+        data: summaryOf(exits.validation),
+      },
+    final: policy.final,
+    comparison,
+    data: {
+      ...(train && { train }),
+      ...(validation && { validation }),
+      calibration: summaryOf(exits.calibration),
+      ...(splits.test && { test: summaryOf(splits.test) }),
+    },
+    points: points.points,
+    defaultPoint: points.defaultPoint.name,
+    promises: points.promises,
+    costs,
+    outcomes: reported.outcomes,
+    latency,
+    session: sessionOptions,
+  });
+}
+
+/** What a user should know before the figures are believed. */
+function notesOnCompiled(manifest: Manifest, { points, reported }: Findings): string[] {
+  const exactPromises = [...points.promises].filter(([, { thresholds }]) => closesAll(thresholds));
+  const { dataset, isTest, outcomes } = reported;
+  return [
+    noTimeSaved(manifest),
+    lossesBeyondNames(manifest, outcomes),
+    ...exactPromises.map(
+      ([name, { samples }]) => `${name} is exact: nothing cheaper could be certified on ${samples} samples.`,
+    ),
+    !isTest &&
+      !dataset.random &&
+      'There are no test samples: the figures are of those that thresholds were chosen on, and flatter them a little (--test).',
+    manifest.labels === undefined &&
+      !dataset.random &&
+      'No class names are known, so the package answers with indices: --labels names.txt gives them.',
+  ].filter((note) => typeof note === 'string');
+}

@@ -1,0 +1,96 @@
+/** Step 3 of 5: one graph with the exits inside, compared with heads and policy applied by hand before anything is written. */
+import type { Goals } from '../../calibrate/goals.ts';
+import type { ExitOutcomes, OutcomesAt } from '../../calibrate/index.ts';
+import type { Dataset } from '../../data/index.ts';
+import { serializeModel } from '../../parser/index.ts';
+import { outcomesAt, type Predictions } from '../../predict/predict.ts';
+import { TOLERANCE, type Verified, type VerifyEffort, verifyEmitted } from '../../predict/verify.ts';
+import type { CompileContext } from '../project.ts';
+import type { ReadyExits } from '../ready-exits.ts';
+import type { ChosenPoints } from './choose-points.ts';
+import type { ChosenPolicy } from './choose-policy.ts';
+import { lower } from './lower.ts';
+
+/** The samples that figures are of: the test split, or where there is none those that thresholds were searched on. */
+export interface Reported {
+  readonly dataset: Dataset;
+  readonly predictions: Predictions;
+  readonly outcomes: OutcomesAt<ExitOutcomes>;
+  readonly isTest: boolean;
+}
+
+export interface Emitted {
+  /** model.onnx */
+  readonly model: Uint8Array;
+  /** Thresholds that are built in; undefined when they are an input. */
+  readonly baked: readonly number[] | undefined;
+  /** Outputs of the original that the model lacks. */
+  readonly dropped: readonly string[];
+}
+
+export async function reportedSamples(
+  { splits: { test } }: CompileContext,
+  exits: ReadyExits,
+  { policy, searched }: ChosenPolicy,
+): Promise<Reported> {
+  const { dataset, predictions } = test
+    ? { dataset: test.dataset, predictions: await exits.predict(test.dataset, 'predicting test') }
+    : searched;
+  return { dataset, predictions, outcomes: outcomesAt(predictions, policy), isTest: test !== undefined };
+}
+
+/** Throws `emitted-model-differs` where the lowered model answers otherwise than heads and policy applied by hand. */
+export async function lowerAndVerify(
+  context: CompileContext,
+  exits: ReadyExits,
+  { thresholds }: Goals,
+  { policy }: ChosenPolicy,
+  { points, defaultPoint }: ChosenPoints,
+  reported: Reported,
+  effort: VerifyEffort = 'some',
+): Promise<Emitted> {
+  const { inspection, predicting, events, progress } = context;
+  const { typed } = inspection;
+  const baked = thresholds === 'baked' ? defaultPoint.thresholds : undefined;
+  const lowered = lower(context, exits, policy, baked);
+  const model = serializeModel(lowered);
+  const verified = await verifyEmitted({
+    model,
+    typed,
+    heads: exits.heads,
+    dataset: reported.dataset,
+    outcomes: reported.outcomes,
+    predictions: reported.predictions,
+    predictAlone: exits.predictAlone,
+    thresholds: baked ? [baked] : points.map((point) => point.thresholds),
+    baked: baked !== undefined,
+    session: predicting.session,
+    effort,
+    signal: predicting.signal,
+    onProgress: progress('verifying', 'answers'),
+  });
+  for (const note of notesOnVerification(verified)) events.onNote?.(note);
+  const kept = new Set(lowered.graph.outputs.map(({ name }) => name));
+  const dropped = typed.model.graph.outputs.flatMap(({ name }) => (kept.has(name) ? [] : [name]));
+  return { model, baked, dropped };
+}
+
+function notesOnVerification({ compared, deviation, tolerance, unsteady }: Verified): string[] {
+  const notes: string[] = [];
+  if (unsteady > 0)
+    notes.push(
+      `Answers at exits may move by ${unsteady.toExponential(1)} of the largest score with the batch: what this model computes on the way to them does, in ONNX Runtime itself.`,
+    );
+  const exact =
+    deviation === undefined
+      ? ' at the thresholds that are built in'
+      : `; with all exits closed it ${deviation === 0 ? 'equals' : `is within ${deviation.toExponential(1)} of`} the original`;
+  const coarse =
+    tolerance > TOLERANCE
+      ? ` (allowed ${tolerance.toExponential(1)}: ONNX Runtime's own optimizations, or the batch, move this model's output that far)`
+      : '';
+  notes.push(
+    `Verified: the emitted model gave ${compared} answers as heads and policy do by hand${exact}${coarse}.`,
+  );
+  return notes;
+}

@@ -1,0 +1,24 @@
+/** Step 4 of 5: how long the original and the emitted model take, in turn. */
+import { benchmarkEmitted, type Latency } from '../../predict/measure-latency.ts';
+import type { CompileContext } from '../project.ts';
+import type { ChosenPoints } from './choose-points.ts';
+import type { Emitted, Reported } from './lower-and-verify.ts';
+
+/** By the point's name, and of the original; a model with thresholds built in runs at its default point only. */
+export async function measureLatency(
+  { inspection, predicting, progress }: CompileContext,
+  { model, baked }: Emitted,
+  { points, defaultPoint }: ChosenPoints,
+  { dataset }: Reported,
+): Promise<ReadonlyMap<string, Latency>> {
+  return await benchmarkEmitted({
+    model,
+    original: inspection.typed.model,
+    dataset,
+    points: baked ? [defaultPoint] : points,
+    baked: baked !== undefined,
+    session: predicting.session,
+    signal: predicting.signal,
+    onProgress: progress('timing', 'runs'),
+  });
+}
