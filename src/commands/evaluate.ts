@@ -1,15 +1,15 @@
 /** Runs a compiled model as an app would, on labelled samples, and compares with what its manifest promises. */
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
-import { pointNamed } from '../calibrate/index.ts';
-import { type InputSpec, openDataset, type Preprocessing } from '../data/index.ts';
+import { CLOSED, pointNamed } from '../calibrate/index.ts';
+import { type Dataset, type InputSpec, openDataset, type Preprocessing } from '../data/index.ts';
 import { NOTHING_LABELLED, UNLABELLED } from '../data/splits.ts';
 import { tokenizerFor } from '../emit/keep-tokenizer.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { checkEmitted, readPackage } from '../emit/read-package.ts';
 import { type Events, progressOf } from '../errors/events.ts';
 import { bakedUnlabelled, pointNotBuiltIn } from '../errors/index.ts';
-import { settleSession, withSession } from '../ort/session.ts';
+import { type Session, settleSession, withSession } from '../ort/session.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted } from '../predict/run-emitted.ts';
 import { relativeCosts } from '../runtime/thresholds.ts';
@@ -64,80 +64,101 @@ export interface Evaluation {
  */
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
   checkCall('evaluate', options, events);
-  const { folder, batch = 32, cache = defaultCache() } = options;
-  const { signal } = events;
+  const { folder } = options;
   const promised = await readPackage(folder);
-  const baked = promised.outputs.thresholds === null;
-  const all = promised.operatingPoints;
-  const wanted = options.at?.map((name) => pointNamed(all, name)) ?? (baked ? [builtIn(promised)] : all);
-  const other = wanted.find(({ name }) => baked && name !== promised.defaultPoint);
-  if (other) throw pointNotBuiltIn(other.name, folder, promised.defaultPoint);
-  const modelFile = join(folder, 'model.onnx');
+  const wanted = pointsToRun(promised, folder, options.at);
   const session = await settleSession({
     threads: options.threads,
     provider: options.provider ?? promised.sessionOptions.provider,
   });
   await checkEmitted(folder, promised, session);
-  const progress = progressOf(events);
-  const unlabelled =
-    options.labels === UNLABELLED || promised.data[promised.measuredOn]?.labels === 'original';
-  if (unlabelled && baked) throw bakedUnlabelled();
+  const split = promised.measuredOn;
+  const unlabelled = options.labels === UNLABELLED || promised.data[split]?.labels === 'original';
+  if (unlabelled && isBaked(promised)) throw bakedUnlabelled();
   const dataset = await openDataset(options.test, {
     inputs: inputsIn(promised),
     preprocessing: promised.preprocessing as Preprocessing,
-    cache,
+    cache: options.cache ?? defaultCache(),
     classes: promised.classes,
     skipBad: options.skipBad,
     labels: unlabelled ? UNLABELLED : promised.labels,
     labelsFrom: join(folder, 'manifest.json'),
     tokenizer: tokenizerFor(folder, promised, options.tokenizer),
-    split: promised.measuredOn,
-    signal,
-    onProgress: progress('decoding test'),
+    split,
+    signal: events.signal,
+    onProgress: progressOf(events)('decoding test'),
   });
   if (dataset.unlabelled && !dataset.random) events.onNote?.(NOTHING_LABELLED);
   try {
-    const measured = await withSession(modelFile, session, async (model) => {
-      const size = promised.batch === 'fixed' ? 1 : batch;
-      const run = { session: model, dataset, output: promised.outputs.scores, batch: size, signal };
-      const closed = baked ? undefined : promised.exits.map(() => 1);
-      const exact =
-        closed && (await runEmitted({ ...run, thresholds: closed, onProgress: progress('original') }));
-      const original = exact && classesIn(exact.scores, dataset.size, promised.activation);
-      const labels = dataset.unlabelled ? original! : dataset.labels;
-      const points: MeasuredPoint[] = [];
-      for (const [i, { guarantee: _, ...point }] of wanted.entries()) {
-        const thresholds = baked ? undefined : point.thresholds;
-        const answers = await runEmitted({
-          ...run,
-          thresholds,
-          onProgress: progress(`point ${i + 1}/${wanted.length}`),
-        });
-        const given = classesIn(answers.scores, dataset.size, promised.activation);
-        const shares = promised.exits.map((_, k) => share(answers.exits, k));
-        points.push({
-          ...point,
-          accuracy: accuracyOf(given, labels),
-          agreement: original ? accuracyOf(given, original) : null,
-          relativeCost: meanCost(promised, point.thresholds, answers.exits),
-          exitShares: [...shares, share(answers.exits, promised.exits.length)],
-          latencyMsP50: null,
-          latencyMsMean: null,
-        });
-      }
-      const baseline = {
-        ...promised.baseline,
-        accuracy: original ? accuracyOf(original, labels) : null,
-        latencyMsP50: null,
-        latencyMsMean: null,
-      };
-      return { ...promised, operatingPoints: points, baseline, latency: null };
-    });
-    const sameData = promised.data[promised.measuredOn]?.hash === dataset.hash;
+    const measured = await withSession(join(folder, 'model.onnx'), session, (model) =>
+      measurePoints(promised, wanted, dataset, model, options.batch ?? 32, events),
+    );
+    const sameData = promised.data[split]?.hash === dataset.hash;
     return { measured, promised, sameData, ...differences(measured, promised) };
   } finally {
     await dataset.close();
   }
+}
+
+const isBaked = ({ outputs }: Manifest) => outputs.thresholds === null;
+
+/** The points named `at`; all of them, or the one that is built in, when left out. */
+function pointsToRun(
+  promised: Manifest,
+  folder: string,
+  at: readonly string[] | undefined,
+): readonly OperatingPoint[] {
+  const { operatingPoints, defaultPoint } = promised;
+  if (!isBaked(promised)) return at?.map((name) => pointNamed(operatingPoints, name)) ?? operatingPoints;
+  const wanted = (at ?? [defaultPoint]).map((name) => pointNamed(operatingPoints, name));
+  const other = wanted.find(({ name }) => name !== defaultPoint);
+  if (other) throw pointNotBuiltIn(other.name, folder, defaultPoint);
+  return wanted;
+}
+
+/** Runs all samples at each of `wanted`; before that at `exact`, where the model can be run so. */
+async function measurePoints(
+  promised: Manifest,
+  wanted: readonly OperatingPoint[],
+  dataset: Dataset,
+  session: Session,
+  batch: number,
+  events: Events,
+): Promise<Measured> {
+  const { exits, outputs, activation } = promised;
+  const progress = progressOf(events);
+  const run = async (thresholds: readonly number[] | undefined, phase: string) => {
+    const { scores, exits } = await runEmitted({
+      session,
+      dataset,
+      output: outputs.scores,
+      batch: promised.batch === 'fixed' ? 1 : batch,
+      thresholds,
+      signal: events.signal,
+      onProgress: progress(phase),
+    });
+    return { classes: classesIn(scores, dataset.size, activation), exits };
+  };
+  const closed = exits.map(() => CLOSED);
+  const original = isBaked(promised) ? undefined : (await run(closed, 'original')).classes;
+  const labels = dataset.unlabelled ? original! : dataset.labels;
+  const operatingPoints: MeasuredPoint[] = [];
+  for (const [i, { guarantee: _, ...point }] of wanted.entries()) {
+    const thresholds = isBaked(promised) ? undefined : point.thresholds;
+    const answers = await run(thresholds, `point ${i + 1}/${wanted.length}`);
+    operatingPoints.push({
+      ...point,
+      accuracy: accuracyOf(answers.classes, labels),
+      agreement: original ? accuracyOf(answers.classes, original) : null,
+      relativeCost: meanCost(promised, point.thresholds, answers.exits),
+      exitShares: [...exits.keys(), exits.length].map((k) => share(answers.exits, k)),
+      latencyMsP50: null,
+      latencyMsMean: null,
+    });
+  }
+  const accuracy = original ? accuracyOf(original, labels) : null;
+  const baseline = { ...promised.baseline, accuracy, latencyMsP50: null, latencyMsMean: null };
+  return { ...promised, operatingPoints, baseline, latency: null };
 }
 
 /** What samples of a compiled model consist of. */
@@ -157,9 +178,6 @@ export function meanCost(
   const costs = relativeCosts(exits, baseline.macs, thresholds);
   return taken.reduce((sum, k) => sum + costs[k]!, 0) / taken.length;
 }
-
-/** The operating point that a model with baked thresholds has inside. */
-const builtIn = ({ operatingPoints, defaultPoint }: Manifest) => pointNamed(operatingPoints, defaultPoint);
 
 function differences(
   measured: Measured,
