@@ -1,7 +1,7 @@
 /** A compiled model as a model repository of NVIDIA's Triton Inference Server, which batches and scales it. */
 import { join } from 'node:path';
 import { pointNamed } from '../calibrate/index.ts';
-import { Random } from '../data/index.ts';
+import { checkBaked } from '../emit/check-baked.ts';
 import { provenance } from '../emit/describe.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { packageNameOf } from '../emit/names.ts';
@@ -10,22 +10,11 @@ import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
 import { cannotBatch, emittedModelDiffers, originalMissing } from '../errors/index.ts';
 import { largestBatch } from '../export/largest-batch.ts';
 import { printTritonConfig, type TensorSpec, warmUpSizes } from '../export/triton-config.ts';
-import { largestFinite, largestGap } from '../ort/gap.ts';
-import {
-  dataTypeOf,
-  type Feeds,
-  floatsOf,
-  type Outputs,
-  type Session,
-  type SessionOptions,
-  tensorOf,
-  withSession,
-} from '../ort/session.ts';
+import { dataTypeOf, type Session, withSession } from '../ort/session.ts';
 import { loadModel, serializeModel } from '../parser/index.ts';
 import { isOneScore } from '../passes/exits.ts';
 import { lowerExits } from '../passes/lower-exits.ts';
 import type { PolicyName } from '../policies/index.ts';
-import { thresholdsFeed } from '../predict/run-emitted.ts';
 import { relativeCosts } from '../runtime/thresholds.ts';
 import { checkCall } from './options.ts';
 import { reopen } from './reopen.ts';
@@ -98,7 +87,7 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
     const stuck = described.find((output) => maxBatch > 0 && output.dims[0] !== -1);
     if (stuck) throw cannotBatch(stuck.name, stuck.dims);
     for (const samples of warmUpSizes(maxBatch))
-      await checkRun(running, samples, manifest, point, folder, session);
+      await checkBaked(running, samples, manifest, point, folder, session);
     return described;
   });
 
@@ -106,7 +95,7 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   const labels = isOneScore(manifest.activation) ? undefined : manifest.labels;
   const config = printTritonConfig({
     name,
-    notes: notesOn(manifest, point, maxBatch),
+    notes: describePoint(manifest, point, maxBatch),
     inputs: manifest.inputs.map(({ name, dataType, dims }) => ({
       name,
       dataType,
@@ -133,7 +122,7 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
 
 const LABELS = 'labels.txt';
 
-function notesOn(
+function describePoint(
   { source, version, measuredOn }: Manifest,
   point: OperatingPoint,
   maxBatch: number,
@@ -184,84 +173,6 @@ function outputsOf({ outputMetadata }: Session, { outputs }: Manifest): TensorSp
     const dims = output.shape.map((size) => (typeof size === 'number' && size >= 0 ? size : -1));
     return { name, dataType: dataTypeOf(output.type), dims };
   });
-}
-
-/** Scores and thresholds this close are a tie: memory layouts move floats by 1e-6 to 1e-5. */
-const TIE = 1e-5;
-/** Relative to the largest score; half floats are computed in single precision wherever that saves a Cast. */
-const TOLERANCE = 1e-4;
-const HALF_TOLERANCE = 2 ** -7;
-
-/**
- * Runs `samples` samples of noise, and the package's model on the same ones where its thresholds are an input: they
- * must leave at the same exits with the same scores.
- */
-async function checkRun(
-  baked: Session,
-  samples: number,
-  manifest: Manifest,
-  point: OperatingPoint,
-  folder: string,
-  session: SessionOptions,
-): Promise<void> {
-  const { scores, exitIndex, exitConfidence, thresholds } = manifest.outputs;
-  const wanted = [scores, exitIndex, exitConfidence];
-  const feeds = noiseFeeds(manifest, samples);
-  const found = await baked.run(feeds, wanted);
-  for (const name of [exitIndex, exitConfidence])
-    if (found[name]!.dims.join() !== String(samples))
-      throw emittedModelDiffers(`output ${name} is [${found[name]!.dims.join(', ')}] for ${samples} samples`);
-  if (thresholds === null) return;
-  const expected = await withSession(
-    join(folder, 'model.onnx'),
-    { threads: session.threads ?? 1 },
-    (original) => original.run({ ...feeds, ...thresholdsFeed(point.thresholds) }, wanted),
-  );
-  const [own, other] = [answersIn(found, manifest), answersIn(expected, manifest)];
-  const classes = own.scores.length / samples;
-  const allowed =
-    (manifest.outputs.dataType === 'float16' ? HALF_TOLERANCE : TOLERANCE) * largestFinite(other.scores);
-  for (const [i, exit] of own.exits.entries()) {
-    if (isTie(own, i, point) || isTie(other, i, point)) continue;
-    if (exit !== other.exits[i])
-      throw emittedModelDiffers(
-        `with thresholds built in, noise leaves at exit ${exit}, else at ${other.exits[i]}`,
-      );
-    const row = ({ scores }: Answers) => scores.subarray(i * classes, (i + 1) * classes);
-    if (largestGap(row(own), row(other)) > allowed)
-      throw emittedModelDiffers('with thresholds built in, its scores are others');
-  }
-}
-
-interface Answers {
-  readonly exits: readonly number[];
-  readonly confidence: Float32Array;
-  readonly scores: Float32Array;
-}
-
-function answersIn(found: Outputs, { outputs }: Manifest): Answers {
-  return {
-    exits: Array.from(found[outputs.exitIndex]!.data as BigInt64Array, Number),
-    confidence: found[outputs.exitConfidence]!.data as Float32Array,
-    scores: floatsOf(found[outputs.scores]!),
-  };
-}
-
-function isTie({ exits, confidence }: Answers, sample: number, { thresholds }: OperatingPoint): boolean {
-  const threshold = thresholds[exits[sample]!];
-  return threshold !== undefined && Math.abs(confidence[sample]! - threshold) < TIE;
-}
-
-/** The same noise for the same shapes; 0 or 1 where numbers are whole. */
-function noiseFeeds({ inputs }: Manifest, samples: number): Feeds {
-  const random = new Random(1, 'noise');
-  return Object.fromEntries(
-    inputs.map(({ name, dataType, dims }) => {
-      const sizes = dims.map((size) => (size === 'N' ? samples : size));
-      const values = Float32Array.from({ length: sizes.reduce((a, b) => a * b, 1) }, () => random.uniform());
-      return [name, tensorOf(dataType, values, sizes)];
-    }),
-  );
 }
 
 /** One class a line: its place is its index. */
