@@ -21,19 +21,15 @@ import { calibrationDataMissing } from '../errors/index.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { costsOf } from '../predict/predict.ts';
-import type { VerifyEffort } from '../predict/verify.ts';
+import { type FinishOptions, finish } from './finish.ts';
 import { checkCall } from './options.ts';
 import { onCpu, type Project, withSplits } from './project.ts';
 import { existingExits, keptExits } from './ready-exits.ts';
 import { reopen } from './reopen.ts';
-import { choosePoints } from './steps/choose-points.ts';
-import { choosePolicy } from './steps/choose-policy.ts';
-import { type Compiled, describeAndWrite } from './steps/describe-and-write.ts';
-import { lowerAndVerify, reportedSamples } from './steps/lower-and-verify.ts';
-import { measureLatency } from './steps/measure-latency.ts';
+import type { Compiled } from './steps/describe-and-write.ts';
 
-/** What is left out of the thresholds' options stays as it was. */
-export interface CalibrateOptions extends ThresholdOptions, SplitPaths {
+/** Threshold options that are left out keep the package's values. */
+export interface CalibrateOptions extends ThresholdOptions, SplitPaths, FinishOptions {
   /** What `compile` wrote. */
   readonly folder: string;
   /** Path of the original ONNX file. */
@@ -43,12 +39,6 @@ export interface CalibrateOptions extends ThresholdOptions, SplitPaths {
   /** Folder to write, empty or absent unless `force`; `folder` itself when left out. */
   readonly out?: string;
   readonly force?: boolean;
-  /** How many of the reported samples the emitted model is checked on before it is written. */
-  readonly verify?: VerifyEffort;
-  /** Write report.html too; true by default. */
-  readonly report?: boolean;
-  /** Measure latencies; true by default. Without them the same run writes the same bytes. */
-  readonly timing?: boolean;
   readonly threads?: number;
   /** ONNX Runtime's execution provider. */
   readonly provider?: string;
@@ -61,8 +51,8 @@ export interface CalibrateOptions extends ThresholdOptions, SplitPaths {
 }
 
 /**
- * Calibrates the heads that `compile` kept and writes what it would have written for these options. Training data, where given, are only
- * cut, as compile cut them. Throws `not-a-package`, `unusable-heads`, `other-model`, `calibration-data-missing`, and what `compile` throws.
+ * Calibrates the heads that `compile` kept and writes what it would have written for these options. Training data
+ * are used only to cut the same splits as compile did. Throws `not-a-package`, `unusable-heads`, `other-model`, `calibration-data-missing`, and what `compile` throws.
  */
 export async function calibrate(options: CalibrateOptions, events: Events = {}): Promise<Compiled> {
   checkCall('calibrate', options, events);
@@ -80,19 +70,11 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   return await withSplits(project, options, events, async (context) => {
     refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
     const exits = inspection.given ? existingExits(context, goals) : keptExits(context, goals, before);
-    const chosen = await choosePolicy(context, exits, goals);
-    const points = await choosePoints(context, exits, goals, chosen);
-    const reported = await reportedSamples(context, exits, chosen);
-    const emitted = await lowerAndVerify(context, exits, goals, chosen, points, reported, options.verify);
-    const latency =
-      options.timing === false ? undefined : await measureLatency(context, emitted, points, reported);
-    const findings = { exits, goals, chosen, points, reported, emitted, latency };
-    return await describeAndWrite(context, findings, {
+    return await finish(context, exits, goals, options, {
       origin: originOf(options, before),
       tokenizer,
       out,
       force,
-      report: options.report ?? true,
     });
   });
 }
@@ -127,7 +109,7 @@ async function reopenProject(
     seed: before.seed,
     cache,
     sessionOptions,
-    // Without leave to drop outputs that early exits do not compute there would be no such package.
+    // Safe: compile refused the model unless its outputs may be dropped.
     dropOutputs: true,
     opening: {
       inputs: inputsOf(typed),

@@ -137,7 +137,7 @@ async function withSamples<T>(
     opened.push(allA);
     const allB = await open('B', b, a);
     opened.push(allB);
-    // A sample that is there twice is no evidence of two, and the test assumes independent samples.
+    // McNemar's test assumes independent samples.
     const dataA = allA.random ? allA : await withoutCopies(allA);
     if (dataA !== allA)
       events.onNote?.(

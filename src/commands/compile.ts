@@ -1,4 +1,4 @@
-/** The story: a trained classifier in, one early-exit model and its package out. */
+/** Compiles a trained classifier into one early-exit model and its package. */
 import { basename } from 'node:path';
 import {
   type Goals,
@@ -13,24 +13,20 @@ import { readTokenizer } from '../emit/keep-tokenizer.ts';
 import { checkCopies, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, trainingDataMissing } from '../errors/index.ts';
-import type { VerifyEffort } from '../predict/verify.ts';
 import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
 import { checkMerged } from '../train/shards.ts';
+import { type FinishOptions, finish } from './finish.ts';
 import { checkCall } from './options.ts';
 import { type CompileContext, openProject, type ProjectOptions, withSplits } from './project.ts';
 import { existingExits, type TrainExitsOptions, trainExits } from './ready-exits.ts';
-import { choosePoints } from './steps/choose-points.ts';
-import { choosePolicy } from './steps/choose-policy.ts';
-import { type Compiled, describeAndWrite } from './steps/describe-and-write.ts';
-import { lowerAndVerify, reportedSamples } from './steps/lower-and-verify.ts';
-import { measureLatency } from './steps/measure-latency.ts';
+import type { Compiled } from './steps/describe-and-write.ts';
 
 export interface CompileOptions extends CompilePlanOptions {
   readonly out: string;
 }
 
-/** What a compile can be planned by. */
-export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
+/** Options of compiling and of planning it. */
+export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions, FinishOptions {
   /** Folder to write; must be empty or absent unless `force`. */
   readonly out?: string;
   readonly force?: boolean;
@@ -41,18 +37,12 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions {
   readonly recipe?: RecipeName;
   /** Cost weight of the `pteenet-*` recipes. */
   readonly lambda?: number;
-  /** Heads learn most from samples that earlier heads do not take (recipe `distill`; CalexNet eq. 13). */
+  /** Heads learn most from samples that do not leave at earlier exits (recipe `distill`; CalexNet eq. 13). */
   readonly survivors?: boolean;
   readonly epochs?: number;
   /** Training batch. */
   readonly batch?: number;
   readonly learningRate?: number;
-  /** How many of the reported samples the emitted model is checked on before it is written. */
-  readonly verify?: VerifyEffort;
-  /** Write report.html too; true by default. */
-  readonly report?: boolean;
-  /** Measure latencies; true by default. Without them the same run writes the same bytes. */
-  readonly timing?: boolean;
   readonly cacheLimit?: number;
 }
 
@@ -72,24 +62,16 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     const exits = inspection.given
       ? existingExits(context, goals)
       : await trainExits(context, goals, trainingOf(options));
-    const chosen = await choosePolicy(context, exits, goals);
-    const points = await choosePoints(context, exits, goals, chosen);
-    const reported = await reportedSamples(context, exits, chosen);
-    const emitted = await lowerAndVerify(context, exits, goals, chosen, points, reported, options.verify);
-    const latency =
-      options.timing === false ? undefined : await measureLatency(context, emitted, points, reported);
-    const findings = { exits, goals, chosen, points, reported, emitted, latency };
-    return await describeAndWrite(context, findings, {
+    return await finish(context, exits, goals, options, {
       origin: originOf(options, context),
       tokenizer,
       out: options.out,
       force: options.force ?? false,
-      report: options.report ?? true,
     });
   });
 }
 
-/** What is asked of the thresholds, after all that can be refused from `options` alone was refused. */
+/** The goals in `options`, after everything that can be refused from `options` alone was refused. */
 export async function checkBeforeWork(options: CompilePlanOptions): Promise<Goals> {
   const unlabelled = options.labels === UNLABELLED;
   const goals = settleGoals(options, unlabelled);

@@ -48,9 +48,9 @@ export function randomSamples(inputs: readonly InputSpec[]): Samples {
 
 /** Seconds of the original for a sample. */
 export interface BackboneTimes {
-  /** Among many. */
+  /** In a batch. */
   readonly eachSample: number;
-  /** Alone. */
+  /** In a batch of one. */
   readonly single: number;
 }
 

@@ -1,9 +1,10 @@
-/** What a compile would do, and about how long, how large and how much: planned and measured in small, without writing anything. */
+/** Estimates time, memory and disk of a compile from a few samples, without writing anything. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refuseUnreachable } from '../calibrate/goals.ts';
 import { type Peek, peekDataset } from '../data/index.ts';
 import { SHARES, SPLITS, type Split, type SplitPaths, settleClasses } from '../data/splits.ts';
+import { checkCopies } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { trainingDataMissing } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
@@ -76,7 +77,7 @@ export interface PlannedSeconds {
  * Opens the model and the data as `compile` would, and tries everything slow on a few samples: decoding (0.3 s of each split), the original
  * (128 random samples), the heads, and 4 training steps of the real heads in their real groups, on random features. Times are multiplied
  * up; memory is the peak while trying, and that of the predictions. Nothing is written, and nothing is read from the cache but whether
- * records are there. Throws what `compile` throws before it trains.
+ * records are there. Throws what `compile` throws before it opens data.
  */
 export async function planCompile(options: CompilePlanOptions, events: Events = {}): Promise<CompilePlan> {
   checkCall('plan', options, events);
@@ -85,6 +86,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   const project = await openProject(options, events);
   const { inspection, heads, costs, opening } = project;
   const { source, typed, plan, given } = inspection;
+  checkCopies(source.externalFiles);
   const preparing = secondsSince(started);
 
   const peeks = await peekSplits(project, options, events);

@@ -54,7 +54,7 @@ export interface Project {
   readonly opening: OpenOptions;
 }
 
-/** What every step of a command needs. */
+/** What every step of a command needs. `heads` are untrained here where they will be trained: use `ReadyExits.heads`. */
 export interface CompileContext extends Omit<Project, 'opening'> {
   readonly splits: Splits;
   /** How the original and the heads are run. */
@@ -110,7 +110,7 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   };
 }
 
-/** Facts about a model are not the machine's: exits are planned on the CPU, whatever the provider. */
+/** Exits are planned on the CPU, so that the plan does not depend on the provider. */
 export function onCpu({ provider: _, ...rest }: SessionOptions): SessionOptions {
   return rest;
 }
@@ -122,8 +122,8 @@ export const sessionOf = ({ sessionOptions, inspection }: Project): SessionOptio
 });
 
 /**
- * Opens the data of `project`, says what is to be known of them (samples that splits share, an original that does no better than guess),
- * hands both to `use`, and closes the data whatever happens.
+ * Opens the data of `project`, warns of what would spoil the figures (samples that splits share, an original that only guesses), hands
+ * both to `use`, and closes the data whatever happens.
  */
 export async function withSplits<T>(
   project: Project,

@@ -1,4 +1,4 @@
-/** Exits that answer, with heads from one of three sources: trained on the frozen original, part of the model, or kept by an earlier compile. */
+/** Exits that are ready to predict, with heads from one of three sources: trained on the frozen original, part of the model, or kept by an earlier compile. */
 import { createHash } from 'node:crypto';
 import { type Goals, refuseUnpromised } from '../calibrate/goals.ts';
 import { type Dataset, samplesWithin } from '../data/index.ts';
@@ -37,7 +37,7 @@ export interface ReadyExits {
   readonly training: Training | undefined;
   /** For what the policy learns; undefined when it learns nothing. */
   readonly validation: SplitData | undefined;
-  /** For the search: samples that nothing but a temperature per exit was fitted on, and not even that where a drop is promised. */
+  /** For the search: no head, confidence layer or policy was fitted on these samples, nor a temperature where a drop is promised. */
   readonly calibration: SplitData;
   /** Logits and confidence of every exit for a split or a part of it; read from the cache where they are known. */
   predict(dataset: Dataset, phase: string): Promise<Predictions>;
@@ -121,7 +121,7 @@ function noteCut(
   if (isCut)
     events.onNote?.(
       cached > 0
-        ? `Features of ${cached} of ${views.length} views fit into --cache-limit ${limit}: heads see no others.`
+        ? `Features of ${cached} of ${views.length} views fit into --cache-limit ${limit}: training uses only these.`
         : `Features do not fit into --cache-limit ${limit}: they are computed again for each batch.`,
     );
   return isCut;
@@ -199,8 +199,8 @@ function withOwnHeads(
 }
 
 /**
- * A policy such as max-prob reads nothing that was fitted on calibration samples but one temperature per exit, so it may use all of them,
- * unless a drop is promised. Exits that are part of the model have no temperature.
+ * The search gets the whole calibration split; only its unseen part where the policy learns or reads confidence, or a drop is promised for
+ * trained heads (whose temperatures were fitted on the other part). Throws what the policy refuses, and `too-few-for-guarantee`.
  */
 function partsFor(
   { inspection, splits, predicting }: CompileContext,

@@ -8,10 +8,11 @@ import { calibrate } from '../../src/commands/calibrate.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { type CompileContext, openProject, withSplits } from '../../src/commands/project.ts';
 import { type ReadyExits, trainExits } from '../../src/commands/ready-exits.ts';
+import { reportedSamples } from '../../src/commands/steps/calibrated.ts';
 import { choosePoints } from '../../src/commands/steps/choose-points.ts';
 import { choosePolicy } from '../../src/commands/steps/choose-policy.ts';
 import { describeAndWrite } from '../../src/commands/steps/describe-and-write.ts';
-import { lowerAndVerify, reportedSamples } from '../../src/commands/steps/lower-and-verify.ts';
+import { lowerAndVerify } from '../../src/commands/steps/lower-and-verify.ts';
 import { measureLatency } from '../../src/commands/steps/measure-latency.ts';
 import { samplesWithin } from '../../src/data/index.ts';
 import { npy } from '../data/fixtures.ts';
@@ -91,14 +92,15 @@ test('a point is built in, timed, described and written; a folder with files in 
     const points = await choosePoints(context, exits, goals, chosen);
     const reported = await reportedSamples(context, exits, chosen);
     assert.ok(reported.isTest);
-    const emitted = await lowerAndVerify(context, exits, goals, chosen, points, reported);
+    const emitted = await lowerAndVerify(context, { exits, goals, chosen, points, reported });
     assert.equal(emitted.baked, points.defaultPoint.thresholds);
     assert.equal(emitted.dropped, []);
 
-    const latency = await measureLatency(context, emitted, points, reported);
+    const latency = await measureLatency(context, { exits, goals, chosen, points, reported }, emitted);
     assert.equal([...latency.keys()], ['baseline', 'fast']);
 
-    const findings = { exits, goals, chosen, points, reported, emitted, latency };
+    const calibrated = { exits, goals, chosen, points, reported };
+    const findings = { emitted, latency };
     const origin = {
       source: { file: 'tiny-net.onnx' },
       seed: 1,
@@ -107,12 +109,12 @@ test('a point is built in, timed, described and written; a folder with files in 
       preprocessing: context.preprocessing,
     };
     const write = { origin, tokenizer: undefined, out: at('written'), force: false, report: false };
-    const { manifest, shown } = await describeAndWrite(context, findings, write);
+    const { manifest, shown } = await describeAndWrite(context, calibrated, findings, write);
     assert.is(manifest.outputs.thresholds, null);
     assert.ok(shown.some(({ name }) => name === 'fast'));
     const files = readdirSync(at('written'));
     assert.ok(files.includes('model.onnx') && files.includes('heads.onnx') && !files.includes('report.html'));
-    await rejectsWith('output-not-empty', () => describeAndWrite(context, findings, write));
+    await rejectsWith('output-not-empty', () => describeAndWrite(context, calibrated, findings, write));
     assert.ok(!existsSync(at('written.tmp')));
   });
 });
@@ -134,7 +136,7 @@ test('heads that answer otherwise than the exits did are found out', async () =>
       },
     }));
     await rejectsWith('emitted-model-differs', () =>
-      lowerAndVerify(context, { ...exits, heads: wrong }, goals, chosen, points, reported),
+      lowerAndVerify(context, { exits: { ...exits, heads: wrong }, goals, chosen, points, reported }),
     );
   });
 });

@@ -1,4 +1,4 @@
-/** Step 1 of 5: which policy decides when a sample leaves, with what it learns from the validation split. */
+/** Step 1 of 5: which policy decides when a sample leaves, with its parameters, fitted on the validation split. */
 import { type Goals, HALVES } from '../../calibrate/goals.ts';
 import type { CrossFit } from '../../calibrate/index.ts';
 import { type Dataset, partition } from '../../data/index.ts';
@@ -20,7 +20,7 @@ export interface ChosenPolicy {
   readonly unseen: CrossFit;
 }
 
-/** Of a curve that is only looked at. */
+/** Digits kept in the manifest: curves are only drawn. */
 const CURVE_DIGITS = 5;
 
 /** Fits the policy that is asked for; `auto` takes the one that does best on samples it has not seen. */
@@ -47,6 +47,7 @@ export async function choosePolicy(
     const unseen = crossFitted(predictions, policy, costs, target, seed);
     return { ...found, policy, unseen, comparison: undefined };
   }
+  // `auto` compares policies that learn, so there is a validation split (`ready-exits.ts`).
   const { fittedPolicy, unseen, range, compared } = comparePolicies(validated!, predictions, costs, {
     target,
     budgets,

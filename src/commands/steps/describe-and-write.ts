@@ -1,6 +1,5 @@
-/** Step 5 of 5: the manifest, the package, the report; and all of it in the output folder, at once. */
+/** Step 5 of 5: the manifest, the package and the report, written together. */
 import { join } from 'node:path';
-import type { Goals } from '../../calibrate/goals.ts';
 import { closesAll, isNamed } from '../../calibrate/index.ts';
 import { summaryOf } from '../../data/splits.ts';
 import { describeCompiled, type Origin } from '../../emit/describe.ts';
@@ -15,10 +14,8 @@ import type { Latency } from '../../predict/measure-latency.ts';
 import { lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
 import { reportCompiled } from '../../report/write-report.ts';
 import type { CompileContext } from '../project.ts';
-import type { ReadyExits } from '../ready-exits.ts';
-import type { ChosenPoints } from './choose-points.ts';
-import type { ChosenPolicy } from './choose-policy.ts';
-import type { Emitted, Reported } from './lower-and-verify.ts';
+import type { Calibrated } from './calibrated.ts';
+import type { Emitted } from './lower-and-verify.ts';
 
 /** What `compile` and `calibrate` return. */
 export interface Compiled {
@@ -27,13 +24,8 @@ export interface Compiled {
   readonly shown: readonly OperatingPoint[];
 }
 
-/** What the steps before found. */
+/** What steps 3 and 4 found. */
 export interface Findings {
-  readonly exits: ReadyExits;
-  readonly goals: Goals;
-  readonly chosen: ChosenPolicy;
-  readonly points: ChosenPoints;
-  readonly reported: Reported;
   readonly emitted: Emitted;
   /** Undefined when nothing was timed. */
   readonly latency: ReadonlyMap<string, Latency> | undefined;
@@ -51,15 +43,16 @@ export interface WriteOptions {
   readonly report: boolean;
 }
 
-/** Writes all files or none. The same findings give the same bytes; latencies are among them. */
+/** Writes all files or none (see `writeOutput`). The same arguments give the same bytes; the findings include latencies. */
 export async function describeAndWrite(
   context: CompileContext,
+  calibrated: Calibrated,
   findings: Findings,
   { origin, tokenizer, out, force, report }: WriteOptions,
 ): Promise<Compiled> {
-  const { exits, reported } = findings;
-  const manifest = describe(context, findings, origin, tokenizer);
-  for (const note of notesOnCompiled(manifest, findings)) context.events.onNote?.(note);
+  const { exits, reported } = calibrated;
+  const manifest = describe(context, calibrated, findings, origin, tokenizer);
+  for (const note of notesOnCompiled(manifest, calibrated)) context.events.onNote?.(note);
   const { source } = context.inspection;
   await writeOutput(
     out,
@@ -81,7 +74,8 @@ export async function describeAndWrite(
 
 function describe(
   { inspection, splits, costs, sessionOptions }: CompileContext,
-  { exits, goals, chosen: { policy, comparison }, points, reported, emitted, latency }: Findings,
+  { exits, goals, chosen: { policy, comparison }, points, reported }: Calibrated,
+  { emitted, latency }: Findings,
   origin: Origin,
   tokenizer: KeptTokenizer | undefined,
 ): Manifest {
@@ -121,7 +115,7 @@ function describe(
 }
 
 /** What a user should know before the figures are believed. */
-function notesOnCompiled(manifest: Manifest, { points, reported }: Findings): string[] {
+function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): string[] {
   const exactPromises = [...points.promises].filter(([, { thresholds }]) => closesAll(thresholds));
   const { dataset, isTest, outcomes } = reported;
   return [
@@ -132,7 +126,7 @@ function notesOnCompiled(manifest: Manifest, { points, reported }: Findings): st
     ),
     !isTest &&
       !dataset.random &&
-      'There are no test samples: the figures are of those that thresholds were chosen on, and flatter them a little (--test).',
+      'There are no test samples: the figures are measured on the samples that thresholds were chosen on, and slightly optimistic (--test).',
     manifest.labels === undefined &&
       !dataset.random &&
       'No class names are known, so the package answers with indices: --labels names.txt gives them.',

@@ -1,23 +1,9 @@
 /** Step 3 of 5: one graph with the exits inside, compared with heads and policy applied by hand before anything is written. */
-import type { Goals } from '../../calibrate/goals.ts';
-import type { ExitOutcomes, OutcomesAt } from '../../calibrate/index.ts';
-import type { Dataset } from '../../data/index.ts';
 import { serializeModel } from '../../parser/index.ts';
-import { outcomesAt, type Predictions } from '../../predict/predict.ts';
 import { TOLERANCE, type Verified, type VerifyEffort, verifyEmitted } from '../../predict/verify.ts';
 import type { CompileContext } from '../project.ts';
-import type { ReadyExits } from '../ready-exits.ts';
-import type { ChosenPoints } from './choose-points.ts';
-import type { ChosenPolicy } from './choose-policy.ts';
+import type { Calibrated } from './calibrated.ts';
 import { lower } from './lower.ts';
-
-/** The samples that figures are of: the test split, or where there is none those that thresholds were searched on. */
-export interface Reported {
-  readonly dataset: Dataset;
-  readonly predictions: Predictions;
-  readonly outcomes: OutcomesAt<ExitOutcomes>;
-  readonly isTest: boolean;
-}
 
 export interface Emitted {
   /** model.onnx */
@@ -28,31 +14,16 @@ export interface Emitted {
   readonly dropped: readonly string[];
 }
 
-export async function reportedSamples(
-  { splits: { test } }: CompileContext,
-  exits: ReadyExits,
-  { policy, searched }: ChosenPolicy,
-): Promise<Reported> {
-  const { dataset, predictions } = test
-    ? { dataset: test.dataset, predictions: await exits.predict(test.dataset, 'predicting test') }
-    : searched;
-  return { dataset, predictions, outcomes: outcomesAt(predictions, policy), isTest: test !== undefined };
-}
-
 /** Throws `emitted-model-differs` where the lowered model answers otherwise than heads and policy applied by hand. */
 export async function lowerAndVerify(
   context: CompileContext,
-  exits: ReadyExits,
-  { thresholds }: Goals,
-  { policy }: ChosenPolicy,
-  { points, defaultPoint }: ChosenPoints,
-  reported: Reported,
+  { exits, goals, chosen, points: { points, defaultPoint }, reported }: Calibrated,
   effort: VerifyEffort = 'some',
 ): Promise<Emitted> {
   const { inspection, predicting, events, progress } = context;
   const { typed } = inspection;
-  const baked = thresholds === 'baked' ? defaultPoint.thresholds : undefined;
-  const lowered = lower(context, exits, policy, baked);
+  const baked = goals.thresholds === 'baked' ? defaultPoint.thresholds : undefined;
+  const lowered = lower(context, exits, chosen.policy, baked);
   const model = serializeModel(lowered);
   const verified = await verifyEmitted({
     model,
@@ -79,7 +50,7 @@ function notesOnVerification({ compared, deviation, tolerance, unsteady }: Verif
   const notes: string[] = [];
   if (unsteady > 0)
     notes.push(
-      `Answers at exits may move by ${unsteady.toExponential(1)} of the largest score with the batch: what this model computes on the way to them does, in ONNX Runtime itself.`,
+      `Answers at exits may move by ${unsteady.toExponential(1)} of the largest score with the batch: ONNX Runtime computes this model's intermediate values slightly differently at different batch sizes.`,
     );
   const exact =
     deviation === undefined

@@ -1,20 +1,19 @@
 /** Step 4 of 5: how long the original and the emitted model take, in turn. */
 import { benchmarkEmitted, type Latency } from '../../predict/measure-latency.ts';
 import type { CompileContext } from '../project.ts';
-import type { ChosenPoints } from './choose-points.ts';
-import type { Emitted, Reported } from './lower-and-verify.ts';
+import type { Calibrated } from './calibrated.ts';
+import type { Emitted } from './lower-and-verify.ts';
 
 /** By the point's name, and of the original; a model with thresholds built in runs at its default point only. */
 export async function measureLatency(
   { inspection, predicting, progress }: CompileContext,
+  { points: { points, defaultPoint }, reported }: Calibrated,
   { model, baked }: Emitted,
-  { points, defaultPoint }: ChosenPoints,
-  { dataset }: Reported,
 ): Promise<ReadonlyMap<string, Latency>> {
   return await benchmarkEmitted({
     model,
     original: inspection.typed.model,
-    dataset,
+    dataset: reported.dataset,
     points: baked ? [defaultPoint] : points,
     baked: baked !== undefined,
     session: predicting.session,

@@ -1,0 +1,36 @@
+import type { Goals } from '../../calibrate/goals.ts';
+import type { ExitOutcomes, OutcomesAt } from '../../calibrate/index.ts';
+import type { Dataset } from '../../data/index.ts';
+import { outcomesAt, type Predictions } from '../../predict/predict.ts';
+import type { CompileContext } from '../project.ts';
+import type { ReadyExits } from '../ready-exits.ts';
+import type { ChosenPoints } from './choose-points.ts';
+import type { ChosenPolicy } from './choose-policy.ts';
+
+/** Exits with a policy and thresholds, and the samples that are reported: what there is to lower, time and describe. */
+export interface Calibrated {
+  readonly exits: ReadyExits;
+  readonly goals: Goals;
+  readonly chosen: ChosenPolicy;
+  readonly points: ChosenPoints;
+  readonly reported: Reported;
+}
+
+/** The samples that figures are measured on: the test split, or without one those that thresholds were searched on. */
+export interface Reported {
+  readonly dataset: Dataset;
+  readonly predictions: Predictions;
+  readonly outcomes: OutcomesAt<ExitOutcomes>;
+  readonly isTest: boolean;
+}
+
+export async function reportedSamples(
+  { splits: { test } }: CompileContext,
+  exits: ReadyExits,
+  { policy, searched }: ChosenPolicy,
+): Promise<Reported> {
+  const { dataset, predictions } = test
+    ? { dataset: test.dataset, predictions: await exits.predict(test.dataset, 'predicting test') }
+    : searched;
+  return { dataset, predictions, outcomes: outcomesAt(predictions, policy), isTest: test !== undefined };
+}
