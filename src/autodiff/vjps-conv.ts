@@ -3,7 +3,7 @@ import { type Dims, numberOf, slide, type TypedBuilder, type Window, windowOf } 
 import { elementCount } from '../graph/tensor.ts';
 import { rowsWindow } from './rows-form.ts';
 import { channelsLast, pick, positions, seenAlike, unfold } from './unfold.ts';
-import type { Vjp } from './vjps.ts';
+import type { Vjp } from './vjp.ts';
 
 /**
  * Conv, as far as `enterRows` left it. The weight gradient is one product of the output gradient with the unfolded input (im2col as a

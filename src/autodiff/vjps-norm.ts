@@ -2,7 +2,7 @@
 import { float } from '../graph/builder.ts';
 import { numberOf, positive, type TypedBuilder } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
-import type { Vjp } from './vjps.ts';
+import type { Vjp } from './vjp.ts';
 
 /**
  * BatchNormalization over [N, C, ...]. With batch statistics (Ioffe & Szegedy 2015, section 3):
