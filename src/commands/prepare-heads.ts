@@ -25,7 +25,8 @@ import {
 import { DEFAULT_LIMIT_BYTES, type FeatureOptions, openFeatures } from '../train/features.ts';
 import { lossCurve } from '../train/loss-curve.ts';
 import { openMerged } from '../train/shards.ts';
-import { recipeOf, type TrainOptions, trainHeads } from '../train/train.ts';
+import { recipeOf, trainHeads } from '../train/train.ts';
+import type { TrainOptions } from '../train/train-options.ts';
 import { trainingViews } from '../train/views.ts';
 
 export interface Prepared {
