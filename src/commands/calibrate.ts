@@ -85,7 +85,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   });
   const { provider: ____, ...onCpu } = runs;
   const { inspection, heads } = await reopen(folder, before, model, onCpu, options.externalDataFolder);
-  const { source, typed, plan, given } = inspection;
+  const { source, typed, plan, existing } = inspection;
   const tokenizerFile = tokenizerFor(folder, before, options.tokenizer);
   const tokenizer = await readTokenizer(tokenizerFile, typed.sampleInputs);
   const preprocessing = before.preprocessing as Preprocessing;
@@ -122,7 +122,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       events,
       progress,
     };
-    const prepared = given
+    const prepared = existing
       ? await useExistingHeads(setting)
       : await takeKeptHeads({ ...setting, heads, fittedOn: before.data, training: before.training });
     return await finish({

@@ -64,7 +64,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     const costs = costsOf(inspection.plan, heads);
     refuseUnreachable(costs, splits.calibration.dataset.size, goals);
     const setting = { ...project, goals };
-    const prepared = inspection.given
+    const prepared = inspection.existing
       ? await useExistingHeads(setting)
       : await trainOwnHeads({
           ...setting,
@@ -82,7 +82,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       origin: {
         source: readingOf(options),
         seed,
-        recipe: inspection.given ? 'none' : (options.recipe ?? 'distill'),
+        recipe: inspection.existing ? 'none' : (options.recipe ?? 'distill'),
         labels: labels ?? splits.classes?.names,
         preprocessing,
       },

@@ -34,7 +34,7 @@ import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
 import { type Content, writeOutput } from '../emit/write.ts';
 import type { Events, progressOf } from '../errors/events.ts';
 import { timeBudgetUnreachable } from '../errors/index.ts';
-import type { Inspection } from '../model/inspect.ts';
+import type { Inspected } from '../model/inspect.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { serializeModel } from '../parser/index.ts';
 import { lowerExits } from '../passes/lower-exits.ts';
@@ -61,7 +61,7 @@ export interface Compiled {
 }
 
 export interface FinishSetting {
-  readonly inspection: Inspection;
+  readonly inspection: Inspected;
   readonly prepared: Prepared;
   /** Undefined when nothing is left to report on. */
   readonly test: SplitData | undefined;
@@ -283,7 +283,7 @@ function decide(
   const { fittedPolicy, unseen, range, compared } = choosePolicy(validated!, predictions, costs, {
     target,
     budgets,
-    haveConfidence: inspection.given === undefined,
+    haveConfidence: inspection.existing === undefined,
     final,
     seed,
     onProgress: progress('comparing', 'policies'),

@@ -11,7 +11,6 @@ import { trainingDataMissing } from '../errors/index.ts';
 import { elementCount, toHalf } from '../graph/tensor.ts';
 import { type SessionOptions, Tensor } from '../ort/session.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
-import type { ExistingExits } from '../passes/extract-exits.ts';
 import { costsOf } from '../predict/predict.ts';
 import { Extractor, LOGITS, type Samples, type Slot, slotsOf } from '../train/extractor.ts';
 import type { FeatureSource } from '../train/feature-source.ts';
@@ -91,7 +90,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   const started = performance.now();
   const goals = await settleFirst(options);
   const { inspection, heads, opening, runs, session } = await lookAtProject(options, events);
-  const { source, typed, plan, given } = inspection;
+  const { source, typed, plan, existing } = inspection;
   const costs: CostModel = costsOf(plan, heads);
   const preparing = secondsSince(started);
 
@@ -113,7 +112,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
     (n, split) => n + (data[split]?.samples ?? 0),
     0,
   );
-  const ownHeads = given === undefined && data.train ? heads : undefined;
+  const ownHeads = existing === undefined && data.train ? heads : undefined;
   const training =
     ownHeads && (await timeTraining(ownHeads, half, typed, data.train!.samples, options, runs));
   const eachPredicted = eachSample + (ownHeads ? await timeHeads(ownHeads, half, typed, session) : 0);
@@ -145,7 +144,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
     exits: plan.exits.map((exit, k) => ({
       id: exit.id,
       tap: exit.tap.value,
-      head: headName(heads[k]!, given),
+      head: heads[k]!.kind,
       prefixCost: costs.prefix[k]!,
       headCost: costs.head[k]!,
     })),
@@ -168,7 +167,6 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
 }
 
 const secondsSince = (started: number) => (performance.now() - started) / 1000;
-const headName = (head: Head, given: ExistingExits | undefined) => (given ? 'given' : head.kind);
 const weightBytes = ({ initializers }: Head['graph']) =>
   initializers.reduce((sum, { dims }) => sum + 4 * elementCount(dims), 0);
 

@@ -8,7 +8,7 @@ import type { Training } from '../emit/manifest.ts';
 import type { Events, progressOf } from '../errors/events.ts';
 import { noConfidenceHeads, trainingDataMissing } from '../errors/index.ts';
 import { makeModel } from '../graph/builder.ts';
-import type { Inspection } from '../model/inspect.ts';
+import type { Inspected } from '../model/inspect.ts';
 import { serializeModel } from '../parser/index.ts';
 import { bundleHeads } from '../passes/bundle-heads.ts';
 import type { Head } from '../passes/exits.ts';
@@ -53,7 +53,7 @@ export interface FittedOn {
 }
 
 export interface Setting {
-  readonly inspection: Inspection;
+  readonly inspection: Inspected;
   readonly splits: Splits;
   readonly goals: Goals;
   readonly seed: number;
@@ -163,7 +163,7 @@ export async function trainingFeatures(
 export async function useExistingHeads(setting: Setting): Promise<Prepared> {
   const { inspection, splits, goals, seed } = setting;
   const { policy } = goals;
-  const { whole, answers, heads } = inspection.given!;
+  const { whole, answers, heads } = inspection.existing!;
   if (policy !== 'auto' && policyOf(policy).readsConfidence) throw noConfidenceHeads();
   return {
     heads,
@@ -221,7 +221,7 @@ function splitsFor(
   const chosen = policy === 'auto' ? undefined : policyOf(policy);
   chosen?.refuse?.(validation.dataset.labels, predicting.typed.classes);
   const learns = chosen === undefined || chosen.fit !== undefined;
-  const promised = confidence !== undefined && inspection.given === undefined;
+  const promised = confidence !== undefined && inspection.existing === undefined;
   const calibration = learns || chosen.readsConfidence || promised ? unseen : splits.calibration;
   refuseUnpromised(calibration.dataset.size, goals);
   return { validation: learns ? validation : undefined, calibration };

@@ -12,7 +12,7 @@ import { readLabels } from '../data/labels-file.ts';
 import { inputsOf, notesOn, openSplits, type SplitPaths, type Splits, UNLABELLED } from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
 import { noTaps } from '../errors/index.ts';
-import { type Inspection, type InspectOptions, inspectLoaded, refuseLooseInputs } from '../model/inspect.ts';
+import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
 import { type SessionOptions, settleSession } from '../ort/session.ts';
 import { loadModel } from '../parser/index.ts';
 import { attachExits } from '../passes/attach-exits.ts';
@@ -22,7 +22,7 @@ import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, type PredictOptions } from '../predict/predict.ts';
 
-export interface ProjectOptions extends InspectOptions, SplitPaths, PreprocessingOptions {
+export interface ProjectOptions extends ModelOptions, SplitPaths, PreprocessingOptions {
   /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
   readonly labels?: string;
   /** A tokenizer.json, where data are text. */
@@ -38,7 +38,7 @@ export interface ProjectOptions extends InspectOptions, SplitPaths, Preprocessin
 }
 
 export interface Project {
-  readonly inspection: Inspection;
+  readonly inspection: Inspected;
   readonly splits: Splits;
   /** Untrained, or those that came with the model. */
   readonly heads: readonly Head[];
@@ -88,7 +88,7 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
     labelsFrom: labels && `--labels ${options.labels}`,
     tokenizer,
   };
-  const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });
+  const heads = inspection.existing?.heads ?? attachExits(plan, { kind: options.head, seed });
   const session = { ...runs, externalDataFolder: source.folder };
   return { inspection, heads, preprocessing, labels, seed, cache, runs, session, opening };
 }
