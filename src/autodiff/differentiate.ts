@@ -1,7 +1,8 @@
 /** Reverse-mode differentiation: from the loss backwards through the graph, one rule per op (`VJPS`). */
 import { gradientMisshapen, lossNotScalar, noGradientRule, noPathToLoss } from '../errors/index.ts';
+import { qualifiedOp } from '../graph/attributes.ts';
 import { makeValue } from '../graph/builder.ts';
-import { qualifiedOp, TypedBuilder } from '../graph/infer.ts';
+import { TypedBuilder } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import { ancestors, inOrder } from '../graph/walk.ts';

@@ -4,8 +4,11 @@
  * ONNX has no such convolution: until gradients are there it is an op of our own, `offramp.RowsConv` (x [N·pixels, C], weight [O, C, ...kernel],
  * bias [O]; y [N·pixels', O], columns [N·pixels', taps·C]), which `leaveRows` writes as ONNX ops.
  */
+
+import { numberOf, numbersOf } from '../graph/attributes.ts';
 import { makeNode } from '../graph/builder.ts';
-import { numberOf, numbersOf, TypedBuilder, type Window, windowOf } from '../graph/infer.ts';
+import { TypedBuilder } from '../graph/infer.ts';
+import { type Window, windowOf } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import type { Pass } from '../passes/pass.ts';

@@ -1,6 +1,8 @@
 /** The two forms of a head: BatchNormalization and Dropout at work, and both folded away. */
+
+import { numberOf } from '../graph/attributes.ts';
 import { makeNode, makeValue, toAttribute } from '../graph/builder.ts';
-import { numberOf, TypedBuilder } from '../graph/infer.ts';
+import { TypedBuilder } from '../graph/infer.ts';
 import { elementCount, floatTensor, toFloat32Array } from '../graph/tensor.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
 import { allNames, type GraphIndex, indexGraph } from '../graph/walk.ts';

@@ -1,5 +1,6 @@
 /** im2col and its inverse question, as indices that are known when the graph is written. */
-import { type Dims, slide, type TypedBuilder, type Window } from '../graph/infer.ts';
+import type { TypedBuilder } from '../graph/infer.ts';
+import { type Dims, slide, type Window } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 
 /** [N, C, ...size] → [N, pixels, C] */

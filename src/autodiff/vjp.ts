@@ -1,5 +1,6 @@
 /** What a rule of differentiation is, and what several of them build with. */
-import type { Dims, TypedBuilder } from '../graph/infer.ts';
+import type { TypedBuilder } from '../graph/infer.ts';
+import type { Dims } from '../graph/shapes.ts';
 import type { Node } from '../graph/types.ts';
 
 /** What a rule is given: one node of the graph, and the gradients of its outputs. */

@@ -1,5 +1,8 @@
 /** Gradients of convolution and pooling, over any number of spatial axes. */
-import { type Dims, numberOf, slide, type TypedBuilder, type Window, windowOf } from '../graph/infer.ts';
+
+import { numberOf } from '../graph/attributes.ts';
+import type { TypedBuilder } from '../graph/infer.ts';
+import { type Dims, slide, type Window, windowOf } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { rowsWindow } from './rows-form.ts';
 import { channelsLast, pick, positions, seenAlike, unfold } from './unfold.ts';

@@ -1,6 +1,9 @@
 /** Gradients of the normalisations, in closed form. */
+
+import { numberOf } from '../graph/attributes.ts';
 import { float } from '../graph/builder.ts';
-import { numberOf, positive, type TypedBuilder } from '../graph/infer.ts';
+import type { TypedBuilder } from '../graph/infer.ts';
+import { positive } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Vjp } from './vjp.ts';
 

@@ -1,5 +1,6 @@
 /** Gradients of matrix products. */
-import { type Dims, numberOf } from '../graph/infer.ts';
+import { numberOf } from '../graph/attributes.ts';
+import type { Dims } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { scaled, sumTo, type Vjp } from './vjp.ts';
 

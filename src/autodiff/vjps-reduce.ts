@@ -1,6 +1,8 @@
 /** Gradients of sums, means, maxima and minima. */
 
-import { numberOf, reducedAxes, type TypedBuilder } from '../graph/infer.ts';
+import { numberOf } from '../graph/attributes.ts';
+import type { TypedBuilder } from '../graph/infer.ts';
+import { reducedAxes } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { scaled, type Vjp, type VjpContext } from './vjp.ts';
 

@@ -1,5 +1,8 @@
 /** Gradients of what moves elements and computes nothing. */
-import { type Dims, numberOf, numbersOf, positive, sliceOf, type TypedBuilder } from '../graph/infer.ts';
+
+import { numberOf, numbersOf } from '../graph/attributes.ts';
+import type { TypedBuilder } from '../graph/infer.ts';
+import { type Dims, positive, sliceOf } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { type Vjp, zeros } from './vjp.ts';
 

@@ -1,6 +1,6 @@
 /** Vector-Jacobian products, one rule per op (opset 17 forms): from the gradients of a node's outputs to those of its inputs. */
 import { noGradientRule } from '../errors/index.ts';
-import { numberOf } from '../graph/infer.ts';
+import { numberOf } from '../graph/attributes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { masked, pointwise, scaled, type Vjp } from './vjp.ts';
 import { averagePool, conv, maxPool, rowsConv } from './vjps-conv.ts';

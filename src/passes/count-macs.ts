@@ -1,5 +1,5 @@
 /** Multiply-accumulates of a model's heavy ops, per sample, from observed shapes. */
-import { numberOf, numbersOf } from '../graph/infer.ts';
+import { numberOf, numbersOf } from '../graph/attributes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { isDefaultDomain, type Node } from '../graph/types.ts';
 import { subgraphs } from '../graph/walk.ts';

@@ -1,5 +1,5 @@
 /** What models do to scores between an activation and the output: clip, scale, shift, log, round. */
-import { numberOf } from '../graph/infer.ts';
+import { numberOf } from '../graph/attributes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Node } from '../graph/types.ts';
 import type { Activation } from './exits.ts';

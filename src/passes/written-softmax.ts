@@ -1,5 +1,6 @@
 /** Softmax and LogSoftmax as single ops and as exporters write them out. */
-import { numberOf, numbersOf, positive } from '../graph/infer.ts';
+import { numberOf, numbersOf } from '../graph/attributes.ts';
+import { positive } from '../graph/shapes.ts';
 import type { Node } from '../graph/types.ts';
 import { constantOf, isVector, sameNumber, scalarOf, type Values } from './score-values.ts';
 
