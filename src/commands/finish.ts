@@ -49,7 +49,8 @@ import {
   type Predictions,
 } from '../predict/predict.ts';
 import { type TimeCosts, timeCosts } from '../predict/time-costs.ts';
-import { TOLERANCE, type VerifyEffort, verifyEmitted } from '../predict/verify.ts';
+import { type VerifyEffort, verifyEmitted } from '../predict/verify.ts';
+import { ORIGINAL_TOLERANCE } from '../predict/verify-limits.ts';
 import { lossesBeyondNames, noTimeSaved } from '../report/index.ts';
 import { reportCompiled } from '../report/write-report.ts';
 import type { Prepared } from './prepare-heads.ts';
@@ -168,7 +169,7 @@ export async function finish(setting: FinishSetting): Promise<Compiled> {
     onProgress: progress('proving', 'answers'),
   });
   const coarse =
-    verified.tolerance > TOLERANCE
+    verified.tolerance > ORIGINAL_TOLERANCE
       ? ` (allowed ${verified.tolerance.toExponential(1)}: ONNX Runtime's own optimizations, or the batch, move this model's output that far)`
       : '';
   if (verified.unsteady > 0)
