@@ -7,7 +7,7 @@
 
 import { numberOf, numbersOf } from '../graph/attributes.ts';
 import { makeNode } from '../graph/builder.ts';
-import { TypedBuilder } from '../graph/infer.ts';
+import { checkKeptTypes, TypedBuilder } from '../graph/infer.ts';
 import { type Window, windowOf } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
@@ -27,6 +27,7 @@ const MOST_COLUMN_BYTES = 2 ** 26;
 export const enterRows: Pass = {
   name: 'enter-rows',
   run: (graph) => (graph.nodes.some(isPlainConv) ? new Entering(graph).run() : graph),
+  ensures: checkKeptTypes,
 };
 
 const isPlainConv = (node: Node) =>
@@ -133,6 +134,7 @@ export function rowsWindow(node: Node): { readonly size: readonly number[]; read
 /** Writes what `enterRows` left behind as ONNX ops: RowsConv, and BatchNormalization of rows. */
 export const leaveRows: Pass = {
   name: 'leave-rows',
+  ensures: checkKeptTypes,
   run(graph: Graph): Graph {
     const b = new TypedBuilder('rows/', graph);
     let changed = false;

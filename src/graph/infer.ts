@@ -1,5 +1,5 @@
 /** Types and shapes of the ops that Offramp itself inserts: fully static, so symbols are bound to numbers first. */
-import { noShapeRule, shapeNotStatic } from '../errors/index.ts';
+import { invalidGraph, noShapeRule, shapeNotStatic } from '../errors/index.ts';
 import { numberOf, qualifiedOp, tensorOf } from './attributes.ts';
 import { type AttributeValue, GraphBuilder } from './builder.ts';
 import { SHAPE_RULES } from './shape-rules.ts';
@@ -11,6 +11,20 @@ import { allNames, ancestors } from './walk.ts';
 /** Type of every value of `graph`. Throws `shape-not-static`, `no-shape-rule`, `shape-mismatch`. */
 export function inferTypes(graph: Graph): ReadonlyMap<string, StaticType> {
   return new TypedBuilder('', graph).types;
+}
+
+/**
+ * What an edit of a graph with static shapes must keep: a value that is in both graphs has the same type and shape, so that whatever reads it
+ * still fits. Throws `invalid-graph`.
+ */
+export function checkKeptTypes(after: Graph, before: Graph): void {
+  const show = ({ dataType, dims }: StaticType) => `${dataType} [${dims.join(', ')}]`;
+  const types = inferTypes(after);
+  for (const [name, type] of inferTypes(before)) {
+    const now = types.get(name);
+    if (now && show(now) !== show(type))
+      throw invalidGraph(`value ${name} is ${show(now)}, and was ${show(type)}`, `graph ${after.name}`);
+  }
 }
 
 /** `graph` with symbolic dims of its inputs and outputs replaced by numbers: `bindDims(head, { N: 256 })`. */
