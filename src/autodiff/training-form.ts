@@ -1,4 +1,4 @@
-/** The two forms of a head: BatchNormalization and Dropout at work, and both folded away. */
+/** The two forms of a head: with BatchNormalization and Dropout in training mode, and with both folded away. */
 
 import { numberOf } from '../graph/attributes.ts';
 import { makeNode, makeValue, toAttribute } from '../graph/builder.ts';

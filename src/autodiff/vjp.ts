@@ -6,7 +6,7 @@ import type { Node } from '../graph/types.ts';
 /** What a rule is given: one node of the graph, and the gradients of its outputs. */
 export interface VjpContext {
   readonly node: Node;
-  /** Where gradient nodes go; knows the shape of every value, the new ones included. */
+  /** Where gradient nodes go; it has the shape of every value, the new ones included. */
   readonly b: TypedBuilder;
   /** Names of the node's inputs and outputs. */
   readonly x: readonly string[];

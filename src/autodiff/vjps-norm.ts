@@ -10,7 +10,7 @@ import type { Vjp } from './vjp.ts';
 /**
  * BatchNormalization over [N, C, ...]. With batch statistics (Ioffe & Szegedy 2015, section 3):
  * dx = γ·s·(dy − mean(dy) − x̂·mean(dy·x̂)), s = 1/√(var + ε), x̂ = s·(x − mean). Training nodes need momentum 0, so
- * that their second and third outputs are the batch's own mean and variance (`trainingForm` sees to it).
+ * that their second and third outputs are the batch's own mean and variance (see `trainingForm`).
  */
 export const batchNormalization: Vjp = ({ node, b, x, y, dy, dims, wants }) => {
   const training = numberOf(node, 'training_mode', 0) === 1;

@@ -153,7 +153,7 @@ export class GraphBuilder {
   }
 }
 
-/** A model that holds `graph` and nothing else: what ONNX Runtime is given for graphs Offramp made itself. */
+/** A model that holds `graph` and nothing else: for running graphs that Offramp makes itself in ONNX Runtime. */
 export function makeModel(graph: Graph, opset = 17, irVersion = 8) {
   return {
     irVersion,

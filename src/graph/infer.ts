@@ -59,7 +59,7 @@ export function countMacs(graph: Graph): number {
   }, 0);
 }
 
-/** A builder on top of `graph` that knows the type of every value, the new ones included. */
+/** A builder that adds nodes to `graph` and infers the type of every value, the new ones included. */
 export class TypedBuilder extends GraphBuilder {
   readonly types = new Map<string, StaticType>();
   /** The nodes of `graph` whose types were inferred. */

@@ -18,7 +18,7 @@ export interface Window {
   readonly pads: Dims;
 }
 
-/** The window of a Conv, ConvTranspose or pooling node; `kernel` for nodes that do not say it themselves. */
+/** The window of a Conv, ConvTranspose or pooling node; `kernel`: for nodes without the attribute `kernel_shape`. */
 export function windowOf(node: Node, kernel: Dims = numbersOf(node, 'kernel_shape', [])): Window {
   const auto = node.attributes.auto_pad;
   if (auto?.type === 'STRING' && auto.value !== 'NOTSET' && auto.value !== 'VALID')

@@ -36,7 +36,7 @@ export interface Inspected {
   readonly source: LoadedModel;
   /** Of the file, and of the values that were `set`: what is kept of a model is kept under it. */
   readonly hash: string;
-  /** What the user should know of the model, a sentence each. */
+  /** For the user, a sentence each. */
   readonly notes: readonly string[];
   readonly typed: TypedModel;
   readonly plan: ExitPlan;

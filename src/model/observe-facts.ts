@@ -34,7 +34,7 @@ export interface ObserveOptions {
 const MOST_BATCH_DEVIATION = 1e-3;
 
 /**
- * Runs `model` on random input at two batch sizes and returns it with every fact known, and without what it says of shapes that proved wrong. Weights
+ * Runs `model` on random input at two batch sizes and returns it with every fact known, and without shapes of its own that are wrong. Weights
  * are not touched. Throws `unknown-input-dim`, `fixed-batch`, `no-batch-axis`, `trial-run-failed`, `samples-not-independent`, `not-deterministic` and
  * what `findClassifier` throws.
  */

@@ -23,11 +23,11 @@ export async function raiseModel(model: Model, options: ObserveOptions = {}): Pr
   if (raised === model) return model;
   const opset = opsetOf(model);
   const feeds = randomFeeds(model, options.dims ?? {}, 2);
-  const seen = dependents(model.graph, Object.keys(feeds));
-  for (const { name } of model.graph.outputs) seen.add(name);
+  const compared = dependents(model.graph, Object.keys(feeds));
+  for (const { name } of model.graph.outputs) compared.add(name);
   const run = async (which: Model) => {
     const exposed: Model = { ...which, graph: runPasses(which.graph, [exposeValues]) };
-    const fetches = exposed.graph.outputs.map((v) => v.name).filter((name) => seen.has(name));
+    const fetches = exposed.graph.outputs.map((v) => v.name).filter((name) => compared.has(name));
     const session: SessionOptions = { ...options.session, optimization: 'disabled' };
     return await withSession(exposed, session, (s) => s.run(feeds, fetches));
   };

@@ -130,8 +130,8 @@ function modelOf(original: Model, graph: Graph, metadata: LowerOptions['metadata
 }
 
 /**
- * Throws what `lowerExits` would for exits at `taps` (`opset-too-old`, `name-taken`, `other-outputs`), so that nobody
- * trains heads for nothing. Returns the cut.
+ * Throws what `lowerExits` would for exits at `taps` (`opset-too-old`, `name-taken`, `other-outputs`), so that no heads are
+ * trained in vain. Returns the cut.
  */
 export function checkLowerable(typed: TypedModel, taps: readonly string[], dropOutputs = false): Cut {
   const opset = opsetOf(typed.model);

@@ -13,7 +13,7 @@ import { initialState, lowerHead } from './lower-heads.ts';
 import { lowerSegment } from './lower-segments.ts';
 import { asFloat, asLogits, cast, isStateRead, type Lowering, logitsOf } from './lowering.ts';
 
-/** What a level of nesting gives to the level around it, for the samples that it was given: all [M, ...]. */
+/** What a level of nesting gives to the level around it, for the M samples that reach it: all [M, ...]. */
 export interface Answer {
   readonly logits: string;
   /** Exits that were passed from the level's own on. */
