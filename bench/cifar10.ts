@@ -11,9 +11,9 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { serialize } from 'node:v8';
 import { defaultCache } from '../src/cache/folder.ts';
-import { inspect } from '../src/commands/inspect.ts';
 import { openDataset, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
+import { inspectFile } from '../src/model/inspect.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import type { Head, HeadKind } from '../src/passes/exits.ts';
 import type { Placement } from '../src/passes/plan-exits.ts';
@@ -46,7 +46,7 @@ const { values } = parseArgs({
 });
 
 mkdirSync(values.keep, { recursive: true });
-const { source, typed, plan } = await inspect({
+const { source, typed, plan } = await inspectFile({
   model: values.model,
   ...(values.exits && { exits: Number(values.exits) }),
   ...(values.taps && { taps: values.taps.split(',') }),

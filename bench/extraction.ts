@@ -8,9 +8,9 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
-import { inspect } from '../src/commands/inspect.ts';
 import { openDataset, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
+import { inspectFile } from '../src/model/inspect.ts';
 import { Session, Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import { extractFeatures } from '../src/passes/extract-features.ts';
@@ -41,7 +41,7 @@ const rows: string[][] = [];
 const overlaps: string[][] = [];
 
 for (const model of models) {
-  const { typed, plan, source } = await inspect({ model });
+  const { typed, plan, source } = await inspectFile({ model });
   const heads = attachExits(plan, { kind: 'strided', seed: 1 });
   const slots = slotsOf(typed, heads, true);
   const inputs = inputsOf(typed);

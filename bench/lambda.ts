@@ -10,9 +10,9 @@ import { parseArgs } from 'node:util';
 import { defaultCache } from '../src/cache/folder.ts';
 import { measure } from '../src/calibrate/index.ts';
 import { table } from '../src/cli/tables.ts';
-import { inspect } from '../src/commands/inspect.ts';
 import { openDataset, partition, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
+import { inspectFile } from '../src/model/inspect.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import { costsOf, outcomesOf, predict } from '../src/predict/predict.ts';
 import { openFeatures } from '../src/train/features.ts';
@@ -33,7 +33,7 @@ const { values } = parseArgs({
 const THRESHOLD = 0.5;
 const seed = 1;
 
-const { source, typed, plan } = await inspect({ model: values.model, placement: 'linear', exits: 3 });
+const { source, typed, plan } = await inspectFile({ model: values.model, placement: 'linear', exits: 3 });
 const inputs = inputsOf(typed);
 const opening = {
   inputs,

@@ -11,9 +11,9 @@ import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { inspect } from '../src/commands/inspect.ts';
 import { Random } from '../src/data/index.ts';
 import { indexGraph } from '../src/graph/walk.ts';
+import { inspectFile } from '../src/model/inspect.ts';
 import { Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import type { Head, HeadKind } from '../src/passes/exits.ts';
@@ -32,7 +32,7 @@ if (spawnSync(python, ['-c', 'import torch']).status !== 0) {
   process.exit();
 }
 
-const { plan, typed } = await inspect({ model });
+const { plan, typed } = await inspectFile({ model });
 const { classes } = typed;
 
 /** The nodes that logits need, as pytorch-step.py reads them. */

@@ -8,13 +8,13 @@ import { differentiate } from '../src/autodiff/differentiate.ts';
 import { adamw } from '../src/autodiff/optimizer.ts';
 import { enterRows, leaveRows } from '../src/autodiff/rows-form.ts';
 import { trainingForm } from '../src/autodiff/training-form.ts';
-import { inspect } from '../src/commands/inspect.ts';
 import { Random } from '../src/data/index.ts';
 import { makeModel, makeNode, makeValue } from '../src/graph/builder.ts';
 import { bindDims, TypedBuilder } from '../src/graph/infer.ts';
 import { prune } from '../src/graph/prune.ts';
 import { elementCount, int64Tensor } from '../src/graph/tensor.ts';
 import type { Graph, ValueInfo } from '../src/graph/types.ts';
+import { inspectFile } from '../src/model/inspect.ts';
 import { type Feeds, Session, Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import type { Head } from '../src/passes/exits.ts';
@@ -30,7 +30,7 @@ const RUNS_A_ROUND = 3;
 const STEPS = 4;
 const rounds = Number(process.env.ROUNDS ?? 12);
 const [model = '../shared/data/models/resnet56.onnx'] = process.argv.slice(2);
-const { plan, typed } = await inspect({ model });
+const { plan, typed } = await inspectFile({ model });
 
 /** AdamW for every parameter by itself: what one vector of all of them is compared with. */
 const adamwOneByOne = (names: readonly string[]): Pass => ({

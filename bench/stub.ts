@@ -11,9 +11,9 @@ import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import type * as Sample from '../golden/stub-image-labels/index.ts';
 import { inferenceForm } from '../src/autodiff/training-form.ts';
-import { inspect } from '../src/commands/inspect.ts';
 import type { Manifest, OperatingPoint } from '../src/emit/manifest.ts';
 import { emitPackage } from '../src/emit/stub.ts';
+import { inspectFile } from '../src/model/inspect.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import { lowerExits } from '../src/passes/lower-exits.ts';
@@ -26,7 +26,7 @@ const passes = Number(process.env.PASSES ?? 50);
 const WARMUP = 50;
 const SAMPLES = 20;
 
-const { source, typed, plan } = await inspect({ model });
+const { source, typed, plan } = await inspectFile({ model });
 const heads = attachExits(plan, { kind: 'strided', seed: 1 }).map((head) => ({
   ...head,
   graph: runPasses(head.graph, [inferenceForm]),

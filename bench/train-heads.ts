@@ -1,7 +1,7 @@
 /** Milliseconds a training step of all default heads together, by how ONNX Runtime spends its threads. */
 
-import { inspect } from '../src/commands/inspect.ts';
 import { Random } from '../src/data/index.ts';
+import { inspectFile } from '../src/model/inspect.ts';
 import { Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import { distill, joinHeads } from '../src/train/losses.ts';
@@ -10,7 +10,7 @@ import { Stepper } from '../src/train/stepper.ts';
 
 const [model = '../shared/data/models/resnet56.onnx'] = process.argv.slice(2);
 const BATCH = 256;
-const { plan } = await inspect({ model });
+const { plan } = await inspectFile({ model });
 const heads = attachExits(plan, { kind: 'strided', seed: 1 });
 const ids = heads.map((h) => h.exit.id);
 const random = new Random(1, 'bench');

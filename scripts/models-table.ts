@@ -24,7 +24,7 @@ import { type Dataset, openDataset, type Preprocessing } from '../src/data/index
 import { readPackage } from '../src/emit/read-package.ts';
 import { messageOf, OfframpError } from '../src/errors/index.ts';
 import { opsetOf } from '../src/graph/types.ts';
-import { type InspectOptions, inspectLoaded } from '../src/model/inspect.ts';
+import { inspectLoaded, type ModelOptions } from '../src/model/inspect.ts';
 import { type Feeds, floatsOf, type Session, withSession } from '../src/ort/session.ts';
 import { loadModel } from '../src/parser/index.ts';
 import { measureLatency } from '../src/predict/measure-latency.ts';
@@ -121,7 +121,7 @@ async function rowOf(name: string, model: string): Promise<Row> {
     const source = await loadModel(model);
     producer = `${source.model.producerName} ${source.model.producerVersion}`.trim();
     opset = String(opsetOf(source.model));
-    const { typed, plan } = await inspectLoaded(source, { ...(asked as InspectOptions), session });
+    const { typed, plan } = await inspectLoaded(source, { ...(asked as ModelOptions), session });
     const options = { epochs: 1, ...asked, model, out, force: true, cache: join(work, 'cache'), threads: 2 };
     await compile(options as CompileOptions, {});
     const { exact, first, overhead } = await measured(out, asked, typed.model);

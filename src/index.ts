@@ -15,9 +15,15 @@ export { loadModel, mergeShards, printKubernetesJob } from './commands/entries.t
 export { type EvaluateOptions, type Evaluation, evaluate } from './commands/evaluate.ts';
 export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './commands/export-triton.ts';
 export { type ExtractedShard, type ExtractShardOptions, extractShard } from './commands/extract-shard.ts';
-export type { Compiled } from './commands/steps/describe-and-write.ts';
-export { inspect } from './commands/inspect.ts';
+export {
+  type InspectedExit,
+  type InspectedInput,
+  type Inspection,
+  type InspectOptions,
+  inspect,
+} from './commands/inspect.ts';
 export { type CompilePlan, planCompile } from './commands/plan.ts';
+export type { Compiled } from './commands/steps/describe-and-write.ts';
 export {
   type Manifest,
   type ManifestExit,
@@ -28,6 +34,6 @@ export {
 export type { Events, ProgressEvent } from './errors/events.ts';
 export { OfframpError } from './errors/index.ts';
 export type { KubernetesJobOptions } from './export/kubernetes-job.ts';
-export type { Inspection, InspectOptions } from './model/inspect.ts';
 export { parseModel, serializeModel } from './parser/index.ts';
+export type { Activation, HeadKind, PlannedExit, RejectedTap, Tap } from './passes/exits.ts';
 export type { Merged, MergeOptions, Shard } from './train/shards.ts';

@@ -1,12 +1,14 @@
-/** Reverse-mode differentiation: walk the graph backwards from the loss and let each op's rule pass its gradient on. */
-import { lossNotScalar, noGradientRule, noPathToLoss } from '../errors/index.ts';
+/** Reverse-mode differentiation: from the loss backwards through the graph, one rule per op (`VJPS`). */
+import { gradientMisshapen, lossNotScalar, noGradientRule, noPathToLoss } from '../errors/index.ts';
+import { qualifiedOp } from '../graph/attributes.ts';
 import { makeValue } from '../graph/builder.ts';
-import { qualifiedOp, TypedBuilder } from '../graph/infer.ts';
+import { TypedBuilder } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import { ancestors, inOrder } from '../graph/walk.ts';
 import type { Pass } from '../passes/pass.ts';
-import { sumTo, VJPS } from './vjps.ts';
+import { sumTo } from './vjp.ts';
+import { VJPS } from './vjps.ts';
 
 /** Ops whose outputs are integers, booleans or piecewise constant: no gradient passes. */
 export const NON_DIFFERENTIABLE: ReadonlySet<string> = new Set([
@@ -21,7 +23,7 @@ export const STOP_GRADIENT = 'stop_gradient';
  * Adds an output `grad/<name>` for each initializer or input in `wrt`: the derivative of the one-element float value
  * `loss`, in the shape of <name>. The graph's shapes must be static (see `bindDims`). Gradients stop at integer and
  * boolean values, at `NON_DIFFERENTIABLE` ops and at Identity nodes named `stop_gradient…`.
- * Throws `no-gradient-rule`, `no-path-to-loss`, `loss-not-scalar`.
+ * Throws `no-gradient-rule`, `no-path-to-loss`, `loss-not-scalar`, `gradient-misshapen`.
  */
 export function differentiate(options: { readonly loss: string; readonly wrt: readonly string[] }): Pass {
   const outputs = options.wrt.map((name) => `grad/${name}`);
@@ -87,7 +89,9 @@ function addGradients(graph: Graph, loss: string, wrt: readonly string[]): Graph
       if (!active.has(input)) return;
       const thunk = thunks[i];
       if (!thunk) throw noGradientRule(node.opType, node.name, input);
-      const part = sumTo(builder, thunk(), builder.dims(input));
+      const gradient = thunk();
+      checkGradient(builder, gradient, input, node);
+      const part = sumTo(builder, gradient, builder.dims(input));
       parts.set(input, [...(parts.get(input) ?? []), part]);
     });
   }
@@ -104,6 +108,18 @@ function addGradients(graph: Graph, loss: string, wrt: readonly string[]): Graph
     initializers: [...graph.initializers, ...builder.initializers],
     outputs: [...graph.outputs, ...outputs],
   };
+}
+
+/** Throws `gradient-misshapen` unless `gradient` is float and broadcasts with the shape of `value`, whose axes stand last. */
+function checkGradient(builder: TypedBuilder, gradient: string, value: string, node: Node): void {
+  const found = builder.typeOf(gradient);
+  const dims = builder.dims(value);
+  const extra = found.dims.length - dims.length;
+  const fits =
+    found.dataType === 'float' &&
+    extra >= 0 &&
+    dims.every((size, axis) => size === 1 || [1, size].includes(found.dims[axis + extra]!));
+  if (!fits) throw gradientMisshapen(node.opType, node.name, value, found, dims);
 }
 
 /** The float values that depend on `wrt` in a differentiable way, those included. */

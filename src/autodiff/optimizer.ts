@@ -119,7 +119,7 @@ export function unpackParameters(graph: Graph, names: readonly string[], packed:
   const tensors = names.map((name) => parameterOf(graph, name));
   const total = tensors.reduce((sum, t) => sum + elementCount(t.dims), 0);
   if (total !== packed.length)
-    throw notAParameter(names.join(', '), `${total} elements, ${packed.length} given`);
+    throw notAParameter(names.join(', '), `${total} elements, but the vector has ${packed.length}`);
   const values = new Map<string, Tensor>();
   let at = 0;
   for (const { name, dims } of tensors) {

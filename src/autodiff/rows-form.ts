@@ -1,11 +1,14 @@
 /**
- * Maps as rows, [N·pixels, C], the form that heads are trained in: a convolution is one Gather of what its windows see (im2col, Chellapilla et
+ * Maps as rows, [N·pixels, C], the form that heads are trained in: a convolution is one Gather of the elements in its windows (im2col, Chellapilla et
  * al. 2006) and one product for the whole batch, its weight gradient reads the same columns, and no map is transposed on the way.
  * ONNX has no such convolution: until gradients are there it is an op of our own, `offramp.RowsConv` (x [N·pixels, C], weight [O, C, ...kernel],
  * bias [O]; y [N·pixels', O], columns [N·pixels', taps·C]), which `leaveRows` writes as ONNX ops.
  */
+
+import { numberOf, numbersOf } from '../graph/attributes.ts';
 import { makeNode } from '../graph/builder.ts';
-import { numberOf, numbersOf, TypedBuilder, type Window, windowOf } from '../graph/infer.ts';
+import { checkKeptTypes, TypedBuilder } from '../graph/infer.ts';
+import { type Window, windowOf } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import type { Pass } from '../passes/pass.ts';
@@ -17,13 +20,14 @@ const DOMAIN = 'offramp';
 const MOST_COLUMN_BYTES = 2 ** 26;
 
 /**
- * Puts convolutions without groups into rows unless their columns are too large, and what follows them as far as it can be said of rows:
+ * Puts convolutions without groups into rows unless their columns are too large, and those that follow them and can be written for rows:
  * BatchNormalization, Relu, Add, GlobalAveragePool. Values that anything else reads come back as maps of their names. Shapes must be
  * static (`bindDims`).
  */
 export const enterRows: Pass = {
   name: 'enter-rows',
   run: (graph) => (graph.nodes.some(isPlainConv) ? new Entering(graph).run() : graph),
+  ensures: checkKeptTypes,
 };
 
 const isPlainConv = (node: Node) =>
@@ -111,7 +115,7 @@ class Entering {
     return rows;
   }
 
-  /** Makes the map `name` for those who read it as such. */
+  /** Writes the map `name` where something reads it as a map. */
   private leave(name: string): void {
     if (!this.onlyRows.delete(name)) return;
     const { b } = this;
@@ -130,6 +134,7 @@ export function rowsWindow(node: Node): { readonly size: readonly number[]; read
 /** Writes what `enterRows` left behind as ONNX ops: RowsConv, and BatchNormalization of rows. */
 export const leaveRows: Pass = {
   name: 'leave-rows',
+  ensures: checkKeptTypes,
   run(graph: Graph): Graph {
     const b = new TypedBuilder('rows/', graph);
     let changed = false;

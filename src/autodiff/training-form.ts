@@ -1,6 +1,8 @@
-/** The two forms of a head: BatchNormalization and Dropout at work, and both folded away. */
+/** The two forms of a head: with BatchNormalization and Dropout in training mode, and with both folded away. */
+
+import { numberOf } from '../graph/attributes.ts';
 import { makeNode, makeValue, toAttribute } from '../graph/builder.ts';
-import { numberOf, TypedBuilder } from '../graph/infer.ts';
+import { checkKeptTypes, TypedBuilder } from '../graph/infer.ts';
 import { elementCount, floatTensor, toFloat32Array } from '../graph/tensor.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
 import { allNames, type GraphIndex, indexGraph } from '../graph/walk.ts';
@@ -18,6 +20,7 @@ export function trainingForm(options: { readonly seed: number }): Pass {
   return {
     name: 'enter-training-form',
     run: (graph) => (graph.nodes.some(isAtRest) ? toTraining(graph, options.seed) : graph),
+    ensures: checkKeptTypes,
   };
 }
 
@@ -152,10 +155,10 @@ function foldNorms(graph: Graph): Graph {
   return withoutUnread({ ...graph, nodes, initializers: [...kept, ...tensors.values()] }, graph);
 }
 
-function unique(stem: string, taken: Set<string>): string {
+function unique(stem: string, names: Set<string>): string {
   let name = stem;
-  for (let i = 1; taken.has(name); i++) name = `${stem}_${i}`;
-  taken.add(name);
+  for (let i = 1; names.has(name); i++) name = `${stem}_${i}`;
+  names.add(name);
   return name;
 }
 

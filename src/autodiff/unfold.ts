@@ -1,5 +1,6 @@
-/** im2col and its inverse question, as indices that are known when the graph is written. */
-import { type Dims, slide, type TypedBuilder, type Window } from '../graph/infer.ts';
+/** im2col and its inverse, as indices that are known when the graph is written. */
+import type { TypedBuilder } from '../graph/infer.ts';
+import { type Dims, slide, type Window } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 
 /** [N, C, ...size] → [N, pixels, C] */
@@ -9,7 +10,7 @@ export function channelsLast(b: TypedBuilder, map: string): string {
   return b.op('Transpose', [flat], { perm: [0, 2, 1] });
 }
 
-/** [N, pixels, C] → [N, pixels'·taps, C], what each window of a map of `size` sees; what lies outside is 0. */
+/** [N, pixels, C] → [N, pixels'·taps, C], the elements in each window over a map of `size`; those outside are 0. */
 export function unfold(b: TypedBuilder, value: string, size: Dims, window: Window): string {
   return pick(b, value, unfoldIndex(size, window));
 }
@@ -23,7 +24,7 @@ export function pick(b: TypedBuilder, value: string, index: readonly number[]): 
   return b.op('Gather', [source, b.int64(index)], { axis: 1 });
 }
 
-/** For each output position and each tap of the window, the flat index of what it sees; the element count if outside. */
+/** For each output position and each tap of the window, the flat index of the element there; the element count if outside. */
 export function unfoldIndex(size: Dims, window: Window): number[] {
   const { kernel, strides, dilations, pads } = window;
   return positions(slide(size, window)).flatMap((at) =>
@@ -36,13 +37,13 @@ export function unfoldIndex(size: Dims, window: Window): number[] {
   );
 }
 
-/** Positions of a map that are seen through the same taps of a window, and through which outputs. */
-export interface SeenAlike {
+/** Positions of a map that the same taps of a window read, and for which outputs. */
+export interface PixelGroup {
   /** Flat indices in the map. */
   readonly pixels: readonly number[];
   /** Flat indices in the kernel. */
   readonly taps: readonly number[];
-  /** For each pixel and each tap, the output that sees it there; the number of outputs where none does. */
+  /** For each pixel and each tap, the output whose window has it there; the number of outputs where there is none. */
   readonly outputs: readonly number[];
 }
 
@@ -50,7 +51,7 @@ export interface SeenAlike {
  * Every position of a map of `size` with the taps that can meet it: all of them for stride 1, and by the position's remainder for larger ones,
  * so that nothing is computed for the outputs that strides leave out.
  */
-export function seenAlike(size: Dims, window: Window): SeenAlike[] {
+export function groupByTaps(size: Dims, window: Window): PixelGroup[] {
   const { kernel, strides, dilations, pads } = window;
   const out = slide(size, window);
   const groups = new Map<string, { pixels: number[]; taps: number[][]; outputs: number[] }>();
@@ -62,8 +63,8 @@ export function seenAlike(size: Dims, window: Window): SeenAlike[] {
     groups.set(key, group);
     group.pixels.push(pixel);
     for (const tap of group.taps) {
-      const seen = tap.map((k, i) => (at[i]! + pads[i]! - k * dilations[i]!) / strides[i]!);
-      group.outputs.push(flatIndex(seen, out));
+      const output = tap.map((k, i) => (at[i]! + pads[i]! - k * dilations[i]!) / strides[i]!);
+      group.outputs.push(flatIndex(output, out));
     }
   }
   return [...groups.values()].map((g) => ({ ...g, taps: g.taps.map((tap) => flatIndex(tap, kernel)) }));

@@ -1,9 +1,12 @@
 /** Gradients of convolution and pooling, over any number of spatial axes. */
-import { type Dims, numberOf, slide, type TypedBuilder, type Window, windowOf } from '../graph/infer.ts';
+
+import { numberOf } from '../graph/attributes.ts';
+import type { TypedBuilder } from '../graph/infer.ts';
+import { type Dims, slide, type Window, windowOf } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { rowsWindow } from './rows-form.ts';
-import { channelsLast, pick, positions, seenAlike, unfold } from './unfold.ts';
-import type { Vjp } from './vjps.ts';
+import { channelsLast, groupByTaps, pick, positions, unfold } from './unfold.ts';
+import type { Vjp } from './vjp.ts';
 
 /**
  * Conv, as far as `enterRows` left it. The weight gradient is one product of the output gradient with the unfolded input (im2col as a
@@ -118,7 +121,7 @@ function weightOf(b: TypedBuilder, product: string, to: Dims): string {
 
 /**
  * RowsConv. The weight gradient is one product of the columns, which are there already, and the output gradient. The input gradient is a
- * convolution of the output gradient: one Gather and one product for each set of positions that is seen through the same taps.
+ * convolution of the output gradient: one Gather and one product for each group of positions that the same taps read.
  */
 export const rowsConv: Vjp = ({ node, b, x, y, dy, dims }) => {
   const { size, window } = rowsWindow(node);
@@ -131,7 +134,7 @@ export const rowsConv: Vjp = ({ node, b, x, y, dy, dims }) => {
       const outputs = elementCount(slide(size, window));
       const gradients = b.op('Reshape', [dy, b.int64([n, outputs, o])]);
       const byTap = b.op('Transpose', [b.op('Reshape', [x[1]!, b.int64([o, c, taps])])], { perm: [2, 0, 1] });
-      const groups = seenAlike(size, window);
+      const groups = groupByTaps(size, window);
       const parts = groups.map((group) => {
         const shape = [n, group.pixels.length, c];
         if (group.taps.length === 0) return b.op('ConstantOfShape', [b.int64(shape)]);

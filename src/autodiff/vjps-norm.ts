@@ -1,13 +1,16 @@
 /** Gradients of the normalisations, in closed form. */
+
+import { numberOf } from '../graph/attributes.ts';
 import { float } from '../graph/builder.ts';
-import { numberOf, positive, type TypedBuilder } from '../graph/infer.ts';
+import type { TypedBuilder } from '../graph/infer.ts';
+import { positive } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
-import type { Vjp } from './vjps.ts';
+import type { Vjp } from './vjp.ts';
 
 /**
  * BatchNormalization over [N, C, ...]. With batch statistics (Ioffe & Szegedy 2015, section 3):
  * dx = γ·s·(dy − mean(dy) − x̂·mean(dy·x̂)), s = 1/√(var + ε), x̂ = s·(x − mean). Training nodes need momentum 0, so
- * that their second and third outputs are the batch's own mean and variance (`trainingForm` sees to it).
+ * that their second and third outputs are the batch's own mean and variance (see `trainingForm`).
  */
 export const batchNormalization: Vjp = ({ node, b, x, y, dy, dims, wants }) => {
   const training = numberOf(node, 'training_mode', 0) === 1;

@@ -1,5 +1,6 @@
 /** A plan as a tree for a terminal: stages of one shape, the places in them where exits can go, and how much has been computed there. */
-import type { ExitPlan, Head, RejectedTap, Tap } from '../passes/exits.ts';
+import type { Inspection } from '../commands/inspect.ts';
+import type { RejectedTap, Tap } from '../passes/exits.ts';
 import { isClean, reasonsOf } from '../passes/plan-exits.ts';
 import { macs, percent } from '../report/numbers.ts';
 
@@ -8,8 +9,6 @@ export interface TreeOptions {
   readonly all: boolean;
   /** Columns of the terminal. */
   readonly columns: number;
-  /** Of the planned exits, for what they cost. */
-  readonly heads: readonly Head[];
 }
 
 /** Columns of a bar, on a wide terminal and on others. */
@@ -19,12 +18,13 @@ const OTHERS = 45;
 const CARRIED = 13;
 const NAME = { least: 16, most: 48 };
 
+type Plan = Pick<Inspection, 'taps' | 'rejected' | 'exits' | 'notCounted'>;
 type Place = Tap | RejectedTap;
 const isTap = (place: Place): place is Tap => 'live' in place;
 
 /** Lines of the tree, its legend, and what was left out. Marks: ● exit, ○ candidate, · other tap, × rejected. */
-export function planTree(plan: ExitPlan, { all, columns, heads }: TreeOptions): string {
-  const exits = new Map(plan.exits.map(({ tap, id }, k) => [tap.value, { id, macs: heads[k]!.macs }]));
+export function planTree(plan: Plan, { all, columns }: TreeOptions): string {
+  const exits = new Map(plan.exits.map(({ tap, id, headMacs }) => [tap.value, { id, macs: headMacs }]));
   const candidates = new Set(candidatesOf(plan));
   const taps = plan.taps.filter((tap) => all || exits.has(tap.value) || candidates.has(tap));
   const places: Place[] = all ? merged(plan.taps, plan.rejected) : taps;
@@ -53,7 +53,7 @@ export function planTree(plan: ExitPlan, { all, columns, heads }: TreeOptions): 
 }
 
 /** For each cost the clean tap with the least data to carry, where any is clean: among those `compile` chooses. */
-function candidatesOf({ taps }: ExitPlan): Tap[] {
+function candidatesOf({ taps }: Plan): Tap[] {
   const clean = taps.filter(isClean);
   const best = new Map<number, Tap>();
   for (const tap of clean.length > 0 ? clean : taps) {
@@ -67,7 +67,7 @@ function candidatesOf({ taps }: ExitPlan): Tap[] {
 const merged = (taps: readonly Tap[], rejected: readonly RejectedTap[]): Place[] =>
   [...taps, ...rejected].sort((a, b) => a.relativeCost - b.relativeCost);
 
-/** Neighbours of one shape belong together; a rejected value, whose shape is not told, to what is before it. */
+/** Neighbours of one shape belong together; a rejected value, whose shape is not known, to what is before it. */
 function stagesOf(places: readonly Place[]): { shape: readonly number[]; members: Place[] }[] {
   const stages: { shape: readonly number[]; members: Place[] }[] = [];
   for (const place of places) {
@@ -79,7 +79,7 @@ function stagesOf(places: readonly Place[]): { shape: readonly number[]; members
   return stages;
 }
 
-/** The end of a long name tells more than its beginning. */
+/** Long names lose their beginning, which says less than their end. */
 const fitted = (name: string, width: number) =>
   name.length <= width ? name.padEnd(width) : `…${name.slice(1 - width)}`;
 
@@ -93,7 +93,7 @@ function bar(share: number, cells: number): string {
 const carried = ({ liveBytes, live }: Tap) =>
   `${(liveBytes / 1024).toFixed(1)} kB${live.length > 1 ? ` ×${live.length}` : ''}`.padStart(CARRIED);
 
-function legend(plan: ExitPlan, all: boolean, shown: number): string {
+function legend(plan: Plan, all: boolean, shown: number): string {
   const lines = [
     `● exit, + MACs of its head  ○ candidate${all ? '  · tap that carries much or has a better neighbour  × no place for an exit' : ''}`,
     'carries: what a sample takes along from there (×2: two values).',

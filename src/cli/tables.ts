@@ -1,10 +1,10 @@
 /** Plain-text tables of what was planned and what was measured. Fractions become percent only here. */
 import type { AccuracyDifference, Comparison } from '../commands/compare.ts';
 import type { Evaluation, Measured, MeasuredPoint } from '../commands/evaluate.ts';
-import type { Compiled } from '../commands/steps/describe-and-write.ts';
+import type { Inspection } from '../commands/inspect.ts';
 import type { CompilePlan } from '../commands/plan.ts';
+import type { Compiled } from '../commands/steps/describe-and-write.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import type { Inspection } from '../model/inspect.ts';
 import { macs } from '../report/numbers.ts';
 import { passesOf } from '../report/section.ts';
 import { seconds } from './progress.ts';
@@ -26,27 +26,23 @@ export function table(rows: readonly (readonly string[])[]): string {
 }
 
 /** What a model is: its classes, cost, inputs and where exits merge. */
-export function formatModel(path: string, { typed, plan, notes }: Inspection): string {
-  const inputs = typed.sampleInputs.map((name) => {
-    const { dims, dataType } = typed.facts.get(name)!;
-    return `${name} ${dataType} [${['N', ...dims.slice(1)].join(', ')}]`;
-  });
+export function formatModel(path: string, inspection: Inspection): string {
+  const { inputs, output, logits, activation, classes, batch, totalMacs, notes } = inspection;
   const scores = { none: 'logits', logit: 'logit of class 1', sigmoid: 'probability of class 1' };
-  const kind = scores[typed.activation as keyof typeof scores] ?? typed.activation;
+  const kind = scores[activation as keyof typeof scores] ?? activation;
+  const takes = inputs.map(({ name, dataType, dims }) => `${name} ${dataType} [${dims.join(', ')}]`);
   return [
-    `${path}: ${typed.classes} classes, ${typed.batch} batch, ${macs(plan.totalMacs)} MACs a sample`,
+    `${path}: ${classes} classes, ${batch} batch, ${macs(totalMacs)} MACs a sample`,
     ...notes,
-    `takes: ${inputs.join(', ')}`,
-    `scores: ${typed.output} (${kind}), exits merge at ${typed.logits}`,
+    `takes: ${takes.join(', ')}`,
+    `scores: ${output} (${kind}), exits merge at ${logits}`,
   ].join('\n');
 }
 
 /** What to do after looking at a model. */
-export function formatNext(path: string, { typed }: Inspection): string {
-  const [first] = typed.sampleInputs;
-  const { dims, dataType } = typed.facts.get(first ?? typed.output)!;
-  const isPicture = [3, 4].includes(dims.length);
-  const isText = dataType.startsWith('int');
+export function formatNext(path: string, { inputs: [first] }: Inspection): string {
+  const isPicture = first !== undefined && [3, 4].includes(first.dims.length);
+  const isText = first?.dataType.startsWith('int');
   const preset = isPicture
     ? '--preset <as it was trained with> '
     : isText
@@ -181,7 +177,7 @@ export function formatPlan(plan: CompilePlan): string {
   const { total, ...parts } = plan.seconds;
   const times = Object.entries(parts)
     .filter(([, value]) => value >= 0.05)
-    .map(([name, value]) => `${name === 'verifying' ? 'verifying and timing' : name} ${seconds(value)}`);
+    .map(([name, value]) => `${name === 'proving' ? 'proving and timing' : name} ${seconds(value)}`);
   return [
     table([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
     table([['data', 'samples', ''], ...data]),

@@ -69,7 +69,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const tokenizer = await readTokenizer(project.opening.tokenizer, inspection.typed.sampleInputs);
   return await withSplits(project, options, events, async (context) => {
     refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
-    const exits = inspection.given ? existingExits(context, goals) : keptExits(context, goals, before);
+    const exits = inspection.existing ? existingExits(context, goals) : keptExits(context, goals, before);
     return await finish(context, exits, goals, options, {
       origin: originOf(options, before),
       tokenizer,

@@ -59,7 +59,7 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   const tokenizer = await readTokenizer(options.tokenizer, inspection.typed.sampleInputs);
   return await withSplits(project, options, events, async (context) => {
     refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
-    const exits = inspection.given
+    const exits = inspection.existing
       ? existingExits(context, goals)
       : await trainExits(context, goals, trainingOf(options));
     return await finish(context, exits, goals, options, {
@@ -103,7 +103,7 @@ function originOf(
       ...(skipBad && { skipBad }),
     },
     seed,
-    recipe: inspection.given ? 'none' : (options.recipe ?? 'distill'),
+    recipe: inspection.existing ? 'none' : (options.recipe ?? 'distill'),
     labels: splits.classes?.names,
     preprocessing,
   };

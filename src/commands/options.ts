@@ -9,7 +9,7 @@ import { PRESETS, type PreprocessingOptions, type Preset } from '../data/index.t
 import type { SplitPaths } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
-import type { InspectOptions } from '../model/inspect.ts';
+import type { ModelOptions } from '../model/inspect.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { HEAD_KINDS } from '../passes/exits.ts';
 import { PLACEMENTS } from '../passes/plan-exits.ts';
@@ -24,6 +24,7 @@ import type { EmitOptions } from './emit.ts';
 import type { EvaluateOptions } from './evaluate.ts';
 import type { ExportTritonOptions } from './export-triton.ts';
 import type { ExtractShardOptions } from './extract-shard.ts';
+import type { InspectOptions } from './inspect.ts';
 import {
   abortSignal,
   bytes,
@@ -78,7 +79,9 @@ const INSPECTED = {
   placement: oneOf(PLACEMENTS),
   taps: listOf(text('the name of a value'), { atLeast: 1 }),
   exitOutputs: listOf(text('the name of an output'), { atLeast: 1 }),
-} satisfies Rules<Omit<InspectOptions, 'session'>>;
+} satisfies Rules<Omit<ModelOptions, 'session'>>;
+
+const HEAD = oneOrListOf(oneOf(HEAD_KINDS));
 
 const PREPROCESSING = {
   preset: oneOf(Object.keys(PRESETS) as Preset[]),
@@ -106,7 +109,7 @@ const PROJECT = {
   ...MACHINE,
   labels: text('a file of class names, or none'),
   tokenizer: TOKENIZER,
-  head: oneOrListOf(oneOf(HEAD_KINDS)),
+  head: HEAD,
   seed: integer(),
   skipBad: flag,
 } satisfies Rules<Omit<ProjectOptions, 'session'>>;
@@ -170,6 +173,7 @@ export const OPTIONS = {
   load: { path: required(model), dataFolder: folder } satisfies Rules<{ path: string; dataFolder?: string }>,
   inspect: {
     ...INSPECTED,
+    head: HEAD,
     session: optionsOf<SessionOptions>({
       threads,
       parallelOps: atLeastOne,

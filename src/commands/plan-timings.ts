@@ -11,7 +11,8 @@ import { Extractor, LOGITS, type Samples, type Slot } from '../train/extractor.t
 import type { FeatureSource } from '../train/feature-source.ts';
 import { PLAIN } from '../train/features.ts';
 import { runHeads } from '../train/outputs.ts';
-import { recipeOf, type TrainOptions, trainHeads } from '../train/train.ts';
+import { recipeOf, trainHeads } from '../train/train.ts';
+import type { TrainOptions } from '../train/train-options.ts';
 import { groupByMacs } from '../train/workers.ts';
 
 /** Samples that are tried: two batches of the extractor, after one to warm up. */

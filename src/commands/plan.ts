@@ -85,7 +85,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   const goals = await checkBeforeWork(options);
   const project = await openProject(options, events);
   const { inspection, heads, costs, opening } = project;
-  const { source, typed, plan, given } = inspection;
+  const { source, typed, plan, existing } = inspection;
   checkCopies(source.externalFiles);
   const preparing = secondsSince(started);
 
@@ -97,7 +97,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   const session = sessionOf(project);
   const slots = slotsOf(typed, heads, true);
   const original = await timeBackbone(typed, randomSamples(opening.inputs), slots, session);
-  const trainsHeads = given === undefined && data.train !== undefined;
+  const trainsHeads = existing === undefined && data.train !== undefined;
   const { training: recipe } = trainingOf(options);
   const training = trainsHeads
     ? await timeTraining(heads, slots, typed, samplesOf('train'), recipe, project.sessionOptions)
@@ -127,7 +127,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
     exits: plan.exits.map((exit, k) => ({
       id: exit.id,
       tap: exit.tap.value,
-      head: given ? 'given' : heads[k]!.kind,
+      head: heads[k]!.kind,
       prefixCost: costs.prefix[k]!,
       headCost: costs.head[k]!,
     })),

@@ -13,7 +13,7 @@ import { readLabels } from '../data/labels-file.ts';
 import { inputsOf, notesOn, openSplits, type SplitPaths, type Splits, UNLABELLED } from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
 import { noTaps } from '../errors/index.ts';
-import { type Inspection, type InspectOptions, inspectLoaded, refuseLooseInputs } from '../model/inspect.ts';
+import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
 import { type SessionOptions, settleSession } from '../ort/session.ts';
 import { loadModel } from '../parser/index.ts';
 import { attachExits } from '../passes/attach-exits.ts';
@@ -23,7 +23,7 @@ import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, costsOf, type PredictOptions } from '../predict/predict.ts';
 
-export interface ProjectOptions extends InspectOptions, SplitPaths, PreprocessingOptions {
+export interface ProjectOptions extends ModelOptions, SplitPaths, PreprocessingOptions {
   /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
   readonly labels?: string;
   /** A tokenizer.json, where data are text. */
@@ -40,7 +40,7 @@ export interface ProjectOptions extends InspectOptions, SplitPaths, Preprocessin
 
 /** A model with its exits, and how its data are opened. No data have been read. */
 export interface Project {
-  readonly inspection: Inspection;
+  readonly inspection: Inspected;
   /** [K] Untrained, or those that came with the model or with its package. */
   readonly heads: readonly Head[];
   readonly costs: CostModel;
@@ -86,7 +86,7 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   const preprocessing = resolvePreprocessing(options, inputs);
   const labels =
     options.labels === undefined || unlabelled ? undefined : await readLabels(options.labels, typed.classes);
-  const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });
+  const heads = inspection.existing?.heads ?? attachExits(plan, { kind: options.head, seed });
   return {
     inspection,
     heads,

@@ -23,7 +23,8 @@ import type { FeatureSource } from '../train/feature-source.ts';
 import { DEFAULT_LIMIT_BYTES, type FeatureOptions, openFeatures, PLAIN } from '../train/features.ts';
 import { lossCurve } from '../train/loss-curve.ts';
 import { openMerged } from '../train/shards.ts';
-import { recipeOf, type TrainOptions, trainHeads } from '../train/train.ts';
+import { recipeOf, trainHeads } from '../train/train.ts';
+import type { TrainOptions } from '../train/train-options.ts';
 import { trainingViews } from '../train/views.ts';
 import type { CompileContext } from './project.ts';
 
@@ -155,7 +156,7 @@ export async function trainingFeatures(
 export function existingExits(context: CompileContext, goals: Goals): ReadyExits {
   const { inspection, splits, seed } = context;
   const { policy } = goals;
-  const { whole, answers, heads } = inspection.given!;
+  const { whole, answers, heads } = inspection.existing!;
   if (policy !== 'auto' && policyOf(policy).readsConfidence) throw noConfidenceHeads();
   return {
     heads,
@@ -211,7 +212,7 @@ function partsFor(
   const chosen = policy === 'auto' ? undefined : policyOf(policy);
   chosen?.refuse?.(validation.dataset.labels, predicting.typed.classes);
   const learns = chosen === undefined || chosen.fit !== undefined;
-  const promised = confidence !== undefined && inspection.given === undefined;
+  const promised = confidence !== undefined && inspection.existing === undefined;
   const calibration = learns || chosen.readsConfidence || promised ? unseen : splits.calibration;
   refuseUnpromised(calibration.dataset.size, goals);
   return { validation: learns ? validation : undefined, calibration };

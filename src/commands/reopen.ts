@@ -7,14 +7,14 @@ import { HEADS_FILE } from '../emit/package-files.ts';
 import { messageOf, otherModel, unusableHeads } from '../errors/index.ts';
 import type { Model } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
-import { type Inspection, inspectLoaded } from '../model/inspect.ts';
+import { type Inspected, inspectLoaded } from '../model/inspect.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { loadModel, parseModel } from '../parser/index.ts';
 import { unbundleHeads } from '../passes/bundle-heads.ts';
 import type { ExitPlan, Head, HeadKind } from '../passes/exits.ts';
 
 export interface Reopened {
-  readonly inspection: Inspection;
+  readonly inspection: Inspected;
   readonly heads: readonly Head[];
 }
 
@@ -41,7 +41,7 @@ export async function reopen(
     widenBatch: manifest.batch === 'dynamic',
     session,
   });
-  const heads = inspection.given?.heads ?? (await readHeads(folder, inspection.plan, manifest));
+  const heads = inspection.existing?.heads ?? (await readHeads(folder, inspection.plan, manifest));
   return { inspection, heads };
 }
 

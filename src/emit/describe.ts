@@ -7,7 +7,7 @@ import { measure } from '../calibrate/measure.ts';
 import type { CostModel, OutcomesAt } from '../calibrate/types.ts';
 import type { Preprocessing } from '../data/index.ts';
 import { opsetOf } from '../graph/types.ts';
-import { type Inspection, SOURCE_HASH } from '../model/inspect.ts';
+import { type Inspected, SOURCE_HASH } from '../model/inspect.ts';
 import { ONNXRUNTIME_VERSION, type SessionOptions, toOrtOptions } from '../ort/session.ts';
 import type { Head } from '../passes/exits.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from '../passes/lower-exits.ts';
@@ -43,7 +43,7 @@ export interface Origin {
 export interface CompiledFacts {
   readonly origin: Origin;
   readonly tokenizer: { readonly sha256: string } | undefined;
-  readonly inspection: Inspection;
+  readonly inspection: Inspected;
   /** Outputs that the emitted model lacks. */
   readonly dropped: readonly string[];
   readonly heads: readonly Head[];

@@ -2,8 +2,8 @@
 
 /** What was given is as it should be, and yet it failed, or a check did not hold. */
 const FAILURES = `
-  cache-damaged cache-unwritable disk-full emitted-model-differs features-damaged loss-not-scalar no-gradient-rule
-  no-path-to-loss no-shape-rule not-a-parameter output-failed package-differs pass-broke-invariant raised-model-differs
+  cache-damaged cache-unwritable disk-full emitted-model-differs features-damaged gradient-misshapen loss-not-scalar
+  no-gradient-rule no-path-to-loss no-shape-rule not-a-parameter output-failed package-differs pass-broke-invariant raised-model-differs
   session-failed shape-mismatch shape-not-static shards-unusable training-diverged worker-ended
 `;
 

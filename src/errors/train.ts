@@ -26,7 +26,20 @@ export const noGradientRule = (opType: string, node: string, input?: string) =>
   new OfframpError(
     'no-gradient-rule',
     `no gradient rule for op ${opType} (node "${node}")${input ? ` with respect to its input ${input}` : ''}`,
-    'Trainable graphs may use the ops listed in src/passes/vjps.ts; put an Identity named stop_gradient… before this one, or add a rule.',
+    'Trainable graphs may use the ops listed in src/autodiff/vjps.ts; put an Identity named stop_gradient… before this one, or add a rule.',
+  );
+
+export const gradientMisshapen = (
+  opType: string,
+  node: string,
+  input: string,
+  found: { readonly dataType: string; readonly dims: readonly number[] },
+  expected: readonly number[],
+) =>
+  new OfframpError(
+    'gradient-misshapen',
+    `the gradient rule of op ${opType} (node "${node}") gives ${found.dataType} [${found.dims.join(', ')}] for input ${input}, which is float [${expected.join(', ')}]`,
+    'Mend the rule in src/autodiff/vjps.ts.',
   );
 
 export const lossNotScalar = (loss: string, fact: string) =>

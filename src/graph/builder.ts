@@ -45,28 +45,33 @@ export class GraphBuilder {
   readonly initializers: Tensor[] = [];
   readonly inputs: ValueInfo[] = [];
   readonly outputs: ValueInfo[] = [];
-  private readonly taken: Set<string>;
+  private readonly names: Set<string>;
   private readonly shared = new Map<string, string>();
 
-  /** New values are named `prefix` + op type, made unique against `taken` (which grows as names are given). */
+  /** New values are named `prefix` + op type, made unique against `names` (which grows). */
   constructor(
     readonly prefix = '',
-    taken: Set<string> = new Set(),
+    names: Set<string> = new Set(),
   ) {
-    this.taken = taken;
+    this.names = names;
+  }
+
+  /** A builder for a graph inside this one: no name is used in both. */
+  branch(): GraphBuilder {
+    return new GraphBuilder(this.prefix, this.names);
   }
 
   /** A fresh value name from `stem`. */
   fresh(stem: string): string {
     const base = this.prefix + stem;
     let name = base;
-    for (let i = 1; this.taken.has(name); i++) name = `${base}_${i}`;
-    this.taken.add(name);
+    for (let i = 1; this.names.has(name); i++) name = `${base}_${i}`;
+    this.names.add(name);
     return name;
   }
 
   input(name: string, dataType: DataType, dims: readonly Dim[]): string {
-    this.taken.add(name);
+    this.names.add(name);
     this.inputs.push(makeValue(name, dataType, dims));
     return name;
   }
@@ -78,8 +83,8 @@ export class GraphBuilder {
 
   /** An initializer under its own name (which must be free). */
   initializer(tensor: Tensor): string {
-    if (this.taken.has(tensor.name)) throw invalidGraph('name used twice', `initializer ${tensor.name}`);
-    this.taken.add(tensor.name);
+    if (this.names.has(tensor.name)) throw invalidGraph('name used twice', `initializer ${tensor.name}`);
+    this.names.add(tensor.name);
     this.initializers.push(tensor);
     return tensor.name;
   }
@@ -101,7 +106,7 @@ export class GraphBuilder {
     attributes: Record<string, AttributeValue>,
     outputs: readonly string[],
   ): readonly string[] {
-    for (const name of outputs) this.taken.add(name);
+    for (const name of outputs) this.names.add(name);
     this.nodes.push(makeNode(opType, inputs, outputs, attributes));
     return outputs;
   }
@@ -148,7 +153,7 @@ export class GraphBuilder {
   }
 }
 
-/** A model that holds `graph` and nothing else: what ONNX Runtime is given for graphs Offramp made itself. */
+/** A model that holds `graph` and nothing else: for running graphs that Offramp makes itself in ONNX Runtime. */
 export function makeModel(graph: Graph, opset = 17, irVersion = 8) {
   return {
     irVersion,

@@ -27,7 +27,7 @@ export function checkGraph(graph: Graph, outer: Scope = new Set()): void {
       if (input !== '' && !defined.has(input)) {
         const problem = made.has(input)
           ? 'is read before it is made, or lies on a cycle'
-          : 'is made by nobody';
+          : 'is not made by any node';
         throw invalidGraph(`value ${input} ${problem}`, where);
       }
     }
@@ -36,6 +36,6 @@ export function checkGraph(graph: Graph, outer: Scope = new Set()): void {
   });
   for (const output of graph.outputs) {
     if (!defined.has(output.name))
-      throw invalidGraph(`output ${output.name} is made by nobody`, `graph ${graph.name}`);
+      throw invalidGraph(`output ${output.name} is not made by any node`, `graph ${graph.name}`);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Uniform numbers in [0, 1) by Mulberry32 (T. Ettinger): the same for the same seed, without anything but arithmetic, for first weights and random
- * inputs. Data are drawn and shuffled by `Random` of data/, whose streams are told apart by name.
+ * inputs. Data are drawn and shuffled by `Random` of data/, which has a stream for each name.
  */
 export function uniforms(seed: number): () => number {
   let state = seed;

@@ -1,6 +1,6 @@
 /**
  * Graphs as text, in ONNX's textual syntax (docs/Syntax.md of onnx/onnx), for goldens and for reading.
- * It says all that the graph types model, but large tensors are only a hash, so the text cannot be parsed back.
+ * It holds all that the graph types do, but large tensors are only a hash, so the text cannot be parsed back.
  * A node's label is left out when it is the name of its first output.
  */
 import { createHash } from 'node:crypto';

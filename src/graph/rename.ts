@@ -67,10 +67,10 @@ export function renameValues(graph: Graph, names: ReadonlyMap<string, string>): 
 }
 
 /**
- * `graph` with every node called as no other in any scope. Nodes in `kept`, and what lies in them, keep their names, which `taken` has; so do nodes
- * without a name.
+ * `graph` with node names unique across all scopes. Nodes in `kept`, and those inside them, keep their names, which `names` holds; nodes without
+ * a name stay so.
  */
-export function nameNodesApart(graph: Graph, kept: ReadonlySet<Node>, taken: Set<string>): Graph {
+export function nameNodesApart(graph: Graph, kept: ReadonlySet<Node>, names: Set<string>): Graph {
   const used = new Set<string>();
   const collect = ({ nodes }: Graph): void => {
     for (const node of nodes) {
@@ -81,9 +81,9 @@ export function nameNodesApart(graph: Graph, kept: ReadonlySet<Node>, taken: Set
   collect(graph);
   const free = (name: string) => {
     let made = name;
-    for (let i = 1; used.has(made) || (made !== name && taken.has(made)); i++) made = `${name}_${i}`;
+    for (let i = 1; used.has(made) || (made !== name && names.has(made)); i++) made = `${name}_${i}`;
     used.add(made);
-    taken.add(made);
+    names.add(made);
     return made;
   };
   const apart = (inner: Graph): Graph => {

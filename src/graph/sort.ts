@@ -4,7 +4,7 @@ import { mapSubgraphs, nodeReads } from './walk.ts';
 
 /**
  * `graph` with its nodes, and those of the graphs inside them, in topological order: a node moves up only to stand before the first that
- * reads it. The same object when that is so already. On a cycle some node still stands before one that it reads (`checkGraph` tells).
+ * reads it. The same object when that is so already. On a cycle some node still stands before one that it reads, which `checkGraph` refuses.
  */
 export function sortGraph(graph: Graph): Graph {
   const inner = graph.nodes.map((node) => mapSubgraphs(node, sortGraph));

@@ -1,7 +1,7 @@
 /**
  * The intermediate representation: ONNX's own nouns as frozen-by-convention plain values.
  * Edges are value names (SSA). A transform never mutates; it returns a new object, so `after !== before`
- * means "modified", and the parser can tell by identity which elements still have their original bytes.
+ * means "modified", and elements that are the same object still have their original bytes.
  */
 
 export const DATA_TYPES = [
@@ -35,7 +35,7 @@ export interface Tensor {
   readonly unknownFields?: UnknownFields;
 }
 
-/** A sparse initializer; kept whole, only its name is looked at. */
+/** A sparse initializer; kept whole, only its name is read. */
 export interface SparseTensor {
   readonly name: string;
 }
@@ -51,7 +51,7 @@ export interface TensorType {
 
 export interface ValueInfo {
   readonly name: string;
-  /** Undefined for a value that is not a tensor, or of which nothing is said. */
+  /** Undefined for a value that is not a tensor, or without a type. */
   readonly type: TensorType | undefined;
   readonly unknownFields?: UnknownFields;
 }

@@ -1,4 +1,4 @@
-/** Questions about a graph: who makes a value, who reads it, what it depends on. Answers are cached per graph. */
+/** Analyses of a graph: which node makes a value, which read it, what it depends on. Cached per graph. */
 import type { Attribute, Graph, Node, Tensor } from './types.ts';
 
 export interface GraphIndex {

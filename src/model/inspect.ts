@@ -1,9 +1,9 @@
-/** What Offramp sees in a model, without any data: its classes, its taps, and where exits would go. */
+/** From an ONNX file, without any data, to a typed model and a plan of exits. */
 import { createHash } from 'node:crypto';
 import { alreadyCompiled, inputsNotPerSample } from '../errors/index.ts';
 import { type Model, opsetOf } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
-import { inlineFunctions, type LoadedModel } from '../parser/index.ts';
+import { inlineFunctions, type LoadedModel, loadModel } from '../parser/index.ts';
 import { findLostOutputs } from '../passes/cut-segments.ts';
 import { dequantizeTaps } from '../passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from '../passes/exits.ts';
@@ -18,7 +18,8 @@ import { type ObserveOptions, observeFacts } from './observe-facts.ts';
 import { raiseModel } from './raise-model.ts';
 import { widenModel } from './widen-model.ts';
 
-export interface InspectOptions extends PlanOptions, ObserveOptions, InputOptions {
+/** How a model is read, and where its exits go. */
+export interface ModelOptions extends PlanOptions, ObserveOptions, InputOptions {
   /** Path of the ONNX file. */
   readonly model: string;
   /** Folder that its external data lie in; its own by default. */
@@ -29,17 +30,18 @@ export interface InspectOptions extends PlanOptions, ObserveOptions, InputOption
   readonly exitOutputs?: readonly string[] | undefined;
 }
 
-export interface Inspection {
+/** A model with all that is known of it before any data. */
+export interface Inspected {
   /** The file as it is; `typed` and `plan` are of its model with its functions inlined, raised to opset 12 when it was below 11, and widened when asked for. */
   readonly source: LoadedModel;
   /** Of the file, and of the values that were `set`: what is kept of a model is kept under it. */
   readonly hash: string;
-  /** What the user should know of the model, a sentence each. */
+  /** For the user, a sentence each. */
   readonly notes: readonly string[];
   readonly typed: TypedModel;
   readonly plan: ExitPlan;
   /** Exits that came with the model; `typed` and `plan` are then of the model without them. */
-  readonly given?: ExistingExits;
+  readonly existing?: ExistingExits;
 }
 
 const WIDENED = 'Made to take any number of samples: a batch of three gave what the samples gave one by one.';
@@ -50,11 +52,16 @@ export const SOURCE_HASH = 'offramp.source.sha256';
 /** The newest opset that has an If on every backend. */
 const NEWEST_WITH_IF = 22;
 
+/** As `inspectLoaded`, of the file `options.model`. Throws what reading a model throws. */
+export async function inspectFile(options: ModelOptions): Promise<Inspected> {
+  return await inspectLoaded(await loadModel(options.model, options.externalDataFolder), options);
+}
+
 /** Raises the opset of `source` where that is too old, observes its facts, and plans exits as `compile` would. */
 export async function inspectLoaded(
   source: LoadedModel,
-  options: Omit<InspectOptions, 'model' | 'externalDataFolder'>,
-): Promise<Inspection> {
+  options: Omit<ModelOptions, 'model' | 'externalDataFolder'>,
+): Promise<Inspected> {
   const session = { ...options.session, externalDataFolder: source.folder };
   if (source.model.metadataProps.some(({ key }) => key === SOURCE_HASH)) throw alreadyCompiled();
   const output = options.exitOutputs?.at(-1) ?? options.output;
@@ -66,19 +73,20 @@ export async function inspectLoaded(
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
   const typed = describeOutputs(await observeFacts(model, { ...options, output, session }));
   const notes = [
-    ...(asked === inlined ? [] : [givenInstead(inlined, output!)]),
-    ...notesOn(source.model, model),
+    ...(asked === inlined ? [] : [describeInner(inlined, output!)]),
+    ...describeOpset(source.model, model),
     ...(widened === raised ? [] : [WIDENED]),
     ...describeSet(options.set),
     ...looseInputs(typed).map(
-      ({ name, told }) => `${told} is not an input for each sample: --set ${name}=VALUE makes it a constant.`,
+      ({ name, text }) => `${text} is not an input for each sample: --set ${name}=VALUE makes it a constant.`,
     ),
   ];
   const hash = hashOf(source, options.set);
   if (options.exitOutputs) {
-    const given = extractExits(typed, options.exitOutputs);
-    notes.push(...describeLost(given.plan, options.output));
-    return { source, hash, notes, typed: given.plan.typed, plan: given.plan, given };
+    const existing = extractExits(typed, options.exitOutputs);
+    const { plan } = existing;
+    notes.push(...describeLost(plan, options.output));
+    return { source, hash, notes, typed: plan.typed, plan, existing };
   }
   const plan = planExits(typed, options);
   notes.push(...describeLost(plan, options.output));
@@ -101,13 +109,13 @@ function describeLost({ typed, exits }: ExitPlan, named: string | undefined): st
     : [`The early-exit model goes without ${outputs} ${lost.join(', ')}: ${why}.`];
 }
 
-/** Inputs that no data fill: names, and type and shape in words. */
+/** Inputs that no data fill: their names, and a text with type and shape. */
 function looseInputs({ model: { graph }, facts, sampleInputs }: TypedModel) {
   const { realInputs } = indexGraph(graph);
   return graph.inputs.flatMap(({ name }) => {
     if (!realInputs.has(name) || sampleInputs.includes(name)) return [];
     const { dataType, dims } = facts.get(name)!;
-    return [{ name, told: `input ${name} (${dataType} [${dims.join(', ')}])` }];
+    return [{ name, text: `input ${name} (${dataType} [${dims.join(', ')}])` }];
   });
 }
 
@@ -116,7 +124,7 @@ export function refuseLooseInputs(typed: TypedModel): void {
   const loose = looseInputs(typed);
   if (loose.length === 0) return;
   throw inputsNotPerSample(
-    loose.map(({ told }) => told),
+    loose.map(({ text }) => text),
     loose.map(({ name }) => name),
   );
 }
@@ -134,10 +142,11 @@ function hashOf({ sha256 }: LoadedModel, set: InputOptions['set'] = {}): string 
     .digest('hex');
 }
 
-const givenInstead = ({ graph }: Model, name: string) =>
+/** Of an output that was asked for by the name of a value inside the model. */
+const describeInner = ({ graph }: Model, name: string) =>
   `${name} lies inside the model: the early-exit model gives it in place of ${graph.outputs.map((v) => v.name).join(', ')}.`;
 
-function notesOn(original: Model, model: Model): string[] {
+function describeOpset(original: Model, model: Model): string[] {
   const [from, to] = [opsetOf(original), opsetOf(model)];
   if (from !== to) return [`Opset ${from}, raised to ${to}: both gave the same outputs for random input.`];
   if (from <= NEWEST_WITH_IF) return [];

@@ -7,10 +7,11 @@ import { floatsOf, type SessionOptions, type Tensor, withSession } from '../ort/
 import { exposeValues } from '../passes/expose-values.ts';
 import { runPasses } from '../passes/pass.ts';
 import { raiseOpset } from '../passes/raise-opset.ts';
-import { type ObserveOptions, randomFeeds } from './observe-facts.ts';
+import type { ObserveOptions } from './observe-facts.ts';
+import { randomFeeds } from './random-inputs.ts';
 
-/** What floats may deviate, relative to the largest of their tensor. */
-const TOLERANCE = 1e-6;
+/** How far floats of the raised model may deviate, relative to the largest of their tensor. */
+const MOST_RAISED_DEVIATION = 1e-6;
 
 /**
  * `model` as `raiseOpset` writes it, after both were given the same random input and every value that both compute from it was the
@@ -22,11 +23,11 @@ export async function raiseModel(model: Model, options: ObserveOptions = {}): Pr
   if (raised === model) return model;
   const opset = opsetOf(model);
   const feeds = randomFeeds(model, options.dims ?? {}, 2);
-  const seen = dependents(model.graph, Object.keys(feeds));
-  for (const { name } of model.graph.outputs) seen.add(name);
+  const compared = dependents(model.graph, Object.keys(feeds));
+  for (const { name } of model.graph.outputs) compared.add(name);
   const run = async (which: Model) => {
     const exposed: Model = { ...which, graph: runPasses(which.graph, [exposeValues]) };
-    const fetches = exposed.graph.outputs.map((v) => v.name).filter((name) => seen.has(name));
+    const fetches = exposed.graph.outputs.map((v) => v.name).filter((name) => compared.has(name));
     const session: SessionOptions = { ...options.session, optimization: 'disabled' };
     return await withSession(exposed, session, (s) => s.run(feeds, fetches));
   };
@@ -41,13 +42,15 @@ export async function raiseModel(model: Model, options: ObserveOptions = {}): Pr
   return raised;
 }
 
-/** How `b` differs from `a`, in words; undefined when it does not. */
+/** For messages: how `b` differs from `a`; undefined when it does not. */
 function differenceOf(a: Tensor, b: Tensor): string | undefined {
   if (a.type !== b.type) return `is ${b.type}, not ${a.type}`;
   if (`${a.dims}` !== `${b.dims}`) return `is [${b.dims}], not [${a.dims}]`;
   if (sameBytes(a, b)) return undefined;
   const apart = a.type.startsWith('float') ? relativeGap(floatsOf(a), floatsOf(b)) : Number.POSITIVE_INFINITY;
-  return apart <= TOLERANCE ? undefined : `deviates by ${apart.toExponential(1)} of its largest element`;
+  return apart <= MOST_RAISED_DEVIATION
+    ? undefined
+    : `deviates by ${apart.toExponential(1)} of its largest element`;
 }
 
 /** Almost all values are equal to the bit, and going through their elements would take most of the time. */

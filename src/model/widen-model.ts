@@ -6,11 +6,12 @@ import { numbersOf, type Outputs, type SessionOptions, Tensor, withSession } fro
 import { findUnsteady } from '../passes/find-unsteady.ts';
 import { runPasses } from '../passes/pass.ts';
 import { widenBatch } from '../passes/widen-batch.ts';
-import { describeMixing, type ObserveOptions, randomFeeds } from './observe-facts.ts';
+import { describeMixing, type ObserveOptions } from './observe-facts.ts';
+import { randomFeeds } from './random-inputs.ts';
 
 const BATCH = 3;
-/** What an output may deviate, relative to its largest element: another batch size may take another kernel. */
-const TOLERANCE = 1e-5;
+/** How far an output may deviate in a batch, relative to its largest element: other batch sizes may take other kernels. */
+const MOST_WIDENED_DEVIATION = 1e-5;
 
 /**
  * `model` taking any number of samples, after a batch of three gave what the samples give one by one; the very same model when it does so
@@ -28,7 +29,7 @@ export async function widenModel(model: Model, options: ObserveOptions = {}): Pr
   try {
     const together = await withSession(widened, session, (s) => s.run(feeds));
     await withSession(model, session, async (s) => {
-      for (let row = 0; row < BATCH; row++) compare(await s.run(rowOf(feeds, row)), together, row);
+      for (let row = 0; row < BATCH; row++) compare(await s.run(sampleOf(feeds, row)), together, row);
     });
   } catch (error) {
     throw batchNotWidened(messageOf(error), error);
@@ -37,7 +38,7 @@ export async function widenModel(model: Model, options: ObserveOptions = {}): Pr
 }
 
 /** Sample `row` of every tensor that has a batch of three. */
-function rowOf(tensors: Outputs, row: number): Outputs {
+function sampleOf(tensors: Outputs, row: number): Outputs {
   return Object.fromEntries(
     Object.entries(tensors).map(([name, tensor]) => {
       if (tensor.dims[0] !== BATCH) return [name, tensor];
@@ -49,12 +50,12 @@ function rowOf(tensors: Outputs, row: number): Outputs {
 }
 
 function compare(alone: Outputs, together: Outputs, row: number): void {
-  for (const [name, b] of Object.entries(rowOf(together, row))) {
+  for (const [name, b] of Object.entries(sampleOf(together, row))) {
     const a = alone[name]!;
     if (`${a.dims}` !== `${b.dims}`)
       throw new Error(`output ${name} is [${together[name]!.dims}] for ${BATCH} samples`);
     const [x, y] = [numbersOf(a), numbersOf(b)];
-    const isSame = x && y ? relativeGap(x, y) <= TOLERANCE : `${a.data}` === `${b.data}`;
+    const isSame = x && y ? relativeGap(x, y) <= MOST_WIDENED_DEVIATION : `${a.data}` === `${b.data}`;
     if (!isSame) throw new Error(`output ${name} of a sample depends on the batch around it`);
   }
 }

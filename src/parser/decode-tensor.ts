@@ -21,7 +21,7 @@ const DATA_LOCATION = 14;
 const { DEFAULT, EXTERNAL } = onnx.TensorProto.DataLocation;
 const NO_BYTES = new Uint8Array(0);
 
-/** Which field holds a data type's elements when it is not raw_data; int32_data where nothing is said. */
+/** Which field holds a data type's elements when it is not raw_data; int32_data for all others. */
 const TYPED_DATA: Partial<Record<DataType, number>> = {
   float: FLOAT_DATA, complex64: FLOAT_DATA, double: DOUBLE_DATA, complex128: DOUBLE_DATA,
   int64: INT64_DATA, uint32: UINT64_DATA, uint64: UINT64_DATA,
@@ -56,7 +56,7 @@ export function byteLengthOf({ name, dataType, dims }: Omit<Tensor, 'bytes'>): n
   return size === undefined ? undefined : Math.ceil(count * size);
 }
 
-/** Some readers drop a value that the enum does not have and go by the one before: what they would read is not what we looked at. */
+/** Some readers drop an enum value that they do not have and use the one before: they would read another tensor than this decoder. */
 function isExternal(name: string, fields: readonly Field[]): boolean {
   const payloads = fields.map((f) => f.payload);
   const locations = new Int32Array(unpackVarints(payloads, 4).buffer);

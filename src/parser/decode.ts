@@ -129,7 +129,7 @@ const ATTRIBUTE_TYPES = [
 /** The field of each attribute type, for files of IR version 1 and 2, which may leave `type` out. */
 const ATTRIBUTE_FIELDS = [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 export const REF_ATTR_NAME = 21;
-/** Fields that hold tensors and graphs: what is in them is looked at only when the type says so. */
+/** Fields that hold tensors and graphs: what is in them is decoded only for attributes of that type. */
 const NESTED_FIELDS = [5, 6, 10, 11];
 const SPARSE_FIELDS = [22, 23];
 
@@ -193,7 +193,7 @@ function decodeDim({ payload }: Field): Dim {
 /** What ONNX Runtime makes of it is dense: no more than this, protobuf's limit on a dense tensor in a file. */
 const MAX_DENSE_BYTES = 2 ** 31 - 1;
 
-/** Only the name is kept, but all of it is looked at. */
+/** Only the name is kept, but all of it is decoded, so that damage is found. */
 function decodeSparse(bytes: Uint8Array): SparseTensor {
   const { plain, apart } = cutMessage(bytes, SPARSE_TENSOR);
   const [values, indices] = [decodeTensor(merge(apart(1))), decodeTensor(merge(apart(2)))] as const;
@@ -208,7 +208,7 @@ function decodeSparse(bytes: Uint8Array): SparseTensor {
 /** A message given in several fields is their concatenation. */
 const merge = (fields: readonly Field[]) => joinBytes(fields.map((f) => f.payload));
 
-/** Decodes repeated elements; an error in one says which. */
+/** Decodes repeated elements; an error names the element. */
 export function decodeAll<T extends object>(
   what: string,
   fields: readonly Field[],

@@ -64,7 +64,7 @@ function* tensorsAmong(attributes: readonly Attribute[]): Generator<Tensor> {
   }
 }
 
-/** What ONNX Runtime refuses too, before the disk is asked. Links are looked at later. */
+/** What ONNX Runtime refuses too, checked before the file is opened. Links are checked later. */
 function refuseOutside(tensor: Tensor, folder: string, location: string): void {
   const absolute = isAbsolute(location) || win32.isAbsolute(location);
   const climbs = location.split(/[\\/]/).includes('..');

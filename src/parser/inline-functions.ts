@@ -1,4 +1,4 @@
-/** Local functions in place of their calls, as ONNX Runtime does when it loads a model: what they compute can then be seen, counted and tapped. */
+/** Local functions in place of their calls, as ONNX Runtime does when it loads a model: their nodes can then be run, counted and tapped one by one. */
 import { functionsTooLarge } from '../errors/index.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import {

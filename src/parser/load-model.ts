@@ -48,7 +48,7 @@ export async function loadModel(path: string, dataFolder = dirname(path)): Promi
   return { model, bytes, folder, externalFiles: files, sha256: hash.digest('hex') };
 }
 
-/** Offramp runs a model on random samples to see what it does: three of them must fit into memory. */
+/** Offramp runs a model on random samples (`observeFacts`): three of them must fit into memory. */
 export const MAX_SAMPLE_BYTES = 2 ** 29;
 
 function verifyModel({ graph, irVersion, opsetImports }: Model): void {

@@ -3,7 +3,7 @@ import { notAnOnnxFile, truncatedFile } from '../errors/index.ts';
 import { MODEL_FIELDS } from './schema.ts';
 import { type Field, readFields, WireError } from './wire.ts';
 
-/** Cuts a ModelProto into fields; tells a truncated model from a file of another kind. */
+/** Cuts a ModelProto into fields; distinguishes a truncated model from a file of another kind. */
 export function readModelFields(bytes: Uint8Array): Field[] {
   if (bytes.byteLength === 0) throw notAnOnnxFile('it is empty');
   const foreign = foreignFormat(bytes);
@@ -24,7 +24,7 @@ interface Foreign {
 
 const EXPORT = 'Export the model to ONNX first.';
 
-/** What people take for ONNX models, told by the first bytes. */
+/** Files that are often given instead of ONNX models, by their first bytes. */
 const SIGNATURES: readonly (readonly [at: number, signature: string, foreign: Foreign])[] = [
   [
     0,

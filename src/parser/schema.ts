@@ -10,7 +10,7 @@ export const MODEL: Schema = {
   apart: { 7: one(LEN), 8: one(LEN), 14: one(LEN) },
 };
 
-/** Every field a ModelProto has had: what tells a truncated model from a file of another kind. */
+/** Every field a ModelProto has had: distinguishes a truncated model from a file of another kind. */
 export const MODEL_FIELDS: Readonly<Record<number, number>> = {
   1: VARINT, 2: LEN, 3: LEN, 4: LEN, 5: VARINT, 6: LEN, 7: LEN, 8: LEN, 14: LEN, 20: LEN, 25: LEN, 26: LEN,
 }; // biome-ignore format: a table
@@ -72,7 +72,7 @@ export const TENSOR: Schema = {
   }, // biome-ignore format: a table
 };
 
-/** A tensor of a data type we do not know: dims, name | external_data, data_location. */
+/** A tensor of a data type that is not in DATA_TYPES: dims, name | external_data, data_location. */
 export const UNTYPED_TENSOR: Schema = {
   plain: { 1: packable(VARINT), 8: one(LEN) },
   apart: { 13: one(LEN), 14: one(VARINT) },

@@ -107,7 +107,7 @@ export interface Parts {
   readonly plain: Uint8Array;
   /** The fields with `number`, of those handled one by one. */
   readonly apart: (number: number) => readonly Field[];
-  /** The fields the schema does not know, or knows with another wire type. */
+  /** Fields that are not in the schema, or have another wire type there. */
   readonly unknownFields: Uint8Array | undefined;
   /** Numbers of the known fields that are present. */
   readonly present: ReadonlySet<number>;
@@ -145,7 +145,7 @@ export function sortFields(fields: readonly Field[], schema: Schema): Parts {
   };
 }
 
-/** The concatenation of `parts`: a view when they already lie side by side in memory, else a copy. */
+/** The concatenation of `parts`: a view when they are already adjacent in memory, else a copy. */
 export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
   const first = parts[0];
   if (!first) return new Uint8Array(0);
@@ -217,7 +217,7 @@ export class Chunks {
     return this;
   }
 
-  /** The bytes; memory of their own unless there is but one chunk. */
+  /** The bytes; in new memory unless there is only one chunk. */
   join(): Uint8Array {
     return joinBytes(this.parts);
   }

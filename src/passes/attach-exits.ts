@@ -23,7 +23,7 @@ const MOST: Partial<Record<HeadKind, number>> = {
 const usualKind = ({ dims, channelAxis }: Tap): HeadKind =>
   dims.length === 2 && channelAxis === 1 ? 'token' : 'strided';
 
-/** Heads in training form, in the order samples meet them. Deterministic: exit and seed decide every weight. Throws `wrong-head-count`. */
+/** Heads in training form, in the order samples meet them. Deterministic: every weight follows from exit and seed. Throws `wrong-head-count`. */
 export function attachExits(plan: ExitPlan, options: AttachOptions): readonly Head[] {
   const kinds = [options.kind ?? plan.exits.map(({ tap }) => usualKind(tap))].flat();
   if (kinds.length !== 1 && kinds.length !== plan.exits.length)

@@ -13,11 +13,11 @@ export interface BehindLogits {
   readonly input: string;
 }
 
-/** `typed` with its logits given instead of computed, and `outputs` of the original's for outputs. */
+/** `typed` with its logits as an input instead of computed, and the original's `outputs` as outputs. */
 export function behindLogits({ model, logits, facts }: TypedModel, outputs: readonly string[]): BehindLogits {
   const { graph } = model;
-  const taken = allNames(graph);
-  const fresh = (stem: string): string => (taken.has(stem) ? fresh(`${stem}_`) : stem);
+  const names = allNames(graph);
+  const fresh = (stem: string): string => (names.has(stem) ? fresh(`${stem}_`) : stem);
   const input = fresh('given_logits');
   const computed = new Map([[logits, fresh('computed_logits')]]);
   const { dataType, dims } = facts.get(logits)!;

@@ -21,7 +21,7 @@ export function bundleHeads(heads: readonly Head[]): Graph {
   return b.build('heads');
 }
 
-/** What the bundle calls a tapped value: as the model does, unless that looks like something of a head. */
+/** A tapped value's name in the bundle: the model's, unless it could be a name of a head. */
 const inputOf = ({ tap }: PlannedExit, all: readonly { readonly exit: PlannedExit }[]): string =>
   all.some(({ exit }) => tap.value.startsWith(`${exit.id}/`)) ? `tap/${tap.value}` : tap.value;
 

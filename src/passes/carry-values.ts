@@ -7,7 +7,7 @@ import type { TypedModel } from './exits.ts';
 export interface Carried {
   /** Values with a batch axis: the rows of the samples that go on are gathered. */
   readonly live: readonly string[];
-  /** Nodes made once more from those, in graph order: what they make follows the batch in another way (a Shape, say). */
+  /** Nodes computed again from those, in graph order: their outputs depend on the batch in another way (a Shape, say). */
   readonly remade: readonly Node[];
 }
 

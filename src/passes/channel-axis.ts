@@ -14,7 +14,7 @@ const LAST = new Set([
   'Attention', 'MultiHeadAttention', 'Gather', 'NhwcConv', 'NhwcFusedConv', 'NhwcMaxPool',
 ]); // biome-ignore format: a list
 
-/** Index, among the axes behind the batch, of the channels of `value`: found where it was made, else told by its rank. */
+/** Index, among the axes behind the batch, of the channels of `value`: found where it was made, else by its rank. */
 export function channelAxisOf(typed: TypedModel, value: string): number {
   const rank = typed.facts.get(value)!.dims.length;
   return (axisIn(typed, value) ?? (rank > 3 ? 1 : rank - 1)) - 1;

@@ -1,5 +1,5 @@
 /** Multiply-accumulates of a model's heavy ops, per sample, from observed shapes. */
-import { numberOf, numbersOf } from '../graph/infer.ts';
+import { numberOf, numbersOf } from '../graph/attributes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { isDefaultDomain, type Node } from '../graph/types.ts';
 import { subgraphs } from '../graph/walk.ts';
@@ -31,7 +31,7 @@ const product: Rule = ({ node, input, output }) => {
   return elementCount(output(0)) * (length ?? 1);
 };
 
-/** Weights are packed; attribute K tells how long the products are. */
+/** Weights are packed; attribute K is the length of the products. */
 const packedProduct: Rule = ({ node, output }) => elementCount(output(0)) * numberOf(node, 'K', 0);
 
 /** Every step multiplies a sample's vector by W and its state by R: both are inputs of one matrix a direction. */

@@ -1,10 +1,10 @@
-/** The nouns that the exit passes hand to one another: facts, taps, the plan, heads. */
+/** The types that the exit passes share: facts, taps, the plan, heads. */
 import type { DataType, Graph, Model } from '../graph/types.ts';
 
-/** What running the model taught us about a value. */
+/** What trial runs show of a value. */
 export interface Fact {
   readonly dataType: DataType;
-  /** Shape as seen at batch 1. */
+  /** Shape at batch 1. */
   readonly dims: readonly number[];
   /** The axis that follows the batch size one to one; undefined when none does. */
   readonly batchAxis: number | undefined;
@@ -23,7 +23,7 @@ export type Activation = 'none' | 'softmax' | 'log-softmax' | 'scaled-softmax' |
 export const isOneScore = (activation: Activation): boolean =>
   activation === 'sigmoid' || activation === 'logit';
 
-/** A classifier with everything known that the later passes ask about. */
+/** A classifier with all facts that the later passes need. */
 export interface TypedModel {
   readonly model: Model;
   readonly facts: ReadonlyMap<string, Fact>;

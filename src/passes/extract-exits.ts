@@ -1,4 +1,4 @@
-/** A model that has exits already: takes its branches out as heads, so that they can be put back behind Ifs. */
+/** A model that has exits already: its branches become heads, which lowering puts back behind Ifs. */
 import { exitClassesDiffer, exitNotApart, tooFewExitOutputs } from '../errors/index.ts';
 import { makeNode } from '../graph/builder.ts';
 import { prune } from '../graph/prune.ts';
@@ -33,7 +33,7 @@ interface Branch {
  * `outputs` names the graph outputs that carry class scores, earliest first, the whole model's own last. An exit's branch is what
  * leads to its scores and not to the last ones; it must read one value of the backbone. A Softmax at an exit's end is left
  * off: exits answer with logits. Throws `too-few-exit-outputs`, `unknown-output`, `no-class-scores`, `exit-classes-differ`,
- * `exit-not-apart`, and what `planExits` says of a tap.
+ * `exit-not-apart`, and what `planExits` throws for a tap.
  */
 export function extractExits(original: TypedModel, outputs: readonly string[]): ExistingExits {
   const exits = outputs.slice(0, -1);

@@ -20,7 +20,7 @@ export interface FeatureRequest {
 const LARGEST_HALF = 65504;
 const ELEMENT_TYPE = { float: 1, float16: 10 };
 
-/** Outputs become exactly `requests`, cast as asked (float16 saturates); what none of them needs is gone. */
+/** Outputs become exactly `requests`, cast as asked (float16 saturates); what none of them needs is left out. */
 export function extractFeatures(requests: readonly FeatureRequest[]): Pass {
   return {
     name: 'extract-features',

@@ -9,7 +9,7 @@ import type { Fact } from './exits.ts';
 export interface Unsteady {
   /** Of the graph itself. */
   readonly node: Node;
-  /** The operator; when it lies inside `node`, in a function or a subgraph, that is said too. */
+  /** The operator, and the function or subgraph of `node` that holds it. */
   readonly where: string;
   readonly kind: 'dynamic-quantisation' | 'training-mode' | 'along-the-batch' | 'random';
 }
@@ -109,7 +109,7 @@ function kindOf(node: Node, constant: Constant): Kind | undefined {
     return tensor && !tensor.external ? toNumbers(tensor) : undefined;
   };
   if (name === 'Dropout') return numbers(2)?.[0] === 1 && numbers(1)?.[0] !== 0 ? 'random' : undefined;
-  // Before opset 14 its further outputs said so.
+  // Before opset 14 its further outputs mean training mode.
   if (name === 'BatchNormalization')
     return attributes.training_mode?.value === 1 || outputs.slice(1).some((output) => output !== '')
       ? 'training-mode'

@@ -1,4 +1,4 @@
-/** What a user says of a model's inputs once and for all: a value instead of an input, and a batch of one. */
+/** What options fix about a model's inputs: a constant in place of an input, and sizes of dimensions. */
 import {
   badInputValue,
   badOption,
@@ -25,7 +25,7 @@ export const dimNames = (input: ValueInfo, axis: number): string[] => {
   return [...(typeof dim === 'string' ? [dim] : []), `${input.name}.${axis}`];
 };
 
-/** The size of axis `axis` of `input`, if the model or `dims` says it. */
+/** The size of axis `axis` of `input`, if the model or `dims` has it. */
 export function sizeOf(
   input: ValueInfo,
   axis: number,

@@ -11,15 +11,15 @@ import type { Pass } from './pass.ts';
 export const freeNames = (wanted: readonly string[]): Pass => ({
   name: 'free-names',
   run(graph: Graph): Graph {
-    const taken = allNames(graph);
+    const used = allNames(graph);
     const values = valueNames(graph);
     const known = new Set([...graph.inputs, ...graph.outputs].map((v) => v.name));
     const names = new Map<string, string>();
     for (const name of wanted.filter((n) => values.has(n))) {
       if (known.has(name)) throw nameTaken(name);
       let other = `${name}_`;
-      while (taken.has(other)) other += '_';
-      taken.add(other);
+      while (used.has(other)) other += '_';
+      used.add(other);
       names.set(name, other);
     }
     return names.size > 0 ? renameValues(graph, names) : graph;

@@ -21,11 +21,7 @@ export interface HeadOptions {
 /** Name of the value [N, F] that classifier and confidence read. */
 export const POOLED = 'pooled';
 
-/** Convolutions of PTEENet's family, stride 1, C → C (Lahiany and Aperstein 2022; eenet.py of their code). */
-const PTEENET_DEPTH: Partial<Record<HeadKind, number>> = { conv: 1, conv2: 2, conv3: 3 };
-
-/** Blocks of two convolutions (He et al. 2016, figure 2) at each size up to `LARGEST_BLOCK`. */
-const BLOCKS: Partial<Record<HeadKind, number>> = { residual: 1, residual2: 2, residual3: 3 };
+/** Largest side of a map that `residual` heads put blocks at. */
 const LARGEST_BLOCK = 16;
 
 /** `strided` and `residual`: channels double up to this with each halving of the map, which goes on until `SMALLEST`. */
@@ -68,7 +64,7 @@ export function buildHead(
     else b.op('Flatten', [vector], { axis: 1 }, POOLED);
   } else {
     const [dims, first] = b.channelsFirst(features, tapDims, axis);
-    const layers = layersOf(kind, dims, classes, options.width ?? 1);
+    const layers = LAYERS[kind](dims, classes, options.width ?? 1);
     let map = first;
     size = dims[0];
     for (const layer of layers) {
@@ -78,8 +74,8 @@ export function buildHead(
     b.pool(map, POOLED);
   }
 
-  const seen = options.dropout === 0 ? POOLED : b.dropout(POOLED, options.dropout ?? 0.1);
-  b.linear('classifier', seen, size, classes, 0.1, 'logits');
+  const pooled = options.dropout === 0 ? POOLED : b.dropout(POOLED, options.dropout ?? 0.1);
+  b.linear('classifier', pooled, size, classes, 0.1, 'logits');
   const sure = b.op('Sigmoid', [b.linear('confidence', POOLED, size, 1, 0.1, b.fresh('sure'))]);
   b.op('Reshape', [sure, b.int64([-1])], {}, 'confidence');
   b.output('logits', 'float', ['N', classes]);
@@ -96,21 +92,37 @@ type MapDims = readonly [number, ...number[]];
 /** Conv (3 wide along every axis) → BatchNormalization → Relu to `to` channels, or two of them with a way around at the same size. */
 type Layer = { readonly to: number; readonly stride: number } | 'block';
 
-/** What stands between a map [C, ...size] and the average over it. */
-function layersOf(kind: HeadKind, [channels, ...size]: MapDims, classes: number, scale: number): Layer[] {
-  const conv = PTEENET_DEPTH[kind];
-  if (conv !== undefined) return Array.from({ length: conv }, () => ({ to: channels, stride: 1 }));
-  const side = Math.max(...size);
-  if (kind === 'strided') {
+type Layers = (map: MapDims, classes: number, scale: number) => Layer[];
+
+/** Between a map [C, ...size] and the average over it, by head family. */
+const LAYERS: Readonly<Record<HeadKind, Layers>> = {
+  strided: ([channels, ...size], classes, scale) => {
     const last = { to: inBlocks(classes > LAST.few ? LAST.many : LAST.few, scale), stride: 1 };
-    return [...halvings(channels, side, SMALLEST.strided, scale), last];
-  }
-  const depth = BLOCKS[kind];
-  if (depth === undefined) return [];
-  const blocks = Array.from({ length: depth }, () => 'block' as const);
-  const halved = halvings(channels, side, SMALLEST.residual, scale);
-  if (halved.length === 0) return blocks;
-  return halved.flatMap((layer) => (layer.side <= LARGEST_BLOCK ? [layer, ...blocks] : [layer]));
+    return [...halvings(channels, Math.max(...size), SMALLEST.strided, scale), last];
+  },
+  residual: residual(1),
+  residual2: residual(2),
+  residual3: residual(3),
+  conv: conv(1),
+  conv2: conv(2),
+  conv3: conv(3),
+  pool: () => [],
+  token: () => [],
+};
+
+/** `depth` convolutions of PTEENet's family, stride 1, C → C (Lahiany and Aperstein 2022; eenet.py of their code). */
+function conv(depth: number): Layers {
+  return ([channels]) => Array.from({ length: depth }, () => ({ to: channels, stride: 1 }));
+}
+
+/** `depth` blocks of two convolutions (He et al. 2016, figure 2) at each size up to `LARGEST_BLOCK`. */
+function residual(depth: number): Layers {
+  return ([channels, ...size], _, scale) => {
+    const blocks = Array.from({ length: depth }, () => 'block' as const);
+    const halved = halvings(channels, Math.max(...size), SMALLEST.residual, scale);
+    if (halved.length === 0) return blocks;
+    return halved.flatMap((layer) => (layer.side <= LARGEST_BLOCK ? [layer, ...blocks] : [layer]));
+  };
 }
 
 /** Convolutions of stride 2 down to `smallest`, each with twice the channels, up to 64. `side`: of the map behind each. */

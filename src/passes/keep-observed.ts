@@ -1,11 +1,11 @@
-/** What a file says of shapes is a rumour: it may be older than the graph. ONNX Runtime believes it, and folds a Shape by it. */
+/** The shapes in a file's value_info may be wrong: they can be older than the graph. ONNX Runtime uses them, and folds a Shape by them. */
 import type { DataType, Dim, Graph, TensorType, ValueInfo } from '../graph/types.ts';
 import { dependents, mapSubgraphs, nodeReads } from '../graph/walk.ts';
 import type { Fact } from './exits.ts';
 import type { Pass } from './pass.ts';
 
 /**
- * Leaves out every value_info that `facts` contradict, and gives outputs the type and shape that was seen where they claim others; a batch axis is
+ * Leaves out every value_info that `facts` contradict, and gives outputs the observed type and shape where theirs differ; a batch axis is
  * called as that of `sampleInputs`. Nothing is known of values inside subgraphs, so what those of nodes that read samples claim of shapes is left out.
  */
 export const keepObserved = (facts: ReadonlyMap<string, Fact>, sampleInputs: readonly string[]): Pass => ({
@@ -16,21 +16,22 @@ export const keepObserved = (facts: ReadonlyMap<string, Fact>, sampleInputs: rea
     const meaning = new Map<string, number | 'batch'>();
     const isTrue = (dim: Dim, { dims, batchAxis, batchTrouble }: Fact, axis: number): boolean => {
       if (dim === undefined) return true;
-      const seen = axis === batchAxis && typeof batch !== 'number' ? 'batch' : dims[axis]!;
-      if (typeof dim === 'number') return dim === seen && batchTrouble === undefined;
+      const observed = axis === batchAxis && typeof batch !== 'number' ? 'batch' : dims[axis]!;
+      if (typeof dim === 'number') return dim === observed && batchTrouble === undefined;
       // One name for two sizes: ONNX Runtime would put both into one buffer.
-      if (!meaning.has(dim)) meaning.set(dim, seen);
-      return meaning.get(dim) === seen;
+      if (!meaning.has(dim)) meaning.set(dim, observed);
+      return meaning.get(dim) === observed;
     };
     const seenType = (type: TensorType, fact: Fact): TensorType => {
       const { dataType, dims, batchAxis, batchTrouble } = fact;
-      const seen = (axis: number) =>
+      const observed = (axis: number) =>
         axis === batchAxis ? batch : batchTrouble === undefined ? dims[axis] : undefined;
       if (type.dims && type.dims.length !== dims.length)
-        return { dataType, dims: dims.map((_, i) => seen(i)) };
-      const told = type.dims?.map((dim, axis) => (isTrue(dim, fact, axis) ? dim : seen(axis)));
-      const same = dataType === type.dataType && (told?.every((dim, i) => dim === type.dims![i]) ?? true);
-      return same ? type : { dataType, dims: told };
+        return { dataType, dims: dims.map((_, i) => observed(i)) };
+      const corrected = type.dims?.map((dim, axis) => (isTrue(dim, fact, axis) ? dim : observed(axis)));
+      const same =
+        dataType === type.dataType && (corrected?.every((dim, i) => dim === type.dims![i]) ?? true);
+      return same ? type : { dataType, dims: corrected };
     };
     const corrected = (value: ValueInfo): ValueInfo => {
       const fact = facts.get(value.name);
@@ -52,7 +53,7 @@ export const keepObserved = (facts: ReadonlyMap<string, Fact>, sampleInputs: rea
   },
 });
 
-/** Leaves out what `graph` says of the shapes of values on the way, so that running it shows what they are. */
+/** Leaves out the shapes that `graph` gives for inner values, so that running it shows what they are. */
 export const dropClaims: Pass = {
   name: 'drop-claims',
   run(graph: Graph): Graph {

@@ -7,26 +7,23 @@ import type { Graph } from '../graph/types.ts';
 export interface Pass {
   /** Kebab-case, verb-object. */
   readonly name: string;
-  /** Throws when the pass may not run on `graph`. */
-  requires?(graph: Graph): void;
   run(graph: Graph): Graph;
-  /** Throws when `after` is not what the pass promised. */
+  /** Throws when `after` is not what the pass promises, besides the graph invariants. */
   ensures?(after: Graph, before: Graph): void;
 }
 
-/** Runs `passes` in order, checking the graph invariants after each that changed something. */
+/** Runs `passes` in order. After each that changed something, its invariants are checked: throws `pass-broke-invariant`. */
 export function runPasses(graph: Graph, passes: readonly Pass[]): Graph {
   return passes.reduce((before, pass) => {
     return within(`pass ${pass.name}`, () => {
-      pass.requires?.(before);
       const after = pass.run(before);
       if (after === before) return before;
       try {
         checkGraph(after);
+        pass.ensures?.(after, before);
       } catch (error) {
         throw error instanceof OfframpError ? passBrokeInvariant(pass.name, error.message) : error;
       }
-      pass.ensures?.(after, before);
       return after;
     });
   }, graph);

@@ -13,7 +13,7 @@ export type Placement = (typeof PLACEMENTS)[number];
 
 /**
  * Share of the model's cost at which exit `i` of `count` (from 0) is wanted.
- * Ours: spread, even steps from 0.2 to 0.68 (earlier heads know little, later ones save little).
+ * Ours: spread, even steps from 0.2 to 0.68 (earlier heads are seldom right, later ones save little).
  * Lahiany & Aperstein 2022 (PTEENet), as in their code: linear (i+1)/(N+1), pareto 1 − 0.8^(i+1),
  * fine 1 − 0.95^(i+1), gold 1.618^(i−N).
  */
@@ -25,10 +25,10 @@ export const PLACEMENT_TARGET: Record<Placement, (i: number, count: number) => n
   gold: (i, count) => 1.618 ** (i - count),
 };
 
-/** Beyond this share of the cost an exit has nothing left to save. */
+/** Beyond this share of the cost an exit saves nothing. */
 export const LATEST_TAP = 0.9;
 
-/** Each exit costs time even when nobody leaves there; a fourth brought nothing on ResNet-56 (bench/README.md). */
+/** Each exit costs time even when no sample leaves there; a fourth brought nothing on ResNet-56 (bench/README.md). */
 const DEFAULT_EXITS = 3;
 
 export interface PlanOptions {
@@ -69,7 +69,7 @@ function bestPerCost(taps: readonly Tap[]): Tap[] {
   return [...best.values()].sort((a, b) => a.prefixMacs - b.prefixMacs);
 }
 
-/** Little comes along with a clean cut: an attention mask, say, but no second map. */
+/** At a clean tap little else is carried along: an attention mask, say, but no second map. */
 const CLEAN = 1.05;
 
 export const isClean = ({ live, liveBytes, tapBytes }: Tap) =>

@@ -86,13 +86,13 @@ export function raiseOpset(model: Model): Model {
 /** Rewrites the nodes of a graph of `opset`, subgraphs included. */
 const newForms = (opset: number): Pass => ({
   name: 'raise-opset',
-  run: (graph) => rewrite(graph, { opset, taken: allNames(graph) }),
+  run: (graph) => rewrite(graph, { opset, names: allNames(graph) }),
 });
 
 interface Setting {
   readonly opset: number;
   /** Names of all scopes; grows. */
-  readonly taken: Set<string>;
+  readonly names: Set<string>;
 }
 
 function rewrite(graph: Graph, setting: Setting, outer?: Scope): Graph {
@@ -176,10 +176,10 @@ class Scope {
   }
 
   private fresh(stem: string): string {
-    const { taken } = this.setting;
+    const { names } = this.setting;
     let name = stem;
-    for (let i = 1; taken.has(name); i++) name = `${stem}_${i}`;
-    taken.add(name);
+    for (let i = 1; names.has(name); i++) name = `${stem}_${i}`;
+    names.add(name);
     return name;
   }
 }

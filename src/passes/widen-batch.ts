@@ -1,4 +1,4 @@
-/** A model that takes one sample at a time made to take any number: what says so is its inputs' shapes and constants in Reshapes. */
+/** A model that takes one sample at a time made to take any number: the batch size stands in its inputs' shapes and in constants of Reshapes. */
 import { int64Tensor, toNumbers } from '../graph/tensor.ts';
 import type { Dim, Graph, Node, Tensor, ValueInfo } from '../graph/types.ts';
 import { allNames, dependents, indexGraph } from '../graph/walk.ts';

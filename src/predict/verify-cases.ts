@@ -1,4 +1,4 @@
-/** What the proof tries: thresholds that make every exit answer some samples and pass others on, and the samples that show it. */
+/** What `verifyEmitted` tries: thresholds that make every exit answer some samples and pass others on, and the samples that show it. */
 import type { OutcomesAt } from '../calibrate/types.ts';
 import { CLOSED, closesAll, type Outcomes } from '../calibrate/types.ts';
 import { NOBODY } from '../policies/policy.ts';
@@ -11,7 +11,7 @@ type Duty = 'leave' | 'pass' | 'closed';
 
 /**
  * Thresholds to try besides `given`: all exits closed; all open, some samples leaving at each; every other one closed; every other one
- * passed, so that what a policy remembers of it shows at the next. `exits`: how many there are.
+ * passed, so that the state that it leaves in the policy has an effect at the next. `exits`: how many there are.
  */
 export function moreThresholds(
   outcomes: OutcomesAt,

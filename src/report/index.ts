@@ -1,3 +1,3 @@
 export { lossesBeyondNames, noTimeSaved, picturedSamples, type ReportFacts, reportFacts } from './facts.ts';
-export { lineOf, lineOfPlan, type ModelLine, modelLineFile } from './model-line.ts';
+export { lineOf, type ModelLine, modelLineFile } from './model-line.ts';
 export { type Pictures, reportPage } from './page.ts';

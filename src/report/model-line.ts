@@ -1,6 +1,5 @@
 /** The model as a line of segments: where its exits hang, what everything costs, how many samples are left. */
 import type { Manifest } from '../emit/manifest.ts';
-import type { ExitPlan, Head } from '../passes/exits.ts';
 import { escapeHtml } from './html.ts';
 import { macs, percent } from './numbers.ts';
 import { colour, exitColour, paletteCss } from './palette.ts';
@@ -29,18 +28,6 @@ export const lineOf = (
   { exits, baseline }: Manifest,
   { exitShares }: { readonly exitShares: readonly number[] },
 ): ModelLine => ({ totalMacs: baseline.macs, exits, shares: exitShares });
-
-/** The line of a model that nothing was measured on yet; `heads` are those of `plan`'s exits. */
-export const lineOfPlan = ({ totalMacs, exits }: ExitPlan, heads: readonly Head[]): ModelLine => ({
-  totalMacs,
-  exits: exits.map(({ id, tap, prefixMacs }, k) => ({
-    id,
-    tap: tap.value,
-    head: heads[k]!.kind,
-    prefixMacs,
-    headMacs: heads[k]!.macs,
-  })),
-});
 
 /** Of one segment with its exit: a box, and room for the tap. */
 const STEP = 188;

@@ -1,5 +1,5 @@
 /** How training went, thinned: what a report draws and a manifest keeps. */
-import type { TrainProgress } from './train.ts';
+import type { TrainProgress } from './train-options.ts';
 
 /** Running means of the loss at some steps. */
 export interface LossCurve {

@@ -4,43 +4,18 @@ import { inferenceForm } from '../autodiff/training-form.ts';
 import { trainingDiverged } from '../errors/index.ts';
 import { toFloat32Array } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
-import { type Tensor as OrtTensor, type SessionOptions, Tensor } from '../ort/session.ts';
+import { type Tensor as OrtTensor, Tensor } from '../ort/session.ts';
 import type { Head } from '../passes/exits.ts';
 import { headMacs } from '../passes/heads.ts';
 import { runPasses } from '../passes/pass.ts';
 import { Batches } from './batches.ts';
 import { CachedSource, type FeatureSource } from './feature-source.ts';
-import { type DistillOptions, distill, joinHeads, LOSS, lossOf, pteenet } from './losses.ts';
+import { distill, joinHeads, LOSS, lossOf, pteenet } from './losses.ts';
 import { RECIPE, type Recipe, type RecipeName } from './recipes.ts';
 import { splitStem } from './stem.ts';
 import { Stepper } from './stepper.ts';
+import type { TrainOptions } from './train-options.ts';
 import { trainInWorkers } from './workers.ts';
-
-/** What is left out comes from the recipe. */
-export interface TrainOptions extends Partial<Omit<Recipe, 'schedule'>> {
-  readonly recipe?: RecipeName;
-  readonly seed: number;
-  /** Of `distill`. */
-  readonly distill?: DistillOptions;
-  /** Of `pteenet-*`: each head's relative cost when a sample leaves there; by default its prefix and its own head. */
-  readonly costs?: readonly number[];
-  readonly session?: SessionOptions;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: TrainProgress) => void) | undefined;
-}
-
-export interface TrainProgress {
-  readonly phase: 'train';
-  /** Steps. */
-  readonly done: number;
-  readonly total: number;
-  /** Running mean over recent steps of the heads' joint loss. */
-  readonly loss: number;
-  /** The same of each head, by exit id; of recipes whose heads share one loss, that one as `joint`. */
-  readonly losses: Readonly<Record<string, number>>;
-  /** Samples a second, every head having seen each. */
-  readonly rate: number;
-}
 
 /** How much of the running means a step leaves in place. */
 const MEMORY = 0.95;

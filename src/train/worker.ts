@@ -2,7 +2,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { OfframpError } from '../errors/index.ts';
 import { CachedSource } from './feature-source.ts';
-import { type TrainProgress, trainHeads } from './train.ts';
+import { trainHeads } from './train.ts';
+import type { TrainProgress } from './train-options.ts';
 import type { Assignment, Report } from './workers.ts';
 
 const say = (report: Report) => parentPort!.postMessage(report);

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { OfframpError, workerEnded } from '../errors/index.ts';
 import type { Head } from '../passes/exits.ts';
 import type { CachedFeatures, CachedSource } from './feature-source.ts';
-import type { TrainOptions, TrainProgress } from './train.ts';
+import type { TrainOptions, TrainProgress } from './train-options.ts';
 
 /** What a worker is given: plain data. */
 export interface Assignment {

@@ -2,6 +2,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { differentiate } from '../../src/autodiff/differentiate.ts';
 import { trainingForm } from '../../src/autodiff/training-form.ts';
+import type { Vjp } from '../../src/autodiff/vjp.ts';
+import { VJPS } from '../../src/autodiff/vjps.ts';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { bindDims } from '../../src/graph/infer.ts';
 import { floatTensor, toFloat32Array } from '../../src/graph/tensor.ts';
@@ -140,6 +142,31 @@ test('refusals', () => {
   const open = { ...plain, inputs: [{ name: 'x', type: { dataType: 'float', dims: ['N', 3] } }] } as const;
   assert.throws(() => run(open), code('shape-not-static'));
   assert.ok(run(bindDims(open, { N: 2 })));
+});
+
+test('a rule that gives a gradient of another shape or type is named, with its node', () => {
+  const rules = VJPS as Record<string, Vjp>;
+  const { Neg } = rules;
+  const graph = small((b) => mean(b, b.op('Neg', ['w'], {}, 'middle')));
+  const wrong: readonly Vjp[] = [
+    ({ b, dy }) => [() => b.op('ReduceSum', [dy, b.int64([0])], { keepdims: 0 })],
+    ({ b, dy }) => [() => b.op('Concat', [dy, dy], { axis: 0 })],
+    ({ b, dy }) => [() => b.op('Cast', [dy], { to: 7 })],
+  ];
+  try {
+    for (const rule of wrong) {
+      rules.Neg = rule;
+      assert.throws(
+        () => runPasses(graph, [differentiate({ loss: 'loss', wrt })]),
+        (e: { code: string; message: string }) =>
+          e.code === 'gradient-misshapen' &&
+          /Neg.*"middle".*input w, which is float \[3, 3\]/.test(e.message),
+      );
+    }
+  } finally {
+    rules.Neg = Neg!;
+  }
+  assert.ok(runPasses(graph, [differentiate({ loss: 'loss', wrt })]));
 });
 
 test('pure, and done once', () => {

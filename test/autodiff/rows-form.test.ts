@@ -2,11 +2,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { enterRows, leaveRows } from '../../src/autodiff/rows-form.ts';
-import { float, GraphBuilder, makeModel } from '../../src/graph/builder.ts';
+import { trainingForm } from '../../src/autodiff/training-form.ts';
+import { float, GraphBuilder, makeModel, toAttribute } from '../../src/graph/builder.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
-import type { Graph } from '../../src/graph/types.ts';
+import type { Graph, Node } from '../../src/graph/types.ts';
 import { type Feeds, Tensor, withSession } from '../../src/ort/session.ts';
-import { runPasses } from '../../src/passes/pass.ts';
+import { type Pass, runPasses } from '../../src/passes/pass.ts';
 import { signed } from './check-gradient.ts';
 
 const test = suite('passes: rows-form');
@@ -85,6 +86,33 @@ test('between convolutions nothing is transposed but weights', () => {
       n.opType === 'Transpose' && JSON.stringify(n.attributes.perm) === '{"type":"INTS","value":[0,2,1]}',
   );
   assert.is(maps.length, 1, 'the input, once');
+});
+
+test('a value that leaves a form with another shape or type is named', () => {
+  const spoiled = (pass: Pass, op: string, change: (node: Node) => Node): Pass => ({
+    ...pass,
+    run(graph) {
+      const after = pass.run(graph);
+      return { ...after, nodes: after.nodes.map((node) => (node.opType === op ? change(node) : node)) };
+    },
+  });
+  const refused = (passes: readonly Pass[], message: RegExp) =>
+    assert.throws(
+      () => runPasses(head(), passes),
+      (e: { code: string; message: string }) => e.code === 'pass-broke-invariant' && message.test(e.message),
+    );
+  const kept = spoiled(enterRows, 'Flatten', (node) => ({ ...node, attributes: { axis: toAttribute(0) } }));
+  refused([kept], /enter-rows: value pooled is float \[1, 15\], and was float \[3, 5\]/);
+  const cast = spoiled(leaveRows, 'Flatten', (node) => ({ ...node, opType: 'Shape', attributes: {} }));
+  refused([enterRows, cast], /leave-rows: value pooled is int64 \[4\], and was float \[3, 5\]/);
+  const training = trainingForm({ seed: 1 });
+  const atRest = spoiled(training, 'GlobalAveragePool', (node) => ({ ...node, opType: 'Identity' }));
+  const b = new GraphBuilder();
+  const x = b.input('x', 'float', [3, 4, 6, 6]);
+  b.op('GlobalAveragePool', [b.op('Dropout', [x])], {}, 'y');
+  b.output('y', 'float', [3, 4, 1, 1]);
+  assert.throws(() => runPasses(b.build('dropped'), [atRest]), /value y is float \[3, 4, 6, 6\]/);
+  assert.ok(runPasses(b.build('dropped'), [training]));
 });
 
 test('convolutions in groups stay as they are', () => {

@@ -47,11 +47,10 @@ test('inspect is a tree of stages that fits the terminal, with everything on req
   assert.match(stdout, /○ block2 /);
   assert.not.match(stdout, / [·×] \w/);
   const all = (await offramp('inspect', model, ...taps, '--all')).stdout;
-  const { plan } = await inspect({ model, taps: ['block1'] });
-  for (const { value, reason } of plan.rejected)
-    assert.ok(all.includes(value) && all.includes(reason), value);
+  const { taps: places, rejected } = await inspect({ model, taps: ['block1'] });
+  for (const { value, reason } of rejected) assert.ok(all.includes(value) && all.includes(reason), value);
   const marked = all.split('\n').filter((line) => /[├└] [●○·×] /.test(line));
-  assert.is(marked.length, plan.taps.length + plan.rejected.length);
+  assert.is(marked.length, places.length + rejected.length);
 });
 
 test('inspect --svg draws the model with its exits', async () => {

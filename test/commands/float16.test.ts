@@ -3,7 +3,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { toHalf } from '../../src/graph/tensor.ts';
-import { observeFacts, randomFeeds } from '../../src/model/observe-facts.ts';
+import { observeFacts } from '../../src/model/observe-facts.ts';
+import { randomFeeds } from '../../src/model/random-inputs.ts';
 import { floatsOf, Tensor, tensorOf, withSession } from '../../src/ort/session.ts';
 
 const test = suite('float16');

@@ -4,7 +4,7 @@ import { join, sep } from 'node:path';
 import * as assert from 'uvu/assert';
 import { OfframpError } from '../../src/errors/index.ts';
 import { printModel } from '../../src/graph/print.ts';
-import { inputSlots } from '../../src/model/observe-facts.ts';
+import { inputSlots } from '../../src/model/random-inputs.ts';
 import { loadModel, parseModel, serializeModel } from '../../src/parser/index.ts';
 import { exposeValues } from '../../src/passes/expose-values.ts';
 import { runPasses } from '../../src/passes/pass.ts';

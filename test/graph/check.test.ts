@@ -34,15 +34,15 @@ const sound: readonly [what: string, graph: Graph][] = [
 for (const [what, sample] of sound) test(`${what}: sound`, () => checkGraph(sample));
 
 const broken: readonly [what: string, graph: Graph, says: string][] = [
-  ['a value made by nobody', graph({ nodes: [relu('z', 'y')] }), 'value z is made by nobody (node 0 Relu "y")'],
+  ['a value made by nobody', graph({ nodes: [relu('z', 'y')] }), 'value z is not made by any node (node 0 Relu "y")'],
   ['a cycle', graph({ nodes: [relu('b', 'a'), relu('a', 'b'), relu('b', 'y')] }), 'value b is read before it is made, or lies on a cycle (node 0 Relu "a")'],
   ['a value made twice', graph({ nodes: [relu('x', 'y'), relu('x', 'y')] }), 'value y is defined twice (node 1 Relu "y")'],
   ['an initializer given twice', graph({ initializers: [w, w] }), 'value w is defined twice (initializer of graph g)'],
   ['an input given twice', graph({ inputs: [makeValue('x', 'float', [1]), makeValue('x', 'float', [1])] }), 'value x is defined twice (input of graph g)'],
   ['an initializer given twice that is an input', graph({ inputs: [makeValue('w', 'float', [1])], initializers: [w, w] }), 'value w is defined twice (initializer of graph g)'],
-  ['an output made by nobody', graph(), 'output y is made by nobody (graph g)'],
+  ['an output made by nobody', graph(), 'output y is not made by any node (graph g)'],
   ['a subgraph that shadows', graph({ nodes: [nested(branch({ nodes: [relu('x', 'x')] }))] }), 'value x is defined twice (node 0 Relu "x")'],
-  ['a subgraph that reads what comes later', graph({ nodes: [nested(branch({ nodes: [relu('y', 'z')] }))] }), 'value y is made by nobody (node 0 Relu "z")'],
+  ['a subgraph that reads what comes later', graph({ nodes: [nested(branch({ nodes: [relu('y', 'z')] }))] }), 'value y is not made by any node (node 0 Relu "z")'],
 ]; // biome-ignore format: a table
 
 for (const [what, sample, says] of broken) {

@@ -58,12 +58,61 @@ function wrongEdges(file: SourceFile): string[] {
   });
 }
 
+/** The table of options checks itself against the option types of the commands that read it: its imports are not counted. */
+const TABLE_OF_OPTIONS = 'src/commands/options.ts';
+
+/** Circles of imports, type-only ones included: the shortest through each first file found to be in one. */
+function circles(files: readonly SourceFile[]): string[] {
+  const imports = new Map(
+    files.map((file) => [
+      file.path,
+      specifiersOf(file)
+        .filter((specifier) => specifier.startsWith('.') && file.path !== TABLE_OF_OPTIONS)
+        .map((specifier) => posix.join(posix.dirname(file.path), specifier)),
+    ]),
+  );
+  const found = new Set<string>();
+  for (const start of imports.keys()) {
+    if ([...found].some((circle) => circle.split(' → ').includes(start))) continue;
+    const cameFrom = new Map<string, string>();
+    for (const queue = [start]; queue.length > 0; ) {
+      const path = queue.shift()!;
+      for (const next of imports.get(path) ?? []) {
+        if (cameFrom.has(next)) continue;
+        cameFrom.set(next, path);
+        queue.push(next);
+      }
+    }
+    if (!cameFrom.has(start)) continue;
+    const circle = [start];
+    for (let at = cameFrom.get(start)!; at !== start; at = cameFrom.get(at)!) circle.unshift(at);
+    found.add([start, ...circle].join(' → '));
+  }
+  return [...found];
+}
+
 const test = suite('house: imports');
 
 test('every import goes to the left, and every package comes in by its own door', () => {
   const files = sourceFiles('src');
   assert.ok(files.length > 0);
   assert.is(files.flatMap(wrongEdges).join('\n'), '');
+});
+
+test('no files import each other in a circle', () => {
+  assert.is(circles(sourceFiles('src')).join('\n'), '');
+});
+
+test('a circle of any length is found, of types too', () => {
+  const files = [
+    { path: 'src/graph/a.ts', text: "import type { B } from './b.ts';" },
+    { path: 'src/graph/b.ts', text: "import { c } from '../parser/c.ts';\nimport './d.ts';" },
+    { path: 'src/parser/c.ts', text: "export * from '../graph/a.ts';" },
+    { path: 'src/graph/d.ts', text: "import './e.ts';" },
+    { path: 'src/graph/e.ts', text: '' },
+  ];
+  assert.equal(circles(files), ['src/graph/a.ts → src/graph/b.ts → src/parser/c.ts → src/graph/a.ts']);
+  assert.equal(circles(files.filter(({ path }) => path !== 'src/parser/c.ts')), []);
 });
 
 test('the check sees what it must see', () => {

@@ -10,6 +10,7 @@ import { planCompile } from '../../src/commands/plan.ts';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { elementCount, floatTensor } from '../../src/graph/tensor.ts';
 import type { DataType, Dim, Model } from '../../src/graph/types.ts';
+import { inspectFile } from '../../src/model/inspect.ts';
 import { observeFacts } from '../../src/model/observe-facts.ts';
 import { withSession } from '../../src/ort/session.ts';
 import { serializeModel } from '../../src/parser/index.ts';
@@ -110,7 +111,7 @@ test('--set makes it a constant: the emitted model lacks it, the manifest has it
   assert.equal(manifestIn(at('again')).source.set, { temperature: 4 });
   // What is kept of a model is kept apart for other values.
   const [four, two] = await Promise.all(
-    [4, 2].map((temperature) => inspect({ model, set: { temperature } })),
+    [4, 2].map((temperature) => inspectFile({ model, set: { temperature } })),
   );
   assert.is.not(four!.hash, two!.hash);
 });
@@ -118,7 +119,7 @@ test('--set makes it a constant: the emitted model lacks it, the manifest has it
 test('one value fills the shape, several are its elements; what does not fit is refused', async () => {
   const model = save(tempered('float', [8]), 'vector.onnx');
   const valuesOf = async (set: Record<string, number | number[]>) => {
-    const { typed } = await inspect({ model, set });
+    const { typed } = await inspectFile({ model, set });
     const { bytes } = typed.model.graph.initializers.find((t) => t.name === 'temperature')!;
     return [...new Float32Array(Uint8Array.from(bytes).buffer)];
   };
@@ -129,8 +130,11 @@ test('one value fills the shape, several are its elements; what does not fit is 
   assert.match(few.message, '2 values, where 8 are needed');
   await rejectsWith('unknown-input', () => valuesOf({ temprature: 1 }));
   const whole = save(tempered('int64'), 'whole.onnx');
-  await rejectsWith('bad-input-value', () => inspect({ model: whole, set: { temperature: 1.5 } }));
-  assert.is((await inspect({ model: whole, set: { temperature: 2 } })).typed.model.graph.inputs.length, 1);
+  await rejectsWith('bad-input-value', () => inspectFile({ model: whole, set: { temperature: 1.5 } }));
+  assert.is(
+    (await inspectFile({ model: whole, set: { temperature: 2 } })).typed.model.graph.inputs.length,
+    1,
+  );
 });
 
 test('--set on the command line: once for each input, names with an equals sign, numbers only', async () => {
@@ -183,11 +187,11 @@ test('sizes that are not in the model are asked for all at once, and what is ask
   const path = save(model, 'open.onnx');
   const dims = { 'ids.1': 2, 'extra.1': 3, width: 4 };
   // It has no exits, but is understood.
-  await rejectsWith('nothing-counted', () => inspect({ model: path, dims }));
+  await rejectsWith('nothing-counted', () => inspectFile({ model: path, dims }));
   assert.is((await observeFacts(model, { dims })).classes, 9);
   await rejectsWith('bad-option', () => inspect({ model: path, dims: { ...dims, width: 1.5 } }));
-  await rejectsWith('input-too-large', () => inspect({ model: path, dims: { ...dims, width: 1e12 } }));
-  const typo = await rejectsWith('unknown-dim', () => inspect({ model: path, dims: { witdh: 4 } }));
+  await rejectsWith('input-too-large', () => inspectFile({ model: path, dims: { ...dims, width: 1e12 } }));
+  const typo = await rejectsWith('unknown-dim', () => inspectFile({ model: path, dims: { witdh: 4 } }));
   assert.match(typo.hint, 'width');
 });
 
@@ -200,10 +204,10 @@ test('an input that takes only certain values can be given one', async () => {
   const shifted = b.op('Add', [b.op('MatMul', [x, weight], {}, 'layer'), b.op('Gather', [table, rate])]);
   b.output(b.op('MatMul', [shifted, weight], {}, 'scores'), 'float', ['N', 8]);
   const model = save(makeModel(b.build('rated')), 'rated.onnx');
-  const error = await rejectsWith('trial-run-failed', () => inspect({ model }));
+  const error = await rejectsWith('trial-run-failed', () => inspectFile({ model }));
   assert.match(error.message, 'rate int64 []');
   assert.match(error.hint, '--set NAME=VALUE');
-  assert.is((await inspect({ model, set: { rate: 16001 } })).typed.sampleInputs.length, 1);
+  assert.is((await inspectFile({ model, set: { rate: 16001 } })).typed.sampleInputs.length, 1);
 });
 
 test.run();

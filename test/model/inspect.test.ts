@@ -7,7 +7,9 @@ import { compare } from '../../src/commands/compare.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { inspect } from '../../src/commands/inspect.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
+import { inspectFile } from '../../src/model/inspect.ts';
 import { serializeModel } from '../../src/parser/index.ts';
+import { attachExits } from '../../src/passes/attach-exits.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyResidual } from '../models.ts';
 import { tinyProject } from '../tiny-project.ts';
@@ -37,15 +39,40 @@ test.before(() => {
 });
 
 test('a value inside the model is given in place of the outputs when it is named', async () => {
-  await rejectsWith('not-class-scores', () => inspect({ model: path }));
-  const { typed, notes } = await inspect({ model: path, output: 'scores' });
+  await rejectsWith('not-class-scores', () => inspectFile({ model: path }));
+  const { typed, notes } = await inspectFile({ model: path, output: 'scores' });
   assert.equal(notes, [
     'scores lies inside the model: the early-exit model gives it in place of best, which.',
   ]);
   assert.equal(typed.model.graph.outputs, [{ name: 'scores', type: { dataType: 'float', dims: ['N', 5] } }]);
   assert.is(typed.activation, 'softmax');
   assert.is(typed.logits, 'logits');
-  await rejectsWith('unknown-output', () => inspect({ model: path, output: 'nowhere' }));
+  await rejectsWith('unknown-output', () => inspectFile({ model: path, output: 'nowhere' }));
+});
+
+test('what a caller of the API is told of a model is plain data', async () => {
+  const plain = join(folder, 'plain.onnx');
+  writeFileSync(plain, serializeModel(tinyResidual({ softmax: true, opset: 9 })));
+  const found = await inspect({ model: plain, taps: ['block1'], head: 'pool' });
+  assert.equal(JSON.parse(JSON.stringify(found)), found);
+  const { inputs, exits, taps, totalMacs, rejected, notes, ...rest } = found;
+  const { plan, ...inspected } = await inspectFile({ model: plain, taps: ['block1'] });
+  assert.equal(rest, {
+    opset: 9,
+    output: 'scores',
+    logits: 'logits',
+    activation: 'softmax',
+    classes: 5,
+    batch: 'dynamic',
+    notCounted: {},
+  });
+  assert.equal(inputs, [{ name: 'image', dataType: 'float', dims: ['N', 3, 8, 8] }]);
+  assert.equal(taps, plan.taps);
+  assert.equal(rejected, plan.rejected);
+  assert.equal(notes, inspected.notes);
+  assert.is(totalMacs, plan.totalMacs);
+  const [head] = attachExits(plan, { kind: 'pool', seed: 1 });
+  assert.equal(exits, [{ ...plan.exits[0]!, head: 'pool', headMacs: head!.macs }]);
 });
 
 test('compiled so, it is compared with the same value of the original', async () => {

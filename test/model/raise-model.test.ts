@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inspect } from '../../src/commands/inspect.ts';
 import { float, GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import { type Model, opsetOf } from '../../src/graph/types.ts';
+import { inspectFile } from '../../src/model/inspect.ts';
 import { raiseModel } from '../../src/model/raise-model.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { checkLowerable } from '../../src/passes/lower-exits.ts';
@@ -52,7 +52,7 @@ test('a raised model that does something else is not used, and says where', asyn
 
 test('inspect says so, the file stays the source, and exits fit inside a batch', async () => {
   const path = save('old.onnx', clipped(9));
-  const { source, typed, plan, notes } = await inspect({ model: path });
+  const { source, typed, plan, notes } = await inspectFile({ model: path });
   assert.equal(notes, ['Opset 9, raised to 12: both gave the same outputs for random input.']);
   assert.is(opsetOf(source.model), 9);
   assert.is(source.sha256, createHash('sha256').update(readFileSync(path)).digest('hex'));
@@ -71,18 +71,18 @@ test('weights outside of the file are found', async () => {
   const external = { location: 'first.bin', offset: 0, length: first!.bytes.length };
   const initializers = [{ ...first!, bytes: new Uint8Array(), external }, ...rest];
   const path = save('external.onnx', { ...model, graph: { ...model.graph, initializers } });
-  const { source, typed } = await inspect({ model: path });
+  const { source, typed } = await inspectFile({ model: path });
   assert.is(typed.model.graph.initializers[0], source.model.graph.initializers[0]);
   assert.equal(source.externalFiles, ['first.bin']);
 });
 
 test('inspect warns above opset 22, where browsers lose If, and refuses below 7', async () => {
-  const { typed, notes } = await inspect({ model: save('new.onnx', tinyResidual({ opset: 23 })) });
+  const { typed, notes } = await inspectFile({ model: save('new.onnx', tinyResidual({ opset: 23 })) });
   assert.is(opsetOf(typed.model), 23);
   assert.match(notes.join(), /^Opset 23: .*WebGPU/);
-  assert.equal((await inspect({ model: save('usual.onnx', tinyResidual({ opset: 22 })) })).notes, []);
+  assert.equal((await inspectFile({ model: save('usual.onnx', tinyResidual({ opset: 22 })) })).notes, []);
   const error = await rejectsWith('opset-too-old', () =>
-    inspect({ model: save('ancient.onnx', tinyResidual({ opset: 6 })) }),
+    inspectFile({ model: save('ancient.onnx', tinyResidual({ opset: 6 })) }),
   );
   assert.match(error.hint, 'update_onnx_opset');
 });

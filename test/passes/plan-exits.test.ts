@@ -128,9 +128,9 @@ test('where there is no place for an exit, every value says why, and so does the
   const plan = planExits(await observeFacts(makeModel(b.build('cube'))));
   assert.equal(plan.exits, []);
   assert.equal([...reasonsOf(plan.rejected)], [['it has 6 axes', 2]]);
-  const told = planTree(plan, { all: true, columns: 100, heads: [] });
-  assert.match(told, /× bent .* it has 6 axes/);
-  assert.match(told, 'There is no place for an exit in this model.');
+  const tree = planTree({ ...plan, exits: [] }, { all: true, columns: 100 });
+  assert.match(tree, /× bent .* it has 6 axes/);
+  assert.match(tree, 'There is no place for an exit in this model.');
   const error = noTaps(reasonsOf(plan.rejected), plan.taps.length, 0.9);
   assert.match(
     error.message,

@@ -4,7 +4,7 @@ import { type AttributeValue, float, GraphBuilder, makeModel, makeNode } from '.
 import { checkGraph } from '../../src/graph/check.ts';
 import { floatTensor, int64Tensor } from '../../src/graph/tensor.ts';
 import { type Graph, type Model, opsetOf } from '../../src/graph/types.ts';
-import { randomFeeds } from '../../src/model/observe-facts.ts';
+import { randomFeeds } from '../../src/model/random-inputs.ts';
 import { withSession } from '../../src/ort/session.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { sourceBytes } from '../../src/parser/source-bytes.ts';

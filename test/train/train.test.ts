@@ -7,7 +7,8 @@ import { argMaxRows } from '../../src/policies/rows.ts';
 import type { FeatureSource } from '../../src/train/feature-source.ts';
 import { MIRRORED, openFeatures, PLAIN } from '../../src/train/features.ts';
 import { runHeads } from '../../src/train/outputs.ts';
-import { type TrainOptions, type TrainProgress, trainHeads } from '../../src/train/train.ts';
+import { trainHeads } from '../../src/train/train.ts';
+import type { TrainOptions, TrainProgress } from '../../src/train/train-options.ts';
 import { groupByMacs } from '../../src/train/workers.ts';
 import { syntheticData, syntheticHeads, syntheticModel, temporaryFolder } from './synthetic.ts';
 

@@ -1,8 +1,6 @@
-import { inspect } from '../../commands/inspect.ts';
+import { type InspectOptions, inspect } from '../../commands/inspect.ts';
 import { checkFile, writeOneFile } from '../../emit/write.ts';
-import type { InspectOptions } from '../../model/inspect.ts';
-import { attachExits } from '../../passes/attach-exits.ts';
-import { lineOfPlan, modelLineFile } from '../../report/index.ts';
+import { modelLineFile } from '../../report/index.ts';
 import { command, print } from '../command.ts';
 import { asked, from, modelFile, modelOptions, renamed, shared } from '../options.ts';
 import { planTree } from '../plan-tree.ts';
@@ -24,19 +22,18 @@ export const inspectCommand = command(
     const { model } = args;
     if (args.svg !== undefined) await checkFile(args.svg);
     const inspection = await inspect(asked<InspectOptions>('inspect', { ...args, ...renamed(args) }));
-    const { plan, notes } = inspection;
-    const heads = () => inspection.given?.heads ?? attachExits(plan, { kind: args.head, seed: 1 });
-    if (args.svg !== undefined) await writeOneFile(args.svg, modelLineFile(lineOfPlan(plan, heads())));
-    if (args.json) {
-      const withoutTyped = (key: string, value: unknown) => (key === 'typed' ? undefined : value);
-      return print(JSON.stringify({ ...plan, notes }, withoutTyped, 2));
+    const { taps, rejected, exits, totalMacs, notCounted, notes } = inspection;
+    if (args.svg !== undefined) {
+      const line = exits.map(({ tap, ...exit }) => ({ ...exit, tap: tap.value }));
+      await writeOneFile(args.svg, modelLineFile({ totalMacs, exits: line }));
     }
-    const tree = planTree(plan, {
-      all: args.all ?? false,
-      columns: process.stdout.columns ?? 100,
-      heads: heads(),
-    });
-    const next = plan.exits.length > 0 ? [formatNext(model, inspection)] : [];
+    if (args.json) {
+      const placed = exits.map(({ id, tap, prefixMacs }) => ({ id, tap, prefixMacs }));
+      return print(JSON.stringify({ taps, rejected, exits: placed, totalMacs, notCounted, notes }, null, 2));
+    }
+    const columns = process.stdout.columns ?? 100;
+    const tree = planTree(inspection, { all: args.all ?? false, columns });
+    const next = exits.length > 0 ? [formatNext(model, inspection)] : [];
     print([formatModel(model, inspection), tree, ...next].join('\n\n'));
   },
 );

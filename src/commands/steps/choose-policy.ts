@@ -51,7 +51,7 @@ export async function choosePolicy(
   const { fittedPolicy, unseen, range, compared } = comparePolicies(validated!, predictions, costs, {
     target,
     budgets,
-    haveConfidence: context.inspection.given === undefined,
+    haveConfidence: context.inspection.existing === undefined,
     final,
     seed,
     onProgress: context.progress('comparing', 'policies'),

@@ -1,6 +1,7 @@
 /** Step 3 of 5: one graph with the exits inside, compared with heads and policy applied by hand before anything is written. */
 import { serializeModel } from '../../parser/index.ts';
-import { TOLERANCE, type Verified, type VerifyEffort, verifyEmitted } from '../../predict/verify.ts';
+import { type Verified, type VerifyEffort, verifyEmitted } from '../../predict/verify.ts';
+import { ORIGINAL_TOLERANCE } from '../../predict/verify-limits.ts';
 import type { CompileContext } from '../project.ts';
 import type { Calibrated } from './calibrated.ts';
 import { lower } from './lower.ts';
@@ -57,7 +58,7 @@ function notesOnVerification({ compared, deviation, tolerance, unsteady }: Verif
       ? ' at the thresholds that are built in'
       : `; with all exits closed it ${deviation === 0 ? 'equals' : `is within ${deviation.toExponential(1)} of`} the original`;
   const coarse =
-    tolerance > TOLERANCE
+    tolerance > ORIGINAL_TOLERANCE
       ? ` (allowed ${tolerance.toExponential(1)}: ONNX Runtime's own optimizations, or the batch, move this model's output that far)`
       : '';
   notes.push(

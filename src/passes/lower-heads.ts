@@ -1,0 +1,116 @@
+/** One exit's head and what the policy makes of it, behind an If when the exit can be closed at run time. */
+import { type GraphBuilder, makeValue } from '../graph/builder.ts';
+import { inlineGraph } from '../graph/inline.ts';
+import { prune } from '../graph/prune.ts';
+import { int64Tensor } from '../graph/tensor.ts';
+import type { Graph } from '../graph/types.ts';
+import type { DecisionValues } from '../policies/policy.ts';
+import {
+  asFloat,
+  asLogits,
+  isStateRead,
+  type LoweredExit,
+  type Lowering,
+  logitsOf,
+  rowCount,
+} from './lowering.ts';
+
+/**
+ * The policy's state of samples that have met no exit: zeros [M, width], as many as `tap` holds. Undefined for a policy without state.
+ */
+export function initialState(lowering: Lowering, b: GraphBuilder, tap: string): string | undefined {
+  const { stateWidth } = lowering;
+  if (stateWidth === 0) return undefined;
+  const dims = b.op('Concat', [rowCount(lowering, b, tap), b.int64([stateWidth])], { axis: 0 });
+  return b.op('ConstantOfShape', [dims]);
+}
+
+/**
+ * Writes the head of exit `k` into `b` and gives its logits (in type and shape as the original's), score [M] and state. A closed exit's
+ * logits and scores are 0, and the state stays as it was.
+ */
+export function lowerHead(
+  lowering: Lowering,
+  k: number,
+  b: GraphBuilder,
+  tap: string,
+  state: string | undefined,
+): DecisionValues {
+  const exit = lowering.exits[k]!;
+  const { input } = lowering;
+  if (!input) return decide(lowering, exit, b, tap, state);
+  const open = b.branch();
+  const decided = decide(lowering, exit, open, tap, state);
+  const hasState = decided.state !== undefined && isStateRead(lowering, k + 1);
+
+  const closed = b.branch();
+  const { dataType, dims } = logitsOf(lowering);
+  const rows = rowCount(lowering, closed, tap);
+  const zero = {
+    ...int64Tensor('value', [1], [0]),
+    dataType,
+    bytes: new Uint8Array(dataType === 'float' ? 4 : 2),
+  };
+  const shape = closed.op('Concat', [rows, closed.int64(dims.slice(1))], { axis: 0 });
+  const noLogits = closed.op('ConstantOfShape', [shape], { value: zero });
+  const noScore = closed.op('ConstantOfShape', [rows]);
+  const same = hasState ? [closed.op('Identity', [state!])] : [];
+
+  const { id } = exit.head.exit;
+  const outputs = ['logits', 'score', ...(hasState ? ['memory'] : [])].map((part) =>
+    b.fresh(`${id}/${part}`),
+  );
+  const types = [dataType, 'float', 'float'] as const;
+  const shapes = [[undefined, ...dims.slice(1)], [undefined], [undefined, undefined]];
+  const branch = (g: GraphBuilder, values: readonly string[], name: string): Graph => ({
+    ...g.build(name),
+    outputs: values.map((value, i) => makeValue(value, types[i]!, shapes[i])),
+  });
+  const isOpen = b.op('Gather', [input.areOpen, b.int64([k])], { axis: 0 });
+  const found = ownedBy(open, [decided.logits, decided.score, ...(hasState ? [decided.state!] : [])]);
+  b.ops(
+    'If',
+    [isOpen],
+    {
+      then_branch: branch(open, found, id),
+      else_branch: branch(closed, [noLogits, noScore, ...same], `${id}_closed`),
+    },
+    outputs,
+  );
+  return { logits: outputs[0]!, score: outputs[1]!, state: outputs[2] };
+}
+
+/** The head and what the policy makes of it. */
+function decide(
+  lowering: Lowering,
+  { head, index }: LoweredExit,
+  b: GraphBuilder,
+  tap: string,
+  state: string | undefined,
+): DecisionValues {
+  const { typed, policy, parameters, fullIndex, opset } = lowering;
+  const { exit, graph } = head;
+  const features = asFloat(b, tap, typed.facts.get(exit.tap.value)!.dataType);
+  const read = policy.readsConfidence ? ['logits', 'confidence'] : ['logits'];
+  const needed = prune({ ...graph, outputs: graph.outputs.filter((v) => read.includes(v.name)) });
+  const made = inlineGraph(b, needed, { features }, `${exit.id}/`);
+  const values = {
+    logits: made.logits!,
+    confidence: made.confidence,
+    state,
+    exit: index,
+    exits: fullIndex,
+    classes: typed.classes,
+    opset,
+  };
+  const decided = policy.nodes(b, values, parameters);
+  return { ...decided, logits: asLogits(lowering, b, decided.logits) };
+}
+
+/** `values` as outputs of the branch that `b` writes: one that came from outside, or stands there twice, gets an Identity. */
+function ownedBy(b: GraphBuilder, values: readonly string[]): string[] {
+  const made = new Set(b.nodes.flatMap((n) => n.outputs));
+  return values.map((value, i) =>
+    made.has(value) && values.indexOf(value) === i ? value : b.op('Identity', [value]),
+  );
+}
