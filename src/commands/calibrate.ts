@@ -1,6 +1,7 @@
 /** A compiled model again, with other thresholds: for another budget, another policy, other data. Nothing is trained. */
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
+import { costsOf } from '../calibrate/costs.ts';
 import {
   DEFAULT_GOALS,
   type Goals,
@@ -20,7 +21,7 @@ import { type Events, progressOf } from '../errors/events.ts';
 import { calibrationDataMissing } from '../errors/index.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
-import { answersOf, costsOf } from '../predict/predict.ts';
+import { answersOf } from '../predict/predict.ts';
 import type { VerifyEffort } from '../predict/verify.ts';
 import { type Compiled, finish } from './finish.ts';
 import { checkCall } from './options.ts';

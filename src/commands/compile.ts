@@ -1,5 +1,6 @@
 /** The story: a trained classifier in, one early-exit model and its package out. */
 import { basename } from 'node:path';
+import { costsOf } from '../calibrate/costs.ts';
 import {
   type Goals,
   refuseContradictions,
@@ -13,7 +14,6 @@ import { readTokenizer } from '../emit/keep-tokenizer.ts';
 import { checkCopies, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, trainingDataMissing } from '../errors/index.ts';
-import { costsOf } from '../predict/predict.ts';
 import type { VerifyEffort } from '../predict/verify.ts';
 import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
 import { checkMerged } from '../train/shards.ts';

@@ -40,14 +40,10 @@ import { serializeModel } from '../parser/index.ts';
 import { lowerExits } from '../passes/lower-exits.ts';
 import { policyOf } from '../policies/index.ts';
 import { choosePolicy, crossFitted, searchFor } from '../predict/choose-policy.ts';
+import { type FittedPolicy, fitFinalAnswer, fitPolicy } from '../predict/fitted-policy.ts';
 import { benchmarkEmitted } from '../predict/measure-latency.ts';
-import {
-  type FittedPolicy,
-  fitFinalAnswer,
-  fitPolicy,
-  outcomesAt,
-  type Predictions,
-} from '../predict/predict.ts';
+import { outcomesAt } from '../predict/outcomes.ts';
+import type { Predictions } from '../predict/predict.ts';
 import { type TimeCosts, timeCosts } from '../predict/time-costs.ts';
 import { TOLERANCE, type VerifyEffort, verifyEmitted } from '../predict/verify.ts';
 import { lossesBeyondNames, noTimeSaved } from '../report/index.ts';

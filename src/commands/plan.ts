@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { costsOf } from '../calibrate/costs.ts';
 import { refuseUnreachable } from '../calibrate/goals.ts';
 import type { CostModel } from '../calibrate/index.ts';
 import { type InputSpec, type Peek, peekDataset, Random } from '../data/index.ts';
@@ -12,7 +13,6 @@ import { elementCount, toHalf } from '../graph/tensor.ts';
 import { type SessionOptions, Tensor } from '../ort/session.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import type { ExistingExits } from '../passes/extract-exits.ts';
-import { costsOf } from '../predict/predict.ts';
 import { Extractor, LOGITS, type Samples, type Slot, slotsOf } from '../train/extractor.ts';
 import type { FeatureSource } from '../train/feature-source.ts';
 import { DEFAULT_LIMIT_BYTES, PLAIN } from '../train/features.ts';

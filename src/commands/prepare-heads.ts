@@ -13,7 +13,12 @@ import { serializeModel } from '../parser/index.ts';
 import { bundleHeads } from '../passes/bundle-heads.ts';
 import type { Head } from '../passes/exits.ts';
 import { policyOf } from '../policies/index.ts';
-import { type ConfidenceSplits, findValidation, fitGates, settleValidation } from '../predict/fit-gates.ts';
+import {
+  type ConfidenceSplits,
+  findValidation,
+  fitConfidenceHeads,
+  settleValidation,
+} from '../predict/fit-confidence.ts';
 import { keptPredictions } from '../predict/keep-predictions.ts';
 import {
   type Predictions,
@@ -110,7 +115,7 @@ export async function trainOwnHeads(setting: TrainSetting): Promise<Prepared> {
 
   const onProgress = progress('fitting confidence');
   const validated = await predict(trained, gates.validation.dataset, { ...predicting, onProgress });
-  const gated = fitGates(trained, validated);
+  const gated = fitConfidenceHeads(trained, validated);
   const { epochs, batch, learningRate, lambda, survivors } = recipeOf(setting.training);
   return {
     ...predictWithOwn(gated, setting),

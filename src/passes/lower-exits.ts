@@ -14,7 +14,7 @@ import { int64Tensor } from '../graph/tensor.ts';
 import type { DataType, Graph, Model, Node, Tensor } from '../graph/types.ts';
 import { opsetOf } from '../graph/types.ts';
 import { allNames, indexGraph, nodeReads, valueNames } from '../graph/walk.ts';
-import { joinNodes, withEnsemble } from '../policies/final-answer.ts';
+import { ensembleNodes, withEnsemble } from '../policies/final-answer.ts';
 import { type Policy, type PolicyName, type PolicyParameters, policyOf } from '../policies/index.ts';
 import { reduceMax } from '../policies/nodes.ts';
 import type { DecisionValues } from '../policies/policy.ts';
@@ -203,7 +203,7 @@ class Lowering {
     if (this.slots.length > 0 && !final) b.op('Identity', [logits], {}, as.logits);
     let flat = this.float(b, b.op('Reshape', [logits, b.int64([-1, classes])]), this.logitsType());
     if (this.slots.length > 0 && final) {
-      flat = joinNodes(b, flat, state!, { classes, width: this.stateWidth, weight: final });
+      flat = ensembleNodes(b, flat, state!, { classes, width: this.stateWidth, weight: final });
       b.op('Identity', [this.asLogits(b, flat)], {}, as.logits);
     }
     reduceMax(b, b.op('Softmax', [flat], { axis: 1 }), 1, this.opset, as.confidence);

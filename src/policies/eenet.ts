@@ -3,7 +3,7 @@ import { type Assigned, FACTORS, layoutOf } from './eenet-losses.ts';
 import { entropy } from './entropy.ts';
 import { maxProb } from './max-prob.ts';
 import { asColumn, column, columns, reduceMax, reduceSum } from './nodes.ts';
-import { type FitData, NOBODY, type Policy, type PolicyParameters } from './policy.ts';
+import { type FitData, HIGHEST_OPEN, type Policy, type PolicyParameters } from './policy.ts';
 import { argMaxRows, eachSoftmax } from './rows.ts';
 
 /**
@@ -79,7 +79,7 @@ function quantileWalk(scores: readonly Float32Array[], shares: readonly number[]
   return scores.map((score, k) => {
     const sorted = staying.filter((i) => !Number.isNaN(score[i]!)).sort((a, b) => score[b]! - score[a]!);
     const leaving = Math.min(sorted.length, Math.floor(shares[k]! * scores[0]!.length));
-    const threshold = leaving === 0 ? NOBODY : under(score, sorted, leaving);
+    const threshold = leaving === 0 ? HIGHEST_OPEN : under(score, sorted, leaving);
     staying = staying.filter((i) => !(score[i]! > threshold));
     return threshold;
   });

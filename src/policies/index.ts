@@ -14,7 +14,7 @@ export {
   type Decision,
   type ExitOutputs,
   type FitData,
-  NOBODY,
+  HIGHEST_OPEN,
   type Policy,
   type PolicyParameters,
 } from './policy.ts';

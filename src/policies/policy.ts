@@ -4,8 +4,8 @@ import type { GraphBuilder } from '../graph/builder.ts';
 /** What was fitted beforehand, as named vectors: constants of the graph, kept in the manifest. */
 export type PolicyParameters = Readonly<Record<string, readonly number[]>>;
 
-/** The largest float32 below 1: the threshold of an exit that is open and lets nobody below it go. */
-export const NOBODY: number = 1 - 2 ** -24;
+/** The largest float32 below 1: the highest threshold of an open exit. */
+export const HIGHEST_OPEN: number = 1 - 2 ** -24;
 
 interface Place {
   /** Index of this exit, and how many exits there are. */

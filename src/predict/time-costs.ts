@@ -2,7 +2,7 @@
 import { CLOSED, type CostModel } from '../calibrate/index.ts';
 import type { Dataset } from '../data/index.ts';
 import { type SessionOptions, withSession } from '../ort/session.ts';
-import { NOBODY } from '../policies/index.ts';
+import { HIGHEST_OPEN } from '../policies/index.ts';
 import {
   type BenchmarkCandidate,
   type LatencyOptions,
@@ -45,7 +45,7 @@ export async function timeCosts(options: TimeOptions): Promise<TimeCosts> {
   const times = await withSession(model, options.session, (session) => {
     const candidates: BenchmarkCandidate[] = Array.from({ length: exits + 1 }, (_, k) => k).flatMap((k) => [
       { name: `alone ${k}`, session, extra: thresholdsFeed(thresholds(CLOSED, k)) },
-      { name: `open ${k}`, session, extra: thresholdsFeed(thresholds(NOBODY, k)) },
+      { name: `open ${k}`, session, extra: thresholdsFeed(thresholds(HIGHEST_OPEN, k)) },
     ]);
     return measureLatency(candidates, samples, timing);
   });
