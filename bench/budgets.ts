@@ -6,15 +6,9 @@ import { deserialize } from 'node:v8';
 import { measure, searchPolicy } from '../src/calibrate/index.ts';
 import type { Candidate, CostModel, ExitOutcomes, Outcomes, OutcomesAt } from '../src/calibrate/types.ts';
 import { type PolicyName, policyOf } from '../src/policies/index.ts';
-import {
-  type FittedPolicy,
-  fitFinalAnswer,
-  fitPolicy,
-  type HeadPredictions,
-  outcomesAt,
-  ownThresholds,
-  type Predictions,
-} from '../src/predict/predict.ts';
+import { type FittedPolicy, fitFinalAnswer, fitPolicy, ownThresholds } from '../src/predict/fitted-policy.ts';
+import { outcomesAt } from '../src/predict/outcomes.ts';
+import type { HeadPredictions, Predictions } from '../src/predict/predict.ts';
 
 export interface Kept {
   readonly costs: { readonly prefix: number[]; readonly head: number[] };

@@ -19,6 +19,7 @@ import {
   NAMED_DROPS,
   type Outcomes,
   operatingPoints,
+  pickSamples,
   type Searched,
   searchThresholds,
 } from '../src/calibrate/index.ts';
@@ -27,7 +28,8 @@ import { openDataset, type Preprocessing, Random } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
 import { readPackage } from '../src/emit/read-package.ts';
 import { foldsOf } from '../src/predict/choose-policy.ts';
-import { outcomesAt, predict } from '../src/predict/predict.ts';
+import { outcomesAt } from '../src/predict/outcomes.ts';
+import { predict } from '../src/predict/predict.ts';
 import { CIFAR_LIKE, FIVE_EXITS, simulate, TEXT_LIKE, TWO_EXITS } from '../test/calibrate/simulate.ts';
 import { markdown } from './markdown.ts';
 
@@ -92,7 +94,7 @@ function sectionOf({ name, pool, costs, samples }: Shape): string {
     const rows = new Random(draw, 'draw', name).shuffle(
       Int32Array.from({ length: pool.labels.length }, (_, i) => i),
     );
-    const found = search(rowsOf(pool, rows.slice(0, samples)), costs, draw);
+    const found = search(pickSamples(pool, rows.slice(0, samples)), costs, draw);
     const points = operatingPoints(found, { budgets: BUDGETS, maxDrops: DROPS });
     for (const point of points) if (!point.name.startsWith('cost-')) note(point.name, point);
     for (const [standing, drop] of dropsByName()) note(`before ${standing}`, cheapestSeen(found, drop));
@@ -102,7 +104,7 @@ function sectionOf({ name, pool, costs, samples }: Shape): string {
   }
   const best = searchThresholds(
     pool.labels.length > 50_000
-      ? rowsOf(
+      ? pickSamples(
           pool,
           Int32Array.from({ length: 50_000 }, (_, i) => i),
         )
@@ -194,16 +196,6 @@ async function demoShape(): Promise<Shape> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function rowsOf({ scores, predictions, original, labels }: Outcomes, rows: Int32Array): Outcomes {
-  const pick = (values: Int32Array) => rows.map((row) => values[row]!);
-  return {
-    scores: scores.map((score) => Float32Array.from(rows, (row) => score[row]!)),
-    predictions: predictions.map(pick),
-    original: pick(original),
-    labels: pick(labels),
-  };
 }
 
 function mean(values: readonly number[]): number {

@@ -7,10 +7,11 @@ import { writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { CLOSED } from '../src/calibrate/types.ts';
 import { table } from '../src/cli/tables.ts';
-import { NOBODY, POLICY_NAMES, type PolicyName, policyOf } from '../src/policies/index.ts';
+import { HIGHEST_OPEN, POLICY_NAMES, type PolicyName, policyOf } from '../src/policies/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
 import { choosePolicy } from '../src/predict/choose-policy.ts';
-import { fitFinalAnswer, type HeadPredictions, type Predictions, rowsOf } from '../src/predict/predict.ts';
+import { fitFinalAnswer } from '../src/predict/fitted-policy.ts';
+import { type HeadPredictions, type Predictions, rowsOf } from '../src/predict/predict.ts';
 import { fitGate } from '../src/train/gates.ts';
 import {
   type AtBudget,
@@ -42,7 +43,7 @@ const geometric: Finder = (view) => {
     return scores.map((score, k) => {
       const staying = [...labels.keys()].filter((n) => !gone[n]).sort((a, b) => score[b]! - score[a]!);
       const leaving = Math.min(staying.length - 1, Math.floor((labels.length * weights[k]!) / total));
-      const threshold = Math.min(score[staying[leaving]!]!, NOBODY);
+      const threshold = Math.min(score[staying[leaving]!]!, HIGHEST_OPEN);
       for (const n of staying) if (score[n]! > threshold) gone[n] = 1;
       return threshold;
     });

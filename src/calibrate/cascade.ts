@@ -1,38 +1,60 @@
-/** Thresholds one at a time: what every cut at one exit would be worth and cost, the other thresholds held. */
+/** Thresholds one at a time: the worth and the cost of every cut at one exit, the other thresholds held. */
 import { CLOSED, type CostModel, type Outcomes } from './types.ts';
+import { leavingExits } from './walk.ts';
 
 /**
- * Samples that reach one exit, surest first, and running sums over them. Cut p lets the first p leave. A sample whose score is NaN or
- * -Infinity reaches the exit, pays its head and stays.
+ * The samples that reach one exit, surest first: cut p lets the first p leave. A sample whose score is NaN or -Infinity reaches the exit,
+ * pays its head and stays. Valid only inside the `choose` that it is given to: `worth` and `cost` are overwritten at the next exit.
  */
-export interface Line {
-  /** How many samples can be made to leave: cuts are 0..length. */
-  readonly length: number;
-  /** How many samples reach the exit, hence pay its head. */
-  readonly reached: number;
-  /** [length + 1]: worth and cost of letting the first p leave, less that of letting them go on. The head is not counted. */
+export class Cuts {
+  /** Samples that can be made to leave: cuts are 0..length. */
+  length = 0;
+  /** Samples that reach the exit, hence pay its head. */
+  reached = 0;
+  /** [length + 1]: worth and cost of the first p leaving here, less those of their going on. The head is not counted. */
   readonly worth: Float64Array;
   readonly cost: Float64Array;
+  private readonly scores: Float32Array;
+
+  constructor(samples: number) {
+    this.worth = new Float64Array(samples + 1);
+    this.cost = new Float64Array(samples + 1);
+    this.scores = new Float32Array(samples);
+  }
+
+  clear(): void {
+    this.length = 0;
+    this.reached = 0;
+  }
+
+  /** Appends the next sample in falling order of `score`. `worth` and `cost`: sums up to and with it. */
+  add(score: number, worth: number, cost: number): void {
+    this.scores[this.length++] = score;
+    this.worth[this.length] = worth;
+    this.cost[this.length] = cost;
+  }
+
   /** The threshold of cut p; `CLOSED` where no threshold makes that cut (ties, scores of 1 and more, p = 0). */
-  threshold(p: number): number;
+  threshold(p: number): number {
+    const { scores, length } = this;
+    if (p === 0) return CLOSED;
+    return p === length ? below(scores[p - 1]!) : between(scores[p - 1]!, scores[p]!);
+  }
+
   /** The largest cut whose samples all score above `threshold`. */
-  cutOf(threshold: number): number;
+  cutOf(threshold: number): number {
+    let p = 0;
+    while (p < this.length && this.scores[p]! > threshold) p++;
+    return p;
+  }
 }
 
-/**
- * Walks exits backwards. `worths` is [K + 1][N]: what sample i's answer at exit k is worth, the original's last.
- * Arrays are reused: a `Line` is good until the next call.
- */
+/** The exits of some samples. `worths` is [K + 1][N]: worth of sample i's answer at exit k, the final answer's last. */
 export class Cascade {
   readonly exits: number;
   readonly samples: number;
   private readonly order: readonly Int32Array[];
-  private readonly leftAt: Int32Array;
-  private readonly onwardWorth: Float64Array;
-  private readonly onwardCost: Float64Array;
-  private readonly reaching: Int32Array;
-  private readonly worthSum: Float64Array;
-  private readonly costSum: Float64Array;
+  private readonly cuts: Cuts;
 
   constructor(
     private readonly scores: Outcomes['scores'],
@@ -42,82 +64,68 @@ export class Cascade {
     this.exits = scores.length;
     this.samples = worths[0]!.length;
     this.order = scores.map(surestFirst);
-    this.leftAt = new Int32Array(this.samples);
-    this.onwardWorth = new Float64Array(this.samples);
-    this.onwardCost = new Float64Array(this.samples);
-    this.reaching = new Int32Array(this.samples);
-    this.worthSum = new Float64Array(this.samples + 1);
-    this.costSum = new Float64Array(this.samples + 1);
+    this.cuts = new Cuts(this.samples);
   }
 
-  /** Starts a backward walk: who leaves where under `thresholds`, and what the original would make of everyone. */
-  begin(thresholds: readonly number[]): void {
-    const { exits, samples, leftAt } = this;
-    leftAt.fill(exits);
-    for (let k = 0; k < exits; k++) {
-      const threshold = thresholds[k]!;
-      if (!(threshold < CLOSED)) continue;
-      const score = this.scores[k]!;
-      for (let i = 0; i < samples; i++) if (leftAt[i] === exits && score[i]! > threshold) leftAt[i] = k;
+  /**
+   * Visits the exits that are `open` from last to first. `choose` is given the cuts there, where earlier exits have `thresholds` and later
+   * ones what was chosen, and returns the threshold of exit k. Exits not `open` must be closed in `thresholds`.
+   */
+  backwards(
+    thresholds: readonly number[],
+    open: readonly boolean[],
+    choose: (k: number, cuts: Cuts) => number,
+  ): void {
+    const leaving = leavingExits(this.scores, this.samples, thresholds);
+    const onward = {
+      worth: Float64Array.from(this.worths[this.exits]!),
+      cost: new Float64Array(this.samples).fill(1),
+    };
+    for (let k = this.exits - 1; k >= 0; k--) {
+      if (!open[k]) continue;
+      this.fill(k, leaving, onward);
+      this.hold(k, choose(k, this.cuts), onward);
     }
-    this.onwardWorth.set(this.worths[exits]!);
-    this.onwardCost.fill(1);
   }
 
-  /** The cuts at exit k. Exits after it have been settled; those before it are as at `begin`. */
-  line(k: number): Line {
-    const { leftAt, onwardWorth, onwardCost, reaching, worthSum, costSum } = this;
-    const score = this.scores[k]!;
-    const order = this.order[k]!;
-    const worths = this.worths[k]!;
-    const prefix = this.cost.prefix[k]!;
-    let length = 0;
+  /** Fills `cuts` with those at exit k. */
+  private fill(k: number, leaving: Int32Array, onward: Onward): void {
+    const { cuts } = this;
+    const [score, worths, prefix] = [this.scores[k]!, this.worths[k]!, this.cost.prefix[k]!];
     let worth = 0;
     let cost = 0;
-    for (let r = 0; r < order.length; r++) {
-      const i = order[r]!;
-      if (leftAt[i]! < k) continue;
-      worth += worths[i]! - onwardWorth[i]!;
-      cost += prefix - onwardCost[i]!;
-      reaching[length++] = i;
-      worthSum[length] = worth;
-      costSum[length] = cost;
+    cuts.clear();
+    for (const i of this.order[k]!) {
+      if (leaving[i]! < k) continue;
+      worth += worths[i]! - onward.worth[i]!;
+      cost += prefix - onward.cost[i]!;
+      cuts.add(score[i]!, worth, cost);
     }
-    let reached = 0;
-    for (let i = 0; i < this.samples; i++) if (leftAt[i]! >= k) reached++;
-    const at = (p: number) => score[reaching[p]!]!;
-    return {
-      length,
-      reached,
-      worth: worthSum,
-      cost: costSum,
-      threshold: (p) => (p === 0 ? CLOSED : p === length ? below(at(p - 1)) : between(at(p - 1), at(p))),
-      cutOf: (threshold) => {
-        let p = 0;
-        while (p < length && at(p) > threshold) p++;
-        return p;
-      },
-    };
+    for (let i = 0; i < this.samples; i++) if (leaving[i]! >= k) cuts.reached++;
   }
 
-  /** Fixes exit k's threshold for the rest of this walk. */
-  settle(k: number, threshold: number): void {
+  /** `onward` as seen from before exit k, which has `threshold`. */
+  private hold(k: number, threshold: number, onward: Onward): void {
     if (!(threshold < CLOSED)) return;
-    const score = this.scores[k]!;
-    const worths = this.worths[k]!;
-    const prefix = this.cost.prefix[k]!;
-    const head = this.cost.head[k]!;
+    const [score, worths] = [this.scores[k]!, this.worths[k]!];
+    const [prefix, head] = [this.cost.prefix[k]!, this.cost.head[k]!];
     for (let i = 0; i < this.samples; i++) {
       if (score[i]! > threshold) {
-        this.onwardWorth[i] = worths[i]!;
-        this.onwardCost[i] = prefix;
+        onward.worth[i] = worths[i]!;
+        onward.cost[i] = prefix;
       }
-      this.onwardCost[i]! += head;
+      onward.cost[i]! += head;
     }
   }
 }
 
-/** Samples by falling score, equal ones in their own order; NaN and -Infinity, which no threshold lets leave, are not there. */
+/** [N]: worth and cost of samples that do not leave at the exit visited. */
+interface Onward {
+  readonly worth: Float64Array;
+  readonly cost: Float64Array;
+}
+
+/** Samples by falling score, equal ones in their own order, without NaN and -Infinity, which exceed no threshold. */
 function surestFirst(score: Float32Array): Int32Array {
   const some = Int32Array.from(score.keys()).filter((i) => score[i]! > -Infinity);
   return some.sort((a, b) => (score[a]! === score[b]! ? a - b : score[b]! > score[a]! ? 1 : -1));

@@ -1,11 +1,18 @@
 /**
- * What a search makes of samples that it has not seen. The best of many settings looks better on the samples it was chosen on than it
- * is: here every sample is judged by settings that were searched without it (cross-fitting, Stone 1974), and choices rest on that.
+ * Cross-fitting (Stone 1974): every sample is measured at settings that were searched without it. On the samples that it was chosen on, the
+ * best of many settings looks better than it is; operating points are therefore chosen by these figures.
  */
 import { changesOf } from './guarantee.ts';
 import { measure } from './measure.ts';
 import { isMoreOften } from './paired.ts';
-import type { Candidate, CostModel, Measured, Outcomes, OutcomesAt } from './types.ts';
+import {
+  type Candidate,
+  type CostModel,
+  type Measured,
+  type Outcomes,
+  type OutcomesAt,
+  pickSamples,
+} from './types.ts';
 
 /** Candidates cheapest first, exact last, as `searchPolicy` returns them. */
 export type Searcher = (outcomes: OutcomesAt) => readonly Candidate[];
@@ -56,25 +63,14 @@ export function crossFit(
   });
 }
 
-/** `outlook` on samples `rows` alone. The same outcomes stay the same object: `searchPolicy` goes by that. */
+/** `outcomes` of samples `rows` alone. The same outcomes stay the same object: `searchPolicy` compares them. */
 function restricted(outcomes: OutcomesAt, rows: Int32Array): OutcomesAt {
   const known = new Map<Outcomes, Outcomes>();
   return (thresholds) => {
     const all = outcomes(thresholds);
-    const some = known.get(all) ?? rowsOf(all, rows);
+    const some = known.get(all) ?? pickSamples(all, rows);
     known.set(all, some);
     return some;
-  };
-}
-
-function rowsOf({ scores, predictions, original, final, labels }: Outcomes, rows: Int32Array): Outcomes {
-  const pick = (values: Int32Array) => rows.map((row) => values[row]!);
-  return {
-    scores: scores.map((score) => Float32Array.from(rows, (row) => score[row]!)),
-    predictions: predictions.map(pick),
-    original: pick(original),
-    ...(final && { final: pick(final) }),
-    labels: pick(labels),
   };
 }
 

@@ -6,6 +6,7 @@ import {
   BEST,
   budgetName,
   type CostModel,
+  cheapestCost,
   dropName,
   floorName,
   isNamed,
@@ -119,7 +120,7 @@ export function refuseContradictions(goals: Goals, unlabelled: boolean): void {
  */
 export function refuseUnreachable(costs: CostModel, samples: number, goals: Goals): void {
   const { budgets, budgetsMs, minAccuracies, maxAccuracyDrops, at } = goals;
-  const cheapest = Math.min(...costs.prefix.map((prefix, k) => prefix + costs.head[k]!));
+  const cheapest = cheapestCost(costs);
   for (const budget of budgets) if (budget < cheapest) throw budgetUnreachable(budget, cheapest);
   const names = [
     ...STANDING_NAMES,

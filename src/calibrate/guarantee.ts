@@ -1,7 +1,8 @@
 /** Thresholds with a promise: with a given confidence, the risk on the population is at most a limit. */
 import { tooFewForGuarantee } from '../errors/index.ts';
 import { measure } from './measure.ts';
-import { type Candidate, CLOSED, type CostModel, type Outcomes } from './types.ts';
+import type { Candidate, CostModel, Outcomes } from './types.ts';
+import { walk } from './walk.ts';
 
 type Test = 'binomial' | 'paired';
 
@@ -22,7 +23,7 @@ export interface Guarantee extends Candidate, Promised {
   readonly samples: number;
   /** The risk on the samples; a drop is negative where gains outweigh losses. */
   readonly observedRisk: number;
-  /** What it was tested by; nothing where every exit is closed: the risk of that is 0. */
+  /** Undefined where every exit is closed: the risk of that is 0. */
   readonly test: Test | undefined;
   /** Of risk > `limit`; at most 1 - confidence. */
   readonly pValue: number;
@@ -32,7 +33,7 @@ export interface Guarantee extends Candidate, Promised {
 
 /**
  * The cheapest of `candidates` that comes with the promise. They are as `searchThresholds` returns them: cheapest first, exact last,
- * measured on other samples. `outlook` tells the outcomes of independent samples of the population which the search has not seen.
+ * measured on other samples. `outcomes`: of independent samples of the population, none of which were searched.
  *
  * Fixed-sequence testing (Bauer 1991; Learn then Test, Angelopoulos et al. 2021): from exact to cheaper ones, "risk > limit" is tested
  * at level 1 - confidence, and the first that is not rejected ends it; no further correction is needed, as the order does not
@@ -91,7 +92,7 @@ export function refuseTooFew(samples: number, limit: number, confidence: number)
   if (samples < needed) throw tooFewForGuarantee(samples, limit, confidence, needed);
 }
 
-/** What thresholds changed. */
+/** Answers that differ from the original's in being right. */
 export interface Counts {
   readonly samples: number;
   /** Samples that the original has right and the answer wrong; of `disagreement`: on which the two differ. */
@@ -130,8 +131,8 @@ export function pairedPValue({ samples, losses, gains }: Counts, limit: number, 
 const pValues = { binomial: binomialPValue, paired: pairedPValue };
 
 /**
- * The test with the smaller p-value at the losses and gains that `candidate`'s figures foretell, where half of the samples that go from
- * one wrong answer to another pass for losses, half for gains. A poor choice costs cheapness, never the promise.
+ * The test with the smaller p-value at the losses and gains that `candidate`'s figures predict, where of the samples that go from
+ * one wrong answer to another half count as losses, half as gains. A poor choice costs cheapness, never the promise.
  */
 function suitedTest(
   candidate: Candidate,
@@ -142,26 +143,22 @@ function suitedTest(
 ): Test {
   const drop = exact.accuracy - candidate.accuracy;
   const changed = 1 - candidate.agreement;
-  const foretold = {
+  const predicted = {
     samples,
     losses: Math.round((samples * (changed + drop)) / 2),
     gains: Math.round((samples * (changed - drop)) / 2),
   };
-  return binomialPValue(foretold, limit) <= pairedPValue(foretold, limit, level) ? 'binomial' : 'paired';
+  return binomialPValue(predicted, limit) <= pairedPValue(predicted, limit, level) ? 'binomial' : 'paired';
 }
 
-/** What `thresholds` change of the `target`; an earlier exit's answer overwrites a later one's. */
+/** Losses and gains of the `target` under `thresholds`. */
 export function changesOf(
-  { scores, predictions, original, final = original, labels }: Outcomes,
+  outcomes: Outcomes,
   thresholds: readonly number[],
   target: 'accuracy' | 'agreement',
 ): Counts {
-  const answers = final.slice();
-  for (let k = scores.length - 1; k >= 0; k--) {
-    const threshold = thresholds[k]!;
-    if (!(threshold < CLOSED)) continue;
-    for (let i = 0; i < answers.length; i++) if (scores[k]![i]! > threshold) answers[i] = predictions[k]![i]!;
-  }
+  const { original, labels } = outcomes;
+  const { answers } = walk(outcomes, thresholds);
   const truth = target === 'accuracy' ? labels : original;
   let losses = 0;
   let gains = 0;

@@ -1,4 +1,4 @@
-/** Two answers to the same samples: is one right more often than chance would have it? */
+/** Whether one of two answers to the same samples is right more often, beyond chance. */
 import { binomialTail } from './guarantee.ts';
 
 /** How often two answers to the same samples differ in being right. */
@@ -28,17 +28,17 @@ export function isMoreOften({ onlyA, onlyB }: Omit<Discordant, 'samples'>): bool
   return binomialTail(onlyA, onlyA + onlyB, 0.5) < CHANCE;
 }
 
-/** Quantile of the normal distribution that leaves 2.5 % above it. */
-const Z_95 = 1.959963984540054;
+/** Standard normal quantile of a two-sided 95 % interval. */
+export const Z_95 = 1.959963984540054;
 
 /**
- * 95 % confidence interval for accuracy of B - accuracy of A. Wald's, with 1/2 added to each of the four counts (Agresti and Min 2005,
+ * 95 % confidence interval for accuracy of B - accuracy of A: Wald's, with 1/2 added to each of the four counts (Agresti and Min 2005,
  * "Simple improved confidence intervals for comparing matched proportions"): (c - b)/n ± z·√(b + c - (c - b)²/n)/n, which keeps its coverage
  * where few samples differ, and has a width where none do.
  */
-export function pairedInterval({ samples, onlyA, onlyB }: Discordant): readonly [number, number] {
+export function pairedInterval({ samples, onlyA, onlyB }: Discordant): readonly [low: number, high: number] {
   const [n, b, c] = [samples + 2, onlyA + 0.5, onlyB + 0.5];
   const middle = (c - b) / n;
-  const reach = (Z_95 * Math.sqrt(b + c - (c - b) ** 2 / n)) / n;
+  const reach = (Z_95 / n) * Math.sqrt(b + c - (c - b) ** 2 / n);
   return [Math.max(-1, middle - reach), Math.min(1, middle + reach)];
 }

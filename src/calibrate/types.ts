@@ -1,6 +1,6 @@
 /** What calibration reads and what it returns. */
 
-/** What every exit said about the samples of one data role. K exits, N samples. */
+/** Predictions of K exits as a fitted policy scores them, on the N samples of one split. */
 export interface Outcomes {
   /** Per exit, [N]: the policy's score; higher is surer; an exit fires when score > threshold. NaN never fires. */
   readonly scores: readonly Float32Array[];
@@ -8,18 +8,31 @@ export interface Outcomes {
   readonly predictions: readonly Int32Array[];
   /** [N]: the original model's predicted class, which answers are compared with. */
   readonly original: Int32Array;
-  /** [N]: the answer of samples that go all the way, where open exits join the original; else it is the original's. */
+  /** [N]: the predicted class of samples that reach the end, where it is an ensemble of the original and the open exits; else `original`. */
   readonly final?: Int32Array;
   /** [N]: the true class. */
   readonly labels: Int32Array;
 }
 
-/** With the logits of each answer: per exit, [N, classes], of a sample that leaves there; and of one that goes all the way, at the end. */
+/** `outcomes` of `samples` alone, in their order. */
+export function pickSamples(outcomes: Outcomes, samples: Int32Array): Outcomes {
+  const { scores, predictions, original, final, labels } = outcomes;
+  const pick = (values: Int32Array) => samples.map((sample) => values[sample]!);
+  return {
+    scores: scores.map((score) => Float32Array.from(samples, (sample) => score[sample]!)),
+    predictions: predictions.map(pick),
+    original: pick(original),
+    ...(final && { final: pick(final) }),
+    labels: pick(labels),
+  };
+}
+
+/** With logits: per exit, [N, classes], of the answers of samples that leave there; the last entry, of those that reach the end. */
 export interface ExitOutcomes extends Outcomes {
   readonly logits: readonly Float32Array[];
 }
 
-/** Outcomes by thresholds, all exits open when they are left out: what an exit thinks may depend on which others are open. */
+/** Outcomes by thresholds, with all exits open when they are left out: an exit's scores may depend on which exits before it are open. */
 export type OutcomesAt<O extends Outcomes = Outcomes> = (thresholds?: readonly number[]) => O;
 
 /** Cost of a sample relative to the original model, every executed head counted. */

@@ -1,6 +1,8 @@
 /** A compiled model again, with other thresholds: for another budget, another policy, other data. Nothing is trained. */
+
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
+import { costsOf } from '../calibrate/costs.ts';
 import {
   DEFAULT_GOALS,
   type Goals,
@@ -20,7 +22,6 @@ import type { Events } from '../errors/events.ts';
 import { calibrationDataMissing } from '../errors/index.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
-import { costsOf } from '../predict/predict.ts';
 import { type FinishOptions, finish } from './finish.ts';
 import { checkCall } from './options.ts';
 import { onCpu, type Project, withSplits } from './project.ts';

@@ -1,5 +1,7 @@
 /** What commands start from: a model whose exits are known, and its data, opened as the options or an earlier compile ask. */
+
 import { defaultCache } from '../cache/folder.ts';
+import { costsOf } from '../calibrate/costs.ts';
 import type { CostModel } from '../calibrate/index.ts';
 import { warnOfLeaks } from '../data/check-splits.ts';
 import {
@@ -21,7 +23,7 @@ import type { Head, HeadKind } from '../passes/exits.ts';
 import { checkLowerable } from '../passes/lower-exits.ts';
 import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
-import { answersOf, costsOf, type PredictOptions } from '../predict/predict.ts';
+import { answersOf, type PredictOptions } from '../predict/predict.ts';
 
 export interface ProjectOptions extends ModelOptions, SplitPaths, PreprocessingOptions {
   /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */

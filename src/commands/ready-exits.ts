@@ -10,7 +10,12 @@ import { serializeModel } from '../parser/index.ts';
 import { bundleHeads } from '../passes/bundle-heads.ts';
 import type { Head } from '../passes/exits.ts';
 import { policyOf } from '../policies/index.ts';
-import { type ConfidenceSplits, findValidation, fitGates, settleValidation } from '../predict/fit-gates.ts';
+import {
+  type ConfidenceSplits,
+  findValidation,
+  fitConfidenceHeads,
+  settleValidation,
+} from '../predict/fit-confidence.ts';
 import { keptPredictions } from '../predict/keep-predictions.ts';
 import {
   type Predictions,
@@ -94,7 +99,7 @@ export async function trainExits(
   const validated = await predict(trained, validation.dataset, { ...predicting, onProgress });
   const { epochs, batch, learningRate, lambda, survivors } = recipeOf(options.training);
   return {
-    ...withOwnHeads(context, fitGates(trained, validated)),
+    ...withOwnHeads(context, fitConfidenceHeads(trained, validated)),
     fittedOn: { train: summaryOf(train), validation: summaryOf(validation) },
     training: {
       epochs,

@@ -7,7 +7,7 @@ import { type GraphBuilder, makeValue } from '../graph/builder.ts';
 import { renameNode } from '../graph/rename.ts';
 import { int64Tensor } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
-import { joinNodes } from '../policies/final-answer.ts';
+import { ensembleNodes } from '../policies/final-answer.ts';
 import { reduceMax } from '../policies/nodes.ts';
 import { initialState, lowerHead } from './lower-heads.ts';
 import { lowerSegment } from './lower-segments.ts';
@@ -54,7 +54,7 @@ function lowerEnd(
   if (isNested && !final) b.op('Identity', [logits], {}, as.logits);
   let flat = asFloat(b, b.op('Reshape', [logits, b.int64([-1, classes])]), logitsOf(lowering).dataType);
   if (isNested && final) {
-    flat = joinNodes(b, flat, state!, { classes, width: stateWidth, weight: final });
+    flat = ensembleNodes(b, flat, state!, { classes, width: stateWidth, weight: final });
     b.op('Identity', [asLogits(lowering, b, flat)], {}, as.logits);
   }
   reduceMax(b, b.op('Softmax', [flat], { axis: 1 }), 1, opset, as.confidence);

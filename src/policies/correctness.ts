@@ -1,18 +1,25 @@
-import { exitFeatureNodes, exitFeatures, exitFeaturesSize, leftSize, withAnswers } from './exit-features.ts';
+import {
+  exitFeatureNodes,
+  exitFeatures,
+  exitFeaturesSize,
+  featureStateSize,
+  withAnswers,
+} from './exit-features.ts';
 import { logisticRegression } from './logistic.ts';
 import type { FitData, Policy, PolicyParameters } from './policy.ts';
 
 const RIDGE = 1;
 
 /**
- * How likely the exit's answer is right: a logistic regression, with a bias for each class answered, on what this exit and the open ones
- * before it saw. The score is the log odds z as z / (1 + |z|), which leaves room where probabilities crowd against 1. Parameters:
+ * How likely the exit's answer is right: a logistic regression, with a bias for each class answered, on the features of this exit
+ * and of the open ones before it. The score is the log odds z as z / (1 + |z|), which tells apart what float32 probabilities near 1 do not. Parameters:
  * `weight` [exits, 3 + 2·exits] and `bias` [exits, classes].
  */
 export const correctness: Policy = {
-  citation: 'after failure prediction (arXiv 2508.21495), with the looks of JEI-DNN (Regol et al. 2024)',
+  citation:
+    'after failure prediction (arXiv 2508.21495), with the exit features of JEI-DNN (Regol et al. 2024)',
   readsConfidence: false,
-  state: leftSize,
+  state: featureStateSize,
   fit: fitCorrectness,
   nodes(b, place, { weight, bias }) {
     const { logits, exit, exits, classes } = place;
@@ -38,7 +45,7 @@ export const correctness: Policy = {
 
 function fitCorrectness({ exits, labels, classes }: FitData): PolicyParameters {
   const size = exitFeaturesSize(exits.length);
-  const state = new Float32Array(labels.length * leftSize(exits.length));
+  const state = new Float32Array(labels.length * featureStateSize(exits.length));
   const everyone = Int32Array.from(labels.keys());
   const fitted = exits.map(({ logits }, exit) => {
     const { features, answers } = exitFeatures({ logits, classes, exit, exits: exits.length, state });

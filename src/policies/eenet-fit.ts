@@ -5,7 +5,7 @@ import { type Assigned, assign, type ExitFeatures, FACTORS, layoutOf, losses } f
 import type { FitData } from './policy.ts';
 import { argMaxRows, eachSoftmax } from './rows.ts';
 
-/** What each start divides logits by. At 1, as published, a head that is nearly always sure gives a linear score too little to go by. */
+/** What each start divides logits by. At 1, as published, the probabilities of an overconfident head hardly differ, which leaves a linear score little to tell samples apart by. */
 const TEMPERATURES = [1, 2, 4, 8];
 const STEPS = 1000;
 const BATCH = 256;
@@ -14,16 +14,16 @@ const BUDGET = 0.6;
 /** How far from the budget, relative to it, a start may end and still be chosen for its accuracy. */
 const NEAR = 0.1;
 
-/** What is learned, in the layout of `layoutOf`, and what the mean of the assignments says of where samples leave. */
+/** The learned weights, sized as `layoutOf` has it, and the mean of the assignments, the share of samples for each exit. */
 export interface Fitted {
   readonly theta: Float64Array;
-  /** Logits are divided by it before anything looks at them. */
+  /** Logits are divided by it first. */
   readonly temperature: number;
   /** [K + 1] */
   readonly shares: readonly number[];
 }
 
-/** The same for the same data. `accuracyOf`: of answers when samples leave as `shares` say by their exit scores. */
+/** Deterministic. `accuracyOf`: of the answers when the highest-scoring `shares` of the samples leave at each exit. */
 export function fitExits(
   data: FitData,
   accuracyOf: (assigned: Assigned, shares: readonly number[]) => number,
@@ -44,7 +44,7 @@ export function fitExits(
   return best!;
 }
 
-/** What the samples of `data` look like at every exit while all are open. */
+/** Features of the samples of `data` at every exit, with all exits open. */
 export function featuresOf(
   { exits, original, labels, classes, costs, budget = BUDGET }: FitData,
   temperature: number,
@@ -60,9 +60,9 @@ export function featuresOf(
     const a = new Float64Array(n * FACTORS);
     const softer = logits.map((z) => z / temperature);
     eachSoftmax(softer, classes, (p, i) => {
-      const mine = votes.subarray(i * classes, (i + 1) * classes);
-      mine[answers[i]!]!++;
-      a.set(factorsOf(p, mine), i * FACTORS);
+      const own = votes.subarray(i * classes, (i + 1) * classes);
+      own[answers[i]!]!++;
+      a.set(factorsOf(p, own), i * FACTORS);
       if (k < exits.length) y.set(p, i * classes);
     });
     if (k < exits.length) probabilities.push(y);

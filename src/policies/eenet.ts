@@ -3,18 +3,18 @@ import { type Assigned, FACTORS, layoutOf } from './eenet-losses.ts';
 import { entropy } from './entropy.ts';
 import { maxProb } from './max-prob.ts';
 import { asColumn, column, columns, reduceMax, reduceSum } from './nodes.ts';
-import { type FitData, NOBODY, type Policy, type PolicyParameters } from './policy.ts';
+import { type FitData, HIGHEST_OPEN, type Policy, type PolicyParameters } from './policy.ts';
 import { argMaxRows, eachSoftmax } from './rows.ts';
 
 /**
  * Exit scores learned under a budget: q̂_k = w1·y + w2·[a_max, a_ent, a_vote, q̂_1 .. q̂_{k−1}] + b on the class probabilities y, the
  * confidence factors, and the scores of the open exits before (0 for the closed; only open exits vote). Two things are not as
- * published. Probabilities are those of logits divided by a fitted temperature: of a head that is nearly always sure, the linear score
+ * published. Probabilities are those of logits divided by a fitted temperature: for an overconfident head the linear score
  * would otherwise sort by class alone. And q̂ is clamped to [0, 1] in the losses only; here scores are scaled to be below 1
  * whatever y is, in the same order, so that no two of the surest are the same.
  *
  * Parameters: `weight` [exits, classes + 3 + exits], `bias` [exits], `temperature` [1], and `shares` [exits + 1], the learned exit
- * distribution. Memory: the scores of the open exits so far, and how many of them answered each class.
+ * distribution. State: the scores of the open exits so far, and how many of them answered each class.
  */
 export const eenet: Policy = {
   citation: 'Ilhan et al. 2023 (EENet), section 3',
@@ -32,13 +32,13 @@ export const eenet: Policy = {
     const share = b.op('Div', [reduceMax(b, votes, 1, opset), reduceSum(b, votes, 1, opset)]);
     const softer = { ...place, logits: b.op('Div', [logits, b.float(temperature![0]!)]) };
     const factors = [maxProb, entropy].map((policy) => policy.nodes(b, softer, {}).score);
-    const seen = [
+    const inputs = [
       b.op('Softmax', [softer.logits], { axis: 1 }),
       ...[...factors, share].map((factor) => asColumn(b, factor)),
       earlier,
     ];
     const weights = b.float(weight!.slice(exit * size, (exit + 1) * size), [size, 1]);
-    const product = b.op('MatMul', [b.op('Concat', seen, { axis: 1 }), weights]);
+    const product = b.op('MatMul', [b.op('Concat', inputs, { axis: 1 }), weights]);
     const score = b.op('Add', [product, b.float(bias![exit]!)]);
     const scores = b.op('Add', [earlier, b.op('Pad', [score, b.int64([0, exit, 0, exits - exit - 1])])]);
     return {
@@ -79,7 +79,7 @@ function quantileWalk(scores: readonly Float32Array[], shares: readonly number[]
   return scores.map((score, k) => {
     const sorted = staying.filter((i) => !Number.isNaN(score[i]!)).sort((a, b) => score[b]! - score[a]!);
     const leaving = Math.min(sorted.length, Math.floor(shares[k]! * scores[0]!.length));
-    const threshold = leaving === 0 ? NOBODY : under(score, sorted, leaving);
+    const threshold = leaving === 0 ? HIGHEST_OPEN : under(score, sorted, leaving);
     staying = staying.filter((i) => !(score[i]! > threshold));
     return threshold;
   });

@@ -1,7 +1,7 @@
 import { Adam } from './adam.ts';
 import { reduceMax } from './nodes.ts';
 import type { FitData, Policy, PolicyParameters } from './policy.ts';
-import { largestOf, logSoftmax, ofSoftmax } from './rows.ts';
+import { largestOf, logSoftmax, ofSoftmax, softmax } from './rows.ts';
 
 const STEPS = 400;
 const RATE = 0.05;
@@ -9,7 +9,7 @@ const RATE = 0.05;
 /**
  * Geometric ensemble of the open exits so far: z_m = mean_{j ≤ m} exp(w_mj)·log p_j + b_m answers in exit m's place, and its largest
  * softmax probability is the score (Zero Time Waste, section 3.2; the original's own output is not in it). w [exits, exits] and
- * b [exits, classes] minimise the cross-entropy on the validation role. Memory: log p of every exit, 0 for those not open.
+ * b [exits, classes] minimise the cross-entropy on the validation split. State: log p of every exit, 0 for those not open.
  */
 export const ensemble: Policy = {
   citation: 'Wołczyk et al. 2021 (Zero Time Waste), section 3.2',
@@ -62,7 +62,7 @@ function mixingOf(parameters: PolicyParameters, exit: number, exits: number, cla
   });
 }
 
-/** Adam on the cross-entropy of each exit's mixture, from the plain mean of what is there. */
+/** Adam on the cross-entropy of each exit's mixture, from the plain mean of the exits' log probabilities. */
 function fitEnsemble({ exits, labels, classes }: FitData): PolicyParameters {
   const count = exits.length;
   const samples = labels.length;
@@ -74,23 +74,18 @@ function fitEnsemble({ exits, labels, classes }: FitData): PolicyParameters {
     const theta = new Float64Array(size);
     const adam = new Adam(size);
     const z = new Float64Array(classes);
+    const p = new Float64Array(classes);
     for (let step = 0; step < STEPS; step++) {
       const gradient = new Float64Array(size);
       const factors = Float64Array.from({ length: m + 1 }, (_, j) => Math.exp(theta[j]!) / (m + 1));
       for (let i = 0; i < samples; i++) {
-        let largest = -Infinity;
         for (let c = 0; c < classes; c++) {
           z[c] = theta[m + 1 + c]!;
           for (let j = 0; j <= m; j++) z[c]! += factors[j]! * logs[j]![i * classes + c]!;
-          largest = Math.max(largest, z[c]!);
         }
-        let sum = 0;
+        softmax(z, p);
         for (let c = 0; c < classes; c++) {
-          z[c] = Math.exp(z[c]! - largest);
-          sum += z[c]!;
-        }
-        for (let c = 0; c < classes; c++) {
-          const excess = (z[c]! / sum - (c === labels[i] ? 1 : 0)) / samples;
+          const excess = (p[c]! - (c === labels[i] ? 1 : 0)) / samples;
           gradient[m + 1 + c]! += excess;
           for (let j = 0; j <= m; j++) gradient[j]! += excess * factors[j]! * logs[j]![i * classes + c]!;
         }

@@ -1,28 +1,28 @@
-/** What a learned exit score looks at: this exit's logits, and what the open exits before it left. */
+/** Inputs of a learned exit score: features of this exit's logits, and of its agreement with the open exits before it. */
 import type { GraphBuilder } from '../graph/builder.ts';
 import { asColumn, column, reduceMax, reduceSum } from './nodes.ts';
 import type { ExitOutputs, ExitValues } from './policy.ts';
-import { argMaxRows } from './rows.ts';
+import { argMaxRows, sumOfExp } from './rows.ts';
 
-/** What an exit sees: the margin of its logits, its largest probability, its entropy as 1 + Σ y log y / log C. */
+/** Of the exit itself: the margin of its logits, its largest probability, its entropy as 1 + Σ y log y / log C. */
 const OWN = 3;
-/** And of each earlier open exit: whether it gave the same answer, and its margin, negative where it did not; 0s if closed. */
-const OTHER = 2;
-/** What an exit leaves for those after it: 1 more than its answer (0: not open), and its margin. */
-const LEFT = 2;
+/** Of each earlier open exit: 1 if it gave the same answer, and its margin, negative if it did not; 0s if it is closed. */
+const EARLIER = 2;
+/** State of each exit: 1 more than its answer (0: not open), and its margin. */
+const STATE = 2;
 
-/** Looks of an exit, those it has no use for among them. */
-export const exitFeaturesSize = (exits: number): number => OWN + OTHER * exits;
-/** Floats that a sample carries. */
-export const leftSize = (exits: number): number => LEFT * exits;
+/** Features of an exit, those of later exits, which are always 0, included. */
+export const exitFeaturesSize = (exits: number): number => OWN + EARLIER * exits;
+/** Floats that a sample carries from exit to exit. */
+export const featureStateSize = (exits: number): number => STATE * exits;
 
 export interface ExitFeatureValues {
-  /** [M, count] float: the first `count` looks; the rest are 0. */
+  /** [M, count] float: the first `count` features; the rest are 0. */
   readonly features: string;
   readonly count: number;
   /** [M] int64: the class answered. */
   readonly answer: string;
-  /** [M, leftSize] */
+  /** [M, featureStateSize] */
   readonly state: string;
 }
 
@@ -39,23 +39,19 @@ export function exitFeatureNodes(
   const answer = b.op('ArgMax', [logits], { axis: 1, keepdims: 0 });
   const now = b.op('Add', [b.op('Cast', [answer], { to: 1 }), b.float(1)]);
   const earlier = Array.from({ length: exit }, (_, j) => {
-    const same = b.op('Cast', [b.op('Equal', [now, column(b, state!, LEFT * j)])], { to: 1 });
+    const same = b.op('Cast', [b.op('Equal', [now, column(b, state!, STATE * j)])], { to: 1 });
     const sign = b.op('Sub', [b.op('Mul', [same, b.float(2)]), b.float(1)]);
-    return [same, b.op('Mul', [column(b, state!, LEFT * j + 1), sign])];
+    return [same, b.op('Mul', [column(b, state!, STATE * j + 1), sign])];
   }).flat();
-  const all = [margin, reduceMax(b, y, 1, opset), entropy, ...earlier];
-  const features = b.op(
-    'Concat',
-    all.map((exitFeatures) => asColumn(b, exitFeatures)),
-    { axis: 1 },
-  );
-  const left = b.op('Concat', [asColumn(b, now), asColumn(b, margin)], { axis: 1 });
-  const pads = b.int64([0, exit * LEFT, 0, (exits - exit - 1) * LEFT]);
-  const after = b.op('Add', [state!, b.op('Pad', [left, pads])]);
+  const all = [margin, reduceMax(b, y, 1, opset), entropy, ...earlier].map((feature) => asColumn(b, feature));
+  const features = b.op('Concat', all, { axis: 1 });
+  const own = b.op('Concat', [asColumn(b, now), asColumn(b, margin)], { axis: 1 });
+  const pads = b.int64([0, exit * STATE, 0, (exits - exit - 1) * STATE]);
+  const after = b.op('Add', [state!, b.op('Pad', [own, pads])]);
   return { features, count: all.length, answer, state: after };
 }
 
-/** `looks` [N, looksSize]: what the exit and those before it saw; `answers` [N]. Brings the memory up to date. */
+/** `features` [N, exitFeaturesSize] and `answers` [N]. Writes this exit's part of `state`. */
 export function exitFeatures({ logits, classes, exit, exits, state }: Omit<ExitOutputs, 'confidence'>) {
   const size = exitFeaturesSize(exits);
   const answers = argMaxRows(logits, logits.length / classes);
@@ -63,11 +59,8 @@ export function exitFeatures({ logits, classes, exit, exits, state }: Omit<ExitO
   for (const [i, answer] of answers.entries()) {
     const z = logits.subarray(i * classes, (i + 1) * classes);
     let second = -Infinity;
-    let sum = 0;
-    for (let c = 0; c < classes; c++) {
-      if (c !== answer) second = Math.max(second, z[c]!);
-      sum += Math.exp(z[c]! - z[answer]!);
-    }
+    for (let c = 0; c < classes; c++) if (c !== answer) second = Math.max(second, z[c]!);
+    const sum = sumOfExp(z, z[answer]!);
     let entropy = 0;
     for (const value of z) {
       const log = value - z[answer]! - Math.log(sum);
@@ -76,19 +69,19 @@ export function exitFeatures({ logits, classes, exit, exits, state }: Omit<ExitO
     const margin = z[answer]! - second;
     const row = features.subarray(i * size, (i + 1) * size);
     row.set([margin, 1 / sum, 1 + entropy / Math.log(classes)]);
-    const left = state.subarray(i * LEFT * exits, (i + 1) * LEFT * exits);
+    const known = state.subarray(i * STATE * exits, (i + 1) * STATE * exits);
     for (let j = 0; j < exit; j++) {
-      const same = left[LEFT * j] === answer + 1;
-      row.set([Number(same), left[LEFT * j + 1]! * (same ? 1 : -1)], OWN + OTHER * j);
+      const same = known[STATE * j] === answer + 1;
+      row.set([Number(same), known[STATE * j + 1]! * (same ? 1 : -1)], OWN + EARLIER * j);
     }
-    left.set([answer + 1, margin], LEFT * exit);
+    known.set([answer + 1, margin], STATE * exit);
   }
   return { features, answers };
 }
 
 /**
- * `looks` with a one-hot of the class answered behind each row, [N, looksSize + classes]: what a regression with a bias for each class is
- * fitted on.
+ * `features` with a one-hot of the class answered behind each row, [N, exitFeaturesSize + classes]: inputs of a regression with a bias for
+ * each class.
  */
 export function withAnswers(features: Float64Array, answers: Int32Array, classes: number): Float64Array {
   const size = features.length / answers.length;

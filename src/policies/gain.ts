@@ -1,4 +1,10 @@
-import { exitFeatureNodes, exitFeatures, exitFeaturesSize, leftSize, withAnswers } from './exit-features.ts';
+import {
+  exitFeatureNodes,
+  exitFeatures,
+  exitFeaturesSize,
+  featureStateSize,
+  withAnswers,
+} from './exit-features.ts';
 import { logisticRegression } from './logistic.ts';
 import { column } from './nodes.ts';
 import type { FitData, Policy, PolicyParameters } from './policy.ts';
@@ -7,16 +13,16 @@ import { argMaxRows } from './rows.ts';
 const RIDGE = 1;
 
 /**
- * What going on is expected to bring: P(wrong here, right in the end) − P(right here, wrong in the end). The score is minus that, in
- * [−1, 1]: a threshold is minus the price of the rest, so that a sample leaves when it expects to gain less than going on costs.
- * Each probability is a logistic regression on what this exit and the open ones before it saw, with a bias for each
+ * Expected gain of going on: P(wrong here, right in the end) − P(right here, wrong in the end). The score is minus that, in [−1, 1]: a
+ * threshold is minus the price of the rest, so that a sample leaves when its expected gain is less than going on costs.
+ * Each probability is a logistic regression on the features of this exit and of the open ones before it, with a bias for each
  * class answered. Parameters: `weight` [exits, 3 + 2·exits, 2] and `bias` [exits, classes, 2], for losing and for winning by leaving.
  */
 export const gain: Policy = {
   citation:
-    'after the optimal rule of Regol et al. 2025 (Is the acquisition worth the cost?), with the looks of JEI-DNN (Regol et al. 2024)',
+    'after the optimal rule of Regol et al. 2025 (Is the acquisition worth the cost?), with the exit features of JEI-DNN (Regol et al. 2024)',
   readsConfidence: false,
-  state: leftSize,
+  state: featureStateSize,
   fit: fitGain,
   nodes(b, place, { weight, bias }) {
     const { logits, exit, exits, classes } = place;
@@ -49,7 +55,7 @@ export const gain: Policy = {
 function fitGain({ exits, original, labels, classes }: FitData): PolicyParameters {
   const count = exits.length;
   const size = exitFeaturesSize(count);
-  const state = new Float32Array(labels.length * leftSize(count));
+  const state = new Float32Array(labels.length * featureStateSize(count));
   const last = argMaxRows(original, labels.length);
   const everyone = Int32Array.from(labels.keys());
   const fitted = exits.map(({ logits }, exit) => {

@@ -14,12 +14,12 @@ export {
   type Decision,
   type ExitOutputs,
   type FitData,
-  NOBODY,
+  HIGHEST_OPEN,
   type Policy,
   type PolicyParameters,
 } from './policy.ts';
 
-/** Every policy by the name it is asked for. */
+/** Every policy by its name. */
 export const POLICIES = {
   'max-prob': maxProb,
   confidence,
@@ -36,5 +36,5 @@ export const POLICIES = {
 export type PolicyName = keyof typeof POLICIES;
 export const POLICY_NAMES = Object.keys(POLICIES) as PolicyName[];
 
-/** `POLICIES[name]` as what all of them are. */
+/** `POLICIES[name]` as a `Policy`. */
 export const policyOf = (name: PolicyName): Policy => POLICIES[name];

@@ -2,9 +2,10 @@
 
 const NEWTON_STEPS = 30;
 const INNER_STEPS = 40;
-/** Share of the residual that the inner solver may leave, and the gradient, per sample, that counts as none. */
-const INNER_TOLERANCE = 0.05;
-const TOLERANCE = 1e-7;
+/** Share of the residual that the inner solver may leave. */
+const INNER_RESIDUAL = 0.05;
+/** Norm of the gradient, per sample, at which the fit has converged. */
+const CONVERGED_GRADIENT = 1e-7;
 
 export interface Logistic {
   readonly weights: Float64Array;
@@ -30,16 +31,16 @@ export function logisticRegression(
   const problem = new Problem(rows, size, some, targets, ridge);
   const beta = new Float64Array(size + 1);
   beta[size] = Math.log((right + 1) / (wrong + 1));
-  let loss = problem.look(beta);
+  let loss = problem.lossAt(beta);
   for (let step = 0; step < NEWTON_STEPS; step++) {
     const gradient = problem.gradient(beta);
-    if (Math.sqrt(dot(gradient, gradient)) <= TOLERANCE * some.length) break;
+    if (Math.sqrt(dot(gradient, gradient)) <= CONVERGED_GRADIENT * some.length) break;
     const direction = conjugateGradients((v) => problem.curve(v), gradient);
     const from = beta.slice();
     let next = Number.POSITIVE_INFINITY;
     for (let length = 1; next > loss && length > 1e-6; length /= 2) {
       for (let f = 0; f <= size; f++) beta[f] = from[f]! - length * direction[f]!;
-      next = problem.look(beta);
+      next = problem.lossAt(beta);
     }
     if (next > loss) beta.set(from);
     if (next >= loss) break;
@@ -63,8 +64,8 @@ class Problem {
     this.probabilities = new Float64Array(some.length);
   }
 
-  /** The loss at `beta`, which `gradient` and `curve` are then taken at. */
-  look(beta: Float64Array): number {
+  /** The loss at `beta`; `gradient` and `curve` are then those at this `beta`. */
+  lossAt(beta: Float64Array): number {
     this.times(beta, this.scores);
     let loss = 0;
     for (let f = 0; f < this.size; f++) loss += (this.ridge / 2) * beta[f]! * beta[f]!;
@@ -126,7 +127,7 @@ function conjugateGradients(apply: (v: Float64Array) => Float64Array, b: Float64
   const residual = b.slice();
   const direction = b.slice();
   let size = dot(residual, residual);
-  const enough = INNER_TOLERANCE ** 2 * size;
+  const enough = INNER_RESIDUAL ** 2 * size;
   for (let step = 0; step < INNER_STEPS && size > enough; step++) {
     const applied = apply(direction);
     const length = size / dot(direction, applied);

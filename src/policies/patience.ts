@@ -4,7 +4,7 @@ import { argMaxRows } from './rows.ts';
 
 /**
  * How often in a row open exits have now given the same answer: the counter of PABEE, section 3.2, as a share of the number of
- * exits. Threshold (t − ½) / exits is patience t. Memory: the class before (0 for none, else 1 more than its index), the counter.
+ * exits. Threshold (t − ½) / exits is patience t. State: the class before (0 for none, else 1 more than its index), the counter.
  */
 export const patience: Policy = {
   citation: 'Zhou et al. 2020 (PABEE), section 3.2',

@@ -1,11 +1,11 @@
-/** What an exit policy is: how sure an exit is, said twice, as graph nodes and in plain arithmetic. */
+/** Exit policies: the score that a sample's exit is decided by, as graph nodes and, the same, in plain arithmetic. */
 import type { GraphBuilder } from '../graph/builder.ts';
 
-/** What was fitted beforehand, as named vectors: constants of the graph, kept in the manifest. */
+/** Fitted parameters, as named vectors: constants of the graph, written to the manifest. */
 export type PolicyParameters = Readonly<Record<string, readonly number[]>>;
 
-/** The largest float32 below 1: the threshold of an exit that is open and lets nobody below it go. */
-export const NOBODY: number = 1 - 2 ** -24;
+/** The largest float32 below 1: the highest threshold of an open exit. */
+export const HIGHEST_OPEN: number = 1 - 2 ** -24;
 
 interface Place {
   /** Index of this exit, and how many exits there are. */
@@ -20,29 +20,29 @@ export interface ExitValues extends Place {
   readonly logits: string;
   /** [M] float, the confidence head's output; undefined for the original's own output. */
   readonly confidence: string | undefined;
-  /** [M, memory] float: what the open exits before this one left, 0 at first; undefined when the policy has no memory. */
+  /** [M, size of the state] float, written by the open exits before this one, 0 at first; undefined when the policy has no state. */
   readonly state: string | undefined;
   /** Operator set the nodes are written in; 11 at least where batches are dynamic. */
   readonly opset: number;
 }
 
-/** What a policy makes of an exit, as values of the graph. */
+/** A policy's outputs at an exit, as values of the graph. */
 export interface DecisionValues {
   /** [M] float: higher is surer, at most 1. A sample leaves when it is greater than the exit's threshold; NaN never is. */
   readonly score: string;
   /** [M, classes] float: the answer of a sample that leaves here. */
   readonly logits: string;
-  /** [M, memory] float, for the exits after this one. */
+  /** [M, size of the state] float, for the exits after this one. */
   readonly state: string | undefined;
 }
 
-/** What an exit said about N samples. */
+/** Outputs of an exit for N samples. */
 export interface ExitOutputs extends Place {
   /** [N, classes], row by row. */
   readonly logits: Float32Array;
   /** [N]: the confidence head's output. */
   readonly confidence: Float32Array;
-  /** [N, memory]: what the open exits before this one left, 0 at first; brought up to date by `decide`. */
+  /** [N, size of the state], written by the open exits before this one, 0 at first; `decide` updates it. */
   readonly state: Float32Array;
 }
 
@@ -53,7 +53,7 @@ export interface Decision {
   readonly logits: Float32Array;
 }
 
-/** What parameters are fitted on: all samples at all exits, on the validation role. */
+/** Data that parameters are fitted on: all samples of the validation split at all exits. */
 export interface FitData {
   /** In exit order. */
   readonly exits: readonly Pick<ExitOutputs, 'logits' | 'confidence'>[];
@@ -64,27 +64,27 @@ export interface FitData {
   readonly classes: number;
   /** [exits + 1]: cost of leaving at each exit with all exits open, the full path last, relative to the original. */
   readonly costs: readonly number[];
-  /** Average of those that is aimed at, by a policy that is fitted for a budget; 0.6 when left out. */
+  /** The mean of those costs that a policy is fitted for, if it is fitted for one; 0.6 when left out. */
   readonly budget?: number | undefined;
 }
 
 export interface Policy {
-  /** Where it comes from. */
+  /** The paper that it is from. */
   readonly citation: string;
-  /** Whether it looks at the confidence head. */
+  /** Whether it reads the output of the confidence head. */
   readonly readsConfidence: boolean;
-  /** Floats that a sample carries from exit to exit; 0 for a policy whose exits do not know of each other. */
+  /** Floats that a sample carries from exit to exit; 0 for a policy whose scores do not depend on earlier exits. */
   state(exits: number, classes: number): number;
   fit?(data: FitData): PolicyParameters;
-  /** Throws when nothing could be fitted on samples with `labels`: asked before anything is trained. */
+  /** Throws when nothing can be fitted on samples with `labels`; called before anything is trained. */
   refuse?(labels: Int32Array, classes: number): void;
   nodes(b: GraphBuilder, exit: ExitValues, parameters: PolicyParameters): DecisionValues;
   decide(exit: ExitOutputs, parameters: PolicyParameters): Decision;
-  /** Thresholds that the fit itself would have, for the budget it was fitted for. `scores`: [N] per exit, all exits open. */
+  /** Thresholds that the fit itself implies, for the budget that it is for. `scores`: [N] per exit, all exits open. */
   thresholds?(scores: readonly Float32Array[], parameters: PolicyParameters): number[];
 }
 
-/** A policy without memory or parameters that leaves the answer alone: a score and nothing else. */
+/** A policy that is a score alone: no state, no parameters, the exit's own answer. */
 export function scorePolicy(rule: {
   readonly citation: string;
   readonly readsConfidence?: boolean;

@@ -1,5 +1,23 @@
 /** Arithmetic on rows of class scores. */
 
+/** Writes the softmax of `z` [C] into `p` [C], which may be `z` itself. */
+export function softmax(z: Float32Array | Float64Array, p: Float64Array): void {
+  const largest = largestOf(z);
+  let sum = 0;
+  for (let c = 0; c < p.length; c++) {
+    p[c] = Math.exp(z[c]! - largest);
+    sum += p[c]!;
+  }
+  for (let c = 0; c < p.length; c++) p[c]! /= sum;
+}
+
+/** Σ_c exp(z_c - shift): what a softmax divides by, and log softmax takes the logarithm of. */
+export function sumOfExp(z: Float32Array, shift: number): number {
+  let sum = 0;
+  for (let c = 0; c < z.length; c++) sum += Math.exp(z[c]! - shift);
+  return sum;
+}
+
 /** `write(p, i)` for the softmax p of every row i of `logits` [n, classes]; p is used again for the next row. */
 export function eachSoftmax(
   logits: Float32Array,
@@ -8,15 +26,7 @@ export function eachSoftmax(
 ): void {
   const p = new Float64Array(classes);
   for (let row = 0; row < logits.length / classes; row++) {
-    const z = logits.subarray(row * classes, (row + 1) * classes);
-    let largest = -Infinity;
-    for (const value of z) largest = Math.max(largest, value);
-    let sum = 0;
-    for (let c = 0; c < classes; c++) {
-      p[c] = Math.exp(z[c]! - largest);
-      sum += p[c]!;
-    }
-    for (let c = 0; c < classes; c++) p[c]! /= sum;
+    softmax(logits.subarray(row * classes, (row + 1) * classes), p);
     write(p, row);
   }
 }
@@ -40,8 +50,7 @@ export function logSoftmax(logits: Float32Array, classes: number): Float32Array 
   for (let start = 0; start < logits.length; start += classes) {
     const z = logits.subarray(start, start + classes);
     const largest = largestOf(z);
-    let sum = 0;
-    for (const value of z) sum += Math.exp(value - largest);
+    const sum = sumOfExp(z, largest);
     for (let c = 0; c < classes; c++) logs[start + c] = z[c]! - largest - Math.log(sum);
   }
   return logs;

@@ -3,6 +3,7 @@ import {
   type Candidate,
   type CostModel,
   type CrossFit,
+  cheapestCost,
   crossFit,
   type Fold,
   interpolateHull,
@@ -12,7 +13,9 @@ import {
 import { shuffled } from '../data/index.ts';
 import { OfframpError } from '../errors/index.ts';
 import { POLICY_NAMES, type PolicyName, policyOf } from '../policies/index.ts';
-import { type FittedPolicy, fitPolicy, outcomesAt, ownThresholds, type Predictions } from './predict.ts';
+import { type FittedPolicy, fitPolicy, ownThresholds } from './fitted-policy.ts';
+import { outcomesAt } from './outcomes.ts';
+import type { Predictions } from './predict.ts';
 
 /** Costs relative to the original, between which policies are compared. */
 export type CostRange = readonly [least: number, most: number];
@@ -149,8 +152,8 @@ function fitted(
   }
 }
 
-function rangeOf({ prefix, head }: CostModel, budgets: readonly number[]): CostRange {
-  const cheapest = Math.min(...prefix.map((way, k) => way + head[k]!));
+function rangeOf(costs: CostModel, budgets: readonly number[]): CostRange {
+  const cheapest = cheapestCost(costs);
   if (budgets.length === 0) return [cheapest, 1];
   return [Math.max(cheapest, Math.min(...budgets) - BEYOND), Math.min(1, Math.max(...budgets) + BEYOND)];
 }

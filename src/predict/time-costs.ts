@@ -1,8 +1,8 @@
-/** What segments and heads cost in milliseconds on this machine, from runs of the emitted model itself. */
+/** Costs of segments and heads in milliseconds on this machine, measured on the emitted model. */
 import { CLOSED, type CostModel } from '../calibrate/index.ts';
 import type { Dataset } from '../data/index.ts';
 import { type SessionOptions, withSession } from '../ort/session.ts';
-import { NOBODY } from '../policies/index.ts';
+import { HIGHEST_OPEN } from '../policies/index.ts';
 import {
   type BenchmarkCandidate,
   type LatencyOptions,
@@ -29,8 +29,8 @@ export interface TimeOptions {
 }
 
 const TIMING = { samples: 40, warmup: 10, passes: 5 } as const;
-/** A threshold at which everybody leaves. */
-const EVERYBODY = -1;
+/** A threshold that every score exceeds. */
+const BELOW_ALL_SCORES = -1;
 
 /**
  * Times, one sample at a time, leaving at each exit with every exit before it closed and with every one open, and never leaving. A head's
@@ -40,12 +40,12 @@ export async function timeCosts(options: TimeOptions): Promise<TimeCosts> {
   const { model, exits, dataset } = options;
   const samples = await spreadSamples(dataset, TIMING.samples);
   const thresholds = (before: number, at: number) =>
-    Array.from({ length: exits }, (_, k) => (k < at ? before : k === at ? EVERYBODY : CLOSED));
+    Array.from({ length: exits }, (_, k) => (k < at ? before : k === at ? BELOW_ALL_SCORES : CLOSED));
   const timing: LatencyOptions = { ...TIMING, signal: options.signal, onProgress: options.onProgress };
   const times = await withSession(model, options.session, (session) => {
     const candidates: BenchmarkCandidate[] = Array.from({ length: exits + 1 }, (_, k) => k).flatMap((k) => [
       { name: `alone ${k}`, session, extra: thresholdsFeed(thresholds(CLOSED, k)) },
-      { name: `open ${k}`, session, extra: thresholdsFeed(thresholds(NOBODY, k)) },
+      { name: `open ${k}`, session, extra: thresholdsFeed(thresholds(HIGHEST_OPEN, k)) },
     ]);
     return measureLatency(candidates, samples, timing);
   });

@@ -1,7 +1,8 @@
 /** What `verifyEmitted` tries: thresholds that make every exit answer some samples and pass others on, and the samples that show it. */
 import type { OutcomesAt } from '../calibrate/types.ts';
 import { CLOSED, closesAll, type Outcomes } from '../calibrate/types.ts';
-import { NOBODY } from '../policies/policy.ts';
+import { leavingExits } from '../calibrate/walk.ts';
+import { HIGHEST_OPEN } from '../policies/policy.ts';
 
 /** Samples tried on either side of every threshold, besides those spread over the data. */
 const NEAR_SAMPLES = 2;
@@ -30,11 +31,11 @@ export function moreThresholds(
 
 /** As many of `samples` leave at each exit that lets them as go all the way, as nearly as scores allow. */
 function evenThresholds(outcomes: OutcomesAt, duties: readonly Duty[], samples: readonly number[]): number[] {
-  const { scores } = outcomes(duties.map((duty) => (duty === 'closed' ? CLOSED : NOBODY)));
+  const { scores } = outcomes(duties.map((duty) => (duty === 'closed' ? CLOSED : HIGHEST_OPEN)));
   let ways = 1 + duties.filter((duty) => duty === 'leave').length;
   let staying = [...samples];
   return duties.map((duty, k) => {
-    if (duty !== 'leave') return duty === 'closed' ? CLOSED : NOBODY;
+    if (duty !== 'leave') return duty === 'closed' ? CLOSED : HIGHEST_OPEN;
     const found = staying.map((i) => scores[k]![i]!).filter(Number.isFinite);
     const threshold = thresholdBelow(
       found.sort((a, b) => b - a),
@@ -51,7 +52,7 @@ function thresholdBelow(scores: readonly number[], count: number): number {
   const parts = (i: number) => scores[i - 1]! > between(i) && between(i) >= scores[i]! && between(i) < CLOSED;
   const places = Array.from(scores.keys()).filter((i) => i > 0 && parts(i));
   const nearest = places.sort((a, b) => Math.abs(a - count) - Math.abs(b - count))[0];
-  return nearest === undefined ? NOBODY : between(nearest);
+  return nearest === undefined ? HIGHEST_OPEN : between(nearest);
 }
 
 /**
@@ -65,15 +66,15 @@ export function samplesFor(
   clear: number,
 ): number[] {
   const picked = new Set(spread);
-  let staying = [...labels.keys()];
+  const exits = leavingExits(scores, labels.length, thresholds);
   for (const [k, threshold] of thresholds.entries()) {
     if (threshold >= CLOSED) continue;
     const distance = (i: number) => Math.abs(scores[k]![i]! - threshold);
     const leaves = (i: number) => scores[k]![i]! > threshold;
-    const sorted = staying.filter((i) => distance(i) >= clear).sort((a, b) => distance(a) - distance(b));
+    const reaching = [...labels.keys()].filter((i) => exits[i]! >= k);
+    const sorted = reaching.filter((i) => distance(i) >= clear).sort((a, b) => distance(a) - distance(b));
     for (const side of [sorted.filter(leaves), sorted.filter((i) => !leaves(i))])
       for (const i of side.slice(0, NEAR_SAMPLES)) picked.add(i);
-    staying = staying.filter((i) => !leaves(i));
   }
   return [...picked];
 }

@@ -1,8 +1,9 @@
 /** What the report says, as plain data: all of its arithmetic, none of its looks. */
-import { isNamed, NAMED_DROPS } from '../calibrate/index.ts';
-import { CLOSED, closesAll, type ExitOutcomes, type Outcomes, type OutcomesAt } from '../calibrate/types.ts';
+import { changesOf, isNamed, NAMED_DROPS, pairedInterval, walk } from '../calibrate/index.ts';
+import { CLOSED, closesAll, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import { type Interval, pairedDrop, type Reliability, reliabilityOf } from './statistics.ts';
+import { eachSoftmax, largestOf } from '../policies/rows.ts';
+import { type Interval, type Reliability, reliabilityOf } from './statistics.ts';
 
 export interface ReportFacts {
   readonly manifest: Manifest;
@@ -109,7 +110,7 @@ export function reportFacts(manifest: Manifest, outcomes: OutcomesAt<ExitOutcome
   const chosen = points.find(({ name }) => name === manifest.defaultPoint)!;
   const seen = outcomes(chosen.thresholds);
   const samples = seen.labels.length;
-  const { exits, answers } = follow(seen, chosen.thresholds);
+  const { exits, answers } = walk(seen, chosen.thresholds);
   const isRight = Array.from(answers, (answer, i) => answer === seen.labels[i]);
   const confidences = seen.logits.map((logits) => topProbabilities(logits, samples));
   const original = outcomes(seen.scores.map(() => CLOSED));
@@ -161,55 +162,22 @@ export const picturedSamples = ({ examples }: ReportFacts): number[] => [
   ...new Set(examples.flatMap((e) => [e.easy, e.hard, e.wrong].flat().map(({ sample }) => sample))),
 ];
 
-/** Where each sample leaves, [n] (K is the full path), and what it is answered, [n]. */
-export function follow(
-  { scores, predictions, original, final = original }: Outcomes,
-  thresholds: readonly number[],
-): { readonly exits: Int32Array; readonly answers: Int32Array } {
-  const exits = new Int32Array(original.length).fill(scores.length);
-  const answers = Int32Array.from(final);
-  for (let k = scores.length - 1; k >= 0; k--) {
-    const threshold = thresholds[k]!;
-    if (!(threshold < CLOSED)) continue;
-    for (let i = 0; i < exits.length; i++) {
-      if (!(scores[k]![i]! > threshold)) continue;
-      exits[i] = k;
-      answers[i] = predictions[k]![i]!;
-    }
-  }
-  return { exits, answers };
-}
-
 function pointFacts(point: OperatingPoint, seen: ExitOutcomes): PointFacts {
-  const { answers } = follow(seen, point.thresholds);
-  let losses = 0;
-  let gains = 0;
-  for (const [i, label] of seen.labels.entries()) {
-    const change = +(seen.original[i] === label) - +(answers[i] === label);
-    if (change > 0) losses++;
-    if (change < 0) gains++;
-  }
-  const samples = answers.length;
+  const { samples, losses, gains } = changesOf(seen, point.thresholds, 'accuracy');
   // The original itself: nothing is left to chance.
-  const interval = closesAll(point.thresholds) ? { low: 0, high: 0 } : pairedDrop(losses, gains, samples);
-  return {
-    ...point,
-    drop: { value: (losses - gains) / samples, ...interval },
-    named: isNamed(point.name),
-  };
+  const [low, high] = closesAll(point.thresholds)
+    ? [0, 0]
+    : pairedInterval({ samples, onlyA: gains, onlyB: losses });
+  return { ...point, drop: { value: (losses - gains) / samples, low, high }, named: isNamed(point.name) };
 }
 
 /** [n]: the largest softmax of each row of `logits`. */
 function topProbabilities(logits: Float32Array, samples: number): Float64Array {
-  const classes = logits.length / samples;
-  return Float64Array.from({ length: samples }, (_, i) => {
-    const row = logits.subarray(i * classes, (i + 1) * classes);
-    let top = Number.NEGATIVE_INFINITY;
-    for (const value of row) top = Math.max(top, value);
-    let sum = 0;
-    for (const value of row) sum += Math.exp(value - top);
-    return 1 / sum;
+  const top = new Float64Array(samples);
+  eachSoftmax(logits, logits.length / samples, (p, i) => {
+    top[i] = largestOf(p);
   });
+  return top;
 }
 
 /** The chosen point's threshold at exit k and those of other named points, as far as they are open there. */

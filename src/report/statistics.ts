@@ -1,7 +1,5 @@
 /** Intervals and errors of calibration, as the report states them. All shares are fractions. */
-
-/** Standard normal quantile of a two-sided 95 % interval. */
-const Z = 1.959963984540054;
+import { Z_95 as Z } from '../calibrate/index.ts';
 
 export interface Interval {
   readonly low: number;
@@ -15,18 +13,6 @@ export function wilson(hits: number, n: number): Interval {
   const spread = Z * Math.sqrt((share * (1 - share)) / n + Z ** 2 / (4 * n ** 2));
   const scale = 1 + Z ** 2 / n;
   return { low: Math.max(0, (middle - spread) / scale), high: Math.min(1, (middle + spread) / scale) };
-}
-
-/**
- * 95 % interval of a difference of accuracies on the same `n` samples: P(loss) - P(gain), where `losses` were right before and
- * `gains` are right after. Half a sample is added to each of the four cells (Agresti and Min 2005, section 3), so that it has
- * a width where nothing changed.
- */
-export function pairedDrop(losses: number, gains: number, n: number): Interval {
-  const [lost, gained, total] = [losses + 0.5, gains + 0.5, n + 2];
-  const middle = (lost - gained) / total;
-  const spread = (Z / total) * Math.sqrt(lost + gained - (lost - gained) ** 2 / total);
-  return { low: middle - spread, high: middle + spread };
 }
 
 /** Samples of which a model said that it is right with a probability in one part of (0, 1]. */

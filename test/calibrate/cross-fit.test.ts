@@ -5,7 +5,7 @@ import { costOfBudget, costOfDrop, crossFit, foreseen } from '../../src/calibrat
 import { measure } from '../../src/calibrate/measure.ts';
 import { pickAccuracyDrop, pickBudget } from '../../src/calibrate/operating-points.ts';
 import { searchThresholds } from '../../src/calibrate/search.ts';
-import type { Candidate, Outcomes } from '../../src/calibrate/types.ts';
+import { type Candidate, type Outcomes, pickSamples } from '../../src/calibrate/types.ts';
 import { shuffled } from '../../src/data/index.ts';
 import { foldsOf } from '../../src/predict/choose-policy.ts';
 import { simulate, TEXT_LIKE, TWO_EXITS } from './simulate.ts';
@@ -13,16 +13,6 @@ import { simulate, TEXT_LIKE, TWO_EXITS } from './simulate.ts';
 const test = suite('calibrate: cross-fit');
 const options = { target: 'accuracy' } as const;
 const search = (outcomes: Outcomes) => searchThresholds(outcomes, TWO_EXITS, options);
-
-function rowsOf({ scores, predictions, original, labels }: Outcomes, rows: Int32Array): Outcomes {
-  const pick = (values: Int32Array) => rows.map((row) => values[row]!);
-  return {
-    scores: scores.map((score) => Float32Array.from(rows, (row) => score[row]!)),
-    predictions: predictions.map(pick),
-    original: pick(original),
-    labels: pick(labels),
-  };
-}
 
 function searched(outcomes: Outcomes, seed: number) {
   const folds = foldsOf(outcomes.labels.length, seed);
@@ -42,7 +32,7 @@ test('in the mean over draws, points lose and cost at most what their names say;
   const lost = { kept: [] as number[], before: [] as number[] };
   const cost: number[] = [];
   for (let draw = 0; draw < DRAWS; draw++) {
-    const found = searched(rowsOf(pool, shuffled(POOL, draw).slice(0, SAMPLES)), draw);
+    const found = searched(pickSamples(pool, shuffled(POOL, draw).slice(0, SAMPLES)), draw);
     const truth = ({ thresholds }: Candidate) => measure(pool, TWO_EXITS, thresholds);
     lost.kept.push(exact - truth(pickAccuracyDrop(found, 0.01)).accuracy);
     const seen = found.hull.find((p) => p.accuracy >= found.hull.at(-1)!.accuracy - 0.01)!;
@@ -83,9 +73,9 @@ test('every sample is measured once, by thresholds that were searched without it
       asked[f],
       scores.filter((_, i) => !fold.includes(i)),
     );
-    const held = rowsOf(outcomes, fold);
+    const held = pickSamples(outcomes, fold);
     const others = search(
-      rowsOf(
+      pickSamples(
         outcomes,
         Int32Array.from(scores.keys()).filter((i) => !fold.includes(i)),
       ),

@@ -1,3 +1,5 @@
+import binomialCdf from '@stdlib/stats-base-dists-binomial-cdf';
+import binomialQuantile from '@stdlib/stats-base-dists-binomial-quantile';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -18,33 +20,28 @@ const test = suite('calibrate: guarantee');
 const near = (got: number, wanted: number, within: number, what = '') =>
   assert.ok(Math.abs(got - wanted) <= within, `${what} ${got} is not ${wanted}`);
 
-/** P(Bin(n, p) = 0 … n), by adding one trial after another. */
-function binomialMasses(n: number, p: number): number[] {
-  let masses = [1];
-  for (let i = 0; i < n; i++)
-    masses = [...masses, 0].map((mass, k) => mass * (1 - p) + (k > 0 ? masses[k - 1]! * p : 0));
-  return masses;
-}
-
-test('the binomial tail equals the sum of its terms', () => {
-  for (const n of [1, 2, 7, 40, 300])
-    for (const p of [0.001, 0.03, 0.3, 0.5, 0.77, 0.999]) {
-      let sum = 0;
-      binomialMasses(n, p).forEach((mass, k) => {
-        sum += mass;
-        const got = binomialTail(k, n, p);
-        near(got, Math.min(sum, 1), 1e-12, `${n} ${p} ${k}:`);
-        if (k < n * p && sum > 1e-290) assert.ok(Math.abs(got / sum - 1) < 1e-10, `${n} ${p} ${k}`);
-      });
-    }
+test('the binomial tail is that of @stdlib', () => {
+  for (const n of [1, 2, 7, 40, 300, 5000])
+    for (const p of [0.001, 0.03, 0.3, 0.5, 0.77, 0.999])
+      for (let k = 0; k <= n; k += Math.ceil(n / 300)) {
+        const wanted = binomialCdf(k, n, p);
+        near(binomialTail(k, n, p), wanted, 1e-10, `${n} ${p} ${k}:`);
+        if (k < n * p && wanted > 1e-290) near(binomialTail(k, n, p) / wanted, 1, 1e-8, `${n} ${p} ${k}:`);
+      }
 });
 
-test('the binomial tail equals published tables', () => {
-  near(binomialTail(3, 10, 0.5), 0.171875, 1e-14);
-  near(binomialTail(2, 20, 0.1), 0.6769, 5e-5);
-  near(binomialTail(0, 20, 0.05), 0.3585, 5e-5);
-  near(binomialTail(4, 15, 0.3), 0.5155, 5e-5);
-  near(binomialTail(4, 25, 0.2), 0.4207, 5e-5);
+test('the binomial p-value certifies exactly the losses below the quantile', () => {
+  for (const [samples, limit, level] of [
+    [500, 0.02, 0.05],
+    [5000, 0.01, 0.05],
+    [3000, 0.005, 0.1],
+  ] as const) {
+    const first = binomialQuantile(level, samples, limit); // biome-ignore format: a table
+    for (let losses = 0; losses < 2 * first; losses++) {
+      const certified = binomialPValue({ samples, losses, gains: 0 }, limit) <= level;
+      assert.is(certified, losses < first, `${losses} of ${samples}`);
+    }
+  }
 });
 
 test('the binomial tail rises in k, falls in p, and mirrors, for many samples too', () => {

@@ -1,6 +1,8 @@
+import binomial from '@stdlib/stats-base-dists-binomial-cdf';
+import normalQuantile from '@stdlib/stats-base-dists-normal-quantile';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { mcnemarPValue, pairedInterval } from '../../src/calibrate/paired.ts';
+import { isMoreOften, mcnemarPValue, pairedInterval } from '../../src/calibrate/paired.ts';
 import { Random } from '../../src/data/index.ts';
 
 const test = suite('calibrate: paired answers');
@@ -8,26 +10,34 @@ const test = suite('calibrate: paired answers');
 const near = (got: number, wanted: number, within: number) =>
   assert.ok(Math.abs(got - wanted) <= within, `${got} is not ${wanted}`);
 
-/** The share of all 2^(b + c) ways to flip coins that are at least as lopsided. */
-function byEnumeration(onlyA: number, onlyB: number): number {
-  const flips = onlyA + onlyB;
-  let lopsided = 0;
-  for (let ways = 0; ways < 2 ** flips; ways++) {
-    let heads = 0;
-    for (let i = 0; i < flips; i++) heads += (ways >> i) & 1;
-    if (Math.abs(2 * heads - flips) >= Math.abs(onlyA - onlyB)) lopsided++;
-  }
-  return lopsided / 2 ** flips;
-}
-
-test("McNemar's exact test counts coin flips", () => {
-  for (const [onlyA, onlyB] of [[0, 0], [1, 0], [0, 5], [3, 10], [6, 6], [9, 2], [12, 1]] as const)
-    near(mcnemarPValue({ samples: 100, onlyA, onlyB }), byEnumeration(onlyA, onlyB), 1e-12); // biome-ignore format: pairs
-  // R: binom.test(86, 236)$p.value
-  near(mcnemarPValue({ samples: 1600, onlyA: 150, onlyB: 86 }), 3.7157e-5, 1e-8);
+test("McNemar's exact test is twice the smaller binomial tail, at most 1", () => {
+  for (let onlyA = 0; onlyA < 160; onlyA += 3)
+    for (let onlyB = 0; onlyB < 160; onlyB += 7) {
+      const tail = (k: number) => binomial(k, onlyA + onlyB, 0.5);
+      const both = Math.min(1, 2 * tail(Math.min(onlyA, onlyB)));
+      near(mcnemarPValue({ samples: 1000, onlyA, onlyB }), both, 1e-10);
+      assert.is(isMoreOften({ onlyA, onlyB }), tail(onlyA) < 0.05, `${onlyA} ${onlyB}`);
+    }
 });
 
-test('the interval is that of the approval ratings in the textbook', () => {
+test('the interval is the equation of Agresti and Min', () => {
+  const z = normalQuantile(0.975, 0, 1);
+  for (const [samples, onlyA, onlyB] of [
+    [100, 12, 3],
+    [1600, 150, 86],
+    [50, 0, 0],
+    [300, 0, 7],
+  ] as const) {
+    const [n, b, c] = [samples + 2, onlyA + 0.5, onlyB + 0.5]; // biome-ignore format: a table
+    const reach = (z * Math.sqrt(b + c - (c - b) ** 2 / n)) / n;
+    const [low, high] = pairedInterval({ samples, onlyA, onlyB });
+    near(low, (c - b) / n - reach, 1e-12);
+    near(high, (c - b) / n + reach, 1e-12);
+  }
+  assert.equal(pairedInterval({ samples: 1, onlyA: 1, onlyB: 0 })[0], -1, 'no difference is beyond 1');
+});
+
+test('the interval is near that of the approval ratings in the textbook', () => {
   // Agresti, Categorical Data Analysis, table 11.1: Wald's interval is (-0.059, -0.021).
   const [low, high] = pairedInterval({ samples: 1600, onlyA: 150, onlyB: 86 });
   near(low, -0.059, 6e-4);

@@ -9,7 +9,7 @@ import {
   type Measured,
   type Outcomes,
 } from '../../src/calibrate/types.ts';
-import { NOBODY } from '../../src/policies/index.ts';
+import { HIGHEST_OPEN } from '../../src/policies/index.ts';
 import { FIVE_EXITS, simulate, uniform } from './simulate.ts';
 
 const test = suite('calibrate: search');
@@ -263,7 +263,7 @@ for (const [what, draw] of Object.entries({
       ].map(outcomes);
       const all = [...new Set(sets)]
         .flatMap(everyCombination)
-        .map((thresholds) => thresholds.map((t) => (t === CLOSED ? t : Math.min(t, NOBODY))))
+        .map((thresholds) => thresholds.map((t) => (t === CLOSED ? t : Math.min(t, HIGHEST_OPEN))))
         .map((t) => measure(outcomes(t), twoExits, t))
         .filter((p) => p.relativeCost <= 1);
       for (const price of PRICES) {

@@ -17,7 +17,7 @@ import { buildHead } from '../../src/passes/heads.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, lowerExits, THRESHOLDS } from '../../src/passes/lower-exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
-import { join, withEnsemble } from '../../src/policies/final-answer.ts';
+import { ensembleLogits, withEnsemble } from '../../src/policies/final-answer.ts';
 import { POLICY_NAMES, type PolicyName, type PolicyParameters, policyOf } from '../../src/policies/index.ts';
 import { noise } from '../models.ts';
 import { buildBackbone, recipes } from './backbone.ts';
@@ -373,7 +373,7 @@ function decide(c: Case, { typed, heads, parameters, hand }: Subject) {
     const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
     return k < 0 ? heads.length : k;
   });
-  const full = weight === undefined ? hand.original : join(hand.original, state, classes, weight);
+  const full = weight === undefined ? hand.original : ensembleLogits(hand.original, state, classes, weight);
   return { thresholds, scores, answers: decided.map((d) => d.logits), full, leaves };
 }
 

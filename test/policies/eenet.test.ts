@@ -5,13 +5,9 @@ import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { featuresOf } from '../../src/policies/eenet-fit.ts';
 import { assign, layoutOf, losses } from '../../src/policies/eenet-losses.ts';
 import { POLICIES } from '../../src/policies/index.ts';
-import {
-  type FittedPolicy,
-  fitPolicy,
-  outcomesAt,
-  ownThresholds,
-  type Predictions,
-} from '../../src/predict/predict.ts';
+import { type FittedPolicy, fitPolicy, ownThresholds } from '../../src/predict/fitted-policy.ts';
+import { outcomesAt } from '../../src/predict/outcomes.ts';
+import type { Predictions } from '../../src/predict/predict.ts';
 import { normal, uniform } from '../calibrate/simulate.ts';
 import { noise, tinyResidual } from '../models.ts';
 import { byHand, COUNT, prepare, runLowered, samples } from '../passes/by-hand.ts';

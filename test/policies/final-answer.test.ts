@@ -10,16 +10,11 @@ import { attachExits } from '../../src/passes/attach-exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
-import { join, joinNodes } from '../../src/policies/final-answer.ts';
+import { ensembleLogits, ensembleNodes } from '../../src/policies/final-answer.ts';
 import type { PolicyName } from '../../src/policies/index.ts';
-import {
-  type FittedPolicy,
-  fitFinalAnswer,
-  fitPolicy,
-  outcomesAt,
-  outcomesOf,
-  type Predictions,
-} from '../../src/predict/predict.ts';
+import { type FittedPolicy, fitFinalAnswer, fitPolicy } from '../../src/predict/fitted-policy.ts';
+import { outcomesAt, outcomesOf } from '../../src/predict/outcomes.ts';
+import type { Predictions } from '../../src/predict/predict.ts';
 import { noise, tinyResidual } from '../models.ts';
 import {
   type ByHand,
@@ -148,7 +143,7 @@ test('nothing said leaves every float as it is, −0, NaN and infinities too; a 
   const state = new Float32Array(2 * odd.length);
   const b = new GraphBuilder();
   const values = [b.input('original', 'float', [1, 6]), b.input('state', 'float', [1, 12])] as const;
-  const z = joinNodes(b, ...values, { classes: 6, width: 12, weight: RHO });
+  const z = ensembleNodes(b, ...values, { classes: 6, width: 12, weight: RHO });
   b.output(z, 'float', [1, 6]);
   const graph = { ...b.build('join'), initializers: b.initializers };
   const found = await withSession(makeModel(graph), {}, (session) =>
@@ -157,7 +152,7 @@ test('nothing said leaves every float as it is, −0, NaN and infinities too; a 
       state: new Tensor('float32', state, [1, 12]),
     }),
   );
-  for (const same of [found[z]!.data as Float32Array, join(odd, state, 6, RHO)])
+  for (const same of [found[z]!.data as Float32Array, ensembleLogits(odd, state, 6, RHO)])
     for (const [c, v] of odd.entries()) assert.ok(Object.is(same[c], v), `${v} became ${same[c]}`);
 
   const { typed, heads } = await prepare(tinyResidual());

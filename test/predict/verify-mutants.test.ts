@@ -9,13 +9,9 @@ import type { Graph, Model, Node, Tensor } from '../../src/graph/types.ts';
 import { allNames, mapSubgraphs } from '../../src/graph/walk.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
-import {
-  type FittedPolicy,
-  fitPolicy,
-  outcomesAt,
-  type Predictions,
-  predict,
-} from '../../src/predict/predict.ts';
+import { type FittedPolicy, fitPolicy } from '../../src/predict/fitted-policy.ts';
+import { outcomesAt } from '../../src/predict/outcomes.ts';
+import { type Predictions, predict } from '../../src/predict/predict.ts';
 import { type Verification, verifyEmitted } from '../../src/predict/verify.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyResidual } from '../models.ts';

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { follow, lossesBeyondNames, type ReportFacts, reportFacts } from '../../src/report/facts.ts';
-import { pairedDrop, reliabilityOf, wilson } from '../../src/report/statistics.ts';
+import { lossesBeyondNames, type ReportFacts, reportFacts } from '../../src/report/facts.ts';
+import { reliabilityOf, wilson } from '../../src/report/statistics.ts';
 import { drawnSeen, MANIFEST, probabilityOfBest, SAMPLES } from './sample.ts';
 
 const test = suite('report: facts');
@@ -17,27 +17,6 @@ function walk(thresholds: readonly number[]) {
     return { sample: i, at, answer: exit < 0 ? seen.original[i]! : seen.predictions[exit]![i]! };
   });
 }
-
-test('samples leave at the first open exit that is sure, and closed exits let nobody go', () => {
-  for (const thresholds of [
-    [0.8, 0.7],
-    [1, 0.5],
-    [0.5, 1],
-    [1, 1],
-    [-1, -1],
-  ]) {
-    const { exits, answers } = follow(seen, thresholds);
-    const walked = walk(thresholds);
-    assert.equal(
-      [...exits],
-      walked.map(({ at }) => at),
-    );
-    assert.equal(
-      [...answers],
-      walked.map(({ answer }) => answer),
-    );
-  }
-});
 
 test('bars count right and wrong at the default point', () => {
   const walked = walk(facts.chosen.thresholds);
@@ -132,14 +111,6 @@ test('intervals are the published ones', () => {
   near(wilson(81, 263).high, 0.3662, 5e-5);
   near(wilson(0, 20).low, 0);
   near(wilson(0, 20).high, 0.1611, 5e-5);
-  // Agresti and Min 2005, by their formula written out: b = 12.5, c = 3.5, n = 102.
-  const { low, high } = pairedDrop(12, 3, 100);
-  const spread = (1.959964 * Math.sqrt(16 - 81 / 102)) / 102;
-  near(low, 9 / 102 - spread, 1e-6);
-  near(high, 9 / 102 + spread, 1e-6);
-  const none = pairedDrop(0, 0, 50);
-  near(none.low, -none.high);
-  assert.ok(none.high > 0, 'no change seen is no change proved');
 });
 
 test('points that lose more than their names allow, beyond chance, are named', () => {

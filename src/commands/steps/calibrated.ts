@@ -1,7 +1,8 @@
 import type { Goals } from '../../calibrate/goals.ts';
 import type { ExitOutcomes, OutcomesAt } from '../../calibrate/index.ts';
 import type { Dataset } from '../../data/index.ts';
-import { outcomesAt, type Predictions } from '../../predict/predict.ts';
+import { outcomesAt } from '../../predict/outcomes.ts';
+import type { Predictions } from '../../predict/predict.ts';
 import type { CompileContext } from '../project.ts';
 import type { ReadyExits } from '../ready-exits.ts';
 import type { ChosenPoints } from './choose-points.ts';

@@ -1,4 +1,5 @@
 /** Step 2 of 5: thresholds for every operating point. */
+
 import { confidenceOfEach, type Goals } from '../../calibrate/goals.ts';
 import {
   BEST,
@@ -16,7 +17,7 @@ import {
 import { timeBudgetUnreachable } from '../../errors/index.ts';
 import { serializeModel } from '../../parser/index.ts';
 import { crossFitted, searchFor } from '../../predict/choose-policy.ts';
-import { outcomesAt } from '../../predict/predict.ts';
+import { outcomesAt } from '../../predict/outcomes.ts';
 import { timeCosts } from '../../predict/time-costs.ts';
 import type { CompileContext } from '../project.ts';
 import type { ReadyExits } from '../ready-exits.ts';

@@ -1,10 +1,12 @@
 /** Step 1 of 5: which policy decides when a sample leaves, with its parameters, fitted on the validation split. */
+
 import { type Goals, HALVES } from '../../calibrate/goals.ts';
 import type { CrossFit } from '../../calibrate/index.ts';
 import { type Dataset, partition } from '../../data/index.ts';
 import type { PolicyComparison } from '../../emit/manifest.ts';
 import { choosePolicy as comparePolicies, crossFitted } from '../../predict/choose-policy.ts';
-import { type FittedPolicy, fitFinalAnswer, fitPolicy, type Predictions } from '../../predict/predict.ts';
+import { type FittedPolicy, fitFinalAnswer, fitPolicy } from '../../predict/fitted-policy.ts';
+import type { Predictions } from '../../predict/predict.ts';
 import type { CompileContext } from '../project.ts';
 import type { ReadyExits } from '../ready-exits.ts';
 

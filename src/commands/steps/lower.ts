@@ -1,6 +1,6 @@
 import { provenance } from '../../emit/describe.ts';
 import { lowerExits } from '../../passes/lower-exits.ts';
-import type { FittedPolicy } from '../../predict/predict.ts';
+import type { FittedPolicy } from '../../predict/fitted-policy.ts';
 import type { CompileContext } from '../project.ts';
 import type { ReadyExits } from '../ready-exits.ts';
 

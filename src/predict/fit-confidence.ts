@@ -108,7 +108,7 @@ async function originalAccuracy(dataset: SplitData['dataset'], options: PredictO
  * `heads` with what is fitted on the validation role once they are trained: a confidence layer that predicts whether their own answer is
  * right, and a temperature that makes their probabilities honest, both part of their weights and free at run time.
  */
-export function fitGates<H extends Head>(
+export function fitConfidenceHeads<H extends Head>(
   heads: readonly H[],
   { logits, pooled, labels }: HeadPredictions,
 ): H[] {

@@ -6,7 +6,7 @@ import { Tensor, withSession } from '../../src/ort/session.ts';
 import type { Head } from '../../src/passes/exits.ts';
 import { buildHead } from '../../src/passes/heads.ts';
 import { argMaxRows, eachSoftmax } from '../../src/policies/rows.ts';
-import { fitGates } from '../../src/predict/fit-gates.ts';
+import { fitConfidenceHeads } from '../../src/predict/fit-confidence.ts';
 import { syntheticHeads } from '../train/synthetic.ts';
 
 const test = suite('fit-gates');
@@ -55,7 +55,7 @@ test('probabilities are honest on fresh samples, whether they were too high or t
     const graph = buildHead('pool', [FEATURES], CLASSES, { seed: 1, dropout: 0 });
     const head = { ...syntheticHeads()[0]!, graph };
     const seen = await samplesOf(head, heat, 1);
-    const [fitted] = fitGates([head], {
+    const [fitted] = fitConfidenceHeads([head], {
       logits: [seen.logits],
       pooled: [seen.features],
       confidence: [new Float32Array(COUNT)],
