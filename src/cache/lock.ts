@@ -2,7 +2,7 @@
 import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
-import { writing } from './record-file.ts';
+import { writing } from './files.ts';
 
 const POLL_MS = 500;
 /** A lock without an owner's name in it: its maker has had the time to write one. */

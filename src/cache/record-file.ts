@@ -2,9 +2,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, readFile, utimes } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { cacheDamaged, cacheUnwritable, diskFull, messageOf } from '../errors/index.ts';
-import { replaceFile } from './files.ts';
+import { cacheDamaged } from '../errors/index.ts';
+import { replaceFile, writing } from './files.ts';
 
 /** Records between two progress marks. */
 export const CHUNK = 256;
@@ -183,15 +182,4 @@ function hashOf(fd: number, position: number, length: number, piece: Uint8Array)
     hash.update(part);
   }
   return hash.digest('hex');
-}
-
-/** Runs a write to the cache; what the file system objects to becomes an error with a remedy. */
-export async function writing<T>(path: string, write: () => Promise<T>): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOSPC' || code === 'EDQUOT') throw diskFull(dirname(path));
-    throw cacheUnwritable(dirname(path), messageOf(error), error);
-  }
 }

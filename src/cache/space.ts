@@ -3,9 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { readdir, readFile, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { noRoomForFeatures } from '../errors/index.ts';
-import { replaceFile } from './files.ts';
+import { replaceFile, writing } from './files.ts';
 import { exclusively, isOwnerAlive, ownName } from './lock.ts';
-import { writing } from './record-file.ts';
 
 const HOLD = '.hold';
 /** How often a hold is touched, and after how long without that it is taken for left behind by another machine. */

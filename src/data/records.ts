@@ -2,8 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sealed, unsealed, writeSynced } from '../cache/files.ts';
-import { cacheUnwritable, diskFull, emptyDataset, messageOf } from '../errors/index.ts';
+import { sealed, unsealed, writeSynced, writing } from '../cache/files.ts';
+import { diskFull, emptyDataset } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { FileStamp } from './files.ts';
 import type { InputSpec, Preprocessing, Progress, Skipped } from './types.ts';
@@ -92,7 +92,7 @@ export async function storeRecords(
   const known = await readWhole(folder, options.signal);
   if (known) return { folder, meta: known };
 
-  await writing(cache, () => mkdir(join(cache, 'records'), { recursive: true }));
+  await writing(join(cache, 'records'), () => mkdir(join(cache, 'records'), { recursive: true }));
   await removeStale(join(cache, 'records'));
   const partial = `${folder}.partial-${randomUUID()}`;
   try {
@@ -164,11 +164,12 @@ async function writeRecords(source: Source, folder: string, options: StoreOption
   const skipped: Skipped[] = [];
   let count = 0;
 
-  const file = await writing(folder, () => open(join(folder, RECORDS), 'w'));
+  const records = join(folder, RECORDS);
+  const file = await writing(records, () => open(records, 'w'));
   try {
     for await (const block of source.blocks()) {
       options.signal?.throwIfAborted();
-      await writing(folder, () => append(file, block.records));
+      await writing(records, () => append(file, block.records));
       hash.update(block.records);
       labels.set(block.labels, count);
       count += block.labels.length;
@@ -176,7 +177,7 @@ async function writeRecords(source: Source, folder: string, options: StoreOption
       options.onProgress?.(count + skipped.length, total);
     }
     options.signal?.throwIfAborted();
-    await writing(folder, () => file.sync());
+    await writing(records, () => file.sync());
   } finally {
     await file.close();
   }
@@ -193,8 +194,8 @@ async function writeRecords(source: Source, folder: string, options: StoreOption
     skipped,
     hash: hash.update(labelBytes).digest('hex'),
   };
-  await writing(folder, () => writeSynced(join(folder, LABELS), labelBytes));
-  await writing(folder, () => writeSynced(join(folder, META), sealed(meta)));
+  await writing(records, () => writeSynced(join(folder, LABELS), labelBytes));
+  await writing(records, () => writeSynced(join(folder, META), sealed(meta)));
   return meta;
 }
 
@@ -219,16 +220,5 @@ async function removeStale(records: string): Promise<void> {
     const folder = join(records, name);
     const age = Date.now() - (await stat(folder).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
     if (age > STALE_MS) await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Runs a write to the cache; what the file system objects to becomes an error with a remedy. */
-async function writing<T>(folder: string, write: () => Promise<T>, cause?: unknown): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOSPC' || code === 'EDQUOT') throw diskFull(folder);
-    throw cacheUnwritable(folder, messageOf(error), cause ?? error);
   }
 }

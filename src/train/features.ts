@@ -1,8 +1,9 @@
 /** What heads learn from: the frozen backbone's features, cached on disk where they fit, else recomputed for each batch. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
-import { CHUNK, RecordFile, writing } from '../cache/record-file.ts';
+import { CHUNK, RecordFile } from '../cache/record-file.ts';
 import { holdRoom } from '../cache/space.ts';
 import type { Dataset, Progress, View } from '../data/index.ts';
 import type { SessionOptions } from '../ort/session.ts';

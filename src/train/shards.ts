@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { replaceFile, sealed, unsealed } from '../cache/files.ts';
+import { replaceFile, sealed, unsealed, writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
-import { CHUNK, RecordFile, RecordReader, verifyRecords, writing } from '../cache/record-file.ts';
+import { CHUNK, RecordFile, RecordReader, verifyRecords } from '../cache/record-file.ts';
 import type { Progress } from '../data/index.ts';
 import {
   featuresDamaged,

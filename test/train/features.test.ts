@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { writing } from '../../src/cache/record-file.ts';
+import { writing } from '../../src/cache/files.ts';
 import { evict, holdRoom } from '../../src/cache/space.ts';
 import { ONNXRUNTIME_VERSION } from '../../src/ort/session.ts';
 import { differencesOf, keyOf } from '../../src/train/feature-identity.ts';
