@@ -23,9 +23,10 @@ import {
   searchThresholds,
 } from '../src/calibrate/index.ts';
 import { reopen } from '../src/commands/reopen.ts';
-import { openDataset, type Preprocessing, Random } from '../src/data/index.ts';
+import { openDataset, type Preprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
 import { readPackage } from '../src/emit/read-package.ts';
+import { Random } from '../src/graph/random.ts';
 import { foldsOf } from '../src/predict/choose-policy.ts';
 import { outcomesAt, predict } from '../src/predict/predict.ts';
 import { CIFAR_LIKE, FIVE_EXITS, simulate, TEXT_LIKE, TWO_EXITS } from '../test/calibrate/simulate.ts';

@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { inspect } from '../src/commands/inspect.ts';
-import { Random } from '../src/data/index.ts';
+import { Random } from '../src/graph/random.ts';
 import { indexGraph } from '../src/graph/walk.ts';
 import { Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';

@@ -1,7 +1,7 @@
 /** Milliseconds a training step of all default heads together, by how ONNX Runtime spends its threads. */
 
 import { inspect } from '../src/commands/inspect.ts';
-import { Random } from '../src/data/index.ts';
+import { Random } from '../src/graph/random.ts';
 import { Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import { distill, joinHeads } from '../src/train/losses.ts';

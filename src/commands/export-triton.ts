@@ -1,7 +1,6 @@
 /** A compiled model as a model repository of NVIDIA's Triton Inference Server, which batches and scales it. */
 import { join } from 'node:path';
 import { pointNamed } from '../calibrate/index.ts';
-import { Random } from '../data/index.ts';
 import { provenance } from '../emit/describe.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { packageNameOf } from '../emit/names.ts';
@@ -10,17 +9,10 @@ import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
 import { cannotBatch, emittedModelDiffers, originalMissing } from '../errors/index.ts';
 import { largestBatch } from '../export/largest-batch.ts';
 import { printTritonConfig, type TensorSpec, warmUpSizes } from '../export/triton-config.ts';
+import { Random } from '../graph/random.ts';
 import { largestFinite, largestGap } from '../ort/gap.ts';
-import {
-  dataTypeOf,
-  type Feeds,
-  floatsOf,
-  type Outputs,
-  type Session,
-  type SessionOptions,
-  tensorOf,
-  withSession,
-} from '../ort/session.ts';
+import { type Feeds, type Outputs, type Session, type SessionOptions, withSession } from '../ort/session.ts';
+import { dataTypeOf, floatsOf, tensorOf } from '../ort/tensors.ts';
 import { loadModel, serializeModel } from '../parser/index.ts';
 import { isOneScore } from '../passes/exits.ts';
 import { lowerExits } from '../passes/lower-exits.ts';

@@ -13,7 +13,6 @@ export {
   type Preset,
   resolvePreprocessing,
 } from './preprocessing.ts';
-export { Random, shuffled } from './random.ts';
 export { isRandom } from './random-samples.ts';
 export { relabel } from './relabel.ts';
 export { thumbnails } from './thumbnails.ts';

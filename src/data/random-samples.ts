@@ -1,8 +1,8 @@
 import { unsupportedInputType } from '../errors/index.ts';
+import { Random } from '../graph/random.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { DataType } from '../graph/types.ts';
 import { imageShape, rowOf } from './preprocessing.ts';
-import { Random } from './random.ts';
 import type { Source, SourceOptions } from './records.ts';
 
 const DEFAULT_COUNT = 256;

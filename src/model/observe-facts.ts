@@ -16,21 +16,20 @@ import {
   unknownInputDims,
   unsupportedInputType,
 } from '../errors/index.ts';
-import { uniforms } from '../graph/mulberry32.ts';
+import { uniforms } from '../graph/random.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
 import type { DataType, Model, ValueInfo } from '../graph/types.ts';
 import { ancestors, dependents, indexGraph } from '../graph/walk.ts';
 import { relativeGap } from '../ort/gap.ts';
 import {
-  dataTypeOf,
   type Feeds,
-  numbersOf,
   type Outputs,
   type Session,
   type SessionOptions,
   Tensor,
   withSession,
 } from '../ort/session.ts';
+import { dataTypeOf, numbersOf } from '../ort/tensors.ts';
 import { MAX_SAMPLE_BYTES } from '../parser/load-model.ts';
 import { enterTwoClasses } from '../passes/enter-two-classes.ts';
 import type { Fact, TypedModel } from '../passes/exits.ts';

@@ -9,8 +9,8 @@ import {
   type OutcomesAt,
   searchPolicy,
 } from '../calibrate/index.ts';
-import { shuffled } from '../data/index.ts';
 import { OfframpError } from '../errors/index.ts';
+import { shuffled } from '../graph/random.ts';
 import { POLICY_NAMES, type PolicyName, policyOf } from '../policies/index.ts';
 import { type FittedPolicy, fitPolicy, outcomesAt, ownThresholds, type Predictions } from './predict.ts';
 

@@ -9,14 +9,13 @@ import { dependents, indexGraph } from '../graph/walk.ts';
 import { largestFinite, largestGap } from '../ort/gap.ts';
 import {
   type Feeds,
-  floatsOf,
   type Outputs,
   type Session,
   type SessionOptions,
   type Tensor,
-  tensorOf,
   withSession,
 } from '../ort/session.ts';
+import { floatsOf, tensorOf } from '../ort/tensors.ts';
 import { behindLogits } from '../passes/behind-logits.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { checkLowerable, EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from '../passes/lower-exits.ts';

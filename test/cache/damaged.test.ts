@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compile } from '../../src/commands/compile.ts';
-import { Random } from '../../src/data/index.ts';
+import { Random } from '../../src/graph/random.ts';
 import { reproduction } from '../../src/report/reproduction.ts';
 import { type Damage, damage, filesIn } from '../damage.ts';
 import { assertSamePackage, manifestIn } from '../timeless.ts';

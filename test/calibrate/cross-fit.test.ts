@@ -6,7 +6,7 @@ import { measure } from '../../src/calibrate/measure.ts';
 import { pickAccuracyDrop, pickBudget } from '../../src/calibrate/operating-points.ts';
 import { searchThresholds } from '../../src/calibrate/search.ts';
 import type { Candidate, Outcomes } from '../../src/calibrate/types.ts';
-import { shuffled } from '../../src/data/index.ts';
+import { shuffled } from '../../src/graph/random.ts';
 import { foldsOf } from '../../src/predict/choose-policy.ts';
 import { simulate, TEXT_LIKE, TWO_EXITS } from './simulate.ts';
 

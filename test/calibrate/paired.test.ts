@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { mcnemarPValue, pairedInterval } from '../../src/calibrate/paired.ts';
-import { Random } from '../../src/data/index.ts';
+import { Random } from '../../src/graph/random.ts';
 
 const test = suite('calibrate: paired answers');
 

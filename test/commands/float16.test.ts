@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { toHalf } from '../../src/graph/tensor.ts';
 import { observeFacts, randomFeeds } from '../../src/model/observe-facts.ts';
-import { floatsOf, Tensor, tensorOf, withSession } from '../../src/ort/session.ts';
+import { Tensor, withSession } from '../../src/ort/session.ts';
+import { floatsOf, tensorOf } from '../../src/ort/tensors.ts';
 
 const test = suite('float16');
 

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { differentiate } from '../../src/autodiff/differentiate.ts';
-import { Random } from '../../src/data/index.ts';
 import { makeModel } from '../../src/graph/builder.ts';
 import { bindDims } from '../../src/graph/infer.ts';
+import { Random } from '../../src/graph/random.ts';
 import { toFloat32Array } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import { type Feeds, Session, Tensor } from '../../src/ort/session.ts';

@@ -2,8 +2,9 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Dataset, Random, type View } from '../../src/data/index.ts';
+import type { Dataset, View } from '../../src/data/index.ts';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
+import { Random } from '../../src/graph/random.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import { attachExits } from '../../src/passes/attach-exits.ts';
 import type { ExitPlan, Fact, HeadKind, Tap, TypedModel } from '../../src/passes/exits.ts';
