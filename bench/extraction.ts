@@ -9,14 +9,14 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import { inspect } from '../src/commands/inspect.ts';
-import { openDataset, resolvePreprocessing } from '../src/data/index.ts';
+import { openDataset, PLAIN_VIEW, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
 import { Session, Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import { extractFeatures } from '../src/passes/extract-features.ts';
 import { runPasses } from '../src/passes/pass.ts';
 import { Extractor, slotsOf } from '../src/train/extractor.ts';
-import { openFeatures, PLAIN } from '../src/train/features.ts';
+import { openFeatures } from '../src/train/features.ts';
 import { markdown } from './markdown.ts';
 
 const BATCH = 64;
@@ -67,9 +67,10 @@ for (const model of models) {
   };
   const alone = running(backbone);
   const read = async () => {
-    for (let i = 0; i < BATCHES; i++) await dataset.read(all.subarray(i * BATCH, (i + 1) * BATCH), PLAIN);
+    for (let i = 0; i < BATCHES; i++)
+      await dataset.read(all.subarray(i * BATCH, (i + 1) * BATCH), PLAIN_VIEW);
   };
-  const extract = () => extractor.run(all, PLAIN, () => {});
+  const extract = () => extractor.run(all, PLAIN_VIEW, () => {});
   let made = 0;
   const intoCache = async () => {
     const cacheFolder = join(cache, `${made++}`);

@@ -11,7 +11,7 @@ import {
 } from '../calibrate/goals.ts';
 import { warnOfLeaks } from '../data/check-splits.ts';
 import type { Dataset, Preprocessing } from '../data/index.ts';
-import { inputsOf, notesOn, openSplits, type SplitPaths, UNLABELLED } from '../data/splits.ts';
+import { inputsOf, notesOnSplits, openSplits, type SplitPaths, UNLABELLED } from '../data/splits.ts';
 import { readTokenizer, tokenizerFor } from '../emit/keep-tokenizer.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
@@ -109,7 +109,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     progress(`decoding ${split}`)(done, total),
   );
   try {
-    for (const note of [...notesOn(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
+    for (const note of [...notesOnSplits(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
     const costs = costsOf(plan, heads);
     refuseUnreachable(costs, splits.calibration.dataset.size, goals);
     const setting = {

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { refuseUnreachable } from '../calibrate/goals.ts';
 import type { CostModel } from '../calibrate/index.ts';
-import { type InputSpec, type Peek, peekDataset } from '../data/index.ts';
+import { type InputSpec, type Peek, PLAIN_VIEW, peekDataset } from '../data/index.ts';
 import { SHARES, SPLITS, type Split, settleClasses } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
 import { trainingDataMissing } from '../errors/index.ts';
@@ -16,7 +16,7 @@ import type { ExistingExits } from '../passes/extract-exits.ts';
 import { costsOf } from '../predict/predict.ts';
 import { Extractor, LOGITS, type Samples, type Slot, slotsOf } from '../train/extractor.ts';
 import type { FeatureSource } from '../train/feature-source.ts';
-import { DEFAULT_LIMIT_BYTES, PLAIN } from '../train/features.ts';
+import { DEFAULT_LIMIT_BYTES } from '../train/features.ts';
 import { runHeads } from '../train/outputs.ts';
 import { RECIPE } from '../train/recipes.ts';
 import { trainHeads } from '../train/train.ts';
@@ -225,7 +225,7 @@ async function timeBackbone(
   const extractor = await Extractor.open(typed, kept, slots, session);
   const time = async (count: number) => {
     const started = performance.now();
-    await extractor.run(new Int32Array(count), PLAIN, () => {});
+    await extractor.run(new Int32Array(count), PLAIN_VIEW, () => {});
     return secondsSince(started) / count;
   };
   try {
@@ -266,7 +266,7 @@ function randomFeatures(
     classes: typed.classes,
     half,
     storage: 'cached',
-    views: [PLAIN],
+    views: [PLAIN_VIEW],
     read: async ({ length }) => {
       const { [LOGITS]: logits, ...features } = Object.fromEntries(
         slots.map((slot) => [slot.id, tensor(slot, length)]),

@@ -1,6 +1,7 @@
 /** What a compile starts from: model, exits and data, opened as its options say. The same for all who are given the same options. */
 import { defaultCache } from '../cache/folder.ts';
 import { warnOfLeaks } from '../data/check-splits.ts';
+import { readClassNames } from '../data/class-names.ts';
 import {
   type Dataset,
   type OpenOptions,
@@ -8,8 +9,14 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from '../data/index.ts';
-import { readLabels } from '../data/labels-file.ts';
-import { inputsOf, notesOn, openSplits, type SplitPaths, type Splits, UNLABELLED } from '../data/splits.ts';
+import {
+  inputsOf,
+  notesOnSplits,
+  openSplits,
+  type SplitPaths,
+  type Splits,
+  UNLABELLED,
+} from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
 import { noTaps } from '../errors/index.ts';
 import { type Inspection, type InspectOptions, inspectLoaded, refuseLooseInputs } from '../model/inspect.ts';
@@ -76,7 +83,9 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
   const inputs = inputsOf(typed);
   const preprocessing = resolvePreprocessing(options, inputs);
   const labels =
-    options.labels === undefined || unlabelled ? undefined : await readLabels(options.labels, typed.classes);
+    options.labels === undefined || unlabelled
+      ? undefined
+      : await readClassNames(options.labels, typed.classes);
   const opening: OpenOptions = {
     inputs,
     preprocessing,
@@ -111,7 +120,7 @@ export async function withProject<T>(
     progress(`decoding ${split}`)(done, total),
   );
   try {
-    for (const note of [...notesOn(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
+    for (const note of [...notesOnSplits(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
     const warning = await warnOfGuessing(splits, project.seed, predicting);
     if (warning) events.onNote?.(warning);
     return await use({ ...project, splits, predicting, events, progress });

@@ -3,6 +3,7 @@
  * reads records.
  */
 export { classesIn, type KnownClasses } from './class-names.ts';
+export { PLAIN_VIEW } from './convert.ts';
 export { recordBytesOf, recordHashes, withoutCopies } from './duplicates.ts';
 export { type NamedClasses, namesIn, type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
 export { partition, samplesWithin, subset } from './partition.ts';

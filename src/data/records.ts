@@ -19,7 +19,7 @@ const STALE_MS = 24 * 60 * 60 * 1000;
 export interface SourceOptions {
   readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
-  /** Leave unreadable pictures out and list them in `skipped`, instead of stopping at the first. */
+  /** Leave unreadable images out and list them in `skipped`, instead of stopping at the first. */
   readonly skipBad?: boolean | undefined;
   /** Names of the model's classes, in its order, by which data with names are matched; `none`: nothing need be labelled, and labels that are there do not count. */
   readonly labels?: 'none' | readonly string[] | undefined;
@@ -29,7 +29,7 @@ export interface SourceOptions {
   readonly tokenizer?: string | undefined;
   /** Classes of the model that the samples are for. */
   readonly classes?: number | undefined;
-  /** What the samples are for: random ones differ from role to role. */
+  /** The split that the samples are for: random ones differ between splits. */
   readonly split?: string | undefined;
 }
 
@@ -70,7 +70,7 @@ export interface RecordsMeta {
   readonly dtype: 'uint8' | 'float';
   readonly classNames?: readonly string[];
   readonly skipped: readonly Skipped[];
-  /** sha256 of `<dtype> <dims>\n`, the records, and the labels as int32; what the files are held against whenever they are opened. */
+  /** sha256 of `<dtype> <dims>\n`, the records, and the labels as int32; checked whenever the files are opened. */
   readonly hash: string;
 }
 
@@ -116,11 +116,11 @@ function keyOf(source: Source): string {
   return hash.digest('hex').slice(0, 32);
 }
 
-/** Whether `storeRecords` would find records of `source`, as far as can be told without reading them through. */
+/** Whether `storeRecords` would find records of `source`, by their sizes alone, without reading them. */
 export const hasRecords = async (source: Source, cache: string): Promise<boolean> =>
   (await readMeta(join(cache, 'records', keyOf(source)))) !== undefined;
 
-/** What a records folder says of itself, where the records have the size that this tells. */
+/** The meta of a records folder whose records have the size that it states. */
 async function readMeta(folder: string): Promise<RecordsMeta | undefined> {
   const text = await readFile(join(folder, META), 'utf8').catch(() => '');
   const meta = unsealed<RecordsMeta>(text);
@@ -131,7 +131,7 @@ async function readMeta(folder: string): Promise<RecordsMeta | undefined> {
   return meta && size === meta.count * recordBytes(meta) ? meta : undefined;
 }
 
-/** The meta of a records folder whose records and labels have the hash that it tells. */
+/** The meta of a records folder whose records and labels have the hash that it states. */
 async function readWhole(folder: string, signal: AbortSignal | undefined): Promise<RecordsMeta | undefined> {
   const meta = await readMeta(folder);
   if (!meta) return undefined;

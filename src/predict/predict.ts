@@ -1,7 +1,7 @@
 /** What every exit says about a role's samples, and what a policy makes of it. */
 
 import { CLOSED, type CostModel, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
-import type { Dataset } from '../data/index.ts';
+import { type Dataset, PLAIN_VIEW } from '../data/index.ts';
 import { prune } from '../graph/prune.ts';
 import { aligned } from '../graph/tensor.ts';
 import type { Model } from '../graph/types.ts';
@@ -12,7 +12,7 @@ import { fitFinal, join, withEnsemble } from '../policies/final-answer.ts';
 import { type Policy, type PolicyName, type PolicyParameters, policyOf } from '../policies/index.ts';
 import { argMaxRows } from '../policies/rows.ts';
 import { Extractor, slotsOf } from '../train/extractor.ts';
-import { openFeatures, PLAIN } from '../train/features.ts';
+import { openFeatures } from '../train/features.ts';
 import { type HeadOutputs, runHeads } from '../train/outputs.ts';
 import { sampleFeeds } from './run-emitted.ts';
 
@@ -54,7 +54,7 @@ export async function answersOf(dataset: Dataset, options: PredictOptions): Prom
   const answers = new Int32Array(dataset.size);
   try {
     const all = Int32Array.from(answers, (_, i) => i);
-    await extractor.run(all, PLAIN, (first, [record]) => {
+    await extractor.run(all, PLAIN_VIEW, (first, [record]) => {
       signal?.throwIfAborted();
       const bytes = aligned(record!, 4);
       const logits = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);

@@ -1,6 +1,6 @@
 /** How training sees its samples. */
-import type { Dataset, View } from '../data/index.ts';
-import { cropViews, MIRRORED, PLAIN } from './features.ts';
+import { type Dataset, PLAIN_VIEW, type View } from '../data/index.ts';
+import { cropViews, MIRRORED } from './features.ts';
 
 /** Pixels a recomputed view may be shifted by, as He et al. 2016 (section 4.2) do for 32×32 pictures; more for larger. */
 const REACH = { pixels: 4, of: 32 };
@@ -24,12 +24,12 @@ export function trainingViews(
 ): { views: readonly View[]; freshViews: readonly View[] } {
   const mirrors =
     dataset.isImage && dataset.preprocessing.channels !== 'gray' && dataset.preprocessing.channels !== 'any';
-  if (!mirrors) return { views: [PLAIN], freshViews: [PLAIN] };
+  if (!mirrors) return { views: [PLAIN_VIEW], freshViews: [PLAIN_VIEW] };
   const side = Math.min(...dataset.recordDims.slice(0, 2));
   const scaled = (pixels: number) => Math.round((pixels * side) / REACH.of);
   const shifted = SHIFTED.map(({ mirror, dx, dy }) => ({ mirror, dx: scaled(dx), dy: scaled(dy) }));
   return {
-    views: [PLAIN, MIRRORED, ...shifted].slice(0, count),
+    views: [PLAIN_VIEW, MIRRORED, ...shifted].slice(0, count),
     freshViews: cropViews(scaled(REACH.pixels)),
   };
 }

@@ -8,9 +8,9 @@ import { compare } from '../../src/commands/compare.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { evaluate } from '../../src/commands/evaluate.ts';
 import { planCompile } from '../../src/commands/plan.ts';
+import { readClassNames } from '../../src/data/class-names.ts';
 import { type Dataset, type OpenOptions, resolvePreprocessing } from '../../src/data/index.ts';
-import { readLabels } from '../../src/data/labels-file.ts';
-import { notesOn, openSplits, type SplitPaths } from '../../src/data/splits.ts';
+import { notesOnSplits, openSplits, type SplitPaths } from '../../src/data/splits.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyProject } from '../tiny-project.ts';
 import { tinySamples } from '../tiny-samples.ts';
@@ -61,7 +61,7 @@ async function opened(paths: SplitPaths, more: Partial<OpenOptions> = {}) {
   const labels = (['train', 'calibration', 'test'] as const).map((split) => [
     ...(splits[split]?.dataset.labels ?? []),
   ]);
-  return { labels, names: splits.classes?.names, notes: notesOn(splits) };
+  return { labels, names: splits.classes?.names, notes: notesOnSplits(splits) };
 }
 
 test('roles with the same classes in other orders, or only some of them, are matched by name', async () => {
@@ -118,10 +118,10 @@ test('other classes are refused before anything is decoded, with role, path and 
 
 test('a labels file may have a byte order mark, blanks and empty lines at its end', async () => {
   writeFileSync(at('names.txt'), '\ufeffant \r\n bee\r\ncat\r\n\r\n');
-  assert.equal(await readLabels(at('names.txt'), 3), ['ant', 'bee', 'cat']);
+  assert.equal(await readClassNames(at('names.txt'), 3), ['ant', 'bee', 'cat']);
   writeFileSync(at('names.txt'), '\ufeff["ant", "bee"]\n');
-  assert.equal(await readLabels(at('names.txt'), 2), ['ant', 'bee']);
-  await rejectsWith('bad-labels', () => readLabels(at('names.txt'), 3));
+  assert.equal(await readClassNames(at('names.txt'), 2), ['ant', 'bee']);
+  await rejectsWith('bad-labels', () => readClassNames(at('names.txt'), 3));
 });
 
 test('compile, calibrate, evaluate and compare match by name, and refuse other names', async () => {

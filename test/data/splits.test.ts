@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resolvePreprocessing } from '../../src/data/index.ts';
-import { notesOn, type OpeningOptions, openSplits, summaryOf } from '../../src/data/splits.ts';
+import { notesOnSplits, type OpeningOptions, openSplits, summaryOf } from '../../src/data/splits.ts';
 import { freshFolder, input, pixels, putIdx } from './fixtures.ts';
 
 const test = suite('roles');
@@ -41,11 +41,11 @@ test('calibration samples that are there several times are counted once, and it 
     upTo(41).map((n) => n % 3),
   );
   assert.is(summaryOf(splits.calibration).copies, 42);
-  assert.match(notesOn(splits)[0]!, /^42 of 83 calibration samples are exact copies/);
+  assert.match(notesOnSplits(splits)[0]!, /^42 of 83 calibration samples are exact copies/);
   await splits.close();
 
   const once = await openSplits({ calibration: pictures(upTo(41)) }, 1, options(), () => {});
-  assert.equal(notesOn(once), []);
+  assert.equal(notesOnSplits(once), []);
   assert.equal(Object.keys(summaryOf(once.calibration)), ['samples', 'hash']);
   assert.is(once.calibration.dataset.partOf, undefined, 'the data themselves');
   await once.close();
