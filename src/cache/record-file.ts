@@ -1,4 +1,4 @@
-/** Fixed-size records on disk that grow from the front and survive interruption: what is not proven whole is not used. */
+/** Fixed-size records on disk that grow from the front and survive interruption: only chunks with the right hash are used. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, readFile, utimes } from 'node:fs/promises';
@@ -9,18 +9,18 @@ import { replaceFile, writing } from './files.ts';
 export const CHUNK = 256;
 const PIECE_BYTES = 1 << 22;
 
-/** What is known of the file beside it, `<path>.json`: the sha256 of every complete chunk. */
+/** `<path>.json` beside the records: the sha256 of every complete chunk. */
 interface Mark {
   readonly recordBytes: number;
   readonly size: number;
   readonly chunks: readonly string[];
 }
 
-/** What of a record file is proven. */
+/** The part of a record file whose hashes are right. */
 export interface VerifiedRecords {
-  /** sha256 of every chunk from the front whose bytes are what the mark says. */
+  /** sha256 of every chunk from the front that the mark has for its bytes. */
   readonly chunks: readonly string[];
-  /** The mark tells of more chunks than that. */
+  /** The mark has more chunks than that. */
   readonly damaged: boolean;
 }
 
@@ -41,7 +41,7 @@ export class RecordFile {
     this.written = this.done;
   }
 
-  /** Opens or makes `path`. Chunks whose bytes are not what the mark says, and all after them, count as missing. */
+  /** Opens or makes `path`. A chunk whose hash is not that of the mark, and all after it, count as missing. */
   static async open(path: string, recordBytes: number, size: number): Promise<RecordFile> {
     return writing(path, async () => {
       const file = await open(path, 'r+').catch(() => open(path, 'w+'));
@@ -84,7 +84,7 @@ export class RecordFile {
     });
   }
 
-  /** The records themselves go to the disk here and not with every mark: what is lost in a crash, the mark's hashes tell. */
+  /** Syncs the records, which `append` does not: the mark's hashes show what a crash lost. */
   async close(): Promise<void> {
     try {
       await writing(this.path, () => this.file.datasync());
@@ -94,7 +94,7 @@ export class RecordFile {
   }
 }
 
-/** Reads `path` through and holds it against its mark; a file that is not there has nothing proven. */
+/** Reads `path` and compares its chunks with its mark; a file that is missing has none. */
 export async function verifyRecords(
   path: string,
   recordBytes: number,

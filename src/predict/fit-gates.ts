@@ -6,7 +6,7 @@ import type { Events } from '../errors/events.ts';
 import type { Head } from '../passes/exits.ts';
 import { argMaxRows } from '../policies/rows.ts';
 import { openFeatures } from '../train/features.ts';
-import { fitConfidence, withTemperature } from '../train/gates.ts';
+import { fitConfidence, withTemperature } from '../train/confidence.ts';
 import { accuracyOf, type HeadPredictions, type PredictOptions } from './predict.ts';
 
 /** Train accuracy this far above calibration accuracy: the backbone knows its training samples by heart. */

@@ -1,4 +1,4 @@
-/** Runs the backbone for what training reads: features at every exit's tap, and the logits. */
+/** Runs the backbone for the features at every exit's tap and the logits. */
 import type { Dataset, View } from '../data/index.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
 import { allNames } from '../graph/walk.ts';

@@ -1,4 +1,4 @@
-/** What heads learn from: the frozen backbone's features, cached on disk where they fit, else recomputed for each batch. */
+/** Features of the frozen backbone, for training heads: cached on disk where they fit, else recomputed for each batch. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writing } from '../cache/files.ts';
@@ -12,7 +12,7 @@ import { Extractor, type Slot, slotsOf } from './extractor.ts';
 import { type FeatureIdentity, identityOf, keyOf } from './feature-identity.ts';
 import { CachedSource, type FeatureSource, RecomputedSource } from './feature-source.ts';
 
-/** Both views of 50,000 pictures at the default taps of a ResNet-56 take 7.4 GB. */
+/** Both views of 50,000 images at the default taps of a ResNet-56 take 7.4 GB. */
 export const DEFAULT_LIMIT_BYTES = 8e9;
 
 export const MIRRORED: View = { mirror: true, dx: 0, dy: 0 };
@@ -44,7 +44,7 @@ export function cropViews(reach = 4): readonly View[] {
   return [false, true].flatMap((mirror) => shifts.flatMap((dy) => shifts.map((dx) => ({ mirror, dx, dy }))));
 }
 
-/** What openFeatures and shards are made of: `options` with what follows from them. */
+/** `options` with everything that follows from them. */
 export interface FeaturePlan extends FeatureOptions {
   readonly slots: readonly Slot[];
   readonly views: readonly View[];

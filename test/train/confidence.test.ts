@@ -6,12 +6,12 @@ import { Tensor, withSession } from '../../src/ort/session.ts';
 import { buildHead } from '../../src/passes/heads.ts';
 import { logisticRegression } from '../../src/policies/logistic.ts';
 import { argMaxRows } from '../../src/policies/rows.ts';
+import { fitConfidence, withTemperature } from '../../src/train/confidence.ts';
 import { openFeatures } from '../../src/train/features.ts';
-import { fitConfidence, withTemperature } from '../../src/train/gates.ts';
 import { runHeads } from '../../src/train/outputs.ts';
 import { syntheticData, syntheticHeads, syntheticModel } from './synthetic.ts';
 
-const test = suite('train: gates');
+const test = suite('train: confidence');
 
 /** n points of f features, mean 3 and deviation 2; right with probability sigmoid(1 + Σ truth·z). */
 function task(n: number, truth: readonly number[], seed = 1) {
