@@ -10,7 +10,7 @@ import { type Damage, damage, filesIn } from '../damage.ts';
 import { assertSamePackage, manifestIn } from '../timeless.ts';
 import { tinyProject } from '../tiny-project.ts';
 
-const test = suite('damaged cache');
+const test = suite('cache: damage');
 const { at, writeSamples, compileOptions, remove } = tinyProject('damaged', {
   epochs: 1,
   report: false,
@@ -35,13 +35,13 @@ async function mends(name: string, isDamaged: (file: string) => boolean, how: Da
   assertSamePackage(at(name), at('whole'));
 }
 
-test('a flipped bit in every file of records, features and judgements', () =>
+test('a flipped bit in every file of records, features and predictions', () =>
   mends('flipped', (file) => !file.endsWith('.json'), 'flip'));
 
-test('a flipped bit in everything that says what the files are', () =>
+test('a flipped bit in every file that describes the others', () =>
   mends('marks', (file) => file.endsWith('.json'), 'flip'));
 
-test('a limit that cuts views is told, kept in the manifest, and asked for to do it again', async () => {
+test('a limit that cuts views is noted, kept in the manifest, and needed to do it again', async () => {
   const notes: string[] = [];
   const cacheLimit = 300_000;
   const options = compileOptions('limited', { cacheLimit });

@@ -29,7 +29,7 @@ test.before(async () => {
 });
 test.after(remove);
 
-test('nothing is said of closed exits, which were never run', () => {
+test('closed exits, which were never run, have no figures', () => {
   const verified = notes.filter((note) => note.startsWith('Proved'));
   assert.is(verified.length, 1);
   assert.match(
@@ -72,7 +72,7 @@ test('evaluate tells what it measured, and a dash where it cannot', async () => 
   );
 });
 
-test('another point is refused, and can be built in as the error says', async () => {
+test('another point is refused, and can be built in by the remedy of the error', async () => {
   const error = await rejectsWith('point-not-built-in', () =>
     evaluate({ folder: at('baked'), at: ['fast', 'exact'], ...data }),
   );

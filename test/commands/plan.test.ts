@@ -67,7 +67,7 @@ test('what is planned is what compile does, and about as long and as large', asy
   assert.is(again.seconds.decoding, 0);
 });
 
-test('roles that compile would cut are cut, and more work is more time', async () => {
+test('splits that compile would cut are cut, and more work is more time', async () => {
   const alone = { calibration: undefined, test: undefined, cache: at('no-cache') } as object;
   const plan = await planCompile(compileOptions('cut', { ...alone, epochs: 1 }));
   assert.equal(plan.data, {

@@ -88,7 +88,7 @@ test('counts, mean cost and a new start', () => {
   assert.equal(statistics.counts, [0, 0, 0, 0]);
 });
 
-test('drift is judged once the window is full, of samples at operating points alone, and the oldest leave it', () => {
+test('drift is tested once the window is full, on samples at operating points alone, and the oldest leave it', () => {
   const statistics = new ExitStatistics(POINTS, MANY, { window: 200 });
   const next = uniforms(5);
   stream(statistics, undefined, [0, 0, 0, 1], 1000, next);

@@ -97,7 +97,7 @@ test('a temperature divides the logits, and leaves answers and confidence alone'
   }
 });
 
-test('runHeads says what each head says, whatever the batches', async () => {
+test('runHeads gives the outputs of each head, whatever the batches', async () => {
   const heads = syntheticHeads();
   const dataset = syntheticData(300);
   const options = { typed: syntheticModel(), modelHash: 'm', heads, dataset, session: { threads: 1 } };

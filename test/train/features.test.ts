@@ -147,7 +147,7 @@ test('damaged, cut and unmarked files are made anew, from where they are damaged
   assert.equal(bytesIn(folder), good);
 });
 
-test('what a mark says is not believed', async () => {
+test('a mark is checked against the bytes', async () => {
   const folder = temporaryFolder();
   await withFeatures(optionsFor(folder), snapshot);
   const good = bytesIn(folder);

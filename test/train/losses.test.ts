@@ -63,7 +63,7 @@ const mean = (values: readonly number[]) => values.reduce((a, b) => a + b) / val
 const close = (a: number, b: number, tolerance: number) =>
   assert.ok(Math.abs(a - b) <= tolerance * Math.max(1, Math.abs(b)), `${a} instead of ${b}`);
 
-test('distill is what its formula says, with and without the weights of survivors', async () => {
+test('distill is its formula, with and without the weights of survivors', async () => {
   const leaving = { at: 0.6, softness: 0.1 };
   for (const on of [0, 1]) {
     const at = await run(distill(joined(IDS), IDS, K, { leaving, floor: 0.2 }), feedsFor(IDS, survivors(on)));
@@ -90,7 +90,7 @@ test('distill is what its formula says, with and without the weights of survivor
   }
 });
 
-test('pteenet v1 and v2 are what the recursion says', async () => {
+test('pteenet v1 and v2 are the recursion', async () => {
   const [lambda, costs] = [0.9, [0.3, 0.6]];
   for (const version of [1, 2] as const) {
     const at = await run(pteenet(joined(IDS), IDS, K, { version, lambda, costs }), feedsFor(IDS));

@@ -1,4 +1,4 @@
-/** A task, a backbone and its exits, small enough for seconds: pictures [3, 8, 8] of four classes, two taps. */
+/** A task, a backbone and its exits, small enough for seconds: images [3, 8, 8] of four classes, two taps. */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -146,7 +146,7 @@ test('workers train what one thread trains, each head its own way, and tell how 
   assert.ok((await accuracies(first)).every((a) => a > 0.9));
 });
 
-test('workers stop when told to, and what fails in one comes out with its code', async () => {
+test('workers stop on abort, and an error in one keeps its code', async () => {
   const heads = syntheticHeads();
   const stop = new AbortController();
   const onProgress = ({ done }: TrainProgress) => done === 5 && stop.abort();
