@@ -4,11 +4,12 @@
  *
  *   npx tsx bench/extraction.ts [model.onnx …]      PICTURES=DIR (CIFAR-10 pictures in class folders)  THREADS=2
  */
+
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
-import { openDataset, resolvePreprocessing } from '../src/data/index.ts';
+import { openDataset, PLAIN_VIEW, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
 import { inspectFile } from '../src/model/inspect.ts';
 import { Session, Tensor } from '../src/ort/session.ts';
@@ -16,7 +17,7 @@ import { attachExits } from '../src/passes/attach-exits.ts';
 import { extractFeatures } from '../src/passes/extract-features.ts';
 import { runPasses } from '../src/passes/pass.ts';
 import { Extractor, slotsOf } from '../src/train/extractor.ts';
-import { openFeatures, PLAIN } from '../src/train/features.ts';
+import { openFeatures } from '../src/train/features.ts';
 import { markdown } from './markdown.ts';
 
 const BATCH = 64;
@@ -67,9 +68,10 @@ for (const model of models) {
   };
   const alone = running(backbone);
   const read = async () => {
-    for (let i = 0; i < BATCHES; i++) await dataset.read(all.subarray(i * BATCH, (i + 1) * BATCH), PLAIN);
+    for (let i = 0; i < BATCHES; i++)
+      await dataset.read(all.subarray(i * BATCH, (i + 1) * BATCH), PLAIN_VIEW);
   };
-  const extract = () => extractor.run(all, PLAIN, () => {});
+  const extract = () => extractor.run(all, PLAIN_VIEW, () => {});
   let made = 0;
   const intoCache = async () => {
     const cacheFolder = join(cache, `${made++}`);

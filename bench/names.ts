@@ -24,9 +24,10 @@ import {
   searchThresholds,
 } from '../src/calibrate/index.ts';
 import { reopen } from '../src/commands/reopen.ts';
-import { openDataset, type Preprocessing, Random } from '../src/data/index.ts';
+import { openDataset, type Preprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
 import { readPackage } from '../src/emit/read-package.ts';
+import { Random } from '../src/graph/random.ts';
 import { foldsOf } from '../src/predict/choose-policy.ts';
 import { outcomesAt } from '../src/predict/outcomes.ts';
 import { predict } from '../src/predict/predict.ts';

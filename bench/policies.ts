@@ -12,7 +12,7 @@ import { argMaxRows } from '../src/policies/rows.ts';
 import { choosePolicy } from '../src/predict/choose-policy.ts';
 import { fitFinalAnswer } from '../src/predict/fitted-policy.ts';
 import { type HeadPredictions, type Predictions, rowsOf } from '../src/predict/predict.ts';
-import { fitGate } from '../src/train/gates.ts';
+import { fitConfidenceLayer } from '../src/train/confidence.ts';
 import {
   type AtBudget,
   deviation,
@@ -64,7 +64,7 @@ function gated(fit: HeadPredictions, report: HeadPredictions) {
     const rows = Float32Array.from({ length: third.length * width }, (_, at) => {
       return pooled[third[Math.floor(at / width)]! * width + (at % width)]!;
     });
-    return fitGate(
+    return fitConfidenceLayer(
       rows,
       third.map((i) => Number(answers[i] === fit.labels[i])),
     );

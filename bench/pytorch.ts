@@ -6,12 +6,13 @@
  *
  * PyTorch is Debian's: `apt-get install python3-torch`. Without it there is nothing to compare with and the script says so.
  */
+
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { Random } from '../src/data/index.ts';
+import { Random } from '../src/graph/random.ts';
 import { indexGraph } from '../src/graph/walk.ts';
 import { inspectFile } from '../src/model/inspect.ts';
 import { Tensor } from '../src/ort/session.ts';

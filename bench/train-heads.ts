@@ -1,6 +1,6 @@
 /** Milliseconds a training step of all default heads together, by how ONNX Runtime spends its threads. */
 
-import { Random } from '../src/data/index.ts';
+import { Random } from '../src/graph/random.ts';
 import { inspectFile } from '../src/model/inspect.ts';
 import { Tensor } from '../src/ort/session.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';

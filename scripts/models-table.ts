@@ -4,6 +4,7 @@
  *
  *   npx tsx scripts/models-table.ts [../shared/data]        ONLY=resnet20,vit writes nothing and prints these rows
  */
+
 import { execFileSync } from 'node:child_process';
 import {
   closeSync,
@@ -25,7 +26,8 @@ import { readPackage } from '../src/emit/read-package.ts';
 import { messageOf, OfframpError } from '../src/errors/index.ts';
 import { opsetOf } from '../src/graph/types.ts';
 import { inspectLoaded, type ModelOptions } from '../src/model/inspect.ts';
-import { type Feeds, floatsOf, type Session, withSession } from '../src/ort/session.ts';
+import { type Feeds, type Session, withSession } from '../src/ort/session.ts';
+import { floatsOf } from '../src/ort/tensors.ts';
 import { loadModel } from '../src/parser/index.ts';
 import { measureLatency } from '../src/predict/measure-latency.ts';
 import { sampleFeeds, thresholdsFeed } from '../src/predict/run-emitted.ts';

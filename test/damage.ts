@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { Random } from '../src/data/index.ts';
+import type { Random } from '../src/graph/random.ts';
 
 export const DAMAGES = ['flip', 'cut', 'empty', 'extend', 'remove', 'garble'] as const;
 export type Damage = (typeof DAMAGES)[number];

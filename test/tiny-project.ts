@@ -20,7 +20,7 @@ export function tinyProject(name: string, common: Partial<CompileOptions> = {}) 
     folder,
     at,
     model,
-    /** `<role>.npz` for every role, of so many samples. */
+    /** `<split>.npz` for every split, of so many samples. */
     async writeSamples(splits: Readonly<Record<string, number>>): Promise<void> {
       for (const [split, count] of Object.entries(splits))
         await writeTinySamples(model, at(`${split}.npz`), count, count + split.length);

@@ -26,7 +26,7 @@ export async function writeTinySamples(
 }
 
 /**
- * Pictures [n, 8, 8, 3] whose contrast varies, labelled by the model of 5 classes at `model`, every twelfth label wrong; `planar` is what
+ * Images [n, 8, 8, 3] whose contrast varies, labelled by the model of 5 classes at `model`, every twelfth label wrong; `planar` is what
  * the model was fed, [n, 3, 8, 8] divided by 255.
  */
 export async function tinySamples(model: string, count: number, seed: number) {

@@ -1,6 +1,12 @@
 /** Files that are kept for later runs: written whole or not at all, and recognised when they are not what was written. */
 import { createHash } from 'node:crypto';
 import { open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { cacheUnwritable, diskFull, messageOf } from '../errors/index.ts';
+
+/** Whether the file system has no room left. */
+export const isDiskFull = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 /** Writes a file and waits until it is on the disk. */
 export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
@@ -21,6 +27,16 @@ export async function replaceFile(
 ): Promise<void> {
   await writeSynced(aside, content);
   await rename(aside, path);
+}
+
+/** Runs `write`, which writes `path` to the cache. Throws `disk-full` or `cache-unwritable`, which names `cause` where it is given. */
+export async function writing<T>(path: string, write: () => Promise<T>, cause?: unknown): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (isDiskFull(error)) throw diskFull(dirname(path));
+    throw cacheUnwritable(dirname(path), messageOf(error), cause ?? error);
+  }
 }
 
 const sealOf = (facts: object) => createHash('sha256').update(JSON.stringify(facts)).digest('hex');

@@ -2,10 +2,10 @@
 import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
-import { writing } from './record-file.ts';
+import { writing } from './files.ts';
 
 const POLL_MS = 500;
-/** A lock without an owner's name in it: its maker has had the time to write one. */
+/** Age after which a lock without an owner's name is free: its maker has had the time to write one. */
 const UNNAMED_MS = 10_000;
 /** How often the owner touches its locks, and after how long without that another machine takes it for dead. */
 const TOUCH_MS = 5_000;
@@ -64,7 +64,7 @@ async function take(lock: string): Promise<boolean> {
   return true;
 }
 
-/** Somebody else's lock, looked at again and again. */
+/** A lock of another process, polled until it is gone or its owner is dead. */
 class Watch {
   private touched = Number.NaN;
   private since = 0;
@@ -94,7 +94,7 @@ class Watch {
 
 /**
  * A container that is started again has the host name and the process ids that it had before, so a process is known by its
- * start as well, where the system tells it.
+ * start as well, where the system has it.
  */
 async function isAlive(pid: number, start: string | undefined): Promise<boolean> {
   try {
@@ -105,7 +105,7 @@ async function isAlive(pid: number, start: string | undefined): Promise<boolean>
   return start === undefined || start === (await startOf(pid));
 }
 
-/** What tells this process from every other, on this machine and on those that share its disks. */
+/** The name of this process, unique on this machine and on those that share its disks. */
 export const ownName = async (): Promise<string> =>
   `${process.pid} ${await startOf(process.pid)} ${hostname()}`;
 

@@ -1,27 +1,26 @@
-/** Fixed-size records on disk that grow from the front and survive interruption: what is not proven whole is not used. */
+/** Fixed-size records on disk that grow from the front and survive interruption: only chunks with the right hash are used. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, readFile, utimes } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { cacheDamaged, cacheUnwritable, diskFull, messageOf } from '../errors/index.ts';
-import { replaceFile } from './files.ts';
+import { cacheDamaged } from '../errors/index.ts';
+import { replaceFile, writing } from './files.ts';
 
 /** Records between two progress marks. */
 export const CHUNK = 256;
 const PIECE_BYTES = 1 << 22;
 
-/** What is known of the file beside it, `<path>.json`: the sha256 of every complete chunk. */
+/** `<path>.json` beside the records: the sha256 of every complete chunk. */
 interface Mark {
   readonly recordBytes: number;
   readonly size: number;
   readonly chunks: readonly string[];
 }
 
-/** What of a record file is proven. */
+/** The part of a record file whose hashes are right. */
 export interface VerifiedRecords {
-  /** sha256 of every chunk from the front whose bytes are what the mark says. */
+  /** sha256 of every chunk from the front that the mark has for its bytes. */
   readonly chunks: readonly string[];
-  /** The mark tells of more chunks than that. */
+  /** The mark has more chunks than that. */
   readonly damaged: boolean;
 }
 
@@ -42,7 +41,7 @@ export class RecordFile {
     this.written = this.done;
   }
 
-  /** Opens or makes `path`. Chunks whose bytes are not what the mark says, and all after them, count as missing. */
+  /** Opens or makes `path`. A chunk whose hash is not that of the mark, and all after it, count as missing. */
   static async open(path: string, recordBytes: number, size: number): Promise<RecordFile> {
     return writing(path, async () => {
       const file = await open(path, 'r+').catch(() => open(path, 'w+'));
@@ -85,7 +84,7 @@ export class RecordFile {
     });
   }
 
-  /** The records themselves go to the disk here and not with every mark: what is lost in a crash, the mark's hashes tell. */
+  /** Syncs the records, which `append` does not: the mark's hashes show what a crash lost. */
   async close(): Promise<void> {
     try {
       await writing(this.path, () => this.file.datasync());
@@ -95,7 +94,7 @@ export class RecordFile {
   }
 }
 
-/** Reads `path` through and holds it against its mark; a file that is not there has nothing proven. */
+/** Reads `path` and compares its chunks with its mark; a file that is missing has none. */
 export async function verifyRecords(
   path: string,
   recordBytes: number,
@@ -183,15 +182,4 @@ function hashOf(fd: number, position: number, length: number, piece: Uint8Array)
     hash.update(part);
   }
   return hash.digest('hex');
-}
-
-/** Runs a write to the cache; what the file system objects to becomes an error with a remedy. */
-export async function writing<T>(path: string, write: () => Promise<T>): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOSPC' || code === 'EDQUOT') throw diskFull(dirname(path));
-    throw cacheUnwritable(dirname(path), messageOf(error), error);
-  }
 }

@@ -1,11 +1,10 @@
-/** Room in a folder of the cache: what may still be written there, what has to go for it, and what must stay. */
+/** Room in a folder of the cache: how much may be written, which files are evicted for it, and which are held. */
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { noRoomForFeatures } from '../errors/index.ts';
-import { replaceFile } from './files.ts';
+import { replaceFile, writing } from './files.ts';
 import { exclusively, isOwnerAlive, ownName } from './lock.ts';
-import { writing } from './record-file.ts';
 
 const HOLD = '.hold';
 /** How often a hold is touched, and after how long without that it is taken for left behind by another machine. */
@@ -45,7 +44,7 @@ export async function holdRoom(
     await rm(hold, { force: true });
   };
   try {
-    // Alone: what is not held yet when another process evicts is gone before it is looked for here.
+    // Under a lock: no other process evicts between the hold and the check of the room.
     await exclusively([join(folder, 'room')], signal, async () => {
       const names = paths.map((path) => basename(path));
       await writing(hold, async () => replaceFile(hold, [await ownName(), ...names].join('\n')));

@@ -1,4 +1,5 @@
 /** A compiled model as a model repository of NVIDIA's Triton Inference Server, which batches and scales it. */
+
 import { join } from 'node:path';
 import { pointNamed } from '../calibrate/index.ts';
 import { checkBaked } from '../emit/check-baked.ts';
@@ -10,7 +11,8 @@ import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
 import { cannotBatch, emittedModelDiffers, originalMissing } from '../errors/index.ts';
 import { largestBatch } from '../export/largest-batch.ts';
 import { printTritonConfig, type TensorSpec, warmUpSizes } from '../export/triton-config.ts';
-import { dataTypeOf, type Session, withSession } from '../ort/session.ts';
+import { type Session, withSession } from '../ort/session.ts';
+import { dataTypeOf } from '../ort/tensors.ts';
 import { loadModel, serializeModel } from '../parser/index.ts';
 import { isOneScore } from '../passes/exits.ts';
 import { lowerExits } from '../passes/lower-exits.ts';

@@ -1,7 +1,9 @@
 /** Seconds of everything slow in a compile, tried on a few samples and multiplied up. */
+
 import { availableParallelism } from 'node:os';
 import { MOST_POINTS } from '../calibrate/index.ts';
-import { type InputSpec, Random } from '../data/index.ts';
+import { type InputSpec, PLAIN_VIEW } from '../data/index.ts';
+import { Random } from '../graph/random.ts';
 import { elementCount, toHalf } from '../graph/tensor.ts';
 import { type SessionOptions, Tensor } from '../ort/session.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
@@ -9,7 +11,6 @@ import { BENCHMARK } from '../predict/measure-latency.ts';
 import { EFFORT } from '../predict/verify.ts';
 import { Extractor, LOGITS, type Samples, type Slot } from '../train/extractor.ts';
 import type { FeatureSource } from '../train/feature-source.ts';
-import { PLAIN } from '../train/features.ts';
 import { runHeads } from '../train/outputs.ts';
 import { recipeOf, trainHeads } from '../train/train.ts';
 import type { TrainOptions } from '../train/train-options.ts';
@@ -70,7 +71,7 @@ export async function timeBackbone(
   const extractor = await Extractor.open(typed, kept, slots, session);
   const time = async (count: number) => {
     const started = performance.now();
-    await extractor.run(new Int32Array(count), PLAIN, () => {});
+    await extractor.run(new Int32Array(count), PLAIN_VIEW, () => {});
     return secondsSince(started) / count;
   };
   try {
@@ -111,7 +112,7 @@ function randomFeatures(
     classes: typed.classes,
     half,
     storage: 'cached',
-    views: [PLAIN],
+    views: [PLAIN_VIEW],
     read: async ({ length }) => {
       const { [LOGITS]: logits, ...features } = Object.fromEntries(
         slots.map((slot) => [slot.id, tensor(slot, length)]),

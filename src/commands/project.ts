@@ -1,9 +1,9 @@
 /** What commands start from: a model whose exits are known, and its data, opened as the options or an earlier compile ask. */
 
-import { defaultCache } from '../cache/folder.ts';
 import { costsOf } from '../calibrate/costs.ts';
 import type { CostModel } from '../calibrate/index.ts';
 import { warnOfLeaks } from '../data/check-splits.ts';
+import { readClassNames, readClassNames } from '../data/class-names.ts';
 import {
   type Dataset,
   type OpenOptions,
@@ -11,8 +11,14 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from '../data/index.ts';
-import { readLabels } from '../data/labels-file.ts';
-import { inputsOf, notesOn, openSplits, type SplitPaths, type Splits, UNLABELLED } from '../data/splits.ts';
+import {
+  inputsOf,
+  notesOnSplits,
+  openSplits,
+  type SplitPaths,
+  type Splits,
+  UNLABELLED,
+} from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
 import { noTaps } from '../errors/index.ts';
 import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
@@ -87,7 +93,7 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   const inputs = inputsOf(typed);
   const preprocessing = resolvePreprocessing(options, inputs);
   const labels =
-    options.labels === undefined || unlabelled ? undefined : await readLabels(options.labels, typed.classes);
+    options.labels === undefined || unlabelled ? undefined : await readClassNames(options.labels, typed.classes);
   const heads = inspection.existing?.heads ?? attachExits(plan, { kind: options.head, seed });
   return {
     inspection,
@@ -150,7 +156,7 @@ export async function withSplits<T>(
     progress(`decoding ${split}`)(done, total),
   );
   try {
-    for (const note of [...notesOn(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
+    for (const note of [...notesOnSplits(splits), ...(await warnOfLeaks(splits))]) events.onNote?.(note);
     const warning = await warnOfGuessing(splits, seed, predicting);
     if (warning) events.onNote?.(warning);
     return await use({ ...rest, splits, predicting, events, progress });

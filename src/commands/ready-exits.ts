@@ -1,7 +1,8 @@
 /** Exits that are ready to predict, with heads from one of three sources: trained on the frozen original, part of the model, or kept by an earlier compile. */
+
 import { createHash } from 'node:crypto';
 import { type Goals, refuseUnpromised } from '../calibrate/goals.ts';
-import { type Dataset, samplesWithin } from '../data/index.ts';
+import { type Dataset, PLAIN_VIEW, samplesWithin } from '../data/index.ts';
 import { type DataSummary, type SplitData, summaryOf } from '../data/splits.ts';
 import type { Manifest, Training } from '../emit/manifest.ts';
 import { noConfidenceHeads, trainingDataMissing } from '../errors/index.ts';
@@ -25,7 +26,7 @@ import {
   rowsOf,
 } from '../predict/predict.ts';
 import type { FeatureSource } from '../train/feature-source.ts';
-import { DEFAULT_LIMIT_BYTES, type FeatureOptions, openFeatures, PLAIN } from '../train/features.ts';
+import { DEFAULT_LIMIT_BYTES, type FeatureOptions, openFeatures } from '../train/features.ts';
 import { lossCurve } from '../train/loss-curve.ts';
 import { openMerged } from '../train/shards.ts';
 import { recipeOf, trainHeads } from '../train/train.ts';
@@ -119,7 +120,7 @@ export async function trainExits(
 function noteCut(
   { events }: CompileContext,
   features: FeatureSource,
-  { views = [PLAIN] }: FeatureOptions,
+  { views = [PLAIN_VIEW] }: FeatureOptions,
   limit: number,
 ): boolean {
   const cached = features.storage === 'cached' ? features.views.length : 0;

@@ -9,7 +9,7 @@ import { elementCount, fromHalf } from '../graph/tensor.ts';
 import { isReshape } from './align.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { FileStamp } from './files.ts';
-import { rowOf } from './preprocessing.ts';
+import { combinedInput } from './preprocessing.ts';
 import type { Block, Source } from './records.ts';
 import type { InputSpec } from './types.ts';
 
@@ -87,7 +87,7 @@ export async function arraySource(
     ...about,
     decode: xs.map(({ reader }) => reader.file),
     count: async () => count,
-    dims: xs.length === 1 ? x.dims.slice(1) : rowOf(inputs).dims,
+    dims: xs.length === 1 ? x.dims.slice(1) : combinedInput(inputs).dims,
     dtype: isBytes ? 'uint8' : 'float',
     classNames: undefined,
     async *blocks() {

@@ -1,13 +1,13 @@
-/** Whether what is reported was kept apart from what was fitted on: nothing else makes figures so much too good. */
+/** Leaks between splits: samples that were fitted on must not be reported on. */
 import { type Dataset, recordBytesOf, recordHashes } from './index.ts';
 import { SPLITS, type Split, type Splits } from './splits.ts';
 
 /** Beyond these the samples are not read to be compared. */
 const MOST = { bytes: 2 ** 30, samples: 500_000 };
-/** A smaller share of samples in two roles is what collections have anyway. */
+/** A smaller share of samples in two splits is common in published data. */
 const LEAST_SHARE = 0.01;
 
-/** Sentences on what flatters the figures: roles that share samples, and a test role cut off data that the original may have been trained on. */
+/** Notes on what makes figures too good: splits that share samples, and a test split cut off data that the original may have been trained on. */
 export async function warnOfLeaks(splits: Splits): Promise<string[]> {
   const notes: string[] = [];
   if (splits.test?.from && !splits.test.dataset.random)

@@ -2,7 +2,7 @@ import { createReadStream, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { badDataFile } from '../errors/index.ts';
 import { ByteReader } from './byte-reader.ts';
-import { type Picture, pictureSource } from './decode-image.ts';
+import { imageSource, type LabelledImage } from './decode-image.ts';
 import { type FileStamp, fileStamps, isFile } from './files.ts';
 import { chooseFiles } from './parts.ts';
 import type { Source, SourceOptions } from './records.ts';
@@ -86,14 +86,14 @@ function cifarSource(
     count: async () => stamps.reduce((sum, { sizeBytes }) => sum + sizeBytes / recordBytes, 0),
     classNames: readNames(join(folder, kind.names)),
   };
-  return pictureSource(about, () => picturesOf(stamps, kind.labelBytes), options);
+  return imageSource(about, () => imagesOf(stamps, kind.labelBytes), options);
 }
 
 function readNames(file: string): string[] | undefined {
   return isFile(file) ? readFileSync(file, 'utf8').split(/\r?\n/).filter(Boolean) : undefined;
 }
 
-async function* picturesOf(files: readonly FileStamp[], labelBytes: number): AsyncGenerator<Picture> {
+async function* imagesOf(files: readonly FileStamp[], labelBytes: number): AsyncGenerator<LabelledImage> {
   const recordBytes = labelBytes + 3 * PLANE;
   for (const { file, sizeBytes } of files) {
     const reader = new ByteReader(file, createReadStream(file));

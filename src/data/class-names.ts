@@ -1,5 +1,6 @@
-/** Class names of data, held against those that classes go by. */
-import { ambiguousClass, unknownClass } from '../errors/index.ts';
+/** Class names: read from a file, and those of data matched with those of the model. */
+import { readFile } from 'node:fs/promises';
+import { ambiguousClass, badLabelsFile, messageOf, unknownClass } from '../errors/index.ts';
 
 /** Names in class order, and where they stand, for errors. */
 export interface KnownClasses {
@@ -46,4 +47,32 @@ export function classesIn(place: string, own: readonly string[], { names, from }
   const twice = found.findIndex((known, i) => found.indexOf(known) < i);
   if (twice >= 0) throw ambiguousClass(place, own[twice]!);
   return found as number[];
+}
+
+export const isNames = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((name) => typeof name === 'string');
+
+/** Class names from a text file, one a line, blanks around them left out, or a JSON list of them. Throws `bad-labels` unless there are `classes`. */
+export async function readClassNames(path: string, classes: number): Promise<string[]> {
+  const text = await readFile(path, 'utf8').catch((error) => {
+    throw badLabelsFile(path, messageOf(error), classes);
+  });
+  // `trim` also takes a byte order mark, which Windows editors write, off the first name.
+  const names =
+    listIn(text.trim()) ??
+    text
+      .trim()
+      .split(/\r?\n/)
+      .map((name) => name.trim());
+  if (names.length !== classes) throw badLabelsFile(path, `has ${names.length}`, classes);
+  return names;
+}
+
+function listIn(text: string): string[] | undefined {
+  try {
+    const list: unknown = JSON.parse(text);
+    return isNames(list) ? list : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -5,7 +5,7 @@ import { cacheDamaged, viewNeedsImage } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Alignment } from './align.ts';
 import { convertBytes, convertFloats, PLAIN_VIEW } from './convert.ts';
-import { rowOf } from './preprocessing.ts';
+import { combinedInput } from './preprocessing.ts';
 import { type RecordsMeta, recordBytes } from './records.ts';
 import type { Dataset, InputSpec, Preprocessing, Skipped, View } from './types.ts';
 
@@ -77,7 +77,7 @@ class RecordsDataset implements Dataset {
     this.#folder = about.folder;
     this.#file = file;
     this.#recordBytes = recordBytes(meta);
-    this.#rowElements = elementCount(rowOf(inputs).dims);
+    this.#rowElements = elementCount(combinedInput(inputs).dims);
     const chunkRecords = Math.max(1, Math.floor(CHUNK_BYTES / this.#recordBytes));
     this.#scratch = new Uint8Array(chunkRecords * this.#recordBytes);
     this.#convert = converterFrom(this.#scratch, meta, alignment, preprocessing);
@@ -95,12 +95,12 @@ class RecordsDataset implements Dataset {
     views: View | readonly View[] = PLAIN_VIEW,
     out = new Float32Array(indices.length * this.#rowElements),
   ): Promise<Float32Array> {
-    const outcomesAt = (at: number) => ('mirror' in views ? views : (views[at] ?? PLAIN_VIEW));
+    const viewAt = (at: number) => ('mirror' in views ? views : (views[at] ?? PLAIN_VIEW));
     const chunkRecords = this.#scratch.length / this.#recordBytes;
     for (const { at, first, count } of this.#runs(indices, chunkRecords)) {
       this.#readRun(first, this.#scratch.subarray(0, count * this.#recordBytes));
       for (let i = 0; i < count; i++) {
-        const view = outcomesAt(at + i);
+        const view = viewAt(at + i);
         if (!this.isImage && (view.mirror || view.dx !== 0 || view.dy !== 0)) throw viewNeedsImage(this.path);
         this.#convert(i, view, out, (at + i) * this.#rowElements);
       }

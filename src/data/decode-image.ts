@@ -2,17 +2,17 @@ import { availableParallelism } from 'node:os';
 import { messageOf, notAnImageInput, unreadableImage, wrongImageSize } from '../errors/index.ts';
 import { lumaOf } from '../runtime/pictures.ts';
 import { type Pixels, resized } from '../runtime/pixels.ts';
-import { type ImageShape, imageShape, rowOf } from './preprocessing.ts';
+import { combinedInput, type ImageShape, imageShape } from './preprocessing.ts';
 import type { Block, Source, SourceOptions } from './records.ts';
 import type { InputSpec, Preprocessing, Resize, Skipped } from './types.ts';
 
-const BLOCK_PICTURES = 64;
+const BLOCK_IMAGES = 64;
 
-export interface Picture {
+export interface LabelledImage {
   /** A file, or a row of one, for errors. */
   readonly name: string;
   readonly label: number;
-  /** Path of a picture file, the bytes of one, or rgb pixels. */
+  /** Path of an image file, the bytes of one, or rgb pixels. */
   readonly content: string | Uint8Array | Pixels;
 }
 
@@ -22,17 +22,17 @@ interface Decoded {
 }
 
 /**
- * Pictures as uint8 `[H, W, C]` at the model's size. As in torchvision, colour profiles and EXIF orientation are
+ * Images as uint8 `[H, W, C]` at the model's size. As in torchvision, colour profiles and EXIF orientation are
  * ignored, alpha is dropped, grey becomes three equal channels, and colour becomes grey by ITU-R 601 (0.299, 0.587,
  * 0.114).
  */
-export function pictureSource(
+export function imageSource(
   about: Omit<Source, 'dims' | 'dtype' | 'blocks'>,
-  pictures: () => Iterable<Picture> | AsyncIterable<Picture>,
+  images: () => Iterable<LabelledImage> | AsyncIterable<LabelledImage>,
   { inputs, preprocessing, skipBad = false }: SourceOptions,
 ): Source {
-  const row = rowOf(inputs);
-  const shape = pictureShape(row, preprocessing);
+  const row = combinedInput(inputs);
+  const shape = decodedShape(row, preprocessing);
   if (!shape || inputs.length > 1) throw notAnImageInput(about.path, row.name, row.dims);
   const { height, width, channels } = shape;
   const { resize } = preprocessing;
@@ -41,11 +41,11 @@ export function pictureSource(
     decode: [about.decode, resize && `${resize}, triangle`],
     dims: [height, width, channels],
     dtype: 'uint8',
-    blocks: () => decodeAll(pictures(), shape, resize, skipBad),
+    blocks: () => decodeAll(images(), shape, resize, skipBad),
   };
 }
 
-function pictureShape({ dims }: InputSpec, { layout }: Preprocessing): ImageShape | undefined {
+function decodedShape({ dims }: InputSpec, { layout }: Preprocessing): ImageShape | undefined {
   const side = Math.sqrt(dims.length === 1 ? dims[0]! : Number.NaN);
   const shape = Number.isInteger(side)
     ? { channels: 1, height: side, width: side }
@@ -54,13 +54,13 @@ function pictureShape({ dims }: InputSpec, { layout }: Preprocessing): ImageShap
 }
 
 async function* decodeAll(
-  pictures: Iterable<Picture> | AsyncIterable<Picture>,
+  images: Iterable<LabelledImage> | AsyncIterable<LabelledImage>,
   shape: ImageShape,
   resize: Resize | undefined,
   skipBad: boolean,
 ): AsyncGenerator<Block> {
-  const read = await pictureReader();
-  const decode = async ({ name, label, content }: Picture): Promise<Decoded | Skipped> => {
+  const read = await imageReader();
+  const decode = async ({ name, label, content }: LabelledImage): Promise<Decoded | Skipped> => {
     try {
       const isEncoded = typeof content === 'string' || content instanceof Uint8Array;
       return { label, pixels: fit(name, isEncoded ? await read(name, content) : content, shape, resize) };
@@ -74,26 +74,26 @@ async function* decodeAll(
   let pixels: Uint8Array[] = [];
   let skipped: Skipped[] = [];
   const block = (): Block => ({ records: Buffer.concat(pixels), labels, skipped });
-  for await (const result of mapInOrder(pictures, 2 * availableParallelism(), decode)) {
+  for await (const result of mapInOrder(images, 2 * availableParallelism(), decode)) {
     if ('file' in result) skipped.push(result);
     else {
       labels.push(result.label);
       pixels.push(result.pixels);
     }
-    if (labels.length + skipped.length < BLOCK_PICTURES) continue;
+    if (labels.length + skipped.length < BLOCK_IMAGES) continue;
     yield block();
     [labels, pixels, skipped] = [[], [], []];
   }
   if (labels.length + skipped.length > 0) yield block();
 }
 
-async function pictureReader() {
+async function imageReader() {
   const { default: sharp } = await import('sharp');
   sharp.cache(false);
   sharp.concurrency(1);
   return async (name: string, content: string | Uint8Array): Promise<Pixels> => {
-    const picture = sharp(content, { ignoreIcc: true }).removeAlpha().toColourspace('srgb').raw();
-    const { data, info } = await picture.toBuffer({ resolveWithObject: true }).catch((error: unknown) => {
+    const image = sharp(content, { ignoreIcc: true }).removeAlpha().toColourspace('srgb').raw();
+    const { data, info } = await image.toBuffer({ resolveWithObject: true }).catch((error: unknown) => {
       throw unreadableImage(name, messageOf(error), error);
     });
     return { ...info, data };

@@ -1,4 +1,4 @@
-/** Exact copies among samples: a sample that is counted twice looks like evidence from two. */
+/** Exact copies among samples: counted twice, one sample would look like two independent ones. */
 import { createHash } from 'node:crypto';
 import { elementCount } from '../graph/tensor.ts';
 import { subset } from './partition.ts';

@@ -1,6 +1,6 @@
 import { type Stats, statSync } from 'node:fs';
 
-/** What tells a changed file from an unchanged one. */
+/** Distinguishes a changed file from an unchanged one. */
 export interface FileStamp {
   readonly file: string;
   readonly sizeBytes: number;
@@ -17,14 +17,14 @@ export function fileStamps(files: readonly string[]): FileStamp[] {
 }
 
 export function isFile(path: string): boolean {
-  return look(path)?.isFile() ?? false;
+  return statsOf(path)?.isFile() ?? false;
 }
 
 export function isFolder(path: string): boolean {
-  return look(path)?.isDirectory() ?? false;
+  return statsOf(path)?.isDirectory() ?? false;
 }
 
-function look(path: string): Stats | undefined {
+function statsOf(path: string): Stats | undefined {
   try {
     return statSync(path);
   } catch {

@@ -1,30 +1,30 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { emptyDataset, splitsInside, unknownDataFormat } from '../errors/index.ts';
-import { type Picture, pictureSource } from './decode-image.ts';
+import { imageSource, type LabelledImage } from './decode-image.ts';
 import { type FileStamp, fileStamp, isFolder } from './files.ts';
 import type { Source, SourceOptions } from './records.ts';
 
-/** How folders of roles, which hold class folders, are called. */
-const ROLE = /^(train(ing)?|val(id|idation)?|cal(ibration)?|test(ing)?|eval)$/i;
+/** Names of folders that hold a split of the data, as class folders of its own. */
+const SPLIT_FOLDER = /^(train(ing)?|val(id|idation)?|cal(ibration)?|test(ing)?|eval)$/i;
 
-/** Pictures in class folders, in the order of sorted class and file names; unlabelled ones may also lie side by side. */
+/** Images in class folders, in the order of sorted class and file names; unlabelled ones may also lie side by side. */
 export async function imageFolderSource(path: string, options: SourceOptions): Promise<Source> {
   const classNames = await classFolders(path);
-  const splits = classNames.filter((name) => ROLE.test(name));
+  const splits = classNames.filter((name) => SPLIT_FOLDER.test(name));
   if (splits.length > 0 && (await classFolders(join(path, splits[0]!))).length > 0)
     throw splitsInside(path, splits);
   const folders = classNames.length > 0 ? classNames : [''];
   const files: FileStamp[] = [];
-  const pictures: Picture[] = [];
+  const images: LabelledImage[] = [];
   for (const [label, folder] of folders.entries()) {
-    for (const file of await pictureFiles(join(path, folder))) {
+    for (const file of await imageFiles(join(path, folder))) {
       files.push(fileStamp(file));
-      pictures.push({ name: file, label, content: file });
+      images.push({ name: file, label, content: file });
     }
   }
-  if (pictures.length === 0) throw emptyDataset(path);
-  const count = async () => pictures.length;
+  if (images.length === 0) throw emptyDataset(path);
+  const count = async () => images.length;
   const about = {
     format: 'image-folder',
     path,
@@ -34,7 +34,7 @@ export async function imageFolderSource(path: string, options: SourceOptions): P
     classNames,
     sortedNames: true,
   };
-  return pictureSource(about, () => pictures, options);
+  return imageSource(about, () => images, options);
 }
 
 /** Names of the class folders of `path`, sorted. */
@@ -43,13 +43,13 @@ export async function classFolders(path: string): Promise<string[]> {
   return names.filter((name) => isFolder(join(path, name)));
 }
 
-async function pictureFiles(folder: string): Promise<string[]> {
+async function imageFiles(folder: string): Promise<string[]> {
   const entries = (await readdir(folder, { withFileTypes: true })).filter((e) => isVisible(e.name));
   const nested = entries.find((e) => e.isDirectory());
   if (nested)
     throw unknownDataFormat(
       join(folder, nested.name),
-      'is a folder inside a class folder, where pictures are expected',
+      'is a folder inside a class folder, where images are expected',
     );
   return entries.map((e) => join(folder, e.name)).sort();
 }

@@ -3,6 +3,7 @@
  * reads records.
  */
 export { classesIn, type KnownClasses } from './class-names.ts';
+export { PLAIN_VIEW } from './convert.ts';
 export { recordBytesOf, recordHashes, withoutCopies } from './duplicates.ts';
 export { type NamedClasses, namesIn, type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
 export { partition, samplesWithin, subset } from './partition.ts';
@@ -13,7 +14,6 @@ export {
   type Preset,
   resolvePreprocessing,
 } from './preprocessing.ts';
-export { Random, shuffled } from './random.ts';
 export { isRandom } from './random-samples.ts';
 export { relabel } from './relabel.ts';
 export { thumbnails } from './thumbnails.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { badDataFile, badLabels, labelMissing, messageOf, unknownLabel } from '../errors/index.ts';
-import { classFinder } from './class-names.ts';
+import { classFinder, isNames } from './class-names.ts';
 import { isFile } from './files.ts';
 import type { SourceOptions } from './records.ts';
 import type { Row, Table } from './table.ts';
@@ -16,8 +16,8 @@ export interface Labelling {
 }
 
 /**
- * How the rows of `table` tell their class: as an index, or by name. Names in the order of the indices are in the file, in a list
- * labels.json beside it, or in the options, whichever comes first.
+ * How to read the class of a row of `table`: an index, or a name. Class names in the order of the indices come from the file, from a
+ * list labels.json beside it, or from the options, the first that there is.
  */
 export async function labelling(table: Table, { labels }: SourceOptions): Promise<Labelling> {
   if (labels === 'none') return { field: undefined, classNames: undefined, labelOf: () => -1 };
@@ -52,9 +52,6 @@ async function readNames(file: string): Promise<string[] | undefined> {
     throw badDataFile(file, 'it is no list of class names', 'Write ["first", "second", …], in class order.');
   return names;
 }
-
-export const isNames = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.every((name) => typeof name === 'string');
 
 /** A value of a row, for errors. */
 export function shown(value: unknown): string {

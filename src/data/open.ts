@@ -10,7 +10,7 @@ import {
 import { align } from './align.ts';
 import { classesIn } from './class-names.ts';
 import { openRecords } from './dataset.ts';
-import { rowOf } from './preprocessing.ts';
+import { combinedInput } from './preprocessing.ts';
 import { randomSource } from './random-samples.ts';
 import {
   hasRecords,
@@ -31,7 +31,7 @@ export interface OpenOptions extends SourceOptions, StoreOptions {
 }
 
 /**
- * Opens samples: pictures in folders, in CIFAR or in Parquet files; numbers in IDX, .npz, .npy, JSONL or Parquet files; text
+ * Opens samples: images in folders, in CIFAR or in Parquet files; numbers in IDX, .npz, .npy, JSONL or Parquet files; text
  * in the latter two; or `random` ones. The first time decodes them into the cache; later ones, while the files' sizes and
  * times are the same, do not.
  */
@@ -74,16 +74,16 @@ async function findSamples(path: string, options: OpenOptions) {
   const unlabelled = random || options.labels === 'none';
   const found = drawn ?? (await findSource(resolve(path), options));
   const source = unlabelled ? withoutLabels(found) : inKnownClasses(found, options);
-  const { name, dims } = rowOf(inputs);
+  const { name, dims } = combinedInput(inputs);
   const alignment = align(source.dims, dims, preprocessing.layout);
   if (!alignment) throw sampleShapeMismatch(path, source.dims, name, dims);
   return { source, alignment, unlabelled, random };
 }
 
-/** Class names as data tell them, in the order of their labels. */
+/** The class names that data have, in the order of their labels. */
 export type NamedClasses = Required<Pick<Source, 'sortedNames'>> & { readonly names: readonly string[] };
 
-/** The class names that the data at `path` tell by themselves; undefined where they tell none. Decodes nothing. */
+/** The class names that the data at `path` have themselves; undefined where there are none. Decodes nothing. */
 export async function namesIn(path: string, options: OpenOptions): Promise<NamedClasses | undefined> {
   options.signal?.throwIfAborted();
   const source = await findSource(resolve(path), { ...options, labels: undefined });
@@ -108,7 +108,7 @@ export interface Peek {
 /** Decoding is tried for this long, or one block. */
 const PEEK_SECONDS = 0.3;
 
-/** Looks at the samples at `path` without writing anything. Throws what `openDataset` throws before it decodes. */
+/** What opening the samples at `path` would do. Writes nothing. Throws what `openDataset` throws before it decodes. */
 export async function peekDataset(path: string, options: OpenOptions): Promise<Peek> {
   const { source, alignment, unlabelled } = await findSamples(path, options);
   const samples = await source.count();

@@ -1,18 +1,19 @@
-/** The one door to hyparquet. Rows are counted from 0 in each file, as pandas and the hub's viewer do. */
+/** The only file that imports hyparquet. Rows are counted from 0 in each file, as pandas and the hub's viewer do. */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { AsyncBuffer, FileMetaData, SchemaTree } from 'hyparquet';
 import { badDataFile, messageOf, unsupportedCodec } from '../errors/index.ts';
-import { type Picture, pictureSource } from './decode-image.ts';
+import { isNames } from './class-names.ts';
+import { imageSource, type LabelledImage } from './decode-image.ts';
 import { fileStamps, isFolder } from './files.ts';
-import { isNames, labelling, shown } from './labelling.ts';
+import { labelling, shown } from './labelling.ts';
 import { chooseFiles } from './parts.ts';
 import type { Source, SourceOptions } from './records.ts';
 import { rowSource } from './rows.ts';
 import type { Row, Table } from './table.ts';
 
-/** Columns of pictures, each its bytes or a struct of them. */
-const PICTURES = ['image', 'img'];
+/** Columns of images, each its bytes or a struct of them. */
+const IMAGE_COLUMNS = ['image', 'img'];
 
 export function isParquet(path: string): boolean {
   return path.endsWith('.parquet');
@@ -63,7 +64,7 @@ export function chooseShards(folder: string, parts: Parts, part: string | undefi
   return files;
 }
 
-/** Parquet files with pictures, or with numbers or text as `rowSource` takes them. */
+/** Parquet files with images, or with numbers or text as `rowSource` takes them. */
 export async function parquetSource(
   path: string,
   files: readonly string[],
@@ -79,16 +80,16 @@ export async function parquetSource(
     classNamesOf: (field) => sameNames(files, field),
     rows: (columns) => rowsOf(files, columns),
   };
-  const picture = PICTURES.find((name) => fields.includes(name));
-  if (!picture || options.inputs.every(({ name }) => fields.includes(name))) return rowSource(table, options);
+  const image = IMAGE_COLUMNS.find((name) => fields.includes(name));
+  if (!image || options.inputs.every(({ name }) => fields.includes(name))) return rowSource(table, options);
 
   const { field, classNames, labelOf } = await labelling(table, options);
-  const columns = field ? [picture, field] : [picture];
-  const pictures = async function* (): AsyncGenerator<Picture> {
+  const columns = field ? [image, field] : [image];
+  const images = async function* (): AsyncGenerator<LabelledImage> {
     for await (const row of table.rows(columns))
-      yield { name: row.place, label: labelOf(row), content: bytesOf(row, picture) };
+      yield { name: row.place, label: labelOf(row), content: bytesOf(row, image) };
   };
-  return pictureSource({ ...about, decode: columns, classNames }, pictures, options);
+  return imageSource({ ...about, decode: columns, classNames }, images, options);
 }
 
 function bytesOf({ fields, place }: Row, column: string): Uint8Array {
@@ -98,7 +99,7 @@ function bytesOf({ fields, place }: Row, column: string): Uint8Array {
   throw badDataFile(
     place,
     `${column} has no bytes`,
-    'Pictures must be in the file itself, as `push_to_hub` puts them there.',
+    'Images must be in the file itself, as `push_to_hub` puts them there.',
   );
 }
 
@@ -117,7 +118,7 @@ async function openFile(file: string): Promise<OpenFile> {
   });
 }
 
-/** The class names that all `files` tell for `field`; undefined where none does. */
+/** The class names of `field`, which must be the same in all `files`; undefined where none has any. */
 async function sameNames(files: readonly string[], field: string): Promise<readonly string[] | undefined> {
   const [first] = files;
   const names = classNamesOf(await openFile(first!), field);
@@ -167,7 +168,7 @@ async function* rowsOf(files: readonly string[], columns: readonly string[]): As
           throw unsupportedCodec(file, column, codec);
       }
       const end = first + Number(group.num_rows);
-      // Without `utf8: false` the bytes of pictures would be decoded as text; strings that are marked as such still are.
+      // Without `utf8: false` the bytes of images would be decoded as text; strings that are marked as such still are.
       const wanted = { columns: [...columns], rowStart: first, rowEnd: end, compressors, utf8: false };
       const rows = await reading(file, () => parquetReadObjects({ file: buffer, metadata, ...wanted }));
       for (const [i, fields] of rows.entries()) yield { fields, place: `${file} row ${first + i}` };

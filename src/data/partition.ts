@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { badFractions, emptyDataset } from '../errors/index.ts';
-import { Random } from './random.ts';
+import { Random } from '../graph/random.ts';
 import type { Dataset } from './types.ts';
 
 /** Samples `indices` of `dataset`, in that order, as a dataset with a hash of its own. */

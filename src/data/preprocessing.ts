@@ -42,7 +42,7 @@ export interface ImageShape {
 }
 
 /** Several inputs as one flat one that holds them side by side; a single one as it is. */
-export function rowOf(inputs: readonly InputSpec[]): InputSpec {
+export function combinedInput(inputs: readonly InputSpec[]): InputSpec {
   const [first] = inputs;
   if (first && inputs.length === 1) return first;
   const width = inputs.reduce((sum, { dims }) => sum + elementCount(dims), 0);
@@ -57,7 +57,7 @@ export function resolvePreprocessing(
   options: PreprocessingOptions,
   inputs: readonly InputSpec[],
 ): Preprocessing {
-  const input = rowOf(inputs);
+  const input = combinedInput(inputs);
   const asked = PREPROCESSING_OPTIONS.filter((name) => (options[name] ?? 'none') !== 'none');
   if (inputs.length > 1 && asked.length > 0)
     throw badPreprocessing(

@@ -1,8 +1,8 @@
 import { unsupportedInputType } from '../errors/index.ts';
+import { Random } from '../graph/random.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { DataType } from '../graph/types.ts';
-import { imageShape, rowOf } from './preprocessing.ts';
-import { Random } from './random.ts';
+import { combinedInput, imageShape } from './preprocessing.ts';
 import type { Source, SourceOptions } from './records.ts';
 
 const DEFAULT_COUNT = 256;
@@ -38,7 +38,7 @@ export function randomSource(path: string, options: SourceOptions): Source | und
   const [match, size] = RANDOM.exec(path) ?? [];
   if (match === undefined) return undefined;
   const count = size === undefined ? DEFAULT_COUNT : Number(size);
-  const { dims } = rowOf(inputs);
+  const { dims } = combinedInput(inputs);
   const draws = inputs.flatMap(({ name, dims, dataType }) => {
     const draw = DRAW[dataType];
     if (!draw) throw unsupportedInputType(name, dataType);

@@ -2,8 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sealed, unsealed, writeSynced } from '../cache/files.ts';
-import { cacheUnwritable, diskFull, emptyDataset, messageOf } from '../errors/index.ts';
+import { sealed, unsealed, writeSynced, writing } from '../cache/files.ts';
+import { diskFull, emptyDataset } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { FileStamp } from './files.ts';
 import type { InputSpec, Preprocessing, Progress, Skipped } from './types.ts';
@@ -19,7 +19,7 @@ const STALE_MS = 24 * 60 * 60 * 1000;
 export interface SourceOptions {
   readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
-  /** Leave unreadable pictures out and list them in `skipped`, instead of stopping at the first. */
+  /** Leave unreadable images out and list them in `skipped`, instead of stopping at the first. */
   readonly skipBad?: boolean | undefined;
   /** Names of the model's classes, in its order, by which data with names are matched; `none`: nothing need be labelled, and labels that are there do not count. */
   readonly labels?: 'none' | readonly string[] | undefined;
@@ -29,7 +29,7 @@ export interface SourceOptions {
   readonly tokenizer?: string | undefined;
   /** Classes of the model that the samples are for. */
   readonly classes?: number | undefined;
-  /** What the samples are for: random ones differ from role to role. */
+  /** The split that the samples are for: random ones differ between splits. */
   readonly split?: string | undefined;
 }
 
@@ -70,7 +70,7 @@ export interface RecordsMeta {
   readonly dtype: 'uint8' | 'float';
   readonly classNames?: readonly string[];
   readonly skipped: readonly Skipped[];
-  /** sha256 of `<dtype> <dims>\n`, the records, and the labels as int32; what the files are held against whenever they are opened. */
+  /** sha256 of `<dtype> <dims>\n`, the records, and the labels as int32; checked whenever the files are opened. */
   readonly hash: string;
 }
 
@@ -92,7 +92,7 @@ export async function storeRecords(
   const known = await readWhole(folder, options.signal);
   if (known) return { folder, meta: known };
 
-  await writing(cache, () => mkdir(join(cache, 'records'), { recursive: true }));
+  await writing(join(cache, 'records'), () => mkdir(join(cache, 'records'), { recursive: true }));
   await removeStale(join(cache, 'records'));
   const partial = `${folder}.partial-${randomUUID()}`;
   try {
@@ -116,11 +116,11 @@ function keyOf(source: Source): string {
   return hash.digest('hex').slice(0, 32);
 }
 
-/** Whether `storeRecords` would find records of `source`, as far as can be told without reading them through. */
+/** Whether `storeRecords` would find records of `source`, by their sizes alone, without reading them. */
 export const hasRecords = async (source: Source, cache: string): Promise<boolean> =>
   (await readMeta(join(cache, 'records', keyOf(source)))) !== undefined;
 
-/** What a records folder says of itself, where the records have the size that this tells. */
+/** The meta of a records folder whose records have the size that it states. */
 async function readMeta(folder: string): Promise<RecordsMeta | undefined> {
   const text = await readFile(join(folder, META), 'utf8').catch(() => '');
   const meta = unsealed<RecordsMeta>(text);
@@ -131,7 +131,7 @@ async function readMeta(folder: string): Promise<RecordsMeta | undefined> {
   return meta && size === meta.count * recordBytes(meta) ? meta : undefined;
 }
 
-/** The meta of a records folder whose records and labels have the hash that it tells. */
+/** The meta of a records folder whose records and labels have the hash that it states. */
 async function readWhole(folder: string, signal: AbortSignal | undefined): Promise<RecordsMeta | undefined> {
   const meta = await readMeta(folder);
   if (!meta) return undefined;
@@ -164,11 +164,12 @@ async function writeRecords(source: Source, folder: string, options: StoreOption
   const skipped: Skipped[] = [];
   let count = 0;
 
-  const file = await writing(folder, () => open(join(folder, RECORDS), 'w'));
+  const records = join(folder, RECORDS);
+  const file = await writing(records, () => open(records, 'w'));
   try {
     for await (const block of source.blocks()) {
       options.signal?.throwIfAborted();
-      await writing(folder, () => append(file, block.records));
+      await writing(records, () => append(file, block.records));
       hash.update(block.records);
       labels.set(block.labels, count);
       count += block.labels.length;
@@ -176,7 +177,7 @@ async function writeRecords(source: Source, folder: string, options: StoreOption
       options.onProgress?.(count + skipped.length, total);
     }
     options.signal?.throwIfAborted();
-    await writing(folder, () => file.sync());
+    await writing(records, () => file.sync());
   } finally {
     await file.close();
   }
@@ -193,8 +194,8 @@ async function writeRecords(source: Source, folder: string, options: StoreOption
     skipped,
     hash: hash.update(labelBytes).digest('hex'),
   };
-  await writing(folder, () => writeSynced(join(folder, LABELS), labelBytes));
-  await writing(folder, () => writeSynced(join(folder, META), sealed(meta)));
+  await writing(records, () => writeSynced(join(folder, LABELS), labelBytes));
+  await writing(records, () => writeSynced(join(folder, META), sealed(meta)));
   return meta;
 }
 
@@ -219,16 +220,5 @@ async function removeStale(records: string): Promise<void> {
     const folder = join(records, name);
     const age = Date.now() - (await stat(folder).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
     if (age > STALE_MS) await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Runs a write to the cache; what the file system objects to becomes an error with a remedy. */
-async function writing<T>(folder: string, write: () => Promise<T>, cause?: unknown): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOSPC' || code === 'EDQUOT') throw diskFull(folder);
-    throw cacheUnwritable(folder, messageOf(error), cause ?? error);
   }
 }

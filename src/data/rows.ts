@@ -4,7 +4,7 @@ import { isReshape } from './align.ts';
 import { BLOCK_BYTES, LARGEST_WHOLE_FLOAT } from './arrays.ts';
 import { fileStamps, isFile } from './files.ts';
 import { labelling, shown } from './labelling.ts';
-import { rowOf } from './preprocessing.ts';
+import { combinedInput } from './preprocessing.ts';
 import type { Block, Source, SourceOptions } from './records.ts';
 import type { Row, Table } from './table.ts';
 import { ENCODED, isEncoded, loadTokenizer } from './tokenizer.ts';
@@ -33,7 +33,7 @@ export async function rowSource(table: Table, options: SourceOptions): Promise<S
   if (missing.length > 0) throw fieldsMissing(table.head, missing, table.fields);
   if (tokenizer && !isFile(tokenizer)) throw badTokenizer(tokenizer, 'there is no such file');
   const { field, classNames, labelOf } = await labelling(table, options);
-  const { dims } = rowOf(inputs);
+  const { dims } = combinedInput(inputs);
   const width = elementCount(dims);
 
   return {

@@ -10,7 +10,7 @@ import { chooseShards, isParquet, parquetParts, parquetSource } from './parquet.
 import { splitPart } from './parts.ts';
 import type { Source, SourceOptions } from './records.ts';
 
-/** The samples at absolute `path`, whose names tell the format; `#train` at its end names a part. */
+/** The samples at absolute `path`, in the format that the names stand for; `#train` at its end names a part. */
 export async function findSource(path: string, options: SourceOptions): Promise<Source> {
   const arrays = await findNpy(path, options);
   if (arrays) return arrays;

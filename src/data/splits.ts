@@ -1,4 +1,4 @@
-/** The four data roles: train, validation, calibration, test. Opened from what the user gave, split from it where needed. */
+/** The four splits of the data: train, validation, calibration, test. Those that the user does not give are cut off the training data. */
 
 import { emptyDataset, noSampleInput, trainingDataMissing } from '../errors/index.ts';
 import type { TypedModel } from '../passes/exits.ts';
@@ -28,15 +28,15 @@ export interface SplitPaths {
   readonly test?: string;
 }
 
-/** How roles are opened. */
-export interface OpeningOptions extends Omit<OpenOptions, 'onProgress' | 'role'> {
-  /** Labels for a role that has none. */
+/** How splits are opened. */
+export interface OpeningOptions extends Omit<OpenOptions, 'onProgress' | 'split'> {
+  /** Labels for a split that has none. */
   readonly answersOf: (dataset: Dataset) => Promise<Int32Array>;
 }
 
 export interface SplitData {
   readonly dataset: Dataset;
-  /** Set when the role was not given as such: where its samples come from. */
+  /** Set when the user did not give this split: where its samples come from. */
   readonly from?: string;
   /** Samples that were left out because they are exact copies of others. */
   readonly copies?: number;
@@ -45,17 +45,17 @@ export interface SplitData {
 export interface Splits {
   /** Undefined when it was not given. */
   readonly train: SplitData | undefined;
-  /** Undefined until it is known what it may be cut from. */
+  /** Undefined when it was not given: it is cut off the training data later. */
   readonly validation: SplitData | undefined;
   readonly calibration: SplitData;
-  /** Undefined when nothing is left to report on: figures are then of the calibration role. */
+  /** Undefined when nothing is left to report on: figures are then of the calibration split. */
   readonly test: SplitData | undefined;
   /** What labels go by; undefined where nothing names the classes. */
   readonly classes?: SettledClasses | undefined;
   close(): Promise<void>;
 }
 
-/** What a manifest says of the samples of a split. */
+/** The samples of a split, as the manifest describes them. */
 export interface DataSummary {
   readonly samples: number;
   /** Samples left out because they are exact copies of others. */
@@ -94,8 +94,8 @@ export const UNLABELLED = 'none' as const;
 export const NOTHING_LABELLED =
   "Nothing is labelled: the original's own answers stand in for labels, so accuracy is agreement with it.";
 
-/** What has to be said of the data before anything is read into the figures. */
-export function notesOn(splits: Splits): string[] {
+/** Notes that a reader of the figures needs: what classes go by, samples that are random, unlabelled or copies. */
+export function notesOnSplits(splits: Splits): string[] {
   const all = SPLITS.flatMap((split) => splits[split]?.dataset ?? []);
   const notes = [...(splits.classes?.notes ?? [])];
   if (all.some((dataset) => dataset.random))
@@ -113,34 +113,34 @@ export function notesOn(splits: Splits): string[] {
   return notes;
 }
 
-/** A role that figures or promises rest on, each sample counted once and none that another of `roles` has. */
+/** The split with each sample once, and without those that are in `others`: for figures and guarantees. */
 async function distinct({ dataset, from }: SplitData, others: readonly SplitData[] = []): Promise<SplitData> {
   if (dataset.random) return { dataset, ...(from && { from }) };
   const kept = await withoutCopies(
     dataset,
     others.map((split) => split.dataset),
   );
-  if (kept.size === 0) throw emptyDataset(`${dataset.path} (what is not in other roles too)`);
+  if (kept.size === 0) throw emptyDataset(`${dataset.path} (what is not in other splits too)`);
   return { dataset: kept, ...(from && { from }), copies: dataset.size - kept.size };
 }
 
-/** Shares of the training data that stand in for roles that were not given. */
+/** Shares of the training data that stand in for splits that were not given. */
 export const SHARES = { calibration: 0.15, test: 0.15 };
 
-/** The names that classes go by in all roles. */
+/** The class names that all splits are matched with. */
 export interface SettledClasses extends KnownClasses {
-  /** What is to be told of roles that have them in another order, or not at all. */
+  /** One for each split that has them in another order, or not at all. */
   readonly notes: readonly string[];
 }
 
 /**
- * The class names in the options, else those of the first role that names all classes, once every role has shown that it means the same
- * ones: labels are matched by name, whatever their order. Undefined where nothing says what the model's order is. Decodes nothing. Throws
+ * The class names in the options, else those of the first split that names all classes. Every split that has names must have these:
+ * labels are matched by name, whatever their order. Undefined where the model's order is not known. Decodes nothing. Throws
  * `unknown-label`.
  */
 export async function settleClasses(
   paths: SplitPaths,
-  options: Omit<OpenOptions, 'onProgress' | 'role'>,
+  options: Omit<OpenOptions, 'onProgress' | 'split'>,
 ): Promise<SettledClasses | undefined> {
   const { labels, labelsFrom = 'the given class names', classes } = options;
   if (labels === UNLABELLED) return undefined;
@@ -172,7 +172,7 @@ export async function settleClasses(
   return { ...known, notes };
 }
 
-/** Opens every path, lets the original label what is unlabelled, and splits roles that are missing off the training data, by seed. */
+/** Opens every path, labels unlabelled samples by the original's answers, and cuts missing splits off the training data, by seed. */
 export async function openSplits(
   paths: SplitPaths,
   seed: number,
@@ -204,7 +204,7 @@ export async function openSplits(
   }
 }
 
-/** The roles that were given, and those that have to come off the training data. */
+/** The splits that were given, and those that are cut off the training data. */
 async function settleSplits(
   opened: ReadonlyMap<Split, Dataset>,
   seed: number,
@@ -219,7 +219,7 @@ async function settleSplits(
   const test = given('test');
   if (calibration) return { train, validation, calibration: await distinct(calibration), test };
   if (!train) throw trainingDataMissing();
-  // Without a calibration role both it and, when nothing was given to report on, the test role come off the training data.
+  // Calibration, and test where it was not given either, are cut off the training data.
   const shares = { calibration: SHARES.calibration, ...(test ? {} : { test: SHARES.test }) };
   const rest = 1 - Object.values(shares).reduce((a, b) => a + b, 0);
   const fractions: Record<string, number> = { train: rest, ...shares };

@@ -13,13 +13,13 @@ export interface Table {
   /** Absolute. */
   readonly path: string;
   readonly files: readonly FileStamp[];
-  /** Names of the fields, as the first row or the file's schema tells them. */
+  /** Names of the fields, of the first row or of the file's schema. */
   readonly fields: readonly string[];
   /** Where `fields` is from, for errors. */
   readonly head: string;
-  /** Class names that the files themselves tell for `field`. */
+  /** Class names that the files themselves give for `field`. */
   classNamesOf?(field: string): Promise<readonly string[] | undefined>;
   count(): Promise<number>;
-  /** All rows; `columns` are the fields that will be looked at. */
+  /** All rows; `columns` are the fields that are needed. */
   rows(columns: readonly string[]): AsyncIterable<Row>;
 }

@@ -1,18 +1,18 @@
-/** Samples as small pictures again, for people to look at. */
+/** Samples as small images again, for people to look at. */
 import sharp from 'sharp';
-import { imageShape, rowOf } from './preprocessing.ts';
+import { combinedInput, imageShape } from './preprocessing.ts';
 import type { Dataset } from './types.ts';
 
-/** Larger pictures are shrunk to this; smaller ones stay as they are. */
+/** Larger images are shrunk to this; smaller ones stay as they are. */
 const MOST_PIXELS = 72;
 
-/** PNGs of samples `indices`; undefined where samples are no pictures of one or three channels. The same samples give the same bytes. */
+/** PNGs of samples `indices`; undefined where samples are no images of one or three channels. The same samples give the same bytes. */
 export async function thumbnails(
   dataset: Dataset,
   indices: readonly number[],
 ): Promise<Uint8Array[] | undefined> {
   const { preprocessing, isImage, recordType } = dataset;
-  const shape = imageShape(rowOf(dataset.inputs).dims, preprocessing.layout);
+  const shape = imageShape(combinedInput(dataset.inputs).dims, preprocessing.layout);
   if (!isImage || !shape || (shape.channels !== 1 && shape.channels !== 3)) return undefined;
   const { channels, height, width } = shape;
   const { scale, mean, std, layout } = preprocessing;

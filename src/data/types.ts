@@ -24,15 +24,15 @@ export interface Preprocessing {
   readonly layout: Layout;
   /** `any`: a channel count without a colour meaning. Records hold rgb; `bgr` reverses them. */
   readonly channels: 'rgb' | 'bgr' | 'gray' | 'any';
-  /** Pictures of another size are resized by a triangle kernel, antialiased (Pillow's BILINEAR to the bit); without it they are refused. */
+  /** Images of another size are resized by a triangle kernel, antialiased (Pillow's BILINEAR to the bit); without it they are refused. */
   readonly resize?: Resize;
 }
 
 export type Layout = 'NCHW' | 'NHWC' | 'flat';
 
 /**
- * How a picture is seen: shifted, then mirrored, as torchvision's RandomCrop and RandomHorizontalFlip do.
- * Pixel (y, x) of the shifted picture is (y + dy, x + dx) of the stored one, and black (0, before normalisation) outside it.
+ * A view of an image, for augmentation: shifted, then mirrored, as torchvision's RandomCrop and RandomHorizontalFlip do.
+ * Pixel (y, x) of the shifted image is (y + dy, x + dx) of the stored one, and black (0, before normalisation) outside it.
  */
 export interface View {
   readonly mirror: boolean;
@@ -55,7 +55,7 @@ export interface Dataset {
   readonly unlabelled?: boolean | undefined;
   /** Random numbers: they show that everything runs, and nothing else. The hash begins with `random-`. */
   readonly random?: boolean | undefined;
-  /** In class order, where the data tell them; may be fewer than the model's classes. */
+  /** In class order, where the data name them; may be fewer than the model's classes. */
   readonly classNames: readonly string[] | undefined;
   /** Identity of records and labels, independent of path and preprocessing. */
   readonly hash: string;
@@ -67,7 +67,7 @@ export interface Dataset {
   readonly partOf?: { readonly whole: Dataset; readonly samples: Int32Array };
   /** Records have height and width, so views other than the plain one mean something. */
   readonly isImage: boolean;
-  /** Dims of one record; `[H, W, C]`, rgb or gray, when it came from a picture file. */
+  /** Dims of one record; `[H, W, C]`, rgb or gray, when it came from an image file. */
   readonly recordDims: readonly number[];
   /** `float` is float32, little-endian. */
   readonly recordType: 'uint8' | 'float';

@@ -1,17 +1,11 @@
 /** Whether a model with thresholds built in answers as the package's own does where they are an input. */
+
 import { join } from 'node:path';
-import { Random } from '../data/index.ts';
 import { emittedModelDiffers } from '../errors/index.ts';
+import { Random } from '../graph/random.ts';
 import { largestFinite, largestGap } from '../ort/gap.ts';
-import {
-  type Feeds,
-  floatsOf,
-  type Outputs,
-  type Session,
-  type SessionOptions,
-  tensorOf,
-  withSession,
-} from '../ort/session.ts';
+import { type Feeds, type Outputs, type Session, type SessionOptions, withSession } from '../ort/session.ts';
+import { floatsOf, tensorOf } from '../ort/tensors.ts';
 import { thresholdsFeed } from '../predict/run-emitted.ts';
 import type { Manifest, OperatingPoint } from './manifest.ts';
 

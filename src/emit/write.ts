@@ -12,7 +12,7 @@ import {
   stat,
 } from 'node:fs/promises';
 import { basename, dirname, join, normalize, resolve } from 'node:path';
-import { writeSynced } from '../cache/files.ts';
+import { isDiskFull, writeSynced } from '../cache/files.ts';
 import {
   diskFull,
   externalDataNameTaken,
@@ -124,10 +124,7 @@ async function coded<T>(folder: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw code === 'ENOSPC' || code === 'EDQUOT'
-      ? diskFull(folder)
-      : outputFailed(folder, messageOf(error), error);
+    throw isDiskFull(error) ? diskFull(folder) : outputFailed(folder, messageOf(error), error);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Making and reading tensors. Elements are little-endian bytes; typed arrays are views when alignment allows. */
 import { invalidGraph } from '../errors/index.ts';
+import { fromFloat16 } from '../runtime/tensors.ts';
 import type { DataType, Tensor } from './types.ts';
 
 const ELEMENT_BYTES: Partial<Record<DataType, number>> = {
@@ -113,12 +114,12 @@ export function toNumbers(tensor: Tensor): number[] {
   return Array.from({ length: b.byteLength / size }, (_, i) => get(i * size));
 }
 
+let halves: Float32Array | undefined;
+
 /** The number that IEEE 754 binary16 `bits` mean. */
 export function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
+  halves ??= fromFloat16(Uint16Array.from({ length: 1 << 16 }, (_, i) => i));
+  return halves[bits]!;
 }
 
 /** `values` as IEEE 754 binary16, to nearest even (F. Giesen, float_to_half_fast3_rtne). */

@@ -1,6 +1,7 @@
 /** The inputs of a model with their dims known, and random samples for them. */
+
 import { inputShapeUnknown, inputTooLarge, unknownInputDims, unsupportedInputType } from '../errors/index.ts';
-import { uniforms } from '../graph/mulberry32.ts';
+import { uniforms } from '../graph/random.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
 import type { DataType, Model, ValueInfo } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';

@@ -1,9 +1,11 @@
 /** Facts from trial runs: every value of a model at one batch size, or at two. */
+
 import { messageOf, OfframpError, trialRunFailed } from '../errors/index.ts';
 import type { Model } from '../graph/types.ts';
 import { dependents } from '../graph/walk.ts';
 import { relativeGap } from '../ort/gap.ts';
-import { dataTypeOf, numbersOf, type Outputs, type Session, type Tensor } from '../ort/session.ts';
+import type { Outputs, Session, Tensor } from '../ort/session.ts';
+import { dataTypeOf, numbersOf } from '../ort/tensors.ts';
 import type { Fact } from '../passes/exits.ts';
 import { feedsOf, type InputSlot } from './random-inputs.ts';
 

@@ -2,7 +2,8 @@
 import { batchNotWidened, messageOf } from '../errors/index.ts';
 import type { Model } from '../graph/types.ts';
 import { relativeGap } from '../ort/gap.ts';
-import { numbersOf, type Outputs, type SessionOptions, Tensor, withSession } from '../ort/session.ts';
+import { type Outputs, type SessionOptions, Tensor, withSession } from '../ort/session.ts';
+import { numbersOf } from '../ort/tensors.ts';
 import { findUnsteady } from '../passes/find-unsteady.ts';
 import { runPasses } from '../passes/pass.ts';
 import { widenBatch } from '../passes/widen-batch.ts';

@@ -3,7 +3,7 @@
 import { cannotHead } from '../errors/index.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { bindDims, countMacs } from '../graph/infer.ts';
-import { uniforms } from '../graph/mulberry32.ts';
+import { uniforms } from '../graph/random.ts';
 import { elementCount, floatTensor } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
 import type { HeadKind } from './exits.ts';

@@ -1,5 +1,5 @@
 /** Fits EENet: Adam on its losses from several starts, of which the best that keeps to the budget is taken. */
-import { uniforms } from '../graph/mulberry32.ts';
+import { uniforms } from '../graph/random.ts';
 import { Adam } from './adam.ts';
 import { type Assigned, assign, type ExitFeatures, FACTORS, layoutOf, losses } from './eenet-losses.ts';
 import type { FitData } from './policy.ts';

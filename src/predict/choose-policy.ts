@@ -10,8 +10,8 @@ import {
   type OutcomesAt,
   searchPolicy,
 } from '../calibrate/index.ts';
-import { shuffled } from '../data/index.ts';
 import { OfframpError } from '../errors/index.ts';
+import { shuffled } from '../graph/random.ts';
 import { POLICY_NAMES, type PolicyName, policyOf } from '../policies/index.ts';
 import { type FittedPolicy, fitPolicy, ownThresholds } from './fitted-policy.ts';
 import { outcomesAt } from './outcomes.ts';

@@ -2,9 +2,8 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { replaceFile } from '../cache/files.ts';
+import { replaceFile, writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
-import { writing } from '../cache/record-file.ts';
 import { evict, spaceFor } from '../cache/space.ts';
 import type { Dataset } from '../data/index.ts';
 import { ONNXRUNTIME_VERSION } from '../ort/session.ts';

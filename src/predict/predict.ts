@@ -1,13 +1,16 @@
 /** Runs the original and the heads over samples. */
+
 import type { Dataset } from '../data/index.ts';
+import { PLAIN_VIEW } from '../data/index.ts';
 import { prune } from '../graph/prune.ts';
 import { aligned } from '../graph/tensor.ts';
 import type { Model } from '../graph/types.ts';
-import { floatsOf, type SessionOptions, withSession } from '../ort/session.ts';
+import { type SessionOptions, withSession } from '../ort/session.ts';
+import { floatsOf } from '../ort/tensors.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { argMaxRows } from '../policies/rows.ts';
 import { Extractor, slotsOf } from '../train/extractor.ts';
-import { openFeatures, PLAIN } from '../train/features.ts';
+import { openFeatures } from '../train/features.ts';
 import { type HeadOutputs, runHeads } from '../train/outputs.ts';
 import { sampleFeeds } from './run-emitted.ts';
 
@@ -49,7 +52,7 @@ export async function answersOf(dataset: Dataset, options: PredictOptions): Prom
   const answers = new Int32Array(dataset.size);
   try {
     const all = Int32Array.from(answers, (_, i) => i);
-    await extractor.run(all, PLAIN, (first, [record]) => {
+    await extractor.run(all, PLAIN_VIEW, (first, [record]) => {
       signal?.throwIfAborted();
       const bytes = aligned(record!, 4);
       const logits = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);

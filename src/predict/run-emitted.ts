@@ -1,6 +1,7 @@
 /** Running a compiled model over a role's samples. */
 import type { Dataset } from '../data/index.ts';
-import { type Feeds, feedsOf, floatsOf, type Outputs, type Session, Tensor } from '../ort/session.ts';
+import { type Feeds, type Outputs, type Session, Tensor } from '../ort/session.ts';
+import { feedsOf, floatsOf } from '../ort/tensors.ts';
 import { type Activation, isOneScore } from '../passes/exits.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from '../passes/lower-exits.ts';
 import { argMaxRows } from '../policies/rows.ts';

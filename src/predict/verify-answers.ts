@@ -1,11 +1,13 @@
 /** Whether the emitted model's answers are those by hand, sample by sample: where it leaves, how sure, and every output. */
+
 import type { ExitOutcomes } from '../calibrate/types.ts';
 import { CLOSED } from '../calibrate/types.ts';
 import { emittedModelDiffers } from '../errors/index.ts';
 import { shown } from '../errors/offramp-error.ts';
 import { dependents } from '../graph/walk.ts';
 import { largestFinite, largestGap } from '../ort/gap.ts';
-import { type Feeds, floatsOf, type Outputs, type Session, type Tensor, tensorOf } from '../ort/session.ts';
+import type { Feeds, Outputs, Session, Tensor } from '../ort/session.ts';
+import { floatsOf, tensorOf } from '../ort/tensors.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX } from '../passes/lower-exits.ts';
 import { largestOf, ofSoftmax } from '../policies/rows.ts';
 import type { Limits, Reference } from './verify-limits.ts';

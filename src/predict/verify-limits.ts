@@ -1,8 +1,10 @@
 /** How far the emitted model may be from what is computed by hand, measured on the original and its heads themselves. */
+
 import { type Dataset, subset } from '../data/index.ts';
 import type { DataType } from '../graph/types.ts';
 import { largestFinite } from '../ort/gap.ts';
-import { floatsOf, type SessionOptions, withSession } from '../ort/session.ts';
+import { type SessionOptions, withSession } from '../ort/session.ts';
+import { floatsOf } from '../ort/tensors.ts';
 import type { TypedModel } from '../passes/exits.ts';
 import { type Predictions, rowsOf } from './predict.ts';
 import { sampleFeeds } from './run-emitted.ts';

@@ -1,4 +1,4 @@
-import { Random } from '../data/index.ts';
+import { Random } from '../graph/random.ts';
 import { type Tensor as OrtTensor, Tensor } from '../ort/session.ts';
 import { argMaxRows } from '../policies/rows.ts';
 import type { FeatureBatch, FeatureSource } from './feature-source.ts';

@@ -1,8 +1,9 @@
-/** Runs the backbone for what training reads: features at every exit's tap, and the logits. */
+/** Runs the backbone for the features at every exit's tap and the logits. */
 import type { Dataset, View } from '../data/index.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
 import { allNames } from '../graph/walk.ts';
-import { feedsOf, Session, type SessionOptions } from '../ort/session.ts';
+import { Session, type SessionOptions } from '../ort/session.ts';
+import { feedsOf } from '../ort/tensors.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { extractFeatures, type FeatureRequest } from '../passes/extract-features.ts';
 import { runPasses } from '../passes/pass.ts';

@@ -1,4 +1,4 @@
-/** What features are of, as plain data: where two identities are equal, so are the numbers. */
+/** Everything that features depend on, as plain data: equal identities mean equal numbers. */
 import { createHash } from 'node:crypto';
 import type { Dataset, InputSpec, Preprocessing, View } from '../data/index.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
@@ -14,7 +14,7 @@ export interface FeatureIdentity {
   /** sha256 of the model's bytes. */
   readonly model: string;
   readonly batch: TypedModel['batch'];
-  /** Hash of the samples, which seed and labels have a part in where roles are cut off `--train`. */
+  /** Hash of the samples; where splits are cut off `--train`, it depends on seed and labels too. */
   readonly data: string;
   readonly samples: number;
   readonly inputs: readonly InputSpec[];
@@ -100,10 +100,10 @@ export function filesOf(of: FeatureIdentity): { readonly name: string; readonly 
   return [...new Map(all)].map(([name, recordBytes]) => ({ name, recordBytes }));
 }
 
-/** In what `found` is another than `wanted`, a phrase each; empty where they are equal. */
+/** The differences of `found` from `wanted`, a phrase each; empty where they are equal. */
 export function differencesOf(found: FeatureIdentity, wanted: FeatureIdentity): string[] {
   const short = (hash: string) => hash.replace(/^(random-)?(.{12}).*$/, '$1$2');
-  const tell: { readonly [key in keyof FeatureIdentity]: (of: FeatureIdentity) => string } = {
+  const describe: { readonly [key in keyof FeatureIdentity]: (of: FeatureIdentity) => string } = {
     version: (of) => `format ${of.version}`,
     model: (of) => `model ${short(of.model)}`,
     batch: (of) => `${of.batch} batch`,
@@ -120,7 +120,7 @@ export function differencesOf(found: FeatureIdentity, wanted: FeatureIdentity): 
         .map(({ value, stem, dims }) => [value, ...stem, `[${dims.join(', ')}]`].join(' '))
         .join(', ')}`,
   };
-  return (Object.keys(tell) as (keyof FeatureIdentity)[])
+  return (Object.keys(describe) as (keyof FeatureIdentity)[])
     .filter((key) => JSON.stringify(found[key]) !== JSON.stringify(wanted[key]))
-    .map((key) => `${tell[key](found)} instead of ${tell[key](wanted)}`);
+    .map((key) => `${describe[key](found)} instead of ${describe[key](wanted)}`);
 }

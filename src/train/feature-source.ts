@@ -1,5 +1,4 @@
-/** Two ways to features: from the cache, and from the backbone itself. */
-
+/** Sources of features: cached files, or the backbone itself. */
 import { RecordReader } from '../cache/record-file.ts';
 import type { View } from '../data/index.ts';
 import { type Tensor as OrtTensor, Tensor } from '../ort/session.ts';

@@ -1,20 +1,20 @@
-/** What heads learn from: the frozen backbone's features, cached on disk where they fit, else recomputed for each batch. */
+/** Features of the frozen backbone, for training heads: cached on disk where they fit, else recomputed for each batch. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
-import { CHUNK, RecordFile, writing } from '../cache/record-file.ts';
+import { CHUNK, RecordFile } from '../cache/record-file.ts';
 import { holdRoom } from '../cache/space.ts';
-import type { Dataset, Progress, View } from '../data/index.ts';
+import { type Dataset, PLAIN_VIEW, type Progress, type View } from '../data/index.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { Extractor, type Slot, slotsOf } from './extractor.ts';
 import { type FeatureIdentity, identityOf, keyOf } from './feature-identity.ts';
 import { CachedSource, type FeatureSource, RecomputedSource } from './feature-source.ts';
 
-/** Both views of 50,000 pictures at the default taps of a ResNet-56 take 7.4 GB. */
+/** Both views of 50,000 images at the default taps of a ResNet-56 take 7.4 GB. */
 export const DEFAULT_LIMIT_BYTES = 8e9;
 
-export const PLAIN: View = { mirror: false, dx: 0, dy: 0 };
 export const MIRRORED: View = { mirror: true, dx: 0, dy: 0 };
 
 export interface FeatureOptions {
@@ -27,7 +27,7 @@ export interface FeatureOptions {
   readonly cacheFolder?: string | undefined;
   /** Most that all cached features may take, 8 GB by default; an input, on which the numbers may depend. */
   readonly cacheLimitBytes?: number | undefined;
-  /** What to cache, most wanted first; `[PLAIN]` by default. Fewer are cached when they do not all fit. */
+  /** What to cache, most wanted first; `[PLAIN_VIEW]` by default. Fewer are cached when they do not all fit. */
   readonly views?: readonly View[];
   /** Views to draw from when features are recomputed; `views` by default. */
   readonly freshViews?: readonly View[];
@@ -44,7 +44,7 @@ export function cropViews(reach = 4): readonly View[] {
   return [false, true].flatMap((mirror) => shifts.flatMap((dy) => shifts.map((dx) => ({ mirror, dx, dy }))));
 }
 
-/** What openFeatures and shards are made of: `options` with what follows from them. */
+/** `options` with everything that follows from them. */
 export interface FeaturePlan extends FeatureOptions {
   readonly slots: readonly Slot[];
   readonly views: readonly View[];
@@ -52,7 +52,7 @@ export interface FeaturePlan extends FeatureOptions {
 }
 
 export function planFeatures(options: FeatureOptions): FeaturePlan {
-  const { typed, heads, views = [PLAIN], half = true, session } = options;
+  const { typed, heads, views = [PLAIN_VIEW], half = true, session } = options;
   const slots = slotsOf(typed, heads, half);
   const identity = identityOf({ ...options, views, slots, provider: session?.provider });
   return { ...options, views, slots, identity };

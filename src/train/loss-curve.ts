@@ -11,7 +11,7 @@ export interface LossCurve {
 
 const MOST_POINTS = 60;
 
-/** Follows a training; `curve` is what it saw so far. Steps must be told in order. */
+/** Collects a curve: `follow` takes the progress of every step in order, `curve` is what there is so far. */
 export function lossCurve(): { follow(progress: TrainProgress): void; readonly curve: LossCurve } {
   const steps: number[] = [];
   const losses: Record<string, number[]> = {};

@@ -1,15 +1,15 @@
-/** Losses, written as graphs on top of the heads' own: `differentiate` and `adamw` make training steps of them. */
+/** Losses as graphs on top of the heads' graphs; `differentiate` and `adamw` turn them into training steps. */
 import { GraphBuilder } from '../graph/builder.ts';
 import { inlineGraph } from '../graph/inline.ts';
 import type { Graph } from '../graph/types.ts';
 import { allNames } from '../graph/walk.ts';
 
-/** Name of the scalar that training lowers. */
+/** Name of the scalar output that training minimises. */
 export const LOSS = 'loss';
-/** Name of one head's part of it, where it is a sum over heads. */
+/** Name of one head's term, where the loss is a sum over heads. */
 export const lossOf = (id: string): string => `${id}/${LOSS}`;
 
-/** A head on its way into a training graph; its values are renamed `<id>/…`. */
+/** A head to be joined into a training graph, where its values are renamed `<id>/…`. */
 export interface NamedGraph {
   readonly id: string;
   readonly graph: Graph;
@@ -20,19 +20,19 @@ export interface DistillOptions {
   readonly temperature?: number;
   /** Share of the soft targets in the loss, the labels' being the rest; 0.5 by default. */
   readonly softShare?: number;
-  /** Top probability at which a sample leaves with probability ½, and how softly. */
-  readonly gate?: SoftGate;
+  /** When a sample is taken to leave at an earlier head. */
+  readonly leaving?: SoftThreshold;
   /** Weight, before normalising, of a sample that surely left at an earlier head; 0.25 by default. */
   readonly floor?: number;
 }
 
-/** `leave = sigmoid((max softmax - at) / softness)`. */
-export interface SoftGate {
+/** A threshold on the top probability, differentiable: `leave = sigmoid((max softmax - at) / softness)`. */
+export interface SoftThreshold {
   readonly at: number;
   readonly softness: number;
 }
 
-export const DEFAULT_GATE: SoftGate = { at: 0.9, softness: 0.05 };
+export const SOFT_THRESHOLD: SoftThreshold = { at: 0.9, softness: 0.05 };
 
 /**
  * All `heads` as one graph: inputs `<id>/features` (float16 when `half`, cast inside), outputs `<id>/logits`,
@@ -63,7 +63,7 @@ export function distill(
   classes: number,
   options: DistillOptions = {},
 ): Graph {
-  const { temperature: T = 4, softShare = 0.5, gate = DEFAULT_GATE, floor = 0.25 } = options;
+  const { temperature: T = 4, softShare = 0.5, leaving = SOFT_THRESHOLD, floor = 0.25 } = options;
   const b = new LossBuilder(heads, classes);
   const weighting = b.input('survivors', 'float', []);
   const cool = (scores: string) => b.op('LogSoftmax', [b.op('Mul', [scores, b.float(1 / T)])], { axis: 1 });
@@ -82,7 +82,7 @@ export function distill(
     ]);
     const weighted = survives ? b.op('Mul', [perSample, weightOf(survives, id)]) : perSample;
     const top = b.op('ReduceMax', [b.op('Softmax', [logits], { axis: 1 })], { axes: [1], keepdims: 0 });
-    const sure = b.op('Mul', [b.op('Sub', [top, b.float(gate.at)]), b.float(1 / gate.softness)]);
+    const sure = b.op('Mul', [b.op('Sub', [top, b.float(leaving.at)]), b.float(1 / leaving.softness)]);
     const stays = b.op('Sub', [b.float(1), b.op('Sigmoid', [sure])]);
     survives = survives ? b.op('Mul', [survives, stays]) : stays;
     return b.loss(b.mean(weighted), lossOf(id));

@@ -1,4 +1,4 @@
-/** What trained heads say about a role's samples. */
+/** Runs trained heads over cached or recomputed features. */
 import { makeModel } from '../graph/builder.ts';
 import { type SessionOptions, withSession } from '../ort/session.ts';
 import type { Head } from '../passes/exits.ts';

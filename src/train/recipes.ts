@@ -1,20 +1,20 @@
-/** Named ways to train heads, and how the learning rate goes. */
-import { DEFAULT_GATE, type SoftGate } from './losses.ts';
+/** Named ways to train heads, and the schedule of the learning rate. */
+import { SOFT_THRESHOLD, type SoftThreshold } from './losses.ts';
 
 export const RECIPES = ['distill', 'pteenet-v1', 'pteenet-v2'] as const;
 export type RecipeName = (typeof RECIPES)[number];
 
-/** Emphasis on the samples that earlier heads do not take. */
+/** Emphasis on the samples that do not leave at earlier heads. */
 export interface Survivors {
   /** Epochs in which all samples weigh the same, at the start. */
   readonly afterEpoch: number;
   /** Weight, before normalising, of a sample that surely left. */
   readonly floor: number;
-  readonly gate: SoftGate;
+  readonly leaving: SoftThreshold;
 }
 
 /** What `--survivors` turns on. */
-export const SURVIVORS: Survivors = { afterEpoch: 1, floor: 0.25, gate: DEFAULT_GATE };
+export const SURVIVORS: Survivors = { afterEpoch: 1, floor: 0.25, leaving: SOFT_THRESHOLD };
 
 export interface Recipe {
   readonly learningRate: number;

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { replaceFile, sealed, unsealed } from '../cache/files.ts';
+import { replaceFile, sealed, unsealed, writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
-import { CHUNK, RecordFile, RecordReader, verifyRecords, writing } from '../cache/record-file.ts';
+import { CHUNK, RecordFile, RecordReader, verifyRecords } from '../cache/record-file.ts';
 import type { Progress } from '../data/index.ts';
 import {
   featuresDamaged,
@@ -38,7 +38,7 @@ const MERGED = 'merged';
 const PIECE_BYTES = 1 << 22;
 
 const nameOf = ({ index, count }: Shard) => `shard-${index}-of-${count}`;
-const told = ({ index, count }: Shard) => `shard ${index}/${count}`;
+const describe = ({ index, count }: Shard) => `shard ${index}/${count}`;
 
 /** Whole chunks, as even as they come, the last with what is left of `size` samples; empty where there are more shards than chunks. */
 export function rangeOf({ index, count }: Shard, size: number): SampleRange {
@@ -84,7 +84,7 @@ export interface Merged {
 }
 
 /**
- * Puts the shards in `folder` together as `<folder>/merged`, of which nothing is written before every shard has proved whole by its hashes.
+ * Puts the shards in `folder` together as `<folder>/merged`, of which nothing is written before the hashes of every shard are verified.
  * Holds one piece of 4 MB in memory. An interrupted merge goes on where it stopped. Throws `no-shards`, `shards-mixed` and
  * `shards-unusable`, which names every shard that is missing, unfinished, damaged, or of something else.
  */
@@ -108,7 +108,7 @@ export async function mergeShards(folder: string, options: MergeOptions = {}): P
             files.length * identity.samples,
           );
         }
-        // What was copied is what was proved.
+        // The copied bytes are those that were verified.
         if (String(file.hashes) !== String(hashes.get(name))) throw featuresDamaged(file.path);
       } finally {
         await file.close();
@@ -141,7 +141,7 @@ export async function openMerged(folder: string, options: FeatureOptions): Promi
   return openFilled(plan, pathsIn(home, plan));
 }
 
-/** All shards that `folder` should hold, as the names of those that are there tell. */
+/** All shards that `folder` should hold, from the names of those that are there. */
 async function findShards(folder: string): Promise<Shard[]> {
   const names = await readdir(folder).catch(() => []);
   const counts = new Set(names.map((name) => Number(/^shard-\d+-of-(\d+)$/.exec(name)?.[1] ?? 0)));
@@ -161,13 +161,15 @@ async function verifyShards(folder: string, shards: readonly Shard[], { signal }
     const home = join(folder, nameOf(shard));
     const identity = await readIdentity(home);
     if (!identity) {
-      problems.push(`${told(shard)} is ${existsSync(home) ? `damaged (${IDENTITY_FILE})` : 'missing'}`);
+      problems.push(`${describe(shard)} is ${existsSync(home) ? `damaged (${IDENTITY_FILE})` : 'missing'}`);
       continue;
     }
     first ??= { shard, identity };
     const differences = differencesOf(identity, first.identity);
     if (differences.length > 0) {
-      problems.push(`${told(shard)} is not of what ${told(first.shard)} is of: ${differences.join('; ')}`);
+      problems.push(
+        `${describe(shard)} is not of what ${describe(first.shard)} is of: ${differences.join('; ')}`,
+      );
       continue;
     }
     const { size } = rangeOf(shard, identity.samples);
@@ -179,7 +181,7 @@ async function verifyShards(folder: string, shards: readonly Shard[], { signal }
       if (chunks.length === whole) continue;
       const done = Math.min(size, chunks.length * CHUNK);
       problems.push(
-        `${told(shard)} is ${damaged ? 'damaged' : 'unfinished'} (${name}: ${done} of ${size} samples are whole)`,
+        `${describe(shard)} is ${damaged ? 'damaged' : 'unfinished'} (${name}: ${done} of ${size} samples are whole)`,
       );
       break;
     }

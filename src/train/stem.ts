@@ -1,4 +1,4 @@
-/** A head that starts with pooling has it done where features are extracted, so that the cache is many times smaller. */
+/** A head that starts with pooling is cut in two: the stem that pools runs when features are extracted, so the cache is many times smaller. */
 import { bindDims, inferTypes } from '../graph/infer.ts';
 import { prune } from '../graph/prune.ts';
 import { renameNode } from '../graph/rename.ts';
@@ -16,7 +16,7 @@ export interface SplitHead {
 const POOLING = 'GlobalAveragePool';
 const MOVING = new Set(['Transpose', 'Gather', 'Concat', POOLING]);
 
-/** Cuts at the value that nodes without parameters, a pooling among them, make of the features for all the rest. */
+/** Cuts behind the first nodes without parameters, where a pooling is among them and the rest reads only one value of theirs. */
 export function splitStem(head: Graph): SplitHead {
   const { initializer } = indexGraph(head);
   const made = new Set(['features']);

@@ -1,5 +1,4 @@
-/** A training graph at work: state goes in with the batch and comes out a step further. */
-
+/** Runs training steps in ONNX Runtime: parameters, moments and statistics are inputs of a step's graph and, updated, its outputs. */
 import { differentiate } from '../autodiff/differentiate.ts';
 import { adamw, biasCorrection, packParameters, unpackParameters } from '../autodiff/optimizer.ts';
 import { enterRows, leaveRows } from '../autodiff/rows-form.ts';
@@ -26,7 +25,7 @@ export interface StepperOptions {
 const NEXT = 'next/';
 const TRAINABLE = /\/(weight|bias|scale)$/;
 
-/** Initializers that training moves: weights, biases and scales that `loss` depends on. */
+/** Initializers that training updates: weights, biases and scales that `loss` depends on. */
 export function trainable(graph: Graph): string[] {
   const names = graph.initializers.map((t) => t.name).filter((n) => TRAINABLE.test(n));
   return names.filter((n) => dependents(graph, [n]).has(LOSS));
@@ -87,7 +86,7 @@ export class Stepper {
     return outputs;
   }
 
-  /** The graph it was opened with, with what was learned so far in its initializers. */
+  /** The graph it was opened with, with the learned values in its initializers. */
   learned(): Graph {
     const { parameters, ...rest } = this.state;
     const graph = unpackParameters(this.graph, this.names, parameters!.data as Float32Array);
@@ -103,7 +102,7 @@ export class Stepper {
   }
 }
 
-/** What the first step is fed for every output `next/<name>`: the parameters, zero moments, the statistics as they are. */
+/** The first step's input for every output `next/<name>`: the parameters, zero moments, the statistics as they are. */
 function initialState(graph: Graph, names: readonly string[], step: Graph): Record<string, Tensor> {
   const { initializer } = indexGraph(graph);
   const packed = packParameters(graph, names);

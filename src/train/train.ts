@@ -18,9 +18,9 @@ import type { TrainOptions } from './train-options.ts';
 import { trainInWorkers } from './workers.ts';
 
 /** How much of the running means a step leaves in place. */
-const MEMORY = 0.95;
+const MOMENTUM = 0.95;
 
-/** The recipe that `options` name, with what they say themselves. */
+/** The recipe that `options` name, with the fields that they set themselves. */
 export function recipeOf(options: Partial<TrainOptions>): Recipe {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return { ...RECIPE[options.recipe ?? 'distill'], ...Object.fromEntries(given) };
@@ -73,7 +73,7 @@ export async function trainHeads(
       const scalar = (output: string) => (outputs[output]!.data as Float32Array)[0]!;
       const loss = scalar(LOSS);
       if (!Number.isFinite(loss)) throw trainingDiverged(ids.join(', '), step + 1, peak);
-      const moved = (from: number, to: number) => (step === 0 ? to : MEMORY * from + (1 - MEMORY) * to);
+      const moved = (from: number, to: number) => (step === 0 ? to : MOMENTUM * from + (1 - MOMENTUM) * to);
       mean = moved(mean, loss);
       means = Object.fromEntries([...parts].map(([id, part]) => [id, moved(means[id]!, scalar(part))]));
       options.onProgress?.({

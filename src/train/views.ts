@@ -1,11 +1,11 @@
-/** How training sees its samples. */
-import type { Dataset, View } from '../data/index.ts';
-import { cropViews, MIRRORED, PLAIN } from './features.ts';
+/** Views of training samples, for augmentation. */
+import { type Dataset, PLAIN_VIEW, type View } from '../data/index.ts';
+import { cropViews, MIRRORED } from './features.ts';
 
-/** Pixels a recomputed view may be shifted by, as He et al. 2016 (section 4.2) do for 32×32 pictures; more for larger. */
+/** Pixels a recomputed view may be shifted by, as He et al. 2016 (section 4.2) do for 32×32 images; more for larger. */
 const REACH = { pixels: 4, of: 32 };
 
-/** What cached views beyond the plain and the mirrored one look like, in turn. */
+/** Cached views beyond the plain and the mirrored one, in this order. */
 const SHIFTED: readonly View[] = [
   { mirror: false, dx: 2, dy: -3 },
   { mirror: true, dx: -3, dy: -2 },
@@ -15,8 +15,8 @@ const SHIFTED: readonly View[] = [
 export const MOST_VIEWS = 2 + SHIFTED.length;
 
 /**
- * Colour pictures are also seen mirrored, and shifted: in any way when features are recomputed anyway, in a few when `count` cached views
- * are more than 2, up to `MOST_VIEWS`. Gray ones (digits, spectra) are not: a mirrored 2 is no 2.
+ * Colour images get mirrored and shifted views: all shifts where features are recomputed, a few where `count` cached views are more than 2, up
+ * to `MOST_VIEWS`. Gray ones (digits, spectra) do not: a mirrored 2 is no 2.
  */
 export function trainingViews(
   dataset: Pick<Dataset, 'isImage' | 'preprocessing' | 'recordDims'>,
@@ -24,12 +24,12 @@ export function trainingViews(
 ): { views: readonly View[]; freshViews: readonly View[] } {
   const mirrors =
     dataset.isImage && dataset.preprocessing.channels !== 'gray' && dataset.preprocessing.channels !== 'any';
-  if (!mirrors) return { views: [PLAIN], freshViews: [PLAIN] };
+  if (!mirrors) return { views: [PLAIN_VIEW], freshViews: [PLAIN_VIEW] };
   const side = Math.min(...dataset.recordDims.slice(0, 2));
   const scaled = (pixels: number) => Math.round((pixels * side) / REACH.of);
   const shifted = SHIFTED.map(({ mirror, dx, dy }) => ({ mirror, dx: scaled(dx), dy: scaled(dy) }));
   return {
-    views: [PLAIN, MIRRORED, ...shifted].slice(0, count),
+    views: [PLAIN_VIEW, MIRRORED, ...shifted].slice(0, count),
     freshViews: cropViews(scaled(REACH.pixels)),
   };
 }

@@ -17,7 +17,7 @@ export interface Assignment {
   readonly stop: Int32Array;
 }
 
-/** What a worker says. */
+/** A message of a worker. */
 export type Report =
   | { readonly kind: 'progress'; readonly progress: TrainProgress }
   | { readonly kind: 'trained'; readonly heads: Head[] }
@@ -80,7 +80,7 @@ function abortOf(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Puts the groups' progress together: a step is told when the slowest has made it, the losses added up. */
+/** Merges the progress of all groups: a step is reported when the slowest group has finished it, losses added up. */
 function slowest(groups: number, onProgress: TrainOptions['onProgress']) {
   const steps = new Map<number, (TrainProgress | undefined)[]>();
   return (group: number, progress: TrainProgress): void => {

@@ -4,31 +4,24 @@ import { differentiate } from '../../src/autodiff/differentiate.ts';
 import { enterRows, leaveRows } from '../../src/autodiff/rows-form.ts';
 import { type AttributeValue, GraphBuilder, makeModel, makeValue } from '../../src/graph/builder.ts';
 import { inferTypes } from '../../src/graph/infer.ts';
+import { uniforms } from '../../src/graph/random.ts';
 import { elementCount, floatTensor, int64Tensor } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
-import { dataTypeOf, Session, Tensor } from '../../src/ort/session.ts';
+import { Session, Tensor } from '../../src/ort/session.ts';
+import { dataTypeOf } from '../../src/ort/tensors.ts';
 import { runPasses } from '../../src/passes/pass.ts';
 
-/** Mulberry32 (T. Ettinger), in [0, 1). */
-export function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+export { uniforms as random };
 
 /** Uniform in (-1, 1). */
 export const signed = (n: number, seed: number) => {
-  const next = random(seed);
+  const next = uniforms(seed);
   return Float32Array.from({ length: n }, () => 2 * next() - 1);
 };
 
 /** Distinct values 0.1 apart, none within 0.05 of 0: no perturbation crosses a kink. */
 function apart(n: number, seed: number): Float32Array {
-  const next = random(seed);
+  const next = uniforms(seed);
   const order = Array.from({ length: n }, (_, i) => ({ i, key: next() })).sort((a, b) => a.key - b.key);
   return Float32Array.from(order, ({ i }) => 0.1 * (i - (n >> 1)) + 0.05);
 }

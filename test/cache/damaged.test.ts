@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compile } from '../../src/commands/compile.ts';
-import { Random } from '../../src/data/index.ts';
+import { Random } from '../../src/graph/random.ts';
 import { reproduction } from '../../src/report/reproduction.ts';
 import { type Damage, damage, filesIn } from '../damage.ts';
 import { assertSamePackage, manifestIn } from '../timeless.ts';
 import { tinyProject } from '../tiny-project.ts';
 
-const test = suite('damaged cache');
+const test = suite('cache: damage');
 const { at, writeSamples, compileOptions, remove } = tinyProject('damaged', {
   epochs: 1,
   report: false,
@@ -35,13 +35,13 @@ async function mends(name: string, isDamaged: (file: string) => boolean, how: Da
   assertSamePackage(at(name), at('whole'));
 }
 
-test('a flipped bit in every file of records, features and judgements', () =>
+test('a flipped bit in every file of records, features and predictions', () =>
   mends('flipped', (file) => !file.endsWith('.json'), 'flip'));
 
-test('a flipped bit in everything that says what the files are', () =>
+test('a flipped bit in every file that describes the others', () =>
   mends('marks', (file) => file.endsWith('.json'), 'flip'));
 
-test('a limit that cuts views is told, kept in the manifest, and asked for to do it again', async () => {
+test('a limit that cuts views is noted, kept in the manifest, and needed to do it again', async () => {
   const notes: string[] = [];
   const cacheLimit = 300_000;
   const options = compileOptions('limited', { cacheLimit });

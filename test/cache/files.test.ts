@@ -12,7 +12,7 @@ import { keptPredictions } from '../../src/predict/keep-predictions.ts';
 import { freshFolder, input, openAt, pixels, putIdx } from '../data/fixtures.ts';
 import { syntheticData } from '../train/synthetic.ts';
 
-const test = suite('synced writes');
+const test = suite('cache: files');
 
 /** Files that were synced, and what was renamed when, while `run` ran: `sync path`, `rename from`. */
 async function watched(run: () => Promise<unknown>): Promise<string[]> {
@@ -54,7 +54,7 @@ function assertSynced(log: readonly string[], count = 1): void {
 }
 
 if (process.platform === 'linux') {
-  test('of records, of marks of features, and of what heads said', async () => {
+  test('of records, of marks of features, and of predictions', async () => {
     const cache = freshFolder();
     const path = putIdx(freshFolder(), [1, 2, 2], pixels(4), new Uint8Array(1));
     assertSynced(await watched(async () => (await openAt(path, input(2, 2), {}, { cache })).close()), 3);

@@ -1,4 +1,5 @@
 /** Names keep their promise on new samples: simulated draws of calibration samples, and a pool that knows the truth. */
+
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { costOfBudget, costOfDrop, crossFit, foreseen } from '../../src/calibrate/cross-fit.ts';
@@ -6,7 +7,7 @@ import { measure } from '../../src/calibrate/measure.ts';
 import { pickAccuracyDrop, pickBudget } from '../../src/calibrate/operating-points.ts';
 import { searchThresholds } from '../../src/calibrate/search.ts';
 import { type Candidate, type Outcomes, pickSamples } from '../../src/calibrate/types.ts';
-import { shuffled } from '../../src/data/index.ts';
+import { shuffled } from '../../src/graph/random.ts';
 import { foldsOf } from '../../src/predict/choose-policy.ts';
 import { simulate, TEXT_LIKE, TWO_EXITS } from './simulate.ts';
 

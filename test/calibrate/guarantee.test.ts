@@ -12,7 +12,7 @@ import {
 import { measure } from '../../src/calibrate/measure.ts';
 import { searchThresholds } from '../../src/calibrate/search.ts';
 import type { Candidate, Outcomes } from '../../src/calibrate/types.ts';
-import { Random } from '../../src/data/index.ts';
+import { Random } from '../../src/graph/random.ts';
 import { CIFAR_LIKE, FIVE_EXITS, simulate, type World } from './simulate.ts';
 
 const test = suite('calibrate: guarantee');

@@ -3,7 +3,7 @@ import normalQuantile from '@stdlib/stats-base-dists-normal-quantile';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isMoreOften, mcnemarPValue, pairedInterval } from '../../src/calibrate/paired.ts';
-import { Random } from '../../src/data/index.ts';
+import { Random } from '../../src/graph/random.ts';
 
 const test = suite('calibrate: paired answers');
 

@@ -1,16 +1,8 @@
 /** Synthetic outcomes with a known distribution, shaped like ResNet-56 on CIFAR-10 with five heads, or like a text encoder. */
 import type { CostModel, Outcomes } from '../../src/calibrate/types.ts';
+import { uniforms } from '../../src/graph/random.ts';
 
-/** Mulberry32: uniform in [0, 1). */
-export function uniform(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+export { uniforms as uniform };
 
 /** Standard normal, Box–Muller. */
 export function normal(random: () => number): number {
@@ -61,7 +53,7 @@ export const TEXT_LIKE: World = {
  * p = 1/C + (1 − 1/C)·sigmoid(signal_k); its score is the same of signal_k plus noise.
  */
 export function simulate(samples: number, seed: number, world: World = CIFAR_LIKE): Outcomes {
-  const random = uniform(seed);
+  const random = uniforms(seed);
   const exits = world.skill.length - 1;
   const scores = Array.from({ length: exits }, () => new Float32Array(samples));
   const answers = Array.from({ length: exits + 1 }, () => new Int32Array(samples));

@@ -72,7 +72,7 @@ test('evaluate tells what it measured, and a dash where it cannot', async () => 
   );
 });
 
-test('another point is refused, and can be built in as the error says', async () => {
+test('another point is refused, and can be built in by the remedy of the error', async () => {
   const error = await rejectsWith('point-not-built-in', () =>
     evaluate({ folder: at('baked'), at: ['fast', 'exact'], ...data }),
   );

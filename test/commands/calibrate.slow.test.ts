@@ -72,7 +72,7 @@ test('so do policies that learn, that read the confidence layer, and baked thres
   }
 });
 
-test('roles that were cut off the training data are cut again', async () => {
+test('splits that were cut off the training data are cut again', async () => {
   const { calibration: _, test: __, ...alone } = onAllThreads(compileOptions('alone'));
   await compile(alone);
   cpSync(at('alone'), at('alone-again'), { recursive: true });
@@ -81,7 +81,7 @@ test('roles that were cut off the training data are cut again', async () => {
   assertSame('alone-again', 'alone');
 });
 
-test('what is not said stays as it was, and nothing is judged twice', async () => {
+test('options left out stay as they were, and nothing is predicted twice', async () => {
   const phases = new Set<string>();
   cpSync(at('compiled'), at('as-it-was'), { recursive: true });
   await calibrate(
@@ -100,7 +100,7 @@ test('what is not said stays as it was, and nothing is judged twice', async () =
   assert.equal([...phases], ['verifying']);
 });
 
-test('judgements that are damaged in the cache, or gone from it, are made again', async () => {
+test('predictions that are damaged in the cache, or gone from it, are made again', async () => {
   const predictions = at('cache/judged');
   const known = readdirSync(predictions);
   for (const name of known) truncateSync(join(predictions, name), 100);
@@ -118,7 +118,7 @@ test('judgements that are damaged in the cache, or gone from it, are made again'
   assertSame('gone', 'compiled');
 });
 
-test('other data move the thresholds, are said in the manifest, and evaluate agrees', async () => {
+test('other data move the thresholds, are recorded in the manifest, and evaluate agrees', async () => {
   const moved = { calibration: at('other.npz'), test: at('large-test.npz'), policy: 'gain' } as const;
   const { manifest } = await again('data', moved);
   const before = manifestIn('compiled');
@@ -181,7 +181,7 @@ test('a model with exits of its own, and none of its heads kept', async () => {
   );
 });
 
-test('sizes that compile was told are found in the manifest', async () => {
+test('sizes given to compile are found in the manifest', async () => {
   const symbolic = at('symbolic.onnx');
   const { graph, ...rest } = tinyResidual({ seed: 4 });
   const inputs = graph.inputs.map((value) => ({

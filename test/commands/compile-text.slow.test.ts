@@ -233,7 +233,7 @@ test("without labels the original's answers are the truth, whatever the file say
   assert.ok(evaluated.largestDifference < 1e-9);
 });
 
-test('random samples say what they are', async () => {
+test('random samples are marked as such', async () => {
   const notes: string[] = [];
   const { train: _, calibration: __, test: ___, ...rest } = options('random', { epochs: 1 });
   const { manifest } = await compile({ ...rest, train: 'random:100' }, { onNote: (n) => notes.push(n) });

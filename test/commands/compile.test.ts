@@ -125,7 +125,7 @@ test('baked thresholds, the confidence policy, and a seed recipe', async () => {
   );
 });
 
-test('auto compares policies and says how they did; budgets of time and floors get their points', async () => {
+test('auto compares policies and keeps the comparison; budgets of time and floors get their points', async () => {
   const asked = {
     policy: 'auto',
     budgetsMs: [1000],
@@ -148,7 +148,7 @@ test('auto compares policies and says how they did; budgets of time and floors g
   await rejectsWith('bad-option', () => compile(options('slow', { minAccuracies: [92] })));
 });
 
-test('with training data alone the other roles are split off it', async () => {
+test('with training data alone the other splits are cut off it', async () => {
   const { test: _, calibration: __, ...only } = options('split', quick);
   const { manifest } = await compile(only);
   const { train, calibration, test, validation } = manifest.data;

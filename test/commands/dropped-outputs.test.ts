@@ -71,7 +71,7 @@ const options = {
 test.before(() => writeFileSync(model, serializeModel(withOutputs())));
 test.after(remove);
 
-test('without --output nothing is dropped: compile refuses, and inspect says what would go', async () => {
+test('without --output nothing is dropped: compile refuses, and inspect names what would go', async () => {
   const { output: _, ...unnamed } = options;
   await rejectsWith('ambiguous-output', () => compile({ ...unnamed, out: at('out') }));
   const one = at('one.onnx');

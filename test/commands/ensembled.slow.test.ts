@@ -10,7 +10,7 @@ import { rejectsWith } from '../expect.ts';
 import { assertSamePackage, manifestIn } from '../timeless.ts';
 import { tinyProject } from '../tiny-project.ts';
 
-const test = suite('a joined last answer');
+const test = suite('an ensembled final answer');
 const { model, at, writeSamples, compileOptions, remove } = tinyProject('ensembled', { epochs: 2, seed: 3 });
 const data = { calibration: at('calibration.npz'), test: at('test.npz'), cache: at('cache') };
 
@@ -20,7 +20,7 @@ test.before(async () => {
 });
 test.after(remove);
 
-test('is proved, written down, and what evaluate and Triton get', async () => {
+test('is verified, recorded, and what evaluate and Triton get', async () => {
   const { final, operatingPoints, baseline } = manifestIn(at('ensembled'));
   assert.ok(final!.weight > 0);
   const exact = operatingPoints.find(({ name }) => name === 'exact')!;

@@ -154,7 +154,7 @@ test('a model with external data becomes a folder called model.onnx', async () =
   await served('external-baked-repository');
 });
 
-test('what cannot be exported is told, and nothing is written', async () => {
+test('what cannot be exported is refused, and nothing is written', async () => {
   const refused = async (code: string, more: Partial<ExportTritonOptions>) => {
     await rejectsWith(code, () => exported('nowhere', more));
     assert.not.ok(existsSync(at('nowhere')));

@@ -169,7 +169,7 @@ test('compile names what differs, and a finished shard is left alone', async () 
   );
 });
 
-test('the command line says what it needs', async () => {
+test('the command line names what it lacks', async () => {
   const cases: [string[], RegExp][] = [
     [[...words('x'), '--shards', '3'], /\[bad-shard\]/],
     [[...words('x'), '--shard', '3/2'], /\[bad-option\]/],

@@ -1,11 +1,13 @@
 /** Half floats in and out of ONNX Runtime: bits up to Node 22, a Float16Array from Node 24 on. `node --version` decides which of them is tried. */
+
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { toHalf } from '../../src/graph/tensor.ts';
 import { observeFacts } from '../../src/model/observe-facts.ts';
 import { randomFeeds } from '../../src/model/random-inputs.ts';
-import { floatsOf, Tensor, tensorOf, withSession } from '../../src/ort/session.ts';
+import { Tensor, withSession } from '../../src/ort/session.ts';
+import { floatsOf, tensorOf } from '../../src/ort/tensors.ts';
 
 const test = suite('float16');
 

@@ -142,7 +142,7 @@ test('what is left undefined counts as left out; what is not an object of option
         assert.is((await refusal(() => call(options as never))).code, 'bad-option', command);
 }); // biome-ignore format: short
 
-test('an option that does not exist is told with the one that was meant', async () => {
+test('an option that does not exist is refused with the one that was meant', async () => {
   for (const [command, { call, given }] of Object.entries(FUNCTIONS)) {
     if (command === 'load') continue;
     const [name] = Object.keys(given) as [string];
@@ -156,7 +156,7 @@ test('an option that does not exist is told with the one that was meant', async 
   assert.match(slip.hint, /Did you mean entropy\?/);
 });
 
-test('how a run tells what it does is checked too', async () => {
+test('the events of a run are checked too', async () => {
   for (const command of ['compile', 'plan', 'features', 'calibrate', 'evaluate', 'compare'] as const) {
     const { call, given } = FUNCTIONS[command];
     for (const events of [{ onProgress: 1 }, { onNote: 'tell' }, { signal: {} }, { onProgres() {} }, null])

@@ -13,13 +13,13 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { storeRecords } from '../../src/data/records.ts';
-import { fails, freshFolder, input, openAt, picture, pixels, put, putIdx } from './fixtures.ts';
+import { fails, freshFolder, input, openAt, pixels, put, putIdx, putImage } from './fixtures.ts';
 
 const test = suite('data: cache of records');
 
-async function pictures(count = 3): Promise<string> {
+async function images(count = 3): Promise<string> {
   const folder = freshFolder();
-  for (let i = 0; i < count; i++) await picture(join(folder, 'k', `${i}.png`), pixels(48, i + 1), [4, 4, 3]);
+  for (let i = 0; i < count; i++) await putImage(join(folder, 'k', `${i}.png`), pixels(48, i + 1), [4, 4, 3]);
   return folder;
 }
 
@@ -35,7 +35,7 @@ async function opened(path: string, cache: string, resize?: 'stretch') {
 }
 
 test('decodes once, and anew when a file or an option changes', async () => {
-  const [folder, cache] = [await pictures(), freshFolder()];
+  const [folder, cache] = [await images(), freshFolder()];
   const first = await opened(folder, cache);
   assert.is(first.decoded, 3);
   assert.equal(await opened(folder, cache), { decoded: 0, hash: first.hash });
@@ -43,7 +43,7 @@ test('decodes once, and anew when a file or an option changes', async () => {
 
   utimesSync(join(folder, 'k', '1.png'), 1e9, 1e9);
   assert.equal(await opened(folder, cache), { decoded: 3, hash: first.hash });
-  await picture(join(folder, 'k', '1.png'), pixels(48, 99), [4, 4, 3]);
+  await putImage(join(folder, 'k', '1.png'), pixels(48, 99), [4, 4, 3]);
   const changed = await opened(folder, cache);
   assert.is(changed.decoded, 3);
   assert.is.not(changed.hash, first.hash);
@@ -51,7 +51,7 @@ test('decodes once, and anew when a file or an option changes', async () => {
 
 test('the hash is the data, not its place or format', async () => {
   const cache = freshFolder();
-  const folder = await pictures();
+  const folder = await images();
   const { hash } = await opened(folder, cache);
   const moved = join(freshFolder(), 'moved');
   renameSync(folder, moved);
@@ -59,7 +59,7 @@ test('the hash is the data, not its place or format', async () => {
 });
 
 test('a damaged folder is made anew, whatever the damage', async () => {
-  const [folder, cache] = [await pictures(), freshFolder()];
+  const [folder, cache] = [await images(), freshFolder()];
   const { hash } = await opened(folder, cache);
   const [key] = readdirSync(join(cache, 'records'));
   const home = join(cache, 'records', key!);
@@ -88,14 +88,14 @@ test('a damaged folder is made anew, whatever the damage', async () => {
 });
 
 test('two at once', async () => {
-  const [folder, cache] = [await pictures(), freshFolder()];
+  const [folder, cache] = [await images(), freshFolder()];
   const both = await Promise.all([opened(folder, cache), opened(folder, cache)]);
   assert.is(both[0].hash, both[1].hash);
   assert.is(readdirSync(join(cache, 'records')).length, 1);
 });
 
 test('stopping leaves nothing behind', async () => {
-  const [folder, cache] = [await pictures(200), freshFolder()];
+  const [folder, cache] = [await images(200), freshFolder()];
   const stop = new AbortController();
   const seen: number[] = [];
   const onProgress = (done: number, total: number) => {
@@ -114,7 +114,7 @@ test('stopping leaves nothing behind', async () => {
   assert.equal(readdirSync(join(cache, 'records')), []);
 });
 
-test('a full disk is said and leaves nothing behind', async () => {
+test('a full disk is an error of its own and leaves nothing behind', async () => {
   const cache = freshFolder();
   const records = join(cache, 'records');
   const source = {

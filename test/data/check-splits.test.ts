@@ -1,4 +1,4 @@
-/** What flatters the figures is said: samples in two roles, roles cut off each other. */
+/** What flatters the figures is said: samples in two splits, splits cut off each other. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { warnOfLeaks } from '../../src/data/check-splits.ts';
@@ -6,11 +6,11 @@ import { type Dataset, partition } from '../../src/data/index.ts';
 import type { Splits } from '../../src/data/splits.ts';
 import { freshFolder, input, openAt, pixels, putIdx } from './fixtures.ts';
 
-const test = suite('check-roles');
+const test = suite('data: check splits');
 const PIXELS = 5 * 6;
 
-/** Samples `from` to `to` of an endless row of pictures. */
-async function pictures(from: number, to: number): Promise<Dataset> {
+/** Samples `from` to `to` of an endless row of images. */
+async function images(from: number, to: number): Promise<Dataset> {
   const all = pixels(to * PIXELS, 3).subarray(from * PIXELS);
   const labels = Uint8Array.from({ length: to - from }, (_, i) => i % 3);
   return openAt(putIdx(freshFolder(), [to - from, 5, 6], all, labels, false), input(5, 6));
@@ -28,25 +28,21 @@ const rolesOf = (data: Partial<Record<keyof Splits, Dataset>>, from?: string): S
   };
 };
 
-test('samples in two roles are counted; a few that collections have anyway are not worth a word', async () => {
-  const [train, calibration, fresh] = [
-    await pictures(0, 200),
-    await pictures(150, 250),
-    await pictures(250, 350),
-  ];
+test('samples in two splits are counted; few of them give no note', async () => {
+  const [train, calibration, fresh] = [await images(0, 200), await images(150, 250), await images(250, 350)];
   assert.equal(await warnOfLeaks(rolesOf({ calibration: fresh, test: train })), []);
   const [note, ...others] = await warnOfLeaks(rolesOf({ train, calibration, test: fresh }));
   assert.match(note!, /^WARNING: 50 of 100 calibration samples are train samples too/);
   assert.equal(others, []);
   const both = await warnOfLeaks(rolesOf({ train, calibration: train, test: train }));
-  assert.is(both.length, 3, 'each pair of roles');
-  const nearly = await pictures(199, 350);
+  assert.is(both.length, 3, 'each pair of splits');
+  const nearly = await images(199, 350);
   assert.equal(await warnOfLeaks(rolesOf({ train, calibration: nearly })), [], '1 of 151');
   for (const data of [train, calibration, fresh, nearly]) await data.close();
 });
 
-test('roles cut off the training data share nothing, but may be known to the original', async () => {
-  const whole = await pictures(0, 300);
+test('splits cut off the training data share nothing, but the original may have been trained on them', async () => {
+  const whole = await images(0, 300);
   const {
     train,
     calibration,

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fails, freshFolder, input, openAt, picture, pixels, put } from './fixtures.ts';
+import { fails, freshFolder, input, openAt, pixels, put, putImage } from './fixtures.ts';
 
 const test = suite('data: CIFAR binary');
 const PLANE = 1024;
 const RECORD = 3 * PLANE;
 
-/** Pictures of two classes, a record each: the label bytes, then the planes of `rgb`. */
+/** Images of two classes, a record each: the label bytes, then the planes of `rgb`. */
 function records(
   count: number,
   labelBytes: 1 | 2,
@@ -24,12 +24,12 @@ function records(
   return { bytes: Buffer.concat(bytes), rgb, labels };
 }
 
-test('the same records as the same pictures in an image folder', async () => {
+test('the same records as the same images in an image folder', async () => {
   const { bytes, rgb, labels } = records(5, 1);
   const file = put(join(freshFolder(), 'test_batch.bin'), bytes);
   const folder = freshFolder();
   for (const [i, raw] of rgb.entries())
-    await picture(join(folder, `class${labels[i]}`, `${i}.png`), raw, [32, 32, 3]);
+    await putImage(join(folder, `class${labels[i]}`, `${i}.png`), raw, [32, 32, 3]);
 
   for (const [spec, resize] of [
     [input(3, 32, 32)],
@@ -39,13 +39,13 @@ test('the same records as the same pictures in an image folder', async () => {
   ] as const) {
     const options = resize ? { resize } : {};
     const binary = await openAt(file, spec, options);
-    const pictures = await openAt(folder, spec, options);
+    const images = await openAt(folder, spec, options);
     assert.equal([...binary.labels], [0, 1, 0, 1, 0]);
-    assert.equal(binary.recordDims, pictures.recordDims);
+    assert.equal(binary.recordDims, images.recordDims);
     assert.ok(binary.isImage);
-    assert.equal(await binary.readRecords([0, 2, 4, 1, 3]), await pictures.readRecords([0, 1, 2, 3, 4]));
+    assert.equal(await binary.readRecords([0, 2, 4, 1, 3]), await images.readRecords([0, 1, 2, 3, 4]));
     await binary.close();
-    await pictures.close();
+    await images.close();
   }
 });
 

@@ -8,15 +8,15 @@ import { compare } from '../../src/commands/compare.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { evaluate } from '../../src/commands/evaluate.ts';
 import { planCompile } from '../../src/commands/plan.ts';
+import { readClassNames } from '../../src/data/class-names.ts';
 import { type Dataset, type OpenOptions, resolvePreprocessing } from '../../src/data/index.ts';
-import { readLabels } from '../../src/data/labels-file.ts';
-import { notesOn, openSplits, type SplitPaths } from '../../src/data/splits.ts';
+import { notesOnSplits, openSplits, type SplitPaths } from '../../src/data/splits.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyProject } from '../tiny-project.ts';
 import { tinySamples } from '../tiny-samples.ts';
-import { freshFolder, picture, put, tokenInputs } from './fixtures.ts';
+import { freshFolder, put, putImage, tokenInputs } from './fixtures.ts';
 
-const test = suite('class names');
+const test = suite('data: class names');
 const NAMES = ['ant', 'bee', 'cat', 'dog', 'eel'];
 const { at, model, compileOptions, remove } = tinyProject('class-names', {
   epochs: 1,
@@ -31,7 +31,7 @@ async function folderOf(path: string, count: number, names: readonly string[] = 
   const size = 8 * 8 * 3;
   for (const name of names) mkdirSync(join(path, name), { recursive: true });
   for (let i = 0; i < count; i++)
-    await picture(
+    await putImage(
       join(path, names[labels[i]!]!, `${i}.png`),
       pixels.slice(i * size, (i + 1) * size),
       [8, 8, 3],
@@ -48,7 +48,7 @@ function rows(labels: readonly (number | string)[], names?: readonly string[]): 
   return put(join(folder, 'a.jsonl'), labels.map((label, k) => JSON.stringify({ x: [k], label })).join('\n'));
 }
 
-/** Labels of each role, the settled names and the notes. */
+/** Labels of each split, the settled names and the notes. */
 async function opened(paths: SplitPaths, more: Partial<OpenOptions> = {}) {
   const cache = freshFolder();
   const options = { inputs, preprocessing: resolvePreprocessing({}, inputs), cache, classes: 3, ...more };
@@ -61,10 +61,10 @@ async function opened(paths: SplitPaths, more: Partial<OpenOptions> = {}) {
   const labels = (['train', 'calibration', 'test'] as const).map((split) => [
     ...(splits[split]?.dataset.labels ?? []),
   ]);
-  return { labels, names: splits.classes?.names, notes: notesOn(splits) };
+  return { labels, names: splits.classes?.names, notes: notesOnSplits(splits) };
 }
 
-test('roles with the same classes in other orders, or only some of them, are matched by name', async () => {
+test('splits with the same classes in other orders, or only some of them, are matched by name', async () => {
   const train = rows([0, 1, 2], ['a', 'b', 'c']);
   const calibration = rows([0, 1, 2, 0], ['c', 'a', 'b']);
   const some = rows([1, 0, 0], ['c', 'b']);
@@ -85,7 +85,7 @@ test('roles with the same classes in other orders, or only some of them, are mat
   assert.equal(given.notes, []);
 });
 
-test('labels that are names need no list where another role has one', async () => {
+test('labels that are names need no list where another split has one', async () => {
   const { labels } = await opened({
     train: rows([0, 1, 2], ['b', 'a', 'c']),
     calibration: rows(['a', 'b', 'c']),
@@ -93,7 +93,7 @@ test('labels that are names need no list where another role has one', async () =
   assert.equal(labels.slice(0, 2), [[0, 1, 2], [1, 0, 2]]); // biome-ignore format: rows
 });
 
-test('labels that are numbers where another role has names are told of, unless the names are given', async () => {
+test('labels that are numbers where another split has names give a note, unless the names are given', async () => {
   const paths = { train: rows([0, 1, 2], ['a', 'b', 'c']), calibration: rows([2, 1, 0]) };
   const { labels, notes } = await opened(paths);
   assert.equal(labels[1], [2, 1, 0]);
@@ -103,7 +103,7 @@ test('labels that are numbers where another role has names are told of, unless t
   assert.equal((await opened(paths, { labels: ['a', 'b', 'c'] })).notes, []);
 });
 
-test('other classes are refused before anything is decoded, with role, path and the first name', async () => {
+test('other classes are refused before anything is decoded, with split, path and the first name', async () => {
   const train = rows([0, 1, 2], ['a', 'b', 'c']);
   const refused = async (paths: SplitPaths, ...mentions: string[]) => {
     const { message } = await rejectsWith('unknown-label', () => opened(paths));
@@ -118,10 +118,10 @@ test('other classes are refused before anything is decoded, with role, path and 
 
 test('a labels file may have a byte order mark, blanks and empty lines at its end', async () => {
   writeFileSync(at('names.txt'), '\ufeffant \r\n bee\r\ncat\r\n\r\n');
-  assert.equal(await readLabels(at('names.txt'), 3), ['ant', 'bee', 'cat']);
+  assert.equal(await readClassNames(at('names.txt'), 3), ['ant', 'bee', 'cat']);
   writeFileSync(at('names.txt'), '\ufeff["ant", "bee"]\n');
-  assert.equal(await readLabels(at('names.txt'), 2), ['ant', 'bee']);
-  await rejectsWith('bad-labels', () => readLabels(at('names.txt'), 3));
+  assert.equal(await readClassNames(at('names.txt'), 2), ['ant', 'bee']);
+  await rejectsWith('bad-labels', () => readClassNames(at('names.txt'), 3));
 });
 
 test('compile, calibrate, evaluate and compare match by name, and refuse other names', async () => {

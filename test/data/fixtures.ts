@@ -40,7 +40,7 @@ export function pixels(count: number, seed = 1): Uint8Array {
   });
 }
 
-export async function picture(
+export async function putImage(
   file: string,
   raw: Uint8Array,
   [height, width, channels]: readonly [number, number, 1 | 2 | 3 | 4],

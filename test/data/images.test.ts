@@ -2,18 +2,18 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fails, freshFolder, input, openAt, picture, pixels, put } from './fixtures.ts';
+import { fails, freshFolder, input, openAt, pixels, put, putImage } from './fixtures.ts';
 
 const test = suite('data: image folders');
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
-/** Two classes, three pictures of 4 × 6, one hidden file. */
+/** Two classes, three images of 4 × 6, one hidden file. */
 async function twoClasses(): Promise<{ folder: string; raw: Uint8Array[] }> {
   const folder = freshFolder();
   const raw = [1, 2, 3].map((seed) => pixels(4 * 6 * 3, seed));
-  await picture(join(folder, 'dog', 'a.png'), raw[2]!, [4, 6, 3]);
-  await picture(join(folder, 'cat', 'b10.webp'), raw[0]!, [4, 6, 3]);
-  await picture(join(folder, 'cat', 'b9.png'), raw[1]!, [4, 6, 3]);
+  await putImage(join(folder, 'dog', 'a.png'), raw[2]!, [4, 6, 3]);
+  await putImage(join(folder, 'cat', 'b10.webp'), raw[0]!, [4, 6, 3]);
+  await putImage(join(folder, 'cat', 'b9.png'), raw[1]!, [4, 6, 3]);
   put(join(folder, 'cat', '.DS_Store'), 'hidden');
   put(join(folder, 'notes.txt'), 'beside the classes');
   mkdirSync(join(folder, '.hidden'));
@@ -90,9 +90,9 @@ test('grey, alpha and colour become the channels of the model', async () => {
   const folder = freshFolder();
   const rgb = Uint8Array.from([255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 20, 30]);
   const rgba = Uint8Array.from([1, 2, 3, 0, 4, 5, 6, 128, 7, 8, 9, 255, 250, 251, 252, 3]);
-  await picture(join(folder, 'k', '1.png'), Uint8Array.from([0, 100, 200, 255]), [2, 2, 1]);
-  await picture(join(folder, 'k', '2.png'), rgba, [2, 2, 4]);
-  await picture(join(folder, 'k', '3.png'), rgb, [2, 2, 3]);
+  await putImage(join(folder, 'k', '1.png'), Uint8Array.from([0, 100, 200, 255]), [2, 2, 1]);
+  await putImage(join(folder, 'k', '2.png'), rgba, [2, 2, 4]);
+  await putImage(join(folder, 'k', '3.png'), rgb, [2, 2, 3]);
 
   const colour = await openAt(folder, input(3, 2, 2));
   assert.equal(
@@ -128,9 +128,9 @@ test('another size needs resize', async () => {
   }
 });
 
-test('an unreadable picture is named, or skipped and listed', async () => {
+test('an unreadable image is named, or skipped and listed', async () => {
   const { folder, raw } = await twoClasses();
-  put(join(folder, 'cat', 'b5.png'), 'not a picture');
+  put(join(folder, 'cat', 'b5.png'), 'not an image');
   await fails(() => openAt(folder, input(3, 4, 6)), 'unreadable-image', 'b5.png', '--skip-bad');
   const data = await openAt(folder, input(3, 4, 6), {}, { skipBad: true });
   assert.is(data.size, 3);
@@ -150,7 +150,7 @@ test('class folders and the classes of the model', async () => {
   await fits.close();
 });
 
-test('folders of roles are not taken for classes', async () => {
+test('folders of splits are not taken for classes', async () => {
   const { folder } = await twoClasses();
   const parent = freshFolder();
   for (const split of ['train', 'test']) cpSync(folder, join(parent, split), { recursive: true });
@@ -183,7 +183,7 @@ test('names of --labels are compared composed and trimmed, and nothing is guesse
   const { raw } = await twoClasses();
   const folder = freshFolder();
   for (const [i, name] of ['cafe\u0301', 'dog', 'eel'].entries())
-    await picture(join(folder, name, 'a.png'), raw[i]!, [4, 6, 3]);
+    await putImage(join(folder, name, 'a.png'), raw[i]!, [4, 6, 3]);
   const open = (labels: string[]) =>
     openAt(folder, input(3, 4, 6), {}, { classes: 3, labels, labelsFrom: '--labels names.txt' });
   const mapped = await open(['eel', ' dog ', 'caf\u00e9']);

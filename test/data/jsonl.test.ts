@@ -50,7 +50,7 @@ test('one object a line, a field an input, flat or nested', async () => {
 });
 
 test('a single input keeps its shape and its preprocessing', async () => {
-  const x = [[[1, 2, 3, 4], [5, 6, 7, 8]]]; // biome-ignore format: a picture
+  const x = [[[1, 2, 3, 4], [5, 6, 7, 8]]]; // biome-ignore format: an image
   const path = lines({ x, label: 0 }, { x: x.flat(2), label: 1 });
   const data = await openAt(path, input(1, 2, 4), { scale: 2, mean: [1] });
   assert.equal(data.recordDims, [1, 2, 4]);

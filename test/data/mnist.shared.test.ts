@@ -5,7 +5,7 @@ import { input, openAt } from './fixtures.ts';
 
 const test = suite('data: MNIST');
 
-test('its test pictures, packed', async () => {
+test('its test images, packed', async () => {
   const path = sharedData('mnist', 't10k-images-idx3-ubyte.gz');
   const data = await openAt(path, input(1, 28, 28), { preset: 'mnist' }, { classes: 10 });
   assert.is(data.size, 10000);

@@ -12,9 +12,9 @@ import {
   input,
   openAt,
   openFor,
-  picture,
   pixels,
   put,
+  putImage,
   rowsOf,
   tokenInputs,
 } from './fixtures.ts';
@@ -23,8 +23,8 @@ const test = suite('data: Parquet');
 const LABEL: SchemaElement = { name: 'label', type: 'INT64', repetition_type: 'OPTIONAL' };
 const IDS = tokenInputs(3, 'input_ids', 'attention_mask');
 
-/** A struct column {bytes, path}, as `datasets` writes pictures. */
-function pictures(name: string): SchemaElement[] {
+/** A struct column {bytes, path}, as `datasets` writes images. */
+function imageColumn(name: string): SchemaElement[] {
   return [
     { name, num_children: 2, repetition_type: 'OPTIONAL' },
     { name: 'bytes', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' },
@@ -84,17 +84,17 @@ async function images(): Promise<{ bytes: Uint8Array; path: string }[]> {
 
 const bigints = (...values: number[]) => values.map(BigInt);
 
-test('pictures: the same records as in an image folder, shard after shard', async () => {
+test('images: the same records as in an image folder, shard after shard', async () => {
   const all = await images();
   const hub = freshFolder();
-  const schema = [...pictures('image'), LABEL];
+  const schema = [...imageColumn('image'), LABEL];
   const names = classLabels({ label: ['cat', 'dog'] });
   const shard = (i: number) => join(hub, 'data', `train-0000${i}-of-00002.parquet`);
   write(shard(0), { image: all.slice(0, 3), label: bigints(0, 0, 0) }, schema, names);
   write(shard(1), { image: all.slice(3), label: bigints(1, 1) }, schema, names);
   const folder = freshFolder();
   for (const [i, raw] of RAW.entries())
-    await picture(join(folder, i < 3 ? 'cat' : 'dog', `${i}.png`), raw, [4, 4, 3]);
+    await putImage(join(folder, i < 3 ? 'cat' : 'dog', `${i}.png`), raw, [4, 4, 3]);
 
   for (const [spec, resize] of [[input(3, 4, 4)], [input(4, 4)], [input(3, 6, 5), 'contain']] as const) {
     const options = resize ? { resize } : {};
@@ -251,7 +251,7 @@ test('every codec of the hub', async () => {
 
 test('what is wrong, with its row', async () => {
   const all = await images();
-  const schema = [...pictures('image'), LABEL];
+  const schema = [...imageColumn('image'), LABEL];
   const at = () => join(freshFolder(), 'a.parquet');
   const other = {
     bytes: await sharp(pixels(75), { raw: { width: 5, height: 5, channels: 3 } })
@@ -272,7 +272,7 @@ test('what is wrong, with its row', async () => {
   const outside = write(at(), { image: [{ bytes: null, path: 'x.png' }], label: [0n] }, schema);
   await fails(() => openAt(outside, input(3, 4, 4)), 'bad-data-file', `${outside} row 0`, 'no bytes');
   await fails(() => openAt(mixed, input(1960)), 'not-an-image-input', '[1960]');
-  const bare = write(at(), { image: [all[0]!] }, pictures('image'));
+  const bare = write(at(), { image: [all[0]!] }, imageColumn('image'));
   await fails(() => openAt(bare, input(3, 4, 4)), 'label-missing', 'it has image', 'fine_label');
 
   const numbers = write(at(), { y: [1, 2], label: [0, 1] });

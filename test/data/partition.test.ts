@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { partition, Random, samplesWithin, shuffled, subset } from '../../src/data/index.ts';
+import { partition, samplesWithin, subset } from '../../src/data/index.ts';
+import { Random, shuffled } from '../../src/graph/random.ts';
 import { fails, freshFolder, input, npy, openAt, put } from './fixtures.ts';
 
-const test = suite('data: split and random');
+const test = suite('data: partition and random');
 
 /** Sample i is the number i; class 0 holds 700 samples, 1 holds 250, 2 holds 50. */
 async function numbered() {

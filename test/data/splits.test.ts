@@ -2,15 +2,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resolvePreprocessing } from '../../src/data/index.ts';
-import { notesOn, type OpeningOptions, openSplits, summaryOf } from '../../src/data/splits.ts';
+import { notesOnSplits, type OpeningOptions, openSplits, summaryOf } from '../../src/data/splits.ts';
 import { freshFolder, input, pixels, putIdx } from './fixtures.ts';
 
-const test = suite('roles');
+const test = suite('data: splits');
 const SIZE = [5, 6] as const;
 const PIXELS = SIZE[0] * SIZE[1];
 
-/** An IDX folder of pictures `numbers` of an endless row; their labels go round three classes. */
-function pictures(numbers: readonly number[]): string {
+/** An IDX folder of images `numbers` of an endless row; their labels go round three classes. */
+function images(numbers: readonly number[]): string {
   const all = pixels((Math.max(...numbers) + 1) * PIXELS, 3);
   const bytes = Uint8Array.from(numbers.flatMap((n) => [...all.subarray(n * PIXELS, (n + 1) * PIXELS)]));
   return putIdx(
@@ -31,9 +31,9 @@ const options = (): OpeningOptions => ({
 });
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i);
 
-test('calibration samples that are there several times are counted once, and it is said', async () => {
+test('calibration samples that are there several times are counted once, with a note', async () => {
   const numbers = [...upTo(40), ...upTo(40), 7, 7, 40];
-  const splits = await openSplits({ calibration: pictures(numbers) }, 1, options(), () => {});
+  const splits = await openSplits({ calibration: images(numbers) }, 1, options(), () => {});
   const { dataset } = splits.calibration;
   assert.is(dataset.size, 41);
   assert.equal(
@@ -41,19 +41,19 @@ test('calibration samples that are there several times are counted once, and it 
     upTo(41).map((n) => n % 3),
   );
   assert.is(summaryOf(splits.calibration).copies, 42);
-  assert.match(notesOn(splits)[0]!, /^42 of 83 calibration samples are exact copies/);
+  assert.match(notesOnSplits(splits)[0]!, /^42 of 83 calibration samples are exact copies/);
   await splits.close();
 
-  const once = await openSplits({ calibration: pictures(upTo(41)) }, 1, options(), () => {});
-  assert.equal(notesOn(once), []);
+  const once = await openSplits({ calibration: images(upTo(41)) }, 1, options(), () => {});
+  assert.equal(notesOnSplits(once), []);
   assert.equal(Object.keys(summaryOf(once.calibration)), ['samples', 'hash']);
   assert.is(once.calibration.dataset.partOf, undefined, 'the data themselves');
   await once.close();
 });
 
-test('roles cut off the training data share no sample, however often it is there', async () => {
+test('splits cut off the training data share no sample, however often it is there', async () => {
   const twice = [...upTo(300), ...upTo(100)];
-  const splits = await openSplits({ train: pictures(twice) }, 1, options(), () => {});
+  const splits = await openSplits({ train: images(twice) }, 1, options(), () => {});
   const recordsOf = async (split: 'train' | 'calibration' | 'test') => {
     const { dataset } = splits[split]!;
     const bytes = await dataset.readRecords(upTo(dataset.size));
@@ -80,10 +80,10 @@ test('roles cut off the training data share no sample, however often it is there
   await splits.close();
 });
 
-test('data of which nothing is left for a role are refused', async () => {
+test('data of which nothing is left for a split are refused', async () => {
   const same = Array(60).fill(2);
   try {
-    await openSplits({ train: pictures(same) }, 1, options(), () => {});
+    await openSplits({ train: images(same) }, 1, options(), () => {});
     assert.unreachable();
   } catch (error) {
     assert.is((error as { code: string }).code, 'empty-dataset');

@@ -32,7 +32,7 @@ for (const [name, dims, options] of [
   ['pixels side by side', [SIDE, SIDE, 3], { preset: 'unit' }],
   ['blue first', [3, SIDE, SIDE], { preset: 'cifar10', channels: 'bgr' }],
 ] as [string, number[], PreprocessingOptions][]) {
-  test(`${name}: the picture that was stored`, async () => {
+  test(`${name}: the image that was stored`, async () => {
     const dataset = await opened(dims, options);
     try {
       const pngs = await thumbnails(dataset, [7, 2]);
@@ -47,7 +47,7 @@ for (const [name, dims, options] of [
   });
 }
 
-test('what is no picture has none', async () => {
+test('samples that are no images have none', async () => {
   const dataset = {
     isImage: false,
     inputs: [{ name: 'x', dims: [5], dataType: 'float' }],

@@ -12,10 +12,10 @@ import {
   npy,
   openAt,
   openFor,
-  picture,
   pixels,
   put,
   putIdx,
+  putImage,
   rowsOf,
   tokenInputs,
 } from './fixtures.ts';
@@ -27,10 +27,10 @@ const NONE = { labels: 'none' } as const;
 async function places(): Promise<Record<string, { path: string; spec: InputSpec }>> {
   const folder = freshFolder();
   const at = (name: string) => join(folder, name);
-  await picture(at('flat/1.png'), pixels(12, 1), [2, 2, 3]);
-  await picture(at('flat/2.png'), pixels(12, 2), [2, 2, 3]);
-  await picture(at('classes/b/1.png'), pixels(12, 1), [2, 2, 3]);
-  await picture(at('classes/a/2.png'), pixels(12, 2), [2, 2, 3]);
+  await putImage(at('flat/1.png'), pixels(12, 1), [2, 2, 3]);
+  await putImage(at('flat/2.png'), pixels(12, 2), [2, 2, 3]);
+  await putImage(at('classes/b/1.png'), pixels(12, 1), [2, 2, 3]);
+  await putImage(at('classes/a/2.png'), pixels(12, 2), [2, 2, 3]);
   put(at('classes/readme.txt'), 'beside the classes');
   put(at('a-images-idx3-ubyte'), idx([2, 2, 2], pixels(8)));
   put(at('arrays/x.npy'), npy('|u1', [2, 4], pixels(8)));
@@ -68,7 +68,7 @@ test('with labels it is as it was, and other records', async () => {
   assert.equal(await rowsOf(labelled), await rowsOf(without));
 });
 
-test('labels are asked for where nothing was said', async () => {
+test('labels are required by default', async () => {
   const { jsonl, parquet, ...rest } = await places();
   for (const [name, code] of [
     ['flat folder', 'unknown-data-format'],
@@ -92,7 +92,7 @@ test('parts of it are unlabelled too', async () => {
   await data.close();
 });
 
-test('random pictures are uniform in [-1, 1] after preprocessing', async () => {
+test('random images are uniform in [-1, 1] after preprocessing', async () => {
   for (const [spec, channels] of [
     [input(3, 8, 8), 'bgr'],
     [input(8, 8, 3), 'rgb'],
@@ -109,7 +109,7 @@ test('random pictures are uniform in [-1, 1] after preprocessing', async () => {
   }
 });
 
-test('random numbers suit their inputs, and differ from role to role only', async () => {
+test('random numbers suit their inputs, and differ between splits only', async () => {
   const inputs: InputSpec[] = [
     ...tokenInputs(4, 'input_ids'),
     { name: 'mask', dims: [4], dataType: 'bool' },

@@ -18,7 +18,7 @@ import { floatTensor, int64Tensor, toHalf } from '../../src/graph/tensor.ts';
 import { DATA_TYPES } from '../../src/graph/types.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { pathOrUrl, Turns } from '../../src/runtime/session.ts';
-import { freshFolder, input, openAt, picture, pixels } from '../data/fixtures.ts';
+import { freshFolder, input, openAt, pixels, putImage } from '../data/fixtures.ts';
 import { noise } from '../models.ts';
 import { SAMPLE } from './sample.ts';
 
@@ -380,7 +380,7 @@ async function drawn(folder: string, sizes: readonly (readonly [width: number, h
   for (const [i, [width, height]] of sizes.entries()) {
     for (const channels of [1, 3, 4] as const) {
       const data = pixels(width * height * channels, 10 * i + channels);
-      await picture(join(folder, 'k', `${i}-${channels}.png`), data, [height, width, channels]);
+      await putImage(join(folder, 'k', `${i}-${channels}.png`), data, [height, width, channels]);
       pictures.push({ data: channels === 4 ? new Uint8ClampedArray(data) : data, width, height });
     }
   }

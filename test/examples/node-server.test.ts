@@ -129,7 +129,7 @@ test('a governor chooses for those who do not', async () => {
   assert.is(await metric(governed, 'offramp_governor_point{at="exact"}'), 0);
 });
 
-test('every bad request is told what is wrong with it', async () => {
+test('every bad request is answered with what is wrong with it', async () => {
   const post = (path: string, body: Uint8Array | string, type = 'image/png') =>
     fetch(governed.url + path, { method: 'POST', headers: { 'Content-Type': type }, body });
   const small = await png(pixels(3 * 4 * 5), 5, 4);
@@ -157,7 +157,7 @@ test('every bad request is told what is wrong with it', async () => {
   assert.equal(await (await fetch(`${governed.url}/health`)).json(), { status: 'ok' });
 });
 
-test('JPEG and WebP are pictures too', async () => {
+test('JPEG and WebP are images too', async () => {
   for (const type of ['jpeg', 'webp'] as const) {
     const body = await sharp(pngs[0]!).toFormat(type, { quality: 100 }).toBuffer();
     const headers = { 'Content-Type': `image/${type}; charset=binary` };
@@ -166,13 +166,13 @@ test('JPEG and WebP are pictures too', async () => {
   }
 });
 
-test('a picture that says it is too large is refused before it is sent', async () => {
+test('an image declared too large is refused before it is sent', async () => {
   const { upload, response } = uploading(governed, { 'Content-Length': 2 ** 40 });
   assert.is((await response).statusCode, 413);
   upload.destroy();
 });
 
-test('a picture that turns out too large is refused, and its connection stays of use', async () => {
+test('an image that turns out too large is refused, and its connection stays usable', async () => {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const { upload, response } = uploading(governed, {}, agent);
   upload.end(new Uint8Array(2 * MAX_BODY_BYTES));

@@ -2,8 +2,8 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { Random } from '../../src/data/random.ts';
 import { messageOf } from '../../src/errors/index.ts';
+import { Random } from '../../src/graph/random.ts';
 import { beforeRuntime } from './before-runtime.ts';
 import { mutate } from './mutate.ts';
 import { seedModels } from './seeds.ts';

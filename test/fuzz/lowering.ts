@@ -2,10 +2,10 @@
 import * as fc from 'fast-check';
 import * as assert from 'uvu/assert';
 import { inferenceForm } from '../../src/autodiff/training-form.ts';
-import { Random, shuffled } from '../../src/data/random.ts';
 import { OfframpError } from '../../src/errors/index.ts';
 import { makeModel } from '../../src/graph/builder.ts';
 import { checkGraph } from '../../src/graph/check.ts';
+import { Random, shuffled } from '../../src/graph/random.ts';
 import { elementCount } from '../../src/graph/tensor.ts';
 import type { Model } from '../../src/graph/types.ts';
 import { observeFacts } from '../../src/model/observe-facts.ts';

@@ -1,5 +1,5 @@
 /** Damages files: at random, as a bad disk does, and on purpose, as somebody who knows the format would. */
-import type { Random } from '../../src/data/random.ts';
+import type { Random } from '../../src/graph/random.ts';
 import { LEN, VARINT } from '../../src/parser/wire.ts';
 import {
   type Field,

@@ -8,7 +8,7 @@ import { ROOT, specifiersOf } from './sources.ts';
 
 const test = suite('house: demo');
 
-test('the pictures are the same on every machine', () => {
+test('the images are the same on every machine', () => {
   const { pixels, labels } = drawSamples(200, 1);
   assert.is(pixels.length, 200 * SIDE * SIDE * 3);
   assert.is(createHash('sha256').update(pixels).digest('hex').slice(0, 16), 'c1b465446bf6e19e');

@@ -64,7 +64,7 @@ test('docs/guide.md runs from its first command to its last', async () => {
   }
 });
 
-test('npx offramp … runs as README says, with small stand-ins for the files it names', async () => {
+test('npx offramp … runs as in README, with small stand-ins for the files it names', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'offramp-readme-'));
   try {
     const offramp = commands.filter(isOfframp);
@@ -79,7 +79,7 @@ test.run();
 
 const writeModel = (path: string) => writeFileSync(path, serializeModel(tinyResidual({ seed: 34 })));
 
-/** Pictures of 8 by 8 pixels, a folder a class. */
+/** Images of 8 by 8 pixels, a folder a class. */
 async function placeSamples(path: string, seed: number): Promise<void> {
   const net = join(dirname(path), `${seed}.onnx`);
   mkdirSync(path, { recursive: true });
@@ -88,8 +88,8 @@ async function placeSamples(path: string, seed: number): Promise<void> {
   for (let label = 0; label < 5; label++) mkdirSync(join(path, `class ${label}`));
   for (const [i, label] of labels.entries()) {
     const raw = { width: 8, height: 8, channels: 3 } as const;
-    const picture = sharp(pixels.subarray(i * 192, (i + 1) * 192), { raw });
-    await picture.png().toFile(join(path, `class ${label}`, `${i}.png`));
+    const image = sharp(pixels.subarray(i * 192, (i + 1) * 192), { raw });
+    await image.png().toFile(join(path, `class ${label}`, `${i}.png`));
   }
 }
 

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { largestFinite, largestGap, relativeGap } from '../../src/ort/gap.ts';
 
-const test = suite('gap');
+const test = suite('ort: gap');
 
 const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
 

@@ -22,7 +22,7 @@ test('runs the sources of a clone', () => {
   assert.equal([status, stdout.trim()], [0, version]);
 });
 
-test('says when Node.js is too old', () => {
+test('an error when Node.js is too old', () => {
   const { status, stderr } = offramp(
     ['--version'],
     "Object.defineProperty(process.versions, 'node', { value: '18.20.0' });",
@@ -32,7 +32,7 @@ test('says when Node.js is too old', () => {
   assert.not.match(stderr, '    at ');
 });
 
-test('says when onnxruntime-node does not load', () => {
+test('an error when onnxruntime-node does not load', () => {
   const { status, stderr } = offramp(
     ['--version'],
     "import Module from 'node:module'; const load = Module._load;" +

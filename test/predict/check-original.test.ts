@@ -8,7 +8,7 @@ import { relabel } from '../../src/data/index.ts';
 import { inputsOf } from '../../src/data/splits.ts';
 import { warnOfGuessing } from '../../src/predict/check-original.ts';
 import { answersOf } from '../../src/predict/predict.ts';
-import { freshFolder, openFor, picture, pixels } from '../data/fixtures.ts';
+import { freshFolder, openFor, pixels, putImage } from '../data/fixtures.ts';
 import { tinyResidual } from '../models.ts';
 import { prepare } from '../passes/by-hand.ts';
 
@@ -28,7 +28,7 @@ test('a little more than guessing is nothing to build on, however sure it is', (
 test('who is right on few is told so; who is right, or has no labels, is not', async () => {
   const folder = freshFolder();
   for (let i = 0; i < 40; i++)
-    await picture(join(folder, `c${i % 5}`, `${i}.png`), pixels(8 * 8 * 3, i), [8, 8, 3]);
+    await putImage(join(folder, `c${i % 5}`, `${i}.png`), pixels(8 * 8 * 3, i), [8, 8, 3]);
   const { typed } = await prepare(tinyResidual());
   const data = await openFor(folder, inputsOf(typed), { classes: 5 });
   const predicting = { typed, modelHash: '', session: { threads: 1 } };

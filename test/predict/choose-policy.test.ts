@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Random } from '../../src/data/index.ts';
+import { Random } from '../../src/graph/random.ts';
 import { POLICY_NAMES } from '../../src/policies/index.ts';
 import { choosePolicy } from '../../src/predict/choose-policy.ts';
 import type { Predictions } from '../../src/predict/predict.ts';

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Random } from '../../src/data/index.ts';
 import { makeModel } from '../../src/graph/builder.ts';
+import { Random } from '../../src/graph/random.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import type { Head } from '../../src/passes/exits.ts';
 import { buildHead } from '../../src/passes/heads.ts';

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { uniforms } from '../../src/graph/random.ts';
 import { chiSquaredTail, ExitStatistics, gammaTail } from '../../src/runtime/exit-statistics.ts';
-import { random } from './random.ts';
 
 const test = suite('runtime: exit statistics');
 
@@ -88,9 +88,9 @@ test('counts, mean cost and a new start', () => {
   assert.equal(statistics.counts, [0, 0, 0, 0]);
 });
 
-test('drift is judged once the window is full, of samples at operating points alone, and the oldest leave it', () => {
+test('drift is tested once the window is full, on samples at operating points alone, and the oldest leave it', () => {
   const statistics = new ExitStatistics(POINTS, MANY, { window: 200 });
-  const next = random(5);
+  const next = uniforms(5);
   stream(statistics, undefined, [0, 0, 0, 1], 1000, next);
   stream(statistics, 'fast', [0, 0, 0, 1], 190, next);
   assert.is(statistics.drift, undefined);
@@ -147,7 +147,7 @@ test('where nearly all samples are expected at one exit, a handful elsewhere is 
 
 /** Alarms in `windows` windows of their own of a stationary stream, the shares themselves measured on `measured` samples. */
 function falseAlarms(alarmLevel: number, measured: number, windows: number, mixed: boolean): number {
-  const next = random(17);
+  const next = uniforms(17);
   const window = 500;
   let alarms = 0;
   for (let w = 0; w < windows; w++) {
@@ -188,7 +188,7 @@ test('a stream that goes to and fro between operating points raises no more', ()
 });
 
 test('a stream that has shifted raises the alarm in its first window', () => {
-  const next = random(23);
+  const next = uniforms(23);
   let found = 0;
   for (let w = 0; w < 100; w++) {
     const statistics = new ExitStatistics(POINTS, 3000);

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { uniforms } from '../../src/graph/random.ts';
 import { Governor, type GovernorOptions } from '../../src/runtime/governor.ts';
-import { random } from './random.ts';
 
 const test = suite('runtime: governor');
 
@@ -33,7 +33,7 @@ class World {
   readonly governor: Governor<Name, number, { readonly relativeCost: number }[]>;
 
   constructor(options: GovernorOptions<Name>, seed = 1) {
-    this.#next = random(seed);
+    this.#next = uniforms(seed);
     this.governor = new Governor(this.classify, POINTS, options, () => this.now);
   }
 
@@ -180,7 +180,7 @@ test('what is out of reach leaves it at its bound, and it comes back within two 
 
 test('never past the bounds, whatever happens', async () => {
   const world = new World({ targetLatencyMs: 1.7, fastest: 'balanced', slowest: 'accurate', window: 64 }, 6);
-  const next = random(8);
+  const next = uniforms(8);
   await world.run(40_000, 5, () => {
     if (next() < 0.01) world.load = 0.2 + 4 * next();
     if (next() < 0.01) world.hardness = 0.3 + 2 * next();

@@ -14,8 +14,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { writing } from '../../src/cache/record-file.ts';
+import { writing } from '../../src/cache/files.ts';
 import { evict, holdRoom } from '../../src/cache/space.ts';
+import { PLAIN_VIEW } from '../../src/data/index.ts';
 import { ONNXRUNTIME_VERSION } from '../../src/ort/session.ts';
 import { differencesOf, keyOf } from '../../src/train/feature-identity.ts';
 import { CachedSource, type FeatureSource } from '../../src/train/feature-source.ts';
@@ -24,7 +25,6 @@ import {
   type FeatureOptions,
   MIRRORED,
   openFeatures,
-  PLAIN,
   planFeatures,
 } from '../../src/train/features.ts';
 import { rejectsWith } from '../expect.ts';
@@ -32,7 +32,7 @@ import { syntheticData, syntheticHeads, syntheticModel, temporaryFolder } from '
 
 const test = suite('train: features');
 const SIZE = 700;
-const VIEWS = [PLAIN, MIRRORED];
+const VIEWS = [PLAIN_VIEW, MIRRORED];
 
 const optionsFor = (cacheFolder: string | undefined, more: Partial<FeatureOptions> = {}): FeatureOptions => ({
   typed: syntheticModel(),
@@ -147,7 +147,7 @@ test('damaged, cut and unmarked files are made anew, from where they are damaged
   assert.equal(bytesIn(folder), good);
 });
 
-test('what a mark says is not believed', async () => {
+test('a mark is checked against the bytes', async () => {
   const folder = temporaryFolder();
   await withFeatures(optionsFor(folder), snapshot);
   const good = bytesIn(folder);
@@ -173,11 +173,11 @@ test('what a mark says is not believed', async () => {
 test('another model, view or element type has another place', async () => {
   const folder = temporaryFolder();
   const count = () => readdirSync(join(folder, 'features')).filter((n) => !n.includes('.')).length;
-  await withFeatures(optionsFor(folder, { views: [PLAIN] }), snapshotFirst);
+  await withFeatures(optionsFor(folder, { views: [PLAIN_VIEW] }), snapshotFirst);
   assert.is(count(), 3);
-  await withFeatures(optionsFor(folder, { views: [PLAIN], half: false }), snapshotFirst);
+  await withFeatures(optionsFor(folder, { views: [PLAIN_VIEW], half: false }), snapshotFirst);
   assert.is(count(), 5);
-  await withFeatures(optionsFor(folder, { views: [PLAIN], modelHash: 'other' }), snapshotFirst);
+  await withFeatures(optionsFor(folder, { views: [PLAIN_VIEW], modelHash: 'other' }), snapshotFirst);
   assert.is(count(), 8);
   await withFeatures(optionsFor(folder), snapshot);
   assert.is(count(), 11);
@@ -209,7 +209,7 @@ test('a limit first costs views, then the cache, and old features go first', asy
   assert.equal(await storage(limited(1.9)), ['cached', 1]);
   assert.is(Object.keys(bytesIn(folder)).length, 2 * (3 + 2));
   assert.equal(await storage({ ...limited(0.9), freshViews: cropViews() }), ['recomputed', 162]);
-  const spared = await storage({ ...limited(1), modelHash: 'other', views: [PLAIN] });
+  const spared = await storage({ ...limited(1), modelHash: 'other', views: [PLAIN_VIEW] });
   assert.equal(spared, ['cached', 1]);
   assert.is(Object.keys(bytesIn(folder)).length, 2 * 3);
 });
@@ -278,8 +278,8 @@ test('a hold of another machine counts while it is touched', async () => {
 test('open features keep their place until they are closed', async () => {
   const folder = temporaryFolder();
   const perView = SIZE * (2 * (512 + 256) + 16);
-  const first = await openFeatures(optionsFor(folder, { views: [PLAIN], cacheLimitBytes: perView }));
-  const other = optionsFor(folder, { views: [PLAIN], cacheLimitBytes: perView, modelHash: 'other' });
+  const first = await openFeatures(optionsFor(folder, { views: [PLAIN_VIEW], cacheLimitBytes: perView }));
+  const other = optionsFor(folder, { views: [PLAIN_VIEW], cacheLimitBytes: perView, modelHash: 'other' });
   await withFeatures(other, snapshotFirst);
   const count = () => readdirSync(join(folder, 'features')).filter((name) => !name.includes('.')).length;
   assert.is(count(), 6, 'beyond the limit for a while');
@@ -302,7 +302,7 @@ test('another ONNX Runtime has another place', () => {
   assert.is(identity.onnxruntime, ONNXRUNTIME_VERSION);
   const [feature] = identity.features;
   const later = { ...identity, onnxruntime: '1.31.0' };
-  assert.is.not(keyOf(identity, feature!, PLAIN), keyOf(later, feature!, PLAIN));
+  assert.is.not(keyOf(identity, feature!, PLAIN_VIEW), keyOf(later, feature!, PLAIN_VIEW));
   assert.equal(differencesOf(later, identity), [
     `ONNX Runtime 1.31.0 instead of ONNX Runtime ${ONNXRUNTIME_VERSION}`,
   ]);

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { differentiate } from '../../src/autodiff/differentiate.ts';
-import { Random } from '../../src/data/index.ts';
 import { makeModel } from '../../src/graph/builder.ts';
 import { bindDims } from '../../src/graph/infer.ts';
+import { Random } from '../../src/graph/random.ts';
 import { toFloat32Array } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import { type Feeds, Session, Tensor } from '../../src/ort/session.ts';
@@ -63,17 +63,17 @@ const mean = (values: readonly number[]) => values.reduce((a, b) => a + b) / val
 const close = (a: number, b: number, tolerance: number) =>
   assert.ok(Math.abs(a - b) <= tolerance * Math.max(1, Math.abs(b)), `${a} instead of ${b}`);
 
-test('distill is what its formula says, with and without the weights of survivors', async () => {
-  const gate = { at: 0.6, softness: 0.1 };
+test('distill is its formula, with and without the weights of survivors', async () => {
+  const leaving = { at: 0.6, softness: 0.1 };
   for (const on of [0, 1]) {
-    const at = await run(distill(joined(IDS), IDS, K, { gate, floor: 0.2 }), feedsFor(IDS, survivors(on)));
+    const at = await run(distill(joined(IDS), IDS, K, { leaving, floor: 0.2 }), feedsFor(IDS, survivors(on)));
     const heads = IDS.map((id) => rows(at(`${id}/logits`)));
     let survives = LABELS.map(() => 1);
     const expected = heads.map((student) => {
       const raw = survives.map((s) => 0.2 + 0.8 * s);
       const weight = raw.map((w) => (on ? w / mean(raw) : 1));
       const leave = student.map(
-        (z) => 1 / (1 + Math.exp(-(Math.max(...softmax(z)) - gate.at) / gate.softness)),
+        (z) => 1 / (1 + Math.exp(-(Math.max(...softmax(z)) - leaving.at) / leaving.softness)),
       );
       survives = survives.map((s, n) => s * (1 - leave[n]!));
       const perSample = student.map((z, n) => {
@@ -90,7 +90,7 @@ test('distill is what its formula says, with and without the weights of survivor
   }
 });
 
-test('pteenet v1 and v2 are what the recursion says', async () => {
+test('pteenet v1 and v2 are the recursion', async () => {
   const [lambda, costs] = [0.9, [0.3, 0.6]];
   for (const version of [1, 2] as const) {
     const at = await run(pteenet(joined(IDS), IDS, K, { version, lambda, costs }), feedsFor(IDS));
@@ -169,7 +169,7 @@ test('one cycle rises from 1/25 to 1 in a quarter and ends at almost nothing', (
 });
 
 test('the weights of survivors carry no gradient to the earlier head', async () => {
-  const graph = bindDims(distill(joined(IDS), IDS, K, { gate: { at: 0.6, softness: 0.1 } }), { N });
+  const graph = bindDims(distill(joined(IDS), IDS, K, { leaving: { at: 0.6, softness: 0.1 } }), { N });
   const wrt = ['exit_1/classifier/weight'];
   const differentiated = runPasses(graph, [differentiate({ loss: LOSS, wrt })]);
   const [off, on] = await Promise.all([0, 1].map((v) => run(differentiated, feedsFor(IDS, survivors(v)))));

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { exclusively } from '../../src/cache/lock.ts';
-import { type FeatureOptions, MIRRORED, openFeatures, PLAIN } from '../../src/train/features.ts';
+import { PLAIN_VIEW } from '../../src/data/index.ts';
+import { type FeatureOptions, MIRRORED, openFeatures } from '../../src/train/features.ts';
 import { mergeShards, openMerged, rangeOf, writeShard } from '../../src/train/shards.ts';
 import { rejectsWith } from '../expect.ts';
 import { syntheticData, syntheticHeads, syntheticModel, temporaryFolder } from './synthetic.ts';
@@ -20,7 +21,7 @@ const optionsFor = (more: Partial<FeatureOptions> = {}): FeatureOptions => ({
   modelHash: 'model',
   heads: syntheticHeads(),
   dataset: data,
-  views: [PLAIN, MIRRORED],
+  views: [PLAIN_VIEW, MIRRORED],
   session: { threads: 1 },
   ...more,
 });
@@ -135,7 +136,7 @@ test('missing, unfinished, damaged and foreign shards are all named, and nothing
 
   const foreign = copied();
   rmSync(home(foreign, 2), { recursive: true });
-  await writeShard(optionsFor({ modelHash: 'other', views: [PLAIN] }), shard(2), foreign);
+  await writeShard(optionsFor({ modelHash: 'other', views: [PLAIN_VIEW] }), shard(2), foreign);
   assert.match(
     (await rejectsWith('shards-unusable', () => mergeShards(foreign))).message,
     /shard 2\/3 is not of what shard 1\/3 is of: model other instead of model model; 1 view instead of 2 views/,
@@ -173,7 +174,7 @@ test('features of something else are refused by name', async () => {
   const cases: [Partial<FeatureOptions>, RegExp][] = [
     [{ modelHash: 'another' }, /: model model instead of model another$/],
     [{ dataset: syntheticData(SIZE, 2) }, /: data \S+.* instead of data/],
-    [{ views: [PLAIN] }, /: 2 views instead of 1 view$/],
+    [{ views: [PLAIN_VIEW] }, /: 2 views instead of 1 view$/],
     [{ half: false }, /: exits at/],
     [{ heads: syntheticHeads('pool') }, /: exits at/],
     [{ heads: syntheticHeads().slice(0, 1) }, /: exits at/],

@@ -1,9 +1,10 @@
-/** A task, a backbone and its exits, small enough for seconds: pictures [3, 8, 8] of four classes, two taps. */
+/** A task, a backbone and its exits, small enough for seconds: images [3, 8, 8] of four classes, two taps. */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Dataset, Random, type View } from '../../src/data/index.ts';
+import type { Dataset, View } from '../../src/data/index.ts';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
+import { Random } from '../../src/graph/random.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import { attachExits } from '../../src/passes/attach-exits.ts';
 import type { ExitPlan, Fact, HeadKind, Tap, TypedModel } from '../../src/passes/exits.ts';

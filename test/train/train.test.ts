@@ -1,11 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { PLAIN_VIEW } from '../../src/data/index.ts';
 import { checkGraph } from '../../src/graph/check.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import type { Head, HeadKind } from '../../src/passes/exits.ts';
 import { argMaxRows } from '../../src/policies/rows.ts';
 import type { FeatureSource } from '../../src/train/feature-source.ts';
-import { MIRRORED, openFeatures, PLAIN } from '../../src/train/features.ts';
+import { MIRRORED, openFeatures } from '../../src/train/features.ts';
 import { runHeads } from '../../src/train/outputs.ts';
 import { trainHeads } from '../../src/train/train.ts';
 import type { TrainOptions, TrainProgress } from '../../src/train/train-options.ts';
@@ -17,7 +18,7 @@ const session = { threads: 1 };
 const typed = syntheticModel();
 const cacheFolder = temporaryFolder();
 
-const open = (heads: readonly Head[], size = 1000, views = [PLAIN]) =>
+const open = (heads: readonly Head[], size = 1000, views = [PLAIN_VIEW]) =>
   openFeatures({ typed, modelHash: 'm', heads, dataset: syntheticData(size), cacheFolder, views, session });
 
 async function train(heads: readonly Head[], options: Partial<TrainOptions> = {}, source?: FeatureSource) {
@@ -114,10 +115,10 @@ test('cached views, recomputed features and small data train too', async () => {
     await train(heads, { epochs: 2, batch, onProgress: (p) => steps.push(p.total) }, source);
     return steps.at(-1);
   };
-  assert.is(await total(await open(heads, 130, [PLAIN, MIRRORED]), 50), 2 * 2);
+  assert.is(await total(await open(heads, 130, [PLAIN_VIEW, MIRRORED]), 50), 2 * 2);
   assert.is(await total(await open(heads, 20), 50), 2);
   const dataset = syntheticData(130);
-  const fresh = { typed, modelHash: 'm', heads, dataset, views: [PLAIN, MIRRORED], session };
+  const fresh = { typed, modelHash: 'm', heads, dataset, views: [PLAIN_VIEW, MIRRORED], session };
   assert.is(await total(await openFeatures(fresh), 50), 2 * 2);
 });
 
@@ -146,7 +147,7 @@ test('workers train what one thread trains, each head its own way, and tell how 
   assert.ok((await accuracies(first)).every((a) => a > 0.9));
 });
 
-test('workers stop when told to, and what fails in one comes out with its code', async () => {
+test('workers stop on abort, and an error in one keeps its code', async () => {
   const heads = syntheticHeads();
   const stop = new AbortController();
   const onProgress = ({ done }: TrainProgress) => done === 5 && stop.abort();

@@ -1,8 +1,9 @@
+/** Random numbers that a seed determines: the same on every machine. */
 import { createHash } from 'node:crypto';
 
 /**
- * What data are drawn, split and shuffled by: sfc32 (Chris Doty-Humphrey, PractRand), seeded by a hash of its arguments,
- * so that `new Random(seed, 'heads', k)` and `new Random(seed, 'shuffle', epoch)` are unrelated streams.
+ * Draws, splits and shuffles data: sfc32 (Chris Doty-Humphrey, PractRand), seeded by a hash of its arguments, so that
+ * `new Random(seed, 'heads', k)` and `new Random(seed, 'shuffle', epoch)` are unrelated streams.
  */
 export class Random {
   readonly #state: Uint32Array;
@@ -65,4 +66,18 @@ export class Random {
 /** 0 … n-1 in a random order that `seed` and `purpose` determine. */
 export function shuffled(n: number, seed: number, ...purpose: readonly (string | number)[]): Int32Array {
   return new Random(seed, 'shuffled', ...purpose).shuffle(Int32Array.from({ length: n }, (_, i) => i));
+}
+
+/**
+ * Uniform numbers in [0, 1) by Mulberry32 (T. Ettinger), for first weights and random inputs. Seeds give unrelated streams only by luck;
+ * where streams must be unrelated, use `Random`.
+ */
+export function uniforms(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
 }

@@ -1,31 +1,31 @@
-/** What is fitted on a trained head: its confidence, a logistic regression of its own correctness on its pooled vector; its temperature. */
+/** Fitted on a trained head: its confidence layer, a logistic regression of its correctness on its pooled vector [F]; its temperature. */
 import { floatTensor, toFloat32Array } from '../graph/tensor.ts';
 import type { Tensor } from '../graph/types.ts';
 import type { Head } from '../passes/exits.ts';
 import { logisticRegression } from '../policies/logistic.ts';
 
-/** Penalties tried, per standardised coefficient; few samples end up with a strong one. */
+/** Penalties that cross-validation chooses from, per standardised coefficient; with few samples it chooses a strong one. */
 const RIDGES = [3, 30, 300];
 const FOLDS = 3;
 
-/** `head` with the confidence layer of `fitGate`. */
+/** `head` with the confidence layer of `fitConfidenceLayer`. */
 export function fitConfidence<H extends Head>(head: H, pooled: Float32Array, correct: ArrayLike<number>): H {
-  const { weights, bias } = fitGate(pooled, correct);
+  const { weights, bias } = fitConfidenceLayer(pooled, correct);
   return withConfidence(head, weights, bias);
 }
 
 /** sigmoid(pooled · weights + bias) */
-export interface Gate {
+export interface ConfidenceLayer {
   readonly weights: Float32Array;
   readonly bias: number;
 }
 
 /**
- * What predicts best, on the samples given, whether a head's answer is right. `pooled` [n, F] and `correct` [n] (0 or 1) come from
- * samples that neither branch nor backbone was fitted on. Features are standardised for the fit and the layer rescaled in turn;
+ * The layer that predicts whether a head's answer is right. `pooled` [n, F] and `correct` [n] (0 or 1) must come from samples that
+ * neither head nor backbone was fitted on. Features are standardised for the fit and the layer rescaled in turn;
  * the penalty is chosen by 3-fold cross-validation.
  */
-export function fitGate(pooled: Float32Array, correct: ArrayLike<number>): Gate {
+export function fitConfidenceLayer(pooled: Float32Array, correct: ArrayLike<number>): ConfidenceLayer {
   const n = correct.length;
   const size = pooled.length / n;
   const { rows, mean, deviation } = standardise(pooled, n, size);
@@ -45,7 +45,7 @@ export function withConfidence<H extends Head>(head: H, weights: Float32Array, b
   });
 }
 
-/** `head` with its logits divided by `temperature`, which its last layer does: answers and confidence stay as they are. */
+/** `head` with its logits divided by `temperature` in its last layer; answers and confidence are unchanged. */
 export function withTemperature<H extends Head>(head: H, temperature: number): H {
   const divided = (t: Tensor) =>
     floatTensor(

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { sharedData } from '../shared.ts';
 import { freshFolder, input, openAt } from './fixtures.ts';
 
-const test = suite('data: CIFAR-10 pictures');
+const test = suite('data: CIFAR-10 images');
 
 test('lossless WebP in an image folder', async () => {
   const archive = sharedData('cifar10', 'test.tar.gz');

@@ -1,17 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Random } from '../../src/data/index.ts';
 import { makeModel } from '../../src/graph/builder.ts';
+import { Random } from '../../src/graph/random.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import { buildHead } from '../../src/passes/heads.ts';
 import { logisticRegression } from '../../src/policies/logistic.ts';
 import { argMaxRows } from '../../src/policies/rows.ts';
+import { fitConfidence, withTemperature } from '../../src/train/confidence.ts';
 import { openFeatures } from '../../src/train/features.ts';
-import { fitConfidence, withTemperature } from '../../src/train/gates.ts';
 import { runHeads } from '../../src/train/outputs.ts';
 import { syntheticData, syntheticHeads, syntheticModel } from './synthetic.ts';
 
-const test = suite('train: gates');
+const test = suite('train: confidence');
 
 /** n points of f features, mean 3 and deviation 2; right with probability sigmoid(1 + Σ truth·z). */
 function task(n: number, truth: readonly number[], seed = 1) {
@@ -97,7 +97,7 @@ test('a temperature divides the logits, and leaves answers and confidence alone'
   }
 });
 
-test('runHeads says what each head says, whatever the batches', async () => {
+test('runHeads gives the outputs of each head, whatever the batches', async () => {
   const heads = syntheticHeads();
   const dataset = syntheticData(300);
   const options = { typed: syntheticModel(), modelHash: 'm', heads, dataset, session: { threads: 1 } };

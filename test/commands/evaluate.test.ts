@@ -1,0 +1,117 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { compile } from '../../src/commands/compile.ts';
+import { type EvaluateOptions, evaluate } from '../../src/commands/evaluate.ts';
+import type { Manifest } from '../../src/emit/manifest.ts';
+import { Tensor, withSession } from '../../src/ort/session.ts';
+import { rejectsWith } from '../expect.ts';
+import { manifestIn } from '../timeless.ts';
+import { tinyProject } from '../tiny-project.ts';
+import { tinySamples } from '../tiny-samples.ts';
+
+const test = suite('evaluate');
+const { model, at, writeSamples, compileOptions, remove } = tinyProject('evaluate', { epochs: 1, views: 1 });
+const COUNT = 120;
+const POINT = 'budget-0.6';
+
+test.before(async () => {
+  await writeSamples({ train: 200, calibration: 150, test: COUNT, other: 50 });
+  await compile(compileOptions('out', { budgets: [0.6] }));
+});
+test.after(remove);
+
+const evaluated = (more: Partial<EvaluateOptions> = {}) =>
+  evaluate({ folder: at('out'), test: at('test.npz'), cache: at('cache'), threads: 1, ...more });
+
+/** Classes and exits of the emitted model at `thresholds`, one sample a run. */
+function answersOf(pixels: Float32Array, thresholds: readonly number[]) {
+  return withSession(at('out/model.onnx'), { threads: 1 }, async (session) => {
+    const answers: { readonly answer: number; readonly exit: number }[] = [];
+    for (let n = 0; n < COUNT; n++) {
+      const { scores, exit_index } = await session.run({
+        image: new Tensor('float32', pixels.slice(n * 192, (n + 1) * 192), [1, 3, 8, 8]),
+        thresholds: new Tensor('float32', Float32Array.from(thresholds), [thresholds.length]),
+      });
+      const row = Array.from(scores!.data as Float32Array);
+      answers.push({ answer: row.indexOf(Math.max(...row)), exit: Number(exit_index!.data[0]) });
+    }
+    return answers;
+  });
+}
+
+test('accuracy, agreement, cost and shares are those counted by hand, in whatever batches', async () => {
+  const manifest = manifestIn(at('out'));
+  const { planar, labels } = await tinySamples(model, COUNT, COUNT + 'test'.length);
+  const { thresholds } = manifest.operatingPoints.find(({ name }) => name === POINT)!;
+  const early = await answersOf(planar, thresholds);
+  const original = await answersOf(
+    planar,
+    thresholds.map(() => 1),
+  );
+  const shareOf = (holds: (i: number) => boolean) => [...early.keys()].filter(holds).length / COUNT;
+  const costs = early.map(({ exit }) => {
+    const heads = manifest.exits.filter((_, k) => k <= exit && thresholds[k]! < 1);
+    const way = manifest.exits[exit]?.prefixMacs ?? manifest.baseline.macs;
+    return heads.reduce((sum, { headMacs }) => sum + headMacs, way) / manifest.baseline.macs;
+  });
+  for (const batch of [1, 50]) {
+    const { measured, sameData, largestDifference } = await evaluated({ at: [POINT], batch });
+    const [point, ...rest] = measured.operatingPoints;
+    assert.equal([point!.name, rest.length, sameData], [POINT, 0, true]);
+    assert.is(
+      point!.accuracy,
+      shareOf((i) => early[i]!.answer === labels[i]),
+    );
+    assert.is(
+      point!.agreement,
+      shareOf((i) => early[i]!.answer === original[i]!.answer),
+    );
+    assert.is(
+      measured.baseline.accuracy,
+      shareOf((i) => original[i]!.answer === labels[i]),
+    );
+    assert.equal(
+      point!.exitShares,
+      [0, 1, 2, 3].map((k) => shareOf((i) => early[i]!.exit === k)),
+    );
+    assert.ok(point!.exitShares[3]! < 1, 'the point is fast enough to differ from the original');
+    assert.ok(Math.abs(point!.relativeCost - costs.reduce((a, b) => a + b, 0) / COUNT) < 1e-9);
+    assert.ok(largestDifference < 1e-9, `${largestDifference}`);
+  }
+});
+
+test('the largest difference from the manifest is found, of accuracy and of shares', async () => {
+  cpSync(at('out'), at('wrong'), { recursive: true });
+  const manifest: Manifest = JSON.parse(readFileSync(at('wrong/manifest.json'), 'utf8'));
+  const operatingPoints = manifest.operatingPoints.map((point) => {
+    const [first, ...others] = point.exitShares;
+    return point.name === POINT
+      ? { ...point, accuracy: point.accuracy - 0.25, exitShares: [first! + 0.125, ...others] }
+      : point;
+  });
+  writeFileSync(at('wrong/manifest.json'), JSON.stringify({ ...manifest, operatingPoints }));
+  const { largestDifference, movedShare } = await evaluated({ folder: at('wrong') });
+  assert.ok(Math.abs(largestDifference - 0.25) < 1e-9, `${largestDifference}`);
+  assert.ok(Math.abs(movedShare - 0.125) < 1e-9, `${movedShare}`);
+});
+
+test('other samples are known as such, and without labels the original is always right', async () => {
+  const other = await evaluated({ test: at('other.npz'), at: [POINT] });
+  assert.is(other.sameData, false);
+  const notes: string[] = [];
+  const call = { folder: at('out'), test: at('test.npz'), cache: at('cache'), labels: 'none' as const };
+  const { measured } = await evaluate(call, { onNote: (note) => notes.push(note) });
+  assert.is(measured.baseline.accuracy, 1);
+  for (const { accuracy, agreement } of measured.operatingPoints) assert.is(accuracy, agreement);
+  assert.match(notes.join(), /^Nothing is labelled/);
+});
+
+test('a point that does not exist is refused, and a model that is not the one of the manifest', async () => {
+  await rejectsWith('unknown-operating-point', () => evaluated({ at: ['warp'] }));
+  cpSync(at('out'), at('damaged'), { recursive: true });
+  writeFileSync(at('damaged/model.onnx'), readFileSync(model));
+  await rejectsWith('package-damaged', () => evaluated({ folder: at('damaged') }));
+});
+
+test.run();
