@@ -18,13 +18,8 @@ export { type ExtractedShard, type ExtractShardOptions, extractShard } from './c
 export type { Compiled } from './commands/finish.ts';
 export { inspect } from './commands/inspect.ts';
 export { type CompilePlan, planCompile } from './commands/plan.ts';
-export {
-  type Manifest,
-  type ManifestExit,
-  type OperatingPoint,
-  printManifest,
-  readManifest,
-} from './emit/manifest.ts';
+export type { Manifest, ManifestExit, OperatingPoint } from './emit/manifest.ts';
+export { printManifest, readManifest } from './emit/manifest-json.ts';
 export type { Events, ProgressEvent } from './errors/events.ts';
 export { OfframpError } from './errors/index.ts';
 export type { KubernetesJobOptions } from './export/kubernetes-job.ts';

@@ -22,12 +22,8 @@ import { partition } from '../data/index.ts';
 import { type SplitData, summaryOf } from '../data/splits.ts';
 import { describeCompiled, type Origin, provenance } from '../emit/describe.ts';
 import type { KeptTokenizer } from '../emit/keep-tokenizer.ts';
-import {
-  type Manifest,
-  type OperatingPoint,
-  type PolicyComparison,
-  printManifest,
-} from '../emit/manifest.ts';
+import type { Manifest, OperatingPoint, PolicyComparison } from '../emit/manifest.ts';
+import { printManifest } from '../emit/manifest-json.ts';
 import { HEADS_FILE, REPORT_FILE } from '../emit/package-files.ts';
 import { emitPackage } from '../emit/stub.ts';
 import { TOKENIZER_FILE } from '../emit/stub-texts.ts';

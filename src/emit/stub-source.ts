@@ -7,7 +7,7 @@ import {
 } from 'ts-morph';
 import { type Activation, isOneScore } from '../passes/exits.ts';
 import type { Manifest, ManifestInput, OperatingPoint } from './manifest.ts';
-import { shortestFloat32 } from './manifest.ts';
+import { shortestFloat32 } from './manifest-json.ts';
 import { commentText, literal, propertyName, quoted, table } from './names.ts';
 import { runtimeSource } from './runtime-source.ts';
 import { modelClass, usedByClass } from './stub-class.ts';

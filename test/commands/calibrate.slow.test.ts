@@ -7,7 +7,7 @@ import type { ThresholdOptions } from '../../src/calibrate/goals.ts';
 import { type CalibrateOptions, calibrate } from '../../src/commands/calibrate.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { evaluate } from '../../src/commands/evaluate.ts';
-import { printManifest } from '../../src/emit/manifest.ts';
+import { printManifest } from '../../src/emit/manifest-json.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { rejectsWith } from '../expect.ts';
