@@ -4,7 +4,7 @@ import { flag } from '../commands/option-rules.ts';
 import { badOption, badUsage, type OfframpError } from '../errors/index.ts';
 import { nearest } from '../errors/nearest.ts';
 import { COMMAND_OPTIONS, commandOf, describeOption } from './config.ts';
-import { ruleOf } from './options.ts';
+import { ruleOf } from './yargs-options.ts';
 
 /**
  * The error for the complaint `problem` about `words`: with the option that was meant, and what a missing one is for. `usage` tells how a

@@ -8,6 +8,7 @@ import type { Inspection } from '../model/inspect.ts';
 import { macs } from '../report/numbers.ts';
 import { passesOf } from '../report/section.ts';
 import { seconds } from './progress.ts';
+import { withFlags } from './spelling.ts';
 
 const percent = (fraction: number | null, digits = 2) =>
   fraction === null ? '–' : `${(100 * fraction).toFixed(digits)} %`;
@@ -35,7 +36,7 @@ export function formatModel(path: string, { typed, plan, notes }: Inspection): s
   const kind = scores[typed.activation as keyof typeof scores] ?? typed.activation;
   return [
     `${path}: ${typed.classes} classes, ${typed.batch} batch, ${macs(plan.totalMacs)} MACs a sample`,
-    ...notes,
+    ...notes.map(withFlags),
     `takes: ${inputs.join(', ')}`,
     `scores: ${typed.output} (${kind}), exits merge at ${typed.logits}`,
   ].join('\n');

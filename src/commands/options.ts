@@ -109,7 +109,7 @@ const PROJECT = {
   head: oneOrListOf(oneOf(HEAD_KINDS)),
   seed: integer(),
   skipBad: flag,
-} satisfies Rules<Omit<ProjectOptions, 'session'>>;
+} satisfies Rules<ProjectOptions>;
 
 const THRESHOLDS = {
   policy: oneOf<PolicyName | 'auto'>([...POLICY_NAMES, 'auto']),
@@ -145,7 +145,7 @@ const COMPILE = {
   batch: atLeastOne,
   learningRate: number({ above: 0 }),
   cacheLimit: bytes,
-} satisfies Rules<Omit<CompileOptions, 'session'>>;
+} satisfies Rules<CompileOptions>;
 
 /** Of runs of a compiled model. */
 const AGAIN = {
@@ -187,7 +187,7 @@ export const OPTIONS = {
     out: required(folder),
     shard,
     views: COMPILE.views,
-  } satisfies Rules<Omit<ExtractShardOptions, 'session'>>,
+  } satisfies Rules<ExtractShardOptions>,
   'features merge': {
     folder: required(folder),
     onProgress: callback(),

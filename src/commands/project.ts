@@ -11,7 +11,7 @@ import {
 import { readLabels } from '../data/labels-file.ts';
 import { inputsOf, notesOn, openSplits, type SplitPaths, type Splits, UNLABELLED } from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
-import { noTaps } from '../errors/index.ts';
+import { noTaps, optionText } from '../errors/index.ts';
 import { type Inspection, type InspectOptions, inspectLoaded, refuseLooseInputs } from '../model/inspect.ts';
 import { type SessionOptions, settleSession } from '../ort/session.ts';
 import { loadModel } from '../parser/index.ts';
@@ -22,7 +22,7 @@ import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, type PredictOptions } from '../predict/predict.ts';
 
-export interface ProjectOptions extends InspectOptions, SplitPaths, PreprocessingOptions {
+export interface ProjectOptions extends Omit<InspectOptions, 'session'>, SplitPaths, PreprocessingOptions {
   /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
   readonly labels?: string;
   /** A tokenizer.json, where data are text. */
@@ -85,7 +85,7 @@ export async function lookAtProject(options: ProjectOptions, events: Events) {
     skipBad,
     signal: events.signal,
     labels: unlabelled ? UNLABELLED : labels,
-    labelsFrom: labels && `--labels ${options.labels}`,
+    labelsFrom: labels && optionText('labels', options.labels!),
     tokenizer,
   };
   const heads = inspection.given?.heads ?? attachExits(plan, { kind: options.head, seed });

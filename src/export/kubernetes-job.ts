@@ -1,6 +1,6 @@
 /** An Indexed Job of Kubernetes that makes features, one pod a shard (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/). */
 import { stringify } from 'yaml';
-import { badOption } from '../errors/index.ts';
+import { badOption, option } from '../errors/index.ts';
 
 export interface KubernetesJobOptions {
   /** What follows `offramp features` on the command line, the model first; paths relative to `mount`, or below it. */
@@ -36,7 +36,11 @@ export function printKubernetesJob(options: KubernetesJobOptions): string {
   const { memory = '4Gi', gpus = 0, parallelism = shards, retries = 3 } = options;
   const longest = MOST_CHARACTERS - `-${shards - 1}`.length;
   if (name.length > longest)
-    throw badOption('--name', name, `at most ${longest} characters: the last shard's number is appended`);
+    throw badOption(
+      option('name'),
+      name,
+      `at most ${longest} characters: the last shard's number is appended`,
+    );
   const cores = coresOf(cpu);
   checkWords(words, mount);
 

@@ -11,6 +11,7 @@ import {
   noSampleInput,
   notDeterministic,
   OfframpError,
+  optionFields,
   samplesNotIndependent,
   trialRunFailed,
   unknownInputDims,
@@ -147,7 +148,8 @@ function remedyOf({ kind }: Unsteady, model: Model, sampleInputs: readonly strin
 /** How a model whose batch is dynamic is told to take one sample at a time. */
 function oneByOne({ graph }: Model, sampleInputs: readonly string[]): string {
   const names = graph.inputs.filter((v) => sampleInputs.includes(v.name)).map((v) => sayableDim(v, 0));
-  return `Or take one sample at a time: --dim ${[...new Set(names)].map((name) => `${name}=1`).join(',')}.`;
+  const sizes = [...new Set(names)].map((name) => [name, '1'] as const);
+  return `Or take one sample at a time: ${optionFields('dims', sizes)}.`;
 }
 
 /** The model's real inputs with every dimension settled but the batch. Throws `unknown-input-dim` with all that is not. */

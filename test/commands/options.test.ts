@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { COMMAND_OPTIONS } from '../../src/cli/config.ts';
 import { refuseOddFlags } from '../../src/cli/misuse.ts';
-import { ruleOf } from '../../src/cli/options.ts';
+import { ruleOf } from '../../src/cli/yargs-options.ts';
 import { OPTIONS } from '../../src/commands/options.ts';
 import * as api from '../../src/index.ts';
 import { loadedCli, runCli } from '../cli-in-process.ts';
@@ -117,7 +117,7 @@ test('every option of every function is checked before anything is read', async 
         const { code, message, hint } = await refusal(() => call({ ...given, [name]: value } as never));
         const told = `${command} ${name} ${String(value)}: ${message}`;
         assert.is(code, 'bad-option', told);
-        assert.ok(message.startsWith(`${name} `) && message.endsWith(' is not valid'), told);
+        assert.ok(message.startsWith(`\`${name}\` `) && message.endsWith(' is not valid'), told);
         assert.match(hint, /^Give .+\./);
       }
     }
@@ -128,7 +128,7 @@ test('every option of every function is checked before anything is read', async 
     for (const name of Object.keys(given).filter((name) => name !== 'train' && name !== 'calibration'))
       assert.match(
         (await refusal(() => call({ ...given, [name]: undefined } as never))).message,
-        `${name} undefined is not valid`,
+        `\`${name}\` undefined is not valid`,
       );
   }
 });
@@ -279,7 +279,8 @@ test('a settings file is checked by the same rules', async () => {
   };
   assert.match(await told({ compile: { batch: 0 } }), /compile\.batch is 0, below 1 \[bad-config\]/);
   assert.match(await told({ epochs: 1.5 }), /epochs should be integer, is 1\.5 \[bad-config\]/);
-  assert.match(await told({ 'learning-rate': -1 }), /--learning-rate -1 is not valid \[bad-option\]/);
+  assert.match(await told({ 'learning-rate': -1 }), /learning-rate is -1, not above 0 \[bad-config\]/);
+  assert.match(await told({ std: [0] }), /--std 0 is not valid \[bad-option\]/);
   assert.match(await told({ seed: [1, 2] }), /seed should be integer, is \[1,2\] \[bad-config\]/);
   assert.match(await told({ budget: [0.6, '3ms'] }), /\[unreadable-model\]/);
   rmSync(path);

@@ -4,8 +4,8 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import yargs from 'yargs';
+import { optionsFor, thresholdsOf } from '../../src/cli/call.ts';
 import { compileCommand } from '../../src/cli/commands/compile.ts';
-import { asked, renamed } from '../../src/cli/options.ts';
 import { calibrate } from '../../src/commands/calibrate.ts';
 import { type CompileOptions, compile } from '../../src/commands/compile.ts';
 import { OPTIONS } from '../../src/commands/options.ts';
@@ -47,7 +47,8 @@ async function optionsIn(words: readonly string[]): Promise<Record<string, unkno
       throw error ?? new Error(message);
     })
     .parseAsync();
-  return asked('compile', { ...args, ...renamed(args as never) });
+  const given = { ...args, ...thresholdsOf(args as never), dims: args.dim };
+  return { ...optionsFor('compile', given as never) };
 }
 
 /** Options that make no difference to what is written, or are said by others: presets by their numbers, places by their taps. */

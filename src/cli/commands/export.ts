@@ -1,10 +1,11 @@
 import { printKubernetesJob } from '../../commands/entries.ts';
-import { type ExportTritonOptions, exportTriton } from '../../commands/export-triton.ts';
+import { exportTriton } from '../../commands/export-triton.ts';
 import { OPTIONS } from '../../commands/options.ts';
 import { writeOneFile } from '../../emit/write.ts';
-import type { KubernetesJobOptions } from '../../export/kubernetes-job.ts';
+import { optionsFor } from '../call.ts';
 import { command, print, printResult } from '../command.ts';
-import { asked, externalData, from, packageFolder, place, shared } from '../options.ts';
+import { externalData, packageFolder, shared } from '../options.ts';
+import { from, place } from '../yargs-options.ts';
 
 const tritonCommand = command(
   'triton <package> <repository>',
@@ -33,7 +34,7 @@ const tritonCommand = command(
       )
       .example('$0 export triton out/ models/ --model net.onnx', 'models/net, for Triton'),
   async (args) => {
-    const options = asked<ExportTritonOptions>('export triton', { ...args, folder: args.package });
+    const options = optionsFor('export triton', { ...args, folder: args.package });
     const exported = await exportTriton(options);
     const batches = exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';
     const told = `Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`;
@@ -70,8 +71,8 @@ const kubernetesCommand = command(
       ),
   async (args) => {
     const { out } = args;
-    const words = ((args as { '--'?: unknown[] })['--'] ?? []).map(String);
-    const job = printKubernetesJob(asked<KubernetesJobOptions>('export k8s', { ...args, words }));
+    const words = (args['--'] ?? []).map(String);
+    const job = printKubernetesJob(optionsFor('export k8s', { ...args, words }));
     if (out === undefined) process.stdout.write(job);
     else {
       await writeOneFile(out, job);

@@ -1,12 +1,13 @@
 import { inspect } from '../../commands/inspect.ts';
 import { checkFile, writeOneFile } from '../../emit/write.ts';
-import type { InspectOptions } from '../../model/inspect.ts';
 import { attachExits } from '../../passes/attach-exits.ts';
 import { lineOfPlan, modelLineFile } from '../../report/index.ts';
+import { optionsFor } from '../call.ts';
 import { command, print } from '../command.ts';
-import { asked, from, modelFile, modelOptions, renamed, shared } from '../options.ts';
+import { modelFile, modelOptions, shared } from '../options.ts';
 import { planTree } from '../plan-tree.ts';
 import { formatModel, formatNext } from '../tables.ts';
+import { from } from '../yargs-options.ts';
 
 export const inspectCommand = command(
   'inspect <model>',
@@ -23,7 +24,7 @@ export const inspectCommand = command(
   async (args) => {
     const { model } = args;
     if (args.svg !== undefined) await checkFile(args.svg);
-    const inspection = await inspect(asked<InspectOptions>('inspect', { ...args, ...renamed(args) }));
+    const inspection = await inspect(optionsFor('inspect', { ...args, dims: args.dim }));
     const { plan, notes } = inspection;
     const heads = () => inspection.given?.heads ?? attachExits(plan, { kind: args.head, seed: 1 });
     if (args.svg !== undefined) await writeOneFile(args.svg, modelLineFile(lineOfPlan(plan, heads())));
