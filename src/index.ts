@@ -1,6 +1,7 @@
 /** What `import 'onnx-offramp'` gives: the compiler, and what its results are made of. */
 
 export type { ThresholdOptions } from './calibrate/goals.ts';
+export type { Discordant } from './calibrate/paired.ts';
 export { type CalibrateOptions, calibrate } from './commands/calibrate.ts';
 export {
   type AccuracyDifference,
@@ -9,20 +10,79 @@ export {
   type Comparison,
   compare,
 } from './commands/compare.ts';
-export { type CompileOptions, compile } from './commands/compile.ts';
+export { type CompileOptions, type CompilePlanOptions, compile } from './commands/compile.ts';
 export { type EmitOptions, emit } from './commands/emit.ts';
 export { loadModel, mergeShards, printKubernetesJob } from './commands/entries.ts';
-export { type EvaluateOptions, type Evaluation, evaluate } from './commands/evaluate.ts';
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  evaluate,
+  type Measured,
+  type MeasuredPoint,
+} from './commands/evaluate.ts';
 export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './commands/export-triton.ts';
 export { type ExtractedShard, type ExtractShardOptions, extractShard } from './commands/extract-shard.ts';
 export type { Compiled } from './commands/finish.ts';
 export { inspect } from './commands/inspect.ts';
-export { type CompilePlan, planCompile } from './commands/plan.ts';
-export type { Manifest, ManifestExit, OperatingPoint } from './emit/manifest.ts';
+export {
+  type CompilePlan,
+  type PlannedBranch,
+  type PlannedSeconds,
+  type PlannedSplit,
+  planCompile,
+} from './commands/plan.ts';
+export type { ProjectOptions } from './commands/project.ts';
+export type { PreprocessingOptions, Preset } from './data/preprocessing.ts';
+export type { DataSummary, Split, SplitPaths } from './data/splits.ts';
+export type { InputSpec, Layout, Preprocessing, Progress, View } from './data/types.ts';
+export type {
+  Baseline,
+  CalibrationGoals,
+  DataSplit,
+  Environment,
+  FinalAnswer,
+  LatencyProtocol,
+  Manifest,
+  ManifestExit,
+  ManifestInput,
+  ManifestOutputs,
+  ManifestSessionOptions,
+  OperatingPoint,
+  PointGuarantee,
+  PolicyComparison,
+  PolicyFit,
+  Source,
+  Training,
+} from './emit/manifest.ts';
 export { printManifest, readManifest } from './emit/manifest-json.ts';
 export type { Events, ProgressEvent } from './errors/events.ts';
 export { OfframpError } from './errors/index.ts';
 export type { KubernetesJobOptions } from './export/kubernetes-job.ts';
+export type {
+  Attribute,
+  DataType,
+  Dim,
+  ExternalData,
+  Graph,
+  Model,
+  Node,
+  OpsetImport,
+  SparseTensor,
+  Tensor,
+  TensorType,
+  UnknownFields,
+  ValueInfo,
+} from './graph/types.ts';
 export type { Inspection, InspectOptions } from './model/inspect.ts';
-export { parseModel, serializeModel } from './parser/index.ts';
+export type { ObserveOptions } from './model/observe-facts.ts';
+export type { SessionOptions } from './ort/session.ts';
+export { type LoadedModel, parseModel, serializeModel } from './parser/index.ts';
+export type { Activation, HeadKind } from './passes/exits.ts';
+export type { InputOptions } from './passes/fix-inputs.ts';
+export type { Placement, PlanOptions } from './passes/plan-exits.ts';
+export type { PolicyName } from './policies/index.ts';
+export type { VerifyEffort } from './predict/verify.ts';
+export type { Resize } from './runtime/pixels.ts';
+export type { FeatureFacts, FeatureIdentity } from './train/feature-identity.ts';
+export type { RecipeName } from './train/recipes.ts';
 export type { Merged, MergeOptions, Shard } from './train/shards.ts';

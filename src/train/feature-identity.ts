@@ -13,7 +13,7 @@ export interface FeatureIdentity {
   readonly version: number;
   /** sha256 of the model's bytes. */
   readonly model: string;
-  readonly batch: TypedModel['batch'];
+  readonly batch: 'dynamic' | 'fixed';
   /** Hash of the samples, which seed and labels have a part in where roles are cut off `--train`. */
   readonly data: string;
   readonly samples: number;
