@@ -12,7 +12,7 @@ import type { Origin } from '../emit/describe.ts';
 import { readTokenizer } from '../emit/keep-tokenizer.ts';
 import { checkCopies, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
-import { badOption, option, trainingDataMissing } from '../errors/index.ts';
+import { trainingDataMissing } from '../errors/index.ts';
 import { costsOf } from '../predict/predict.ts';
 import type { VerifyEffort } from '../predict/verify.ts';
 import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
@@ -107,8 +107,6 @@ export async function settleFirst(options: CompilePlanOptions): Promise<Goals> {
   if (options.out !== undefined) await checkOutput(options.out, { force: options.force ?? false });
   refuseContradictions(goals, unlabelled);
   if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
-  if (options.features !== undefined && options.exitOutputs)
-    throw badOption(option('features'), options.features, 'it without `exitOutputs`, which trains nothing');
   if (options.features !== undefined) await checkMerged(options.features);
   return goals;
 }

@@ -238,7 +238,7 @@ export const nearChoice = ({ choices }: Rule, value: unknown): string | undefine
   choices && typeof value === 'string' ? nearest(value, choices as readonly string[]) : undefined;
 
 /** As JavaScript writes it, where JSON can. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   const isPlain = typeof value === 'string' || (typeof value === 'object' && value !== null);
   try {
     return isPlain ? JSON.stringify(value) : String(value);

@@ -1,13 +1,14 @@
 /**
  * Every option of every function that `import 'onnx-offramp'` gives, by the command that calls it: what it may be, for callers of the API
  * and for the command line, whose names differ in a few places (`cli/options.ts`). Rules look at one option; what options say of each other
- * is checked where they are used.
+ * is checked where they are used, and here where one leaves another nothing to say.
  */
 
 import type { ThresholdOptions } from '../calibrate/goals.ts';
 import { PRESETS, type PreprocessingOptions, type Preset } from '../data/index.ts';
 import type { SplitPaths } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
+import { badOption, option } from '../errors/index.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
 import type { InspectOptions } from '../model/inspect.ts';
 import type { SessionOptions } from '../ort/session.ts';
@@ -40,6 +41,7 @@ import {
   type Rule,
   type Rules,
   required,
+  shown,
   sizes,
   text,
 } from './option-rules.ts';
@@ -250,8 +252,33 @@ export const OPTIONS = {
 
 const EVENTS = { onProgress: callback(), onNote: callback(), signal: abortSignal } satisfies Rules<Events>;
 
+type Compile = keyof typeof COMPILE;
+const PLACES: readonly Compile[] = ['placement', 'exits'];
+const TRAINING: readonly Compile[] = [
+  ...(['head', 'features', 'views', 'cacheLimit', 'recipe'] as const),
+  ...(['lambda', 'survivors', 'epochs', 'batch', 'learningRate'] as const),
+];
+
+/** Options of a compile that others leave nothing to say. */
+function refuseUnused(options: Partial<CompileOptions>): void {
+  const refuse = (names: readonly Compile[], why: string) => {
+    const name = names.find((one) => options[one] !== undefined && options[one] !== false);
+    if (name !== undefined) throw badOption(option(name), shown(options[name]), why);
+  };
+  const isOurs = options.recipe === undefined || options.recipe === 'distill';
+  if (options.exitOutputs)
+    refuse(
+      ['taps', ...PLACES, ...TRAINING],
+      'it without `exitOutputs`: those exits are in place and trained',
+    );
+  if (options.taps) refuse(PLACES, 'it without `taps`, which are all the exits');
+  if (isOurs) refuse(['lambda'], "it with `recipe: 'pteenet-v1'` or `recipe: 'pteenet-v2'`");
+  else refuse(['survivors'], "it with `recipe: 'distill'`");
+}
+
 /** Throws `bad-option` where `options` or `events` of the function that `name` calls are not what they may be. To be called before anything else. */
 export function checkCall(name: keyof typeof OPTIONS, options: unknown, events: unknown = {}): void {
   checkOptions(OPTIONS[name], options);
   checkOptions(EVENTS, events);
+  if (name === 'compile' || name === 'plan') refuseUnused(options as Partial<CompileOptions>);
 }

@@ -164,6 +164,28 @@ test('how a run tells what it does is checked too', async () => {
   }
 });
 
+test('an option that another leaves nothing to say is refused, not ignored', async () => {
+  const exitOutputs = ['a', 'b'];
+  const odd: [options: Partial<api.CompileOptions>, name: string][] = [
+    ...([{ taps: ['t'] }, { exits: 2 }, { placement: 'spread' }, { head: 'conv' }, { recipe: 'distill' }, { epochs: 1 }, { batch: 8 },
+      { learningRate: 1 }, { views: 2 }, { features: absent }, { cacheLimit: 0 }] as const).map((one): [Partial<api.CompileOptions>, string] =>
+        [{ ...one, exitOutputs }, Object.keys(one)[0]!]),
+    [{ taps: ['t'], exits: 1 }, 'exits'],
+    [{ taps: ['t'], placement: 'gold' }, 'placement'],
+    [{ lambda: 1 }, 'lambda'],
+    [{ recipe: 'pteenet-v1', survivors: true }, 'survivors'],
+  ]; // biome-ignore format: rows
+  for (const [options, name] of odd)
+    for (const call of [api.compile, api.planCompile]) {
+      const { code, message, hint } = await refusal(() => call({ ...FUNCTIONS.compile.given, ...options } as never));
+      assert.is(code, 'bad-option', name);
+      assert.ok(message.startsWith(`\`${name}\` `), message);
+      assert.match(hint, /^Give it with/);
+    }
+  const fine = { ...FUNCTIONS.compile.given, recipe: 'pteenet-v2', lambda: 1, survivors: false };
+  assert.is((await refusal(() => api.compile(fine as never))).code, 'unreadable-model');
+}); // biome-ignore format: rows
+
 const NO_WORDS = [['a', 'AGAIN', 'a'], ['']];
 const NO_CHOICES = [['hope'], ['']];
 const NO_COUNTS = [['0'], [''], ['abc'], ['1.5'], ['NaN'], ['1e999']];

@@ -15,7 +15,7 @@ import { commandOf } from '../../src/report/reproduction.ts';
 import { SAMPLE } from '../emit/sample.ts';
 import { branchyNet } from '../models.ts';
 import { assertSamePackage } from '../timeless.ts';
-import { tinyProject } from '../tiny-project.ts';
+import { tinyProject, withoutTraining } from '../tiny-project.ts';
 
 const test = suite('report: to do it again');
 const { at, model, writeSamples, compileOptions, remove } = tinyProject('again', { epochs: 1, views: 1 });
@@ -149,11 +149,8 @@ test('roles that were cut off others are not given, those they were cut off are'
     const { train, validation, calibration, test } = await optionsIn(wordsOf(commandOf(manifest)));
     return [train, validation, calibration, test].filter((split) => split !== undefined).join(' ');
   };
-  const { train: _, calibration: __, taps: ___, test: ____, ...rest } = compileOptions('given', {
-    model: at('branchy.onnx'),
-    exitOutputs: ['exit1', 'exit2', 'logits'],
-    force: true,
-  }); // biome-ignore format: short
+  const more = { model: at('branchy.onnx'), exitOutputs: ['exit1', 'exit2', 'logits'], force: true };
+  const { calibration: _, test: __, ...rest } = withoutTraining(compileOptions('given', more));
   const compiled = async (more: Partial<CompileOptions>) =>
     (await compile({ ...rest, ...more } as CompileOptions)).manifest;
   const alone = await compiled({ train: at('train.npz') });
