@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { defaultCache } from '../src/cache/folder.ts';
 import { measure } from '../src/calibrate/index.ts';
-import { table } from '../src/cli/tables.ts';
+import { formatTable } from '../src/cli/tables.ts';
 import { inspect } from '../src/commands/inspect.ts';
 import { openDataset, partition, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
@@ -116,4 +116,4 @@ ${markdown([header, ...rows])}
 "Cost as PTEENet counts it" leaves out heads that were run and did not let the sample go.
 `,
 );
-console.log(table([header, ...rows]));
+console.log(formatTable([header, ...rows]));

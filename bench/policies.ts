@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { CLOSED } from '../src/calibrate/types.ts';
-import { table } from '../src/cli/tables.ts';
+import { formatTable } from '../src/cli/tables.ts';
 import { NOBODY, POLICY_NAMES, type PolicyName, policyOf } from '../src/policies/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
 import { choosePolicy } from '../src/predict/choose-policy.ts';
@@ -160,7 +160,7 @@ const sections = places.map((place) => {
   ];
   const { prefix, head } = kept[0]!.costs;
   const title = `${model}, ${kept.length} seeds, exits at ${shares(prefix)} % with heads of ${shares(head)} % of the MACs`;
-  console.log(`${title}\n${table([header, ...rows])}`);
+  console.log(`${title}\n${formatTable([header, ...rows])}`);
   const others = model === 'resnet56' ? PUBLISHED : [];
   return `## ${title}\n\n${markdown([header, ...rows, ...others])}\n\n\`auto\` took, run by run: ${auto.taken}; with \`--final original\`: ${alone.taken}.\n`;
 });

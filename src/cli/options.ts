@@ -11,7 +11,7 @@ export const externalData = <T>(y: Argv<T>) =>
     }),
   );
 
-/** How a model is read: which output, and what is said of its inputs. */
+/** How a model is read: which output, and sizes and values of its inputs. */
 export const readingOptions = <T>(y: Argv<T>) =>
   y.options(
     from('compile', {
@@ -107,7 +107,7 @@ export const runOptions = <T>(y: Argv<T>) =>
     }),
   );
 
-/** `defaults`: of `compile`; `calibrate` leaves what is not said as it was. */
+/** `defaults`: of `compile`; `calibrate` keeps what is not given. */
 export const thresholdOptions = <T>(y: Argv<T>, defaults: Readonly<Record<string, string>> = {}) => {
   const described = (name: string, describe: string): Help =>
     defaults[name] === undefined ? { describe } : { describe, defaultDescription: defaults[name] };

@@ -67,7 +67,7 @@ function candidatesOf({ taps }: ExitPlan): Tap[] {
 const merged = (taps: readonly Tap[], rejected: readonly RejectedTap[]): Place[] =>
   [...taps, ...rejected].sort((a, b) => a.relativeCost - b.relativeCost);
 
-/** Neighbours of one shape belong together; a rejected value, whose shape is not told, to what is before it. */
+/** Neighbours of one shape belong together; a rejected value, whose shape is not known, to what is before it. */
 function stagesOf(places: readonly Place[]): { shape: readonly number[]; members: Place[] }[] {
   const stages: { shape: readonly number[]; members: Place[] }[] = [];
   for (const place of places) {

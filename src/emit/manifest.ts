@@ -54,7 +54,7 @@ export interface Manifest {
   readonly operatingPoints: readonly OperatingPoint[];
   /** Operating point in force when the caller names none; the one that a baked model has inside. */
   readonly defaultPoint: string;
-  /** The data role behind every accuracy, cost and share here. */
+  /** The data split behind every accuracy, cost and share here. */
   readonly measuredOn: 'test' | 'calibration';
   /** How latencies were measured; null when they were not. */
   readonly latency: LatencyProtocol | null;
@@ -105,7 +105,7 @@ export interface Training {
   readonly views: number;
   /** Bytes that cached features could take, set when those of all views did not fit: heads saw fewer views, or those computed for each batch. */
   readonly cacheLimit?: number;
-  /** Steps, counted from 1, that losses are told of. */
+  /** Steps, counted from 1, that losses are given for. */
   readonly steps: readonly number[];
   /** Running means of each exit's loss at those steps, by exit id; `joint` where all exits share one. */
   readonly losses: Readonly<Record<string, readonly number[]>>;
@@ -161,7 +161,7 @@ export interface ManifestInput {
 export interface ManifestOutputs {
   /** The original's output of class scores, [N, C], or one score a sample; see `activation`. */
   readonly scores: string;
-  /** Of the scores; `float` when not said. */
+  /** Of the scores; `float` when absent. */
   readonly dataType?: 'float' | 'float16';
   /** Exit taken, int64 [N]; K is the full path. */
   readonly exitIndex: string;

@@ -96,11 +96,11 @@ function checkWords(words: readonly string[], mount: string): void {
   const wordAfter = (option: string) =>
     words.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1) ??
     words[words.indexOf(option) + 1 || words.length];
-  const [model = '', told] = [words[0], words.find((word) => /^--shards?(=|$)/.test(word))];
+  const [model = '', shard] = [words[0], words.find((word) => /^--shards?(=|$)/.test(word))];
   if (model === '' || model.startsWith('-'))
-    throw badOption('--', words.join(' '), 'after -- what `offramp features` is to be told, the model first');
-  if (told !== undefined)
-    throw badOption(told, '(after --)', 'it before --: the Job tells every pod which shard is its own');
+    throw badOption('--', words.join(' '), 'after -- the words for `offramp features`, the model first');
+  if (shard !== undefined)
+    throw badOption(shard, '(after --)', 'it before --: the Job tells every pod which shard is its own');
   for (const option of ['--train', '--out'])
     if (wordAfter(option) === undefined) throw badOption('--', words.join(' '), `${option} after --`);
   const out = wordAfter('--out')!;

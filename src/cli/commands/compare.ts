@@ -11,7 +11,7 @@ import {
   tokenizer,
   UNLABELLED,
 } from '../options.ts';
-import { sideBySide } from '../tables.ts';
+import { formatComparison } from '../tables.ts';
 import { from, place } from '../yargs-options.ts';
 
 export const compareCommand = command(
@@ -33,6 +33,6 @@ export const compareCommand = command(
   async (args) => {
     const options = optionsFor('compare', { ...args, dims: args.dim });
     const result = await watched(args, (events) => compare(options, events));
-    printResult(args, result, `\n${sideBySide(result)}`);
+    printResult(args, result, `\n${formatComparison(result)}`);
   },
 );

@@ -37,14 +37,14 @@ const tritonCommand = command(
     const options = optionsFor('export triton', { ...args, folder: args.package });
     const exported = await exportTriton(options);
     const batches = exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';
-    const told = `Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`;
-    printResult(args, exported, told);
+    const text = `Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`;
+    printResult(args, exported, text);
   },
 );
 
 const kubernetesCommand = command(
   'k8s',
-  'Write an Indexed Job of Kubernetes that makes features, one pod a shard; after -- what `offramp features` is told',
+  'Write an Indexed Job of Kubernetes that makes features, one pod a shard; after -- the words for `offramp features`',
   (y) =>
     shared(y)
       .options(
@@ -83,7 +83,7 @@ const kubernetesCommand = command(
 
 export const exportCommand = command(
   'export',
-  'Write what a serving engine or a cluster is told',
+  'Write what a serving engine or a cluster takes',
   (y) =>
     y.command(tritonCommand).command(kubernetesCommand).demandCommand(1, 'Export to what? triton or k8s.'),
   async () => {},

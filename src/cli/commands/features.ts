@@ -30,8 +30,8 @@ const shardCommand = command(
     const options = optionsFor('features', { ...args, dims: args.dim, shard });
     const made = await watched(args, (events) => extractShard(options, events));
     const { index, count } = made.shard;
-    const told = `Shard ${index}/${count} is in ${args.out}: ${made.samples} samples from ${made.first} on`;
-    printResult(args, made, told);
+    const text = `Shard ${index}/${count} is in ${args.out}: ${made.samples} samples from ${made.first} on`;
+    printResult(args, made, text);
   },
 );
 
@@ -47,8 +47,8 @@ const mergeCommand = command(
       mergeShards(args.folder, { signal: events.signal, onProgress: progressOf(events)('merging') }),
     );
     const { folder, shards, identity } = merged;
-    const told = `Merged ${shards} shards of ${identity.samples} samples into ${folder}; they are not needed any more`;
-    printResult(args, merged, told);
+    const text = `Merged ${shards} shards of ${identity.samples} samples into ${folder}; they are not needed any more`;
+    printResult(args, merged, text);
   },
 );
 
