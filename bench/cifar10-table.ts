@@ -1,6 +1,6 @@
 /** From what cifar10.ts kept to bench/cifar10.md: the drop at given honest costs, both ways round, over all seeds. */
 import { writeFileSync } from 'node:fs';
-import { table } from '../src/cli/tables.ts';
+import { formatTable } from '../src/cli/tables.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
 import { accuracy, deviation, judgeBudgets, mean, points, readKept } from './budgets.ts';
 import { markdown } from './markdown.ts';
@@ -88,5 +88,5 @@ trained jointly with its exits (Ilhan et al. 2024, table 1).
 ${markdown([['exit', 'backbone MACs', 'head MACs', 'accuracy of the head alone'], ...headRows])}
 `,
 );
-console.log(table([header, ...rows]));
-console.log(table([['exit', 'backbone', 'head', 'accuracy'], ...headRows]));
+console.log(formatTable([header, ...rows]));
+console.log(formatTable([['exit', 'backbone', 'head', 'accuracy'], ...headRows]));

@@ -118,4 +118,4 @@ ${markdown([header, ...rows])}
 "Cost as PTEENet counts it" leaves out heads that were run and did not let the sample go.
 `,
 );
-console.log(table([header, ...rows]));
+console.log(formatTable([header, ...rows]));

@@ -161,7 +161,7 @@ const sections = places.map((place) => {
   ];
   const { prefix, head } = kept[0]!.costs;
   const title = `${model}, ${kept.length} seeds, exits at ${shares(prefix)} % with heads of ${shares(head)} % of the MACs`;
-  console.log(`${title}\n${table([header, ...rows])}`);
+  console.log(`${title}\n${formatTable([header, ...rows])}`);
   const others = model === 'resnet56' ? PUBLISHED : [];
   return `## ${title}\n\n${markdown([header, ...rows, ...others])}\n\n\`auto\` took, run by run: ${auto.taken}; with \`--final original\`: ${alone.taken}.\n`;
 });

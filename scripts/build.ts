@@ -15,9 +15,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, transformSync } from 'esbuild';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
@@ -26,13 +26,23 @@ const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'ut
   dependencies: Record<string, string>;
 };
 
+/**
+ * Packages that go into the bundle, and what of them must lie beside it. onnx-proto: as a dependency it would bring protobufjs 6, whatever
+ * `overrides` says here. echarts with what it needs: 64 MB for the few of its charts that a report shows.
+ */
+const BUNDLED: Readonly<Record<string, readonly string[]>> = {
+  'onnx-proto': ['LICENSE'],
+  echarts: ['LICENSE', 'NOTICE', 'licenses/LICENSE-d3'],
+  zrender: ['LICENSE'],
+  tslib: [],
+};
+
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)['"]([^'"]+)['"]/g;
 
 rmSync(DIST, { recursive: true, force: true });
 await bundle();
 declareTypes();
 
-/** onnx-proto goes into the bundle: as a dependency it would bring protobufjs 6, whatever `overrides` says here. */
 async function bundle(): Promise<void> {
   const result = await build({
     absWorkingDir: ROOT,
@@ -54,14 +64,21 @@ async function bundle(): Promise<void> {
     logLevel: 'warning',
   });
   const bundled = Object.keys(result.metafile.inputs).flatMap((path) =>
-    path.startsWith('node_modules/') ? [packageOf(path.slice('node_modules/'.length))] : [],
+    path.startsWith('node_modules/') ? [packageOf(path.split('node_modules/').at(-1)!)] : [],
   );
-  const uninvited = [...new Set(bundled)].filter((name) => name !== 'onnx-proto');
+  const uninvited = [...new Set(bundled)].filter((name) => !(name in BUNDLED));
   if (uninvited.length) fail(`${uninvited.join(', ')} got bundled; add to dependencies or do not import it`);
   // src/emit/runtime-source.ts reads them as text.
   cpSync(join(ROOT, 'src/runtime'), join(DIST, 'runtime'), { recursive: true });
-  copyFileSync(join(ROOT, 'node_modules/onnx-proto/LICENSE'), join(DIST, 'onnx-proto.LICENSE'));
-  for (const [path, { bytes }] of Object.entries(result.metafile.outputs)) {
+  for (const [name, files] of Object.entries(BUNDLED))
+    for (const file of files)
+      copyFileSync(join(ROOT, 'node_modules', name, file), join(DIST, `${name}.${basename(file)}`));
+  for (const path of Object.keys(result.metafile.outputs)) {
+    const file = join(ROOT, path);
+    // Nobody reads it, and it is as large as all the rest.
+    if (/^dist\/echarts-/.test(path))
+      writeFileSync(file, transformSync(readFileSync(file, 'utf8'), { minify: true, charset: 'utf8' }).code);
+    const bytes = statSync(file).size;
     console.log(`${path}  ${(bytes / 1024).toFixed(0)} KiB`);
   }
 }

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import yargs from 'yargs';
-import { ruleOf } from '../src/cli/options.ts';
+import { ruleOf } from '../src/cli/yargs-options.ts';
 import { LIST } from '../src/commands/option-rules.ts';
 
 /** What of yargs is asked here; its types leave it out. */

@@ -1,6 +1,7 @@
 /** What `import 'onnx-offramp'` gives: the compiler, and what its results are made of. */
 
 export type { ThresholdOptions } from './calibrate/goals.ts';
+export type { Discordant } from './calibrate/paired.ts';
 export { type CalibrateOptions, calibrate } from './commands/calibrate.ts';
 export {
   type AccuracyDifference,
@@ -9,10 +10,16 @@ export {
   type Comparison,
   compare,
 } from './commands/compare.ts';
-export { type CompileOptions, compile } from './commands/compile.ts';
+export { type CompileOptions, type CompilePlanOptions, compile } from './commands/compile.ts';
 export { type EmitOptions, emit } from './commands/emit.ts';
 export { loadModel, mergeShards, printKubernetesJob } from './commands/entries.ts';
-export { type EvaluateOptions, type Evaluation, evaluate } from './commands/evaluate.ts';
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  evaluate,
+  type Measured,
+  type MeasuredPoint,
+} from './commands/evaluate.ts';
 export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './commands/export-triton.ts';
 export { type ExtractedShard, type ExtractShardOptions, extractShard } from './commands/extract-shard.ts';
 export {
@@ -25,12 +32,36 @@ export {
 export { type CompilePlan, planCompile } from './commands/plan.ts';
 export type { Compiled } from './commands/steps/describe-and-write.ts';
 export {
-  type Manifest,
-  type ManifestExit,
-  type OperatingPoint,
-  printManifest,
-  readManifest,
+  type CompilePlan,
+  type PlannedBranch,
+  type PlannedSeconds,
+  type PlannedSplit,
+  planCompile,
+} from './commands/plan.ts';
+export type { ProjectOptions } from './commands/project.ts';
+export type { PreprocessingOptions, Preset } from './data/preprocessing.ts';
+export type { DataSummary, Split, SplitPaths } from './data/splits.ts';
+export type { InputSpec, Layout, Preprocessing, Progress, View } from './data/types.ts';
+export type {
+  Baseline,
+  CalibrationGoals,
+  DataSplit,
+  Environment,
+  FinalAnswer,
+  LatencyProtocol,
+  Manifest,
+  ManifestExit,
+  ManifestInput,
+  ManifestOutputs,
+  ManifestSessionOptions,
+  OperatingPoint,
+  PointGuarantee,
+  PolicyComparison,
+  PolicyFit,
+  Source,
+  Training,
 } from './emit/manifest.ts';
+export { printManifest, readManifest } from './emit/manifest-json.ts';
 export type { Events, ProgressEvent } from './errors/events.ts';
 export { OfframpError } from './errors/index.ts';
 export type { KubernetesJobOptions } from './export/kubernetes-job.ts';

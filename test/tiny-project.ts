@@ -52,6 +52,12 @@ export function tinyProject(name: string, common: Partial<CompileOptions> = {}) 
 /** On as many threads as there are cores, as when nothing is said. */
 export const onAllThreads = ({ threads: _, ...options }: CompileOptions): CompileOptions => options;
 
+/** For a model with exits of its own: none is placed, nothing is trained. */
+export function withoutTraining(options: CompileOptions): CompileOptions {
+  const { train: _, taps: __, batch: ___, epochs: ____, views: _____, ...rest } = options;
+  return rest;
+}
+
 /** Writes `model` to `path` and its weights beside it, as weights.bin. */
 export function writeWithExternalData(model: Model, path: string): void {
   const { graph } = model;

@@ -1,6 +1,6 @@
 /** What is asked of the thresholds, and what can be refused before any work is done. */
 
-import { badOption, budgetUnreachable, unknownPoint } from '../errors/index.ts';
+import { badOption, budgetUnreachable, option, unknownPoint } from '../errors/index.ts';
 import type { PolicyName } from '../policies/index.ts';
 import {
   BEST,
@@ -97,20 +97,24 @@ export function refuseContradictions(goals: Goals, unlabelled: boolean): void {
   const { confidence, maxAccuracyDrops, target, final } = goals;
   if (final === 'ensembled' && (target === 'agreement' || unlabelled))
     throw badOption(
-      '--final',
+      option('final'),
       final,
       unlabelled
         ? 'labels with it: without them only the original is right'
-        : '--target accuracy with it, or --final original: exits join to be right, not to agree with the original',
+        : "`target: 'accuracy'` with it, or `final: 'original'`: exits join to be right, not to agree with the original",
     );
   if (confidence === undefined) return;
   if (maxAccuracyDrops.length === 0)
-    throw badOption('--confidence', `${confidence}`, '--max-accuracy-drop with it: what is to be promised');
+    throw badOption(
+      option('confidence'),
+      `${confidence}`,
+      '`maxAccuracyDrops` with it: what is to be promised',
+    );
   if (maxAccuracyDrops.includes(0))
     throw badOption(
-      '--max-accuracy-drop',
+      option('maxAccuracyDrops'),
       '0',
-      'more than 0 with --confidence: no number of samples promises that nothing is lost',
+      'more than 0 with `confidence`: no number of samples promises that nothing is lost',
     );
 }
 

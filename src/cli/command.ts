@@ -1,28 +1,36 @@
 /** What every command does: run with progress on stderr, print on stdout. */
-import type { ArgumentsCamelCase, Argv, CommandModule } from 'yargs';
+import type { Argv, CommandModule } from 'yargs';
 import type { Events } from '../errors/events.ts';
 import { ProgressPrinter } from './progress.ts';
+import { type CamelCase, withFlags } from './spelling.ts';
+
+/** What yargs hands a command whose options are `T`, and nothing else: a misspelt name does not compile. */
+type Parsed<T> = { readonly [K in keyof T as K extends string ? CamelCase<K> : never]: T[K] } & {
+  /** What follows `--`. */
+  readonly '--'?: readonly (string | number)[];
+};
 
 /** A command of yargs whose handler knows the types of its options; to yargs they all look alike. */
 export const command = <T>(
   words: string,
   describe: string,
   builder: (y: Argv) => Argv<T>,
-  handler: (args: ArgumentsCamelCase<T>) => Promise<void>,
+  handler: (args: Parsed<T>) => Promise<void>,
 ): CommandModule => ({ command: words, describe, builder: builder as never, handler: handler as never });
 
 const interruption = new AbortController();
 export const interrupt = (): void => interruption.abort();
 export const isInterrupted = (): boolean => interruption.signal.aborted;
 
-/** Runs `work` with its progress told, unless --quiet, and with what Ctrl-C stops it by. */
+/** Runs `work` with progress and notes on stderr, unless --quiet; Ctrl-C stops it. */
 export async function watched<T>(
   { quiet = false }: { readonly quiet?: boolean | undefined },
   work: (events: Events) => Promise<T>,
 ): Promise<T> {
   const tty = process.stderr.isTTY === true && !process.env.CI;
   const progress = new ProgressPrinter({ quiet, tty, write: (line) => process.stderr.write(`${line}\n`) });
-  const events = { onProgress: progress.update, onNote: progress.line, signal: interruption.signal };
+  const onNote = (note: string) => progress.line(withFlags(note));
+  const events = { onProgress: progress.update, onNote, signal: interruption.signal };
   return work(events).finally(() => progress.stop());
 }
 
@@ -30,11 +38,11 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** `value` as JSON with --json, else `told`. */
+/** `value` as JSON with --json, else `text`. */
 export function printResult(
   { json }: { readonly json?: boolean | undefined },
   value: unknown,
-  told: string,
+  text: string,
 ): void {
-  print(json ? JSON.stringify(value, null, 2) : told);
+  print(json ? JSON.stringify(value, null, 2) : text);
 }

@@ -3,15 +3,22 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Parser } from 'yargs/helpers';
 import schema from '../../schema/config.schema.json' with { type: 'json' };
-import { check, type Schema } from '../emit/schema.ts';
+import { findViolation } from '../emit/violation.ts';
 import { badConfig, badOption, configMissing, messageOf, unknownSetting } from '../errors/index.ts';
 import { nearest } from '../errors/nearest.ts';
+import { validate } from './config-validator.ts';
 import { renewSettings } from './former-words.ts';
 
 export const CONFIG_FILE = 'offramp.config.json';
 
 type Settings = Readonly<Record<string, unknown>>;
-const PROPERTIES = schema.properties as unknown as Readonly<Record<string, Schema>>;
+/** What of the schema of an option, or of a command's section, is read here. */
+interface Described {
+  readonly type?: unknown;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Described>>;
+}
+const PROPERTIES: Readonly<Record<string, Described>> = schema.properties;
 const { $schema: _, ...SECTIONS_AND_SHARED } = PROPERTIES;
 
 /** Options of each command that a file may set, by the words that call it: `compile`, `export triton`. */
@@ -68,13 +75,13 @@ function readConfig(path: string): Settings {
     throw badConfig(path, 'the file', `is not JSON: ${messageOf(error)}`);
   }
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) value = renewSettings(value);
-  for (const { where, problem } of check(value, schema as unknown as Schema)) {
-    if (problem !== 'is not known') throw badConfig(path, where, problem);
-    const [section, name] = where.includes('.') ? where.split('.') : [undefined, where];
-    const known = section === undefined ? Object.keys(PROPERTIES) : COMMAND_OPTIONS[section]!;
-    throw unknownSetting(path, where, nearest(name!, known), section);
-  }
-  return value as Settings;
+  const violation = findViolation(value, validate);
+  if (!violation) return value as Settings;
+  const { where, problem, isUnknownKey } = violation;
+  if (!isUnknownKey) throw badConfig(path, where, problem);
+  const [section, name] = where.includes('.') ? where.split('.') : [undefined, where];
+  const known = section === undefined ? Object.keys(PROPERTIES) : COMMAND_OPTIONS[section]!;
+  throw unknownSetting(path, where, nearest(name!, known), section);
 }
 
 function fromFolder(folder: string, settings: Settings): Settings {

@@ -15,7 +15,8 @@ import { inspectCommand } from './commands/inspect.ts';
 import { settingsFor } from './config.ts';
 import { renewWords } from './former-words.ts';
 import { misused, refuseOddFlags } from './misuse.ts';
-import { refusal } from './options.ts';
+import { withFlags } from './spelling.ts';
+import { refusal } from './yargs-options.ts';
 
 const INTERRUPTED = 130;
 
@@ -86,7 +87,9 @@ try {
   } else if (error instanceof OfframpError) {
     const trail =
       error.trail.length > 0 && process.env.OFFRAMP_DEBUG ? `\n  while: ${error.trail.join(' › ')}` : '';
-    process.stderr.write(`offramp: ${error.message} [${error.code}]\n  ${error.hint}${trail}\n`);
+    process.stderr.write(
+      `offramp: ${withFlags(error.message)} [${error.code}]\n  ${withFlags(error.hint)}${trail}\n`,
+    );
     process.exitCode = EXIT_CODES.get(error.code) ?? 1;
   } else {
     process.stderr.write(

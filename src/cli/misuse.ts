@@ -4,10 +4,10 @@ import { flag } from '../commands/option-rules.ts';
 import { badOption, badUsage, type OfframpError } from '../errors/index.ts';
 import { nearest } from '../errors/nearest.ts';
 import { COMMAND_OPTIONS, commandOf, describeOption } from './config.ts';
-import { ruleOf } from './options.ts';
+import { ruleOf } from './yargs-options.ts';
 
 /**
- * The error for the complaint `problem` about `words`: with the option that was meant, and what a missing one is for. `usage` tells how a
+ * The error for the complaint `problem` about `words`: with the option that was meant, and what a missing one is for. `usage` gives how a
  * command is called.
  */
 export function misused(
@@ -34,12 +34,12 @@ export function optionsMissing(
   options: readonly string[],
   words: readonly string[] = [],
 ): OfframpError {
-  const told = options.map((option) => `--${option} (${describeOption(command, option)})`);
+  const described = options.map((option) => `--${option} (${describeOption(command, option)})`);
   const unknown = words
     .flatMap((word) => /^--([\w-]+)/.exec(word)?.[1] ?? [])
     .filter((name) => !COMMAND_OPTIONS[command]!.includes(name));
   const near = unknown.map((name) => nearest(name, options)).find((name) => name !== undefined);
-  return badUsage(`${command} needs ${told.join(' and ')}`, near && `--${near}`, command);
+  return badUsage(`${command} needs ${described.join(' and ')}`, near && `--${near}`, command);
 }
 
 /** Throws `bad-option` for what yargs would take for yes or no without a word: `--force=maybe`, and one that is given twice. */

@@ -1,129 +1,8 @@
-/** What the commands can be told: how options of the API are spelled on the command line, and groups of options that commands share. */
+/** Groups of options that several commands have. */
 import type { Argv } from 'yargs';
-import { flag, integer, listOf, nearChoice, type Rule, text } from '../commands/option-rules.ts';
 import { OPTIONS } from '../commands/options.ts';
-import { badOption, type OfframpError } from '../errors/index.ts';
 import { HEAD_KINDS } from '../passes/exits.ts';
-
-/** yargs rewraps what a coercion throws, so the coded error waits here for `fail`. */
-let refused: OfframpError | undefined;
-export const refusal = (): OfframpError | undefined => refused;
-
-const { compile: COMPILE } = OPTIONS;
-
-/** `0.6,3ms`: costs relative to the original, and milliseconds. */
-const budgets: Rule<{ readonly budgets: readonly number[]; readonly budgetsMs: readonly number[] }> = {
-  ...COMPILE.budgets,
-  wanted: 'shares of the original such as 0.6, or times such as 3ms, above 0, separated by commas',
-  accepts: (value): value is never => {
-    const { budgets, budgetsMs } = value as Record<string, unknown>;
-    return COMPILE.budgets.accepts(budgets) && COMPILE.budgetsMs.accepts(budgetsMs);
-  },
-  read: (given) => {
-    const words = listOf(text('')).read(given);
-    const isTime = (word: unknown) => /ms$/.test(String(word));
-    const all = (list: readonly unknown[], rule: Rule) => (list.length > 0 ? rule.read(list) : []);
-    const times = words.filter(isTime).map((word) => String(word).slice(0, -'ms'.length));
-    return {
-      budgets: all(
-        words.filter((word) => !isTime(word)),
-        COMPILE.budgets,
-      ),
-      budgetsMs: all(times, COMPILE.budgetsMs),
-    };
-  },
-};
-
-/** Options that have another name in the API, or no place there in every command that has them. */
-const OWN = {
-  dim: COMPILE.dims,
-  head: COMPILE.head,
-  budget: budgets,
-  'min-accuracy': COMPILE.minAccuracies,
-  'max-accuracy-drop': COMPILE.maxAccuracyDrops,
-  'dry-run': flag,
-  'all-points': flag,
-  all: flag,
-  json: flag,
-  quiet: flag,
-  svg: text('a file'),
-  out: text('a path'),
-  shards: integer({ atLeast: 1 }),
-  shard: text('i/n, such as 1/4 to 4/4'),
-} satisfies Record<string, Rule>;
-
-export type Command = keyof typeof OPTIONS;
-/** `batch-size` → `batchSize` */
-type CamelCase<S extends string> = S extends `${infer A}-${infer B}` ? `${A}${Capitalize<CamelCase<B>>}` : S;
-const camelCase = (name: string) => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-
-/** What `--<name>` of `command` may be; undefined when there is no such option. */
-export function ruleOf(command: string, name: string): Rule | undefined {
-  const api = new Map<string, Rule>(Object.entries(OPTIONS[command as Command] ?? {}));
-  return new Map<string, Rule>(Object.entries(OWN)).get(name) ?? api.get(camelCase(name));
-}
-
-type RuleFor<C extends Command, N extends string> = N extends keyof typeof OWN
-  ? (typeof OWN)[N]
-  : (typeof OPTIONS)[C][CamelCase<N> & keyof (typeof OPTIONS)[C]];
-type ValueOf<R> = R extends { accepts: (value: unknown) => value is infer T } ? T : never;
-
-interface Hints {
-  readonly describe: string;
-  readonly alias?: string;
-  readonly demandOption?: true;
-  /**
-   * What holds when nothing is said. Not a default of yargs': that would be taken for the value of an option that is given without one.
-   */
-  readonly defaultDescription?: string;
-}
-
-/** What yargs is told of options of `command`: each by its name, with what help says of it. */
-export function from<C extends Command, const H extends Readonly<Record<string, string | Hints>>>(
-  command: C,
-  options: H,
-) {
-  const asked = Object.entries(options).map(([name, hints]) => {
-    const rule = ruleOf(command, name)!;
-    return [name, { ...(typeof hints === 'string' ? { describe: hints } : hints), ...checked(name, rule) }];
-  });
-  return Object.fromEntries(asked) as {
-    [N in keyof H & string]: { coerce: (given: unknown) => ValueOf<RuleFor<C, N>> };
-  };
-}
-
-/** A word that is no option, but told by its place. */
-export const place = <T>(name: string, rule: Rule<T>, describe: string) => ({
-  ...{ describe, demandOption: true as const },
-  ...checked(name, rule, `<${name}>`),
-});
-
-function checked<T>(name: string, rule: Rule<T>, told = `--${name}`) {
-  const { type } = rule.schema as { readonly type?: unknown };
-  if (type === 'boolean') return { type, coerce: (given: unknown) => given as T } as const;
-  return {
-    // `type` is what help says; with `string` words stay as they were given.
-    type: type === 'number' || type === 'integer' ? 'number' : 'string',
-    string: true,
-    ...(rule.choices && { choices: rule.choices as readonly string[] }),
-    coerce: (given: unknown): T => {
-      const isRepeated = Array.isArray(given) && !rule.isList;
-      const value = rule.read(given);
-      if (!isRepeated && rule.accepts(value)) return value;
-      const wanted = isRepeated ? `it once: ${rule.wanted}` : rule.wanted;
-      refused = badOption(told, String(given) || "''", wanted, nearChoice(rule, given));
-      throw refused;
-    },
-  } as const;
-}
-
-/** What of `args` are options of the API's function that `command` calls. */
-export function asked<T>(command: Command, args: object): T {
-  const known = Object.entries(args).filter(
-    ([name, value]) => value !== undefined && Object.hasOwn(OPTIONS[command], name),
-  );
-  return Object.fromEntries(known) as T;
-}
+import { from, type Help, place } from './yargs-options.ts';
 
 export const externalData = <T>(y: Argv<T>) =>
   y.options(
@@ -132,7 +11,7 @@ export const externalData = <T>(y: Argv<T>) =>
     }),
   );
 
-/** How a model is read: which output, and what is said of its inputs. */
+/** How a model is read: which output, and sizes and values of its inputs. */
 export const readingOptions = <T>(y: Argv<T>) =>
   y.options(
     from('compile', {
@@ -228,9 +107,9 @@ export const runOptions = <T>(y: Argv<T>) =>
     }),
   );
 
-/** `defaults`: of `compile`; `calibrate` leaves what is not said as it was. */
+/** `defaults`: of `compile`; `calibrate` keeps what is not given. */
 export const thresholdOptions = <T>(y: Argv<T>, defaults: Readonly<Record<string, string>> = {}) => {
-  const described = (name: string, describe: string): Hints =>
+  const described = (name: string, describe: string): Help =>
     defaults[name] === undefined ? { describe } : { describe, defaultDescription: defaults[name] };
   return y.options(
     from('compile', {
@@ -256,22 +135,8 @@ export const shared = <T>(y: Argv<T>) =>
     }),
   );
 
-export const modelFile = <T>(y: Argv<T>) => y.positional('model', place('model', COMPILE.model, 'ONNX file'));
+export const modelFile = <T>(y: Argv<T>) =>
+  y.positional('model', place('model', OPTIONS.compile.model, 'ONNX file'));
 
 export const packageFolder = <T>(y: Argv<T>) =>
   y.positional('package', place('package', OPTIONS.evaluate.folder, 'folder that compile wrote'));
-
-/** Options of thresholds and of dimensions by the names that the API has for them. */
-export const renamed = ({ budget, minAccuracy, maxAccuracyDrop, dim }: Renamed) => ({
-  ...budget,
-  minAccuracies: minAccuracy,
-  maxAccuracyDrops: maxAccuracyDrop,
-  dims: dim,
-});
-
-interface Renamed {
-  readonly budget?: ValueOf<typeof budgets> | undefined;
-  readonly minAccuracy?: readonly number[] | undefined;
-  readonly maxAccuracyDrop?: readonly number[] | undefined;
-  readonly dim?: Readonly<Record<string, number>> | undefined;
-}

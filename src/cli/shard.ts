@@ -1,4 +1,4 @@
-/** Which shard a process is to make: what it was told, or what the scheduler that started it says. */
+/** Which shard a process is to make: as given, or as the scheduler that started it has it. */
 import { badOption, badShard, type OfframpError } from '../errors/index.ts';
 import type { Shard } from '../train/shards.ts';
 
@@ -50,14 +50,14 @@ function ofSlurm(task: string, shards: number | undefined, env: Environment): Sh
   );
 }
 
-function checked(place: number, count: number, told: string): Shard {
+function checked(place: number, count: number, source: string): Shard {
   if (!isCount(count) || !Number.isInteger(place) || place < 0 || place >= count)
-    throw outOfRange(told, count);
+    throw outOfRange(source, count);
   return { index: place + 1, count };
 }
 
-const outOfRange = (told: string, count: number): OfframpError =>
-  badShard(`${told}: that is none of ${count || '?'} shards`, 'Give --shard i/n, or a range without gaps.');
+const outOfRange = (source: string, count: number): OfframpError =>
+  badShard(`${source}: that is none of ${count || '?'} shards`, 'Give --shard i/n, or a range without gaps.');
 
 const COUNT = 'a whole number from 1 on';
 const isCount = (value: number) => Number.isInteger(value) && value >= 1;

@@ -8,13 +8,14 @@ import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { macs } from '../report/numbers.ts';
 import { passesOf } from '../report/section.ts';
 import { seconds } from './progress.ts';
+import { withFlags } from './spelling.ts';
 
 const percent = (fraction: number | null, digits = 2) =>
   fraction === null ? '–' : `${(100 * fraction).toFixed(digits)} %`;
 const ms = (value: number | null | undefined) =>
   value === null || value === undefined ? '–' : `${value.toFixed(2)} ms`;
 /** Columns padded to their widest cell; the first is left-aligned, the others right-aligned. */
-export function table(rows: readonly (readonly string[])[]): string {
+export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
   const line = (row: readonly string[]) =>
     row
@@ -52,7 +53,7 @@ export function formatNext(path: string, { inputs: [first] }: Inspection): strin
 }
 
 /** The original and every operating point: accuracy, agreement, cost, latency (the mean, or the median where it is all there is; left out where none is), and where samples leave. */
-export function resultTable(
+export function formatResults(
   manifest: Manifest | Measured,
   points: readonly (OperatingPoint | MeasuredPoint)[] = manifest.operatingPoints,
 ): string {
@@ -87,7 +88,7 @@ export function resultTable(
     ...latency(point),
     ...point.exitShares.map((share) => percent(share, 1)),
   ]);
-  return table([header, [...original, ...exits.map(() => ''), ''], ...rows]);
+  return formatTable([header, [...original, ...exits.map(() => ''), ''], ...rows]);
 }
 
 /** What came out of a compile or a calibration, in `folder`. */
@@ -96,7 +97,7 @@ export function formatCompiled({ manifest, shown }: Compiled, folder: string): s
   const timed = latency
     ? `Latency: one sample a run, the least of ${passesOf(latency)} runs of each, their mean.\n`
     : '';
-  return `\n${resultTable(manifest, shown)}\n\n${timed}Measured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
+  return `\n${formatResults(manifest, shown)}\n\n${timed}Measured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
 }
 
 /** The points that `isShown` lets through, as they are now, and whether that is what the manifest says. */
@@ -109,20 +110,26 @@ export function formatEvaluation(evaluation: Evaluation, isShown: (name: string)
     hidden === 0
       ? ''
       : `\n${hidden} more (${points.find(({ name }) => !isShown(name))!.name}, …) lie between these on the same curve: --all-points shows them.`;
-  return `\n${resultTable(measured, shown)}${rest}\n\n${comparison(evaluation)}`;
+  return `\n${formatResults(measured, shown)}${rest}\n\n${describeAgreement(evaluation)}`;
 }
 
 /** Data of one kind do not differ so much in what a model knows of them. */
 const ODD = 0.1;
 
-function comparison({ sameData, largestDifference, movedShare, measured, promised }: Evaluation): string {
+function describeAgreement({
+  sameData,
+  largestDifference,
+  movedShare,
+  measured,
+  promised,
+}: Evaluation): string {
   if (!sameData) {
     const [now, then] = [measured.baseline.accuracy, promised.baseline.accuracy];
     const odd =
       now !== null && Math.abs(now - then) > ODD
         ? ` The original itself is right on ${percent(now)} of them, and on ${percent(then)} of those: is it fed what it was trained on (preprocessing, --tokenizer), and are labels in the same order?`
         : '';
-    return `Other data than the manifest's figures are from (its ${promised.measuredOn} role).${odd}`;
+    return `Other data than the manifest's figures are from (its ${promised.measuredOn} split).${odd}`;
   }
   const { length } = measured.operatingPoints;
   const compared = measured.baseline.accuracy === null ? 'accuracy and cost' : 'accuracy, agreement and cost';
@@ -133,7 +140,7 @@ function comparison({ sameData, largestDifference, movedShare, measured, promise
 }
 
 /** Two models side by side, and in words how far apart they are. */
-export function sideBySide({
+export function formatComparison({
   samples,
   a,
   b,
@@ -152,12 +159,12 @@ export function sideBySide({
     percent(side.relativeCost, 1),
     ms(side.latencyMsP50),
   ]);
-  const told = [`Both give ${percent(agreement)} of ${samples} samples the same class.`];
-  if (accuracy) told.push(formatDifference(accuracy));
-  told.push(
+  const lines = [`Both give ${percent(agreement)} of ${samples} samples the same class.`];
+  if (accuracy) lines.push(formatDifference(accuracy));
+  lines.push(
     `B costs ${macsRatio.toFixed(3)} of A's average MACs and takes ${latencyRatio.toFixed(3)} of its median time, one sample a run, measured in turn.`,
   );
-  return `${table([header, ...rows])}\n\n${told.join('\n')}`;
+  return `${formatTable([header, ...rows])}\n\n${lines.join('\n')}`;
 }
 
 /** What a dry run found. */
@@ -179,20 +186,20 @@ export function formatPlan(plan: CompilePlan): string {
     .filter(([, value]) => value >= 0.05)
     .map(([name, value]) => `${name === 'proving' ? 'proving and timing' : name} ${seconds(value)}`);
   return [
-    table([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
-    table([['data', 'samples', ''], ...data]),
+    formatTable([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
+    formatTable([['data', 'samples', ''], ...data]),
     ...(plan.data.validation || !plan.features
       ? []
       : [
           'Validation samples come off the training data, or off calibration where the original knows its training data by heart.',
         ]),
     `Time: about ${seconds(total)} (${times.join(', ')}), by trying a few samples of each; more where phases were not tried: thresholds, fitting policies.`,
-    `Memory: at least ${bytes(plan.memoryBytes)}. Disk: ${bytes(plan.cacheBytes)} in the cache${plan.features ? ` (features ${plan.features.storage})` : ''}, ${bytes(plan.outputBytes)} for the result.`,
+    `Memory: at least ${formatBytes(plan.memoryBytes)}. Disk: ${formatBytes(plan.cacheBytes)} in the cache${plan.features ? ` (features ${plan.features.storage})` : ''}, ${formatBytes(plan.outputBytes)} for the result.`,
     'Nothing was written.',
   ].join('\n\n');
 }
 
-const bytes = (value: number) =>
+const formatBytes = (value: number) =>
   value >= 1e9
     ? `${(value / 1e9).toFixed(1)} GB`
     : value >= 1e6

@@ -78,8 +78,6 @@ export async function checkBeforeWork(options: CompilePlanOptions): Promise<Goal
   if (options.out !== undefined) await checkOutput(options.out, { force: options.force ?? false });
   refuseContradictions(goals, unlabelled);
   if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
-  if (options.features !== undefined && options.exitOutputs)
-    throw badOption('--features', options.features, 'it without --exit-outputs, which trains nothing');
   if (options.features !== undefined) await checkMerged(options.features);
   return goals;
 }

@@ -1,7 +1,7 @@
 /** Features for a compile that is told `features`: one part of the samples, on this machine. */
 import { checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
-import { badOption, trainingDataMissing } from '../errors/index.ts';
+import { badOption, option, trainingDataMissing } from '../errors/index.ts';
 import { type Shard, writeShard } from '../train/shards.ts';
 import { checkCall } from './options.ts';
 import { openProject, type ProjectOptions, withSplits } from './project.ts';
@@ -34,7 +34,11 @@ export async function extractShard(
   checkCall('features', options, events);
   const { shard = { index: 1, count: 1 }, exitOutputs } = options;
   if (exitOutputs)
-    throw badOption('--exit-outputs', exitOutputs.join(','), 'a model without: nothing is trained on it');
+    throw badOption(
+      option('exitOutputs'),
+      exitOutputs.join(','),
+      'a model without: nothing is trained on it',
+    );
   if (options.train === undefined) throw trainingDataMissing();
   await checkOutput(options.out, { update: true });
   const project = await openProject(options, events);

@@ -1,5 +1,5 @@
 /** What an option may be: checked as a value of the API, and read from words of the command line or values of the settings file. */
-import { badOption, unknownOption } from '../errors/index.ts';
+import { badOption, option, unknownOption } from '../errors/index.ts';
 import { nearest } from '../errors/nearest.ts';
 
 export interface Rule<T = unknown> {
@@ -229,7 +229,7 @@ export function checkOptions(rules: Readonly<Record<string, Rule>>, options: unk
   for (const [name, rule] of Object.entries(rules)) {
     const value = options[name];
     if (value === undefined ? rule.isRequired : !rule.accepts(value))
-      throw badOption(name, shown(value), rule.wanted, nearChoice(rule, value));
+      throw badOption(option(name), shown(value), rule.wanted, nearChoice(rule, value));
   }
 }
 
@@ -238,7 +238,7 @@ export const nearChoice = ({ choices }: Rule, value: unknown): string | undefine
   choices && typeof value === 'string' ? nearest(value, choices as readonly string[]) : undefined;
 
 /** As JavaScript writes it, where JSON can. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   const isPlain = typeof value === 'string' || (typeof value === 'object' && value !== null);
   try {
     return isPlain ? JSON.stringify(value) : String(value);

@@ -1,13 +1,14 @@
 /**
  * Every option of every function that `import 'onnx-offramp'` gives, by the command that calls it: what it may be, for callers of the API
  * and for the command line, whose names differ in a few places (`cli/options.ts`). Rules look at one option; what options say of each other
- * is checked where they are used.
+ * is checked where they are used, and here where one leaves another nothing to say.
  */
 
 import type { ThresholdOptions } from '../calibrate/goals.ts';
 import { PRESETS, type PreprocessingOptions, type Preset } from '../data/index.ts';
 import type { SplitPaths } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
+import { badOption, option } from '../errors/index.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
 import type { ModelOptions } from '../model/inspect.ts';
 import type { SessionOptions } from '../ort/session.ts';
@@ -41,6 +42,7 @@ import {
   type Rule,
   type Rules,
   required,
+  shown,
   sizes,
   text,
 } from './option-rules.ts';
@@ -112,7 +114,7 @@ const PROJECT = {
   head: HEAD,
   seed: integer(),
   skipBad: flag,
-} satisfies Rules<Omit<ProjectOptions, 'session'>>;
+} satisfies Rules<ProjectOptions>;
 
 const THRESHOLDS = {
   policy: oneOf<PolicyName | 'auto'>([...POLICY_NAMES, 'auto']),
@@ -148,7 +150,7 @@ const COMPILE = {
   batch: atLeastOne,
   learningRate: number({ above: 0 }),
   cacheLimit: bytes,
-} satisfies Rules<Omit<CompileOptions, 'session'>>;
+} satisfies Rules<CompileOptions>;
 
 /** Of runs of a compiled model. */
 const AGAIN = {
@@ -191,7 +193,7 @@ export const OPTIONS = {
     out: required(folder),
     shard,
     views: COMPILE.views,
-  } satisfies Rules<Omit<ExtractShardOptions, 'session'>>,
+  } satisfies Rules<ExtractShardOptions>,
   'features merge': {
     folder: required(folder),
     onProgress: callback(),
@@ -254,8 +256,33 @@ export const OPTIONS = {
 
 const EVENTS = { onProgress: callback(), onNote: callback(), signal: abortSignal } satisfies Rules<Events>;
 
+type Compile = keyof typeof COMPILE;
+const PLACES: readonly Compile[] = ['placement', 'exits'];
+const TRAINING: readonly Compile[] = [
+  ...(['head', 'features', 'views', 'cacheLimit', 'recipe'] as const),
+  ...(['lambda', 'survivors', 'epochs', 'batch', 'learningRate'] as const),
+];
+
+/** Options of a compile that others leave nothing to say. */
+function refuseUnused(options: Partial<CompileOptions>): void {
+  const refuse = (names: readonly Compile[], why: string) => {
+    const name = names.find((one) => options[one] !== undefined && options[one] !== false);
+    if (name !== undefined) throw badOption(option(name), shown(options[name]), why);
+  };
+  const isOurs = options.recipe === undefined || options.recipe === 'distill';
+  if (options.exitOutputs)
+    refuse(
+      ['taps', ...PLACES, ...TRAINING],
+      'it without `exitOutputs`: those exits are in place and trained',
+    );
+  if (options.taps) refuse(PLACES, 'it without `taps`, which are all the exits');
+  if (isOurs) refuse(['lambda'], "it with `recipe: 'pteenet-v1'` or `recipe: 'pteenet-v2'`");
+  else refuse(['survivors'], "it with `recipe: 'distill'`");
+}
+
 /** Throws `bad-option` where `options` or `events` of the function that `name` calls are not what they may be. To be called before anything else. */
 export function checkCall(name: keyof typeof OPTIONS, options: unknown, events: unknown = {}): void {
   checkOptions(OPTIONS[name], options);
   checkOptions(EVENTS, events);
+  if (name === 'compile' || name === 'plan') refuseUnused(options as Partial<CompileOptions>);
 }

@@ -1,4 +1,4 @@
-import { ambiguousLayout, badPreprocessing } from '../errors/index.ts';
+import { ambiguousLayout, badPreprocessing, option } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { InputSpec, Layout, Preprocessing, Resize } from './types.ts';
 
@@ -61,7 +61,7 @@ export function resolvePreprocessing(
   const asked = PREPROCESSING_OPTIONS.filter((name) => (options[name] ?? 'none') !== 'none');
   if (inputs.length > 1 && asked.length > 0)
     throw badPreprocessing(
-      `${asked.map((name) => `--${name}`).join(', ')}: the model takes several inputs (${input.name}), which are fed as they are`,
+      `${asked.map((name) => option(name)).join(', ')}: the model takes several inputs (${input.name}), which are fed as they are`,
       'Leave it out, and store the numbers that the model takes.',
     );
   const preset = PRESETS[options.preset ?? 'none'];

@@ -1,6 +1,6 @@
 /** The four splits of the data: train, validation, calibration, test. Those that the user does not give are cut off the training data. */
 
-import { emptyDataset, noSampleInput, trainingDataMissing } from '../errors/index.ts';
+import { emptyDataset, noSampleInput, optionText, trainingDataMissing } from '../errors/index.ts';
 import type { TypedModel } from '../passes/exits.ts';
 import {
   classesIn,
@@ -148,7 +148,7 @@ export async function settleClasses(
   for (const split of SPLITS) {
     const path = paths[split];
     if (path === undefined || isRandom(path)) continue;
-    found.push({ place: `--${split} ${path}`, own: await namesIn(path, options) });
+    found.push({ place: optionText(split, path), own: await namesIn(path, options) });
   }
   const named = found.flatMap(({ place, own }) => (own ? [{ place, ...own }] : []));
   const first =

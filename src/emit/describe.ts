@@ -63,7 +63,7 @@ export interface CompiledFacts {
   readonly points: readonly { readonly name: string; readonly thresholds: readonly number[] }[];
   readonly defaultPoint: string;
   readonly costs: CostModel;
-  /** On the role that is reported. */
+  /** On the split that is reported. */
   readonly outcomes: OutcomesAt;
   /** By operating point's name. */
   readonly promises?: ReadonlyMap<string, Guarantee> | undefined;

@@ -1,14 +1,11 @@
 /**
  * The manifest: everything about a compiled model that is not in model.onnx. Read by `evaluate`, by the stub generator
- * and by other people's tools, so its shape is published as schema/manifest.schema.json, which is also what checks it here.
+ * and by other people's tools; its shape is published as schema/manifest.schema.json.
  */
-import schema from '../../schema/manifest.schema.json' with { type: 'json' };
 import type { DataSummary } from '../data/splits.ts';
 import type { Preprocessing } from '../data/types.ts';
-import { invalidManifest, manifestVersionUnknown, messageOf } from '../errors/index.ts';
 import type { DataType } from '../graph/types.ts';
 import type { Activation } from '../passes/exits.ts';
-import { check, type Schema } from './schema.ts';
 
 /** Shares, accuracies and relative costs are fractions; MACs and relative costs are per sample. K exits, C classes. */
 export interface Manifest {
@@ -57,7 +54,7 @@ export interface Manifest {
   readonly operatingPoints: readonly OperatingPoint[];
   /** Operating point in force when the caller names none; the one that a baked model has inside. */
   readonly defaultPoint: string;
-  /** The data role behind every accuracy, cost and share here. */
+  /** The data split behind every accuracy, cost and share here. */
   readonly measuredOn: 'test' | 'calibration';
   /** How latencies were measured; null when they were not. */
   readonly latency: LatencyProtocol | null;
@@ -108,7 +105,7 @@ export interface Training {
   readonly views: number;
   /** Bytes that cached features could take, set when those of all views did not fit: heads saw fewer views, or those computed for each batch. */
   readonly cacheLimit?: number;
-  /** Steps, counted from 1, that losses are told of. */
+  /** Steps, counted from 1, that losses are given for. */
   readonly steps: readonly number[];
   /** Running means of each exit's loss at those steps, by exit id; `joint` where all exits share one. */
   readonly losses: Readonly<Record<string, readonly number[]>>;
@@ -164,7 +161,7 @@ export interface ManifestInput {
 export interface ManifestOutputs {
   /** The original's output of class scores, [N, C], or one score a sample; see `activation`. */
   readonly scores: string;
-  /** Of the scores; `float` when not said. */
+  /** Of the scores; `float` when absent. */
   readonly dataType?: 'float' | 'float16';
   /** Exit taken, int64 [N]; K is the full path. */
   readonly exitIndex: string;
@@ -272,96 +269,4 @@ export interface Environment {
   readonly onnxruntime: string;
   /** e.g. `linux-x64`. */
   readonly platform: string;
-}
-
-/** Parses and checks a manifest. Throws `invalid-manifest` or `manifest-version-unknown`. */
-export function readManifest(json: string): Manifest {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (error) {
-    throw invalidManifest('the file', `is not JSON: ${messageOf(error)}`);
-  }
-  const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
-  if (typeof version === 'number' && version !== 1) throw manifestVersionUnknown(version);
-  const manifest = checkManifest(renewed(value));
-  const operatingPoints = manifest.operatingPoints.map((point) => ({
-    ...point,
-    thresholds: point.thresholds.map(Math.fround),
-  }));
-  return { ...manifest, operatingPoints };
-}
-
-/** A manifest of an earlier version with today's names. */
-function renewed(value: unknown): unknown {
-  if (value === null || typeof value !== 'object' || !('last' in value)) return value;
-  const { last, ...rest } = value;
-  return { ...rest, final: last };
-}
-
-/** The manifest as JSON: keys in the schema's order, shortest round-trip numbers (thresholds as float32). */
-export function printManifest(manifest: Manifest): string {
-  const checked = checkManifest(manifest);
-  const operatingPoints = checked.operatingPoints.map((point) => ({
-    ...point,
-    thresholds: point.thresholds.map(shortestFloat32),
-  }));
-  return `${JSON.stringify(ordered({ ...checked, operatingPoints }, schema as Schema), null, 2)}\n`;
-}
-
-/** The decimal with the fewest digits that rounds to the same float32 as `value`. */
-export function shortestFloat32(value: number): number {
-  const wanted = Math.fround(value);
-  for (let digits = 1; digits < 9; digits++) {
-    const candidate = Number(wanted.toPrecision(digits));
-    if (Math.fround(candidate) === wanted) return candidate;
-  }
-  return Number(wanted.toPrecision(9));
-}
-
-function checkManifest(value: unknown): Manifest {
-  for (const { where, problem } of check(value, schema as Schema)) throw invalidManifest(where, problem);
-  const manifest = value as Manifest;
-  const { exits, classes, labels, operatingPoints, defaultPoint } = manifest;
-  const expectLength = (where: string, list: readonly unknown[], length: number) => {
-    if (list.length !== length)
-      throw invalidManifest(where, `has ${list.length} entries, expected ${length}`);
-  };
-  if (labels) expectLength('labels', labels, classes);
-  expectDistinct('inputs', 'name', manifest.inputs);
-  expectDistinct('exits', 'id', exits);
-  expectDistinct('operatingPoints', 'name', operatingPoints);
-  operatingPoints.forEach((point, i) => {
-    expectLength(`operatingPoints[${i}].thresholds`, point.thresholds, exits.length);
-    expectLength(`operatingPoints[${i}].exitShares`, point.exitShares, exits.length + 1);
-  });
-  if (!operatingPoints.some((point) => point.name === defaultPoint))
-    throw invalidManifest('defaultPoint', `names no operating point: "${defaultPoint}"`);
-  return manifest;
-}
-
-/** Throws `invalid-manifest` where two of `list` have the same `key`. */
-function expectDistinct<K extends string>(
-  where: string,
-  key: K,
-  list: readonly Readonly<Record<K, string>>[],
-): void {
-  const seen = new Set<string>();
-  for (const [i, { [key]: name }] of list.entries()) {
-    if (seen.has(name)) throw invalidManifest(`${where}[${i}].${key}`, `repeats "${name}"`);
-    seen.add(name);
-  }
-}
-
-/** `value` with its keys in the order `rule` lists them, the rest after them by name. */
-function ordered(value: unknown, rule: Schema | undefined): unknown {
-  if (Array.isArray(value)) return value.map((item) => ordered(item, rule?.items));
-  if (typeof value !== 'object' || value === null) return value;
-  const properties = rule?.properties ?? {};
-  const listed = Object.keys(properties).filter((key) => key in value);
-  const others = Object.keys(value).filter((key) => !(key in properties));
-  const record = value as Record<string, unknown>;
-  return Object.fromEntries(
-    [...listed, ...others.sort()].map((key) => [key, ordered(record[key], properties[key])]),
-  );
 }

@@ -6,7 +6,8 @@ import { invalidManifest, messageOf, notAPackage, OfframpError, packageDamaged }
 import { type SessionOptions, withSession } from '../ort/session.ts';
 import { isOneScore } from '../passes/exits.ts';
 import { POLICY_NAMES } from '../policies/index.ts';
-import { type Manifest, readManifest } from './manifest.ts';
+import type { Manifest } from './manifest.ts';
+import { readManifest } from './manifest-json.ts';
 
 /** The manifest of what `compile` wrote to `folder`. Throws `not-a-package`, and what `readManifest` throws. */
 export async function readPackage(folder: string): Promise<Manifest> {

@@ -21,10 +21,10 @@ interface Declaration {
 let known: readonly Declaration[] | undefined;
 
 /**
- * The declarations named in `exported` and `used`, and all that those use, as statements in the order of the modules'
- * names; the former with `export`. Throws when there is no declaration of that name.
+ * The declarations named in `exported`, those named in `used`, where not all names are of any, and all that those use, as statements in
+ * the order of the modules' names; the former with `export`. Throws when there is no declaration of a name in `exported`.
  */
-export function runtimeSource(exported: readonly string[], used: readonly string[]): string[] {
+export function runtimeSource(exported: readonly string[], used: Iterable<string>): string[] {
   const declarations = allDeclarations();
   const byName = new Map(declarations.map((declaration) => [declaration.name, declaration]));
   const wanted = new Set<string>();
@@ -35,7 +35,8 @@ export function runtimeSource(exported: readonly string[], used: readonly string
     wanted.add(name);
     for (const other of declaration.uses) if (byName.has(other)) want(other);
   };
-  for (const name of [...exported, ...used]) want(name);
+  for (const name of exported) want(name);
+  for (const name of used) if (byName.has(name)) want(name);
   return declarations
     .filter(({ name }) => wanted.has(name))
     .map(({ name, docs, code }) => `\n${docs}${exported.includes(name) ? 'export ' : ''}${code}`);
@@ -66,14 +67,24 @@ function declarationsOf(text: string): Declaration[] {
     const name = declared.name!.getText();
     const docs = ts.getJSDocCommentsAndTags(statement).at(-1);
     const code = text.slice(statement.getStart(), statement.end).replace(/^export /, '');
-    const uses = new Set<string>();
-    const visit = (node: ts.Node): void => {
-      if (ts.isIdentifier(node) && node.text !== name && !isMemberName(node)) uses.add(node.text);
-      ts.forEachChild(node, visit);
-    };
-    visit(statement);
+    const uses = referencesIn(statement);
+    uses.delete(name);
     return [{ name, docs: docs ? `${docs.getText()}\n` : '', code, uses }];
   });
+}
+
+/** The names that TypeScript code refers to, whatever declares them. */
+export const namesIn = (code: string): Set<string> =>
+  referencesIn(ts.createSourceFile('code.ts', code, ts.ScriptTarget.Latest, true));
+
+function referencesIn(root: ts.Node): Set<string> {
+  const names = new Set<string>();
+  const visit = (node: ts.Node): void => {
+    if (ts.isIdentifier(node) && !isMemberName(node)) names.add(node.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(root);
+  return names;
 }
 
 /** `name` in `value.name`, `{ name: value }` and member declarations: no reference. */

@@ -223,21 +223,6 @@ const PROBABILITY: Record<Activation, string> = {
   logit: 'softmaxAt([0, own[0]!], index)',
 };
 
-/** What the class calls of src/runtime/. */
-export function usedByClass(manifest: Manifest): string[] {
-  const { inputs, outputs, activation } = manifest;
-  return [
-    ...['openSession', 'Turns', 'toTensor', 'dataOf', 'relativeCosts'],
-    ...['indexOfLargest', 'softmaxAt', 'shareAt'].filter((name) =>
-      `${INDEX[activation]} ${PROBABILITY[activation]}`.includes(name),
-    ),
-    ...(inputs.length > 1 ? ['checkBatch'] : []),
-    ...(outputs.thresholds === null ? [] : ['thresholdsOf', 'pointOf']),
-    ...(outputs.dataType === 'float16' ? ['fromFloat16'] : []),
-    ...(pictureInput(manifest) ? ['isPictures', 'picturesOf', 'writePictures', 'tablesOf'] : []),
-  ];
-}
-
 const fetched = ({ scores, exitIndex, exitConfidence }: Manifest['outputs']) => [
   scores,
   exitIndex,

@@ -7,26 +7,18 @@ import {
 } from 'ts-morph';
 import { type Activation, isOneScore } from '../passes/exits.ts';
 import type { Manifest, ManifestInput, OperatingPoint } from './manifest.ts';
-import { shortestFloat32 } from './manifest.ts';
+import { shortestFloat32 } from './manifest-json.ts';
 import { commentText, literal, propertyName, quoted, table } from './names.ts';
-import { runtimeSource } from './runtime-source.ts';
-import { modelClass, usedByClass } from './stub-class.ts';
+import { modelClass } from './stub-class.ts';
 import { pictureInput, picturesType, preprocessFunction, preprocessingTable } from './stub-pictures.ts';
 import { textEncoder } from './stub-texts.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
 
 export type Statement = StatementStructures | string;
 
-/** Everything below the file's header. `modelFolder`: where model.onnx is, relative to this file. */
+/** Everything below the file's header but what of src/runtime/ it uses. `modelFolder`: where model.onnx is, relative to this file. */
 export function stubStatements(manifest: Manifest, className: string, modelFolder: string): Statement[] {
   const pictures = pictureInput(manifest);
-  const exported = [
-    ...['Runtime', 'ModelSource', 'ExitStatistics', 'StatisticsOptions', 'Drift'],
-    ...(manifest.outputs.thresholds === null ? [] : ['Governor', 'GovernorOptions', 'GovernorTarget']),
-    ...(pictures ? ['Picture', 'Preprocessing'] : []),
-    ...(manifest.tokenizer ? ['Text', 'TextTokenizerClass', 'TokenizerFile'] : []),
-  ];
-  const used = [...usedByClass(manifest), ...(manifest.tokenizer ? ['encoderOf', 'textInputs'] : [])];
   return [
     {
       kind: StructureKind.ImportDeclaration,
@@ -39,10 +31,17 @@ export function stubStatements(manifest: Manifest, className: string, modelFolde
     modelClass(manifest, className, modelFolder),
     ...(pictures ? [preprocessFunction(manifest, pictures)] : []),
     ...(manifest.tokenizer ? [textEncoder(manifest)] : []),
-    ...runtimeSource(exported, used),
     { kind: StructureKind.ExportAssignment, isExportEquals: false, expression: className },
   ];
 }
+
+/** What the package exports of src/runtime/. */
+export const exportedRuntime = (manifest: Manifest): string[] => [
+  ...['Runtime', 'ModelSource', 'ExitStatistics', 'StatisticsOptions', 'Drift'],
+  ...(manifest.outputs.thresholds === null ? [] : ['Governor', 'GovernorOptions', 'GovernorTarget']),
+  ...(pictureInput(manifest) ? ['Picture', 'Preprocessing'] : []),
+  ...(manifest.tokenizer ? ['Text', 'TextTokenizerClass', 'TokenizerFile'] : []),
+];
 
 /** The operating points a caller meets: all, or the one that is baked in. */
 function pointsOf({ operatingPoints, outputs, defaultPoint }: Manifest): readonly OperatingPoint[] {

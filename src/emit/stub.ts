@@ -3,7 +3,8 @@ import { IndentationText, ModuleKind, NewLineKind, Project, QuoteKind, ScriptTar
 import type { Manifest } from './manifest.ts';
 import { checkClassName, classNameOf, commentText, packageNameOf } from './names.ts';
 import { printPackageJson, printReadme } from './package-files.ts';
-import { stubStatements } from './stub-source.ts';
+import { namesIn, runtimeSource } from './runtime-source.ts';
+import { exportedRuntime, stubStatements } from './stub-source.ts';
 
 export interface StubOptions {
   /** npm name of the package; from the source file's name by default. */
@@ -59,6 +60,8 @@ function print(manifest: Manifest, className: string, modelFolder: string) {
   });
   const statements = stubStatements(manifest, className, modelFolder);
   const source = project.createSourceFile('index.ts', { statements });
+  const runtime = runtimeSource(exportedRuntime(manifest), namesIn(source.getFullText()));
+  source.insertStatements(source.getStatements().length - 1, runtime);
   source.formatText({ indentSize: 2 });
   const headed = (text: string) => `${header(manifest)}\n${text}`;
   return {

@@ -22,7 +22,7 @@ import {
   outputNotEmpty,
   outputUnusable,
 } from '../errors/index.ts';
-import { readManifest } from './manifest.ts';
+import { readManifest } from './manifest-json.ts';
 
 export interface WriteOptions {
   /**

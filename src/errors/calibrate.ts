@@ -12,7 +12,7 @@ export const classWithoutSamples = (missing: number, samples: number) =>
   new OfframpError(
     'class-without-samples',
     `none of the ${samples} validation samples is of class ${missing}, and the policy needs the precision on every class`,
-    'Give --validation with samples of every class (without it, a part of --calibration or --train serves), or choose another --policy.',
+    'Give `validation` with samples of every class (without it, a part of `calibration` or `train` serves), or choose another `policy`.',
   );
 
 export const wrongThresholdCount = (got: number, exits: number) =>

@@ -1,5 +1,6 @@
 /** Of what was asked for. */
 import { OfframpError, shown } from './offramp-error.ts';
+import { option, optionText } from './option.ts';
 
 export const configMissing = (path: string) =>
   new OfframpError(
@@ -38,7 +39,7 @@ export const notAPackage = (folder: string) =>
   new OfframpError(
     'not-a-package',
     `${folder} ${folder.endsWith('.onnx') ? 'is a file' : 'holds no manifest.json'}`,
-    'Give the folder that `offramp compile --out` wrote.',
+    'Give the folder that `offramp compile` wrote.',
   );
 
 export const notComparable = (a: string, b: string, problem: string, hint: string) =>
@@ -62,7 +63,7 @@ export const originalMissing = (folder: string, point: string) =>
   new OfframpError(
     'original-missing',
     `the thresholds of ${point} are not built into ${folder}/model.onnx, and the original to build them into was not given`,
-    'Give it with --model; or compile with --thresholds baked.',
+    "Give it: `model`; or compile with `thresholds: 'baked'`.",
   );
 
 export const cannotBatch = (output: string, dims: readonly number[]) =>
@@ -76,7 +77,7 @@ export const calibrationDataMissing = () =>
   new OfframpError(
     'calibration-data-missing',
     'no calibration data was given',
-    'Give --calibration; or --train, when compile cut the calibration data off it.',
+    'Give `calibration`; or `train`, when compile cut the calibration data off it.',
   );
 
 export const badLabelsFile = (path: string, problem: string, classes: number) =>
@@ -97,7 +98,7 @@ export const pointNotBuiltIn = (name: string, folder: string, builtIn: string) =
   new OfframpError(
     'point-not-built-in',
     `${folder} has the thresholds of ${builtIn} built in, so ${name} cannot be run`,
-    `Leave --at out, or build ${name} in: \`offramp calibrate\` with --at ${name}; with --thresholds input all points are in one model.`,
+    `Leave ${option('at')} out, or build ${name} in: \`offramp calibrate\` with ${optionText('at', name)}; with ${optionText('thresholds', 'input')} all points are in one model.`,
   );
 
 export const badOption = (option: string, value: string, expected: string, near?: string) =>

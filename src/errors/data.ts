@@ -1,8 +1,9 @@
 /** Of samples: files, labels, pictures, the cache they are decoded into. */
 import { OfframpError, shown } from './offramp-error.ts';
+import { option, optionText } from './option.ts';
 
 const DATA_FORMATS =
-  'Give an image folder (<path>/<class>/<picture>), CIFAR or Parquet files or their folder (folder#train), JSONL, an IDX file (*-images-idx3-ubyte[.gz]), an .npz with arrays x and y, or a folder or prefix with x.npy and y.npy; or `random`. Nothing need be labelled with --labels none.';
+  "Give an image folder (<path>/<class>/<picture>), CIFAR or Parquet files or their folder (folder#train), JSONL, an IDX file (*-images-idx3-ubyte[.gz]), an .npz with arrays x and y, or a folder or prefix with x.npy and y.npy; or `random`. Nothing need be labelled with `labels: 'none'`.";
 
 export const dataNotFound = (path: string) =>
   new OfframpError('data-not-found', `there is nothing at ${path}`, `Check the path. ${DATA_FORMATS}`);
@@ -20,14 +21,14 @@ export const labelsFileMissing = (images: string, expected: string) =>
   new OfframpError(
     'labels-file-missing',
     `${images} has no labels beside it: expected ${expected}`,
-    'Put the labels file there; or do without labels: --labels none.',
+    "Put the labels file there; or do without labels: `labels: 'none'`.",
   );
 
 export const arraysMissing = (file: string, expected: string, found: readonly string[]) =>
   new OfframpError(
     'arrays-missing',
     `${file} lacks ${expected}; it has ${found.join(', ') || 'no arrays'}`,
-    'Save the samples with `np.savez(file, x=..., y=...)`; y may be left out with --labels none.',
+    "Save the samples with `np.savez(file, x=..., y=...)`; y may be left out with `labels: 'none'`.",
   );
 
 export const ambiguousPart = (place: string, parts: readonly string[]) =>
@@ -44,28 +45,28 @@ export const fieldsMissing = (place: string, missing: readonly string[], found: 
   new OfframpError(
     'fields-missing',
     `${place} lacks ${missing.join(', ')}; it has ${found.join(', ') || 'nothing'}`,
-    "Name a column (or field) like each of the model's inputs; text needs --tokenizer.",
+    "Name a column (or field) like each of the model's inputs; text needs `tokenizer`.",
   );
 
 export const labelMissing = (place: string, expected: readonly string[], found: readonly string[]) =>
   new OfframpError(
     'label-missing',
     `${place} has no label; it has ${found.join(', ')}`,
-    `Name the label's column (or field) ${expected.join(' or ')}; or do without labels: --labels none.`,
+    `Name the label's column (or field) ${expected.join(' or ')}; or do without labels: ${optionText('labels', 'none')}.`,
   );
 
 export const splitsInside = (path: string, splits: readonly string[]) =>
   new OfframpError(
     'class-folders',
-    `${path} holds folders of roles (${splits.join(', ')}), not of classes`,
-    `Give each role its own folder, e.g. --train ${path}/${splits.find((split) => split.startsWith('train')) ?? splits[0]}.`,
+    `${path} holds folders of splits (${splits.join(', ')}), not of classes`,
+    `Give each split its own folder, e.g. ${optionText('train', `${path}/${splits.find((split) => split.startsWith('train')) ?? splits[0]}`)}.`,
   );
 
 export const tooFewFolders = (path: string, folders: number, classes: number) =>
   new OfframpError(
     'class-folders',
     `${path} has ${folders} class folders, and the model has ${classes} classes`,
-    'Folders are classes 0, 1, … in the order of their names, so one that is missing shifts all behind it. Add the missing ones (they may be empty), or give the names of all classes, one a line in the order of the outputs: --labels names.txt.',
+    "Folders are classes 0, 1, … in the order of their names, so one that is missing shifts all behind it. Add the missing ones (they may be empty), or give the names of all classes, one a line in the order of the outputs: `labels: 'names.txt'`.",
   );
 
 export const unknownLabel = (place: string, label: string, names: readonly string[] | undefined) =>
@@ -74,7 +75,7 @@ export const unknownLabel = (place: string, label: string, names: readonly strin
     names ? `${place}: there is no class "${label}"` : `${place}: nothing tells which class "${label}" is`,
     names
       ? listed(names)
-      : 'Give the class names, in order: --labels names.txt, or labels.json (["first", "second", …]) beside the data.',
+      : `Give the class names, in order: ${optionText('labels', 'names.txt')}, or labels.json (["first", "second", …]) beside the data.`,
   );
 
 /** Of data whose own names for its classes are not those of `from`. */
@@ -91,7 +92,7 @@ export const unknownClass = (
       ? `${place}: none of its classes is among those of ${from}: its first is "${name}", theirs "${names[0]}"${differsInCase === undefined ? '' : ` (there is "${differsInCase}": upper and lower case differ)`}`
       : `${place} has a class "${name}", and ${from} has none of that name${differsInCase === undefined ? '' : `, but "${differsInCase}": upper and lower case differ`}`,
     `${listed(names)} A class must have the same name everywhere, letter by letter; the order does not matter. ${
-      from.startsWith('--labels')
+      from.startsWith('`labels')
         ? "In the labels file write the names as the data have them, one a line in the order of the model's outputs."
         : 'Rename what is wrong, or leave out what is of no class of this model.'
     }`,
@@ -111,7 +112,7 @@ export const tokenizerMissing = (path: string, text: string, inputs: readonly st
   new OfframpError(
     'tokenizer-missing',
     `${path} has ${text}, but the model takes ${inputs.join(', ')}`,
-    'Give the tokenizer that the model was trained with: --tokenizer tokenizer.json.',
+    "Give the tokenizer that the model was trained with: `tokenizer: 'tokenizer.json'`.",
   );
 
 export const badTokenizer = (file: string, problem: string, cause?: unknown) =>
@@ -187,7 +188,7 @@ export const sampleShapeMismatch = (
   new OfframpError(
     'sample-shape-mismatch',
     `${path}: samples are ${shown(sample)}, but the model's input ${input} takes ${shown(dims)}`,
-    'Save the samples in the shape of the input, or say --layout if its axes were misread.',
+    'Save the samples in the shape of the input, or give `layout` if its axes were misread.',
   );
 
 export const notAnImageInput = (path: string, input: string, dims: readonly number[]) =>
@@ -195,8 +196,8 @@ export const notAnImageInput = (path: string, input: string, dims: readonly numb
     'not-an-image-input',
     `${path} holds pictures, but the model's input ${input} ${shown(dims)} is no picture of 1 or 3 channels`,
     dims.length > 1
-      ? 'Say --layout if its axes were misread; else save the samples as x.npy and y.npy in the shape of the input.'
-      : 'Is this the data of this model? Text belongs in JSONL or Parquet, with --tokenizer; numbers in x.npy and y.npy.',
+      ? 'Give `layout` if its axes were misread; else save the samples as x.npy and y.npy in the shape of the input.'
+      : 'Is this the data of this model? Text belongs in JSONL or Parquet, with `tokenizer`; numbers in x.npy and y.npy.',
   );
 
 export const wrongImageSize = (
@@ -207,14 +208,14 @@ export const wrongImageSize = (
   new OfframpError(
     'wrong-image-size',
     `${file} is ${size.width}×${size.height} pixels, but the model takes ${expected.width}×${expected.height}`,
-    'Say how to fit it: --resize stretch, cover or contain.',
+    "Say how to fit it: `resize: 'stretch'`, 'cover' or 'contain'.",
   );
 
 export const unreadableImage = (file: string, reason: string, cause?: unknown) =>
   new OfframpError(
     'unreadable-image',
     `${file} could not be read as a picture: ${reason}`,
-    'Remove or replace it, or leave such files out with --skip-bad.',
+    'Remove or replace it, or leave such files out with `skipBad: true`.',
     { cause },
   );
 
@@ -222,10 +223,10 @@ export const ambiguousLayout = (input: string, dims: readonly number[]) =>
   new OfframpError(
     'ambiguous-layout',
     `input ${input} ${shown(dims)} may be [C, H, W] or [H, W, C]`,
-    'Say which: --layout NCHW or --layout NHWC.',
+    "Say which: `layout: 'NCHW'` or `layout: 'NHWC'`.",
   );
 
-export const badPreprocessing = (problem: string, hint = 'Check --scale, --mean, --std and --channels.') =>
+export const badPreprocessing = (problem: string, hint = 'Check `scale`, `mean`, `std` and `channels`.') =>
   new OfframpError('bad-preprocessing', problem, hint);
 
 export const viewNeedsImage = (path: string) =>
@@ -242,14 +243,14 @@ export const diskFull = (folder: string, neededBytes?: number) =>
   new OfframpError(
     'disk-full',
     `no space left in ${folder}${neededBytes === undefined ? '' : ` (${Math.ceil(neededBytes / 2 ** 20)} MiB needed)`}`,
-    'Free some, or put the cache elsewhere with --cache.',
+    'Free some, or put the cache elsewhere with `cache`.',
   );
 
 export const noRoomForFeatures = (folder: string, neededBytes: number, freeBytes: number) =>
   new OfframpError(
     'disk-full',
     `features take ${megabytes(Math.ceil(neededBytes / 1e6))} in ${folder}, and the disk has room for ${megabytes(Math.floor(freeBytes / 1e6))}`,
-    `Free some, put the cache elsewhere with --cache, or say --cache-limit ${megabytes(Math.floor(freeBytes / 1e6))}: features that do not fit are then computed again for each batch, which takes longer and learns from other views of the samples.`,
+    `Free some, put the cache elsewhere with ${option('cache')}, or give ${option('cacheLimit', `${1e6 * Math.floor(freeBytes / 1e6)}`)}: features that do not fit are then computed again for each batch, which takes longer and learns from other views of the samples.`,
   );
 
 const megabytes = (count: number) => `${count}MB`;
@@ -258,7 +259,7 @@ export const cacheUnwritable = (folder: string, reason: string, cause?: unknown)
   new OfframpError(
     'cache-unwritable',
     `cannot write to ${folder}: ${reason}`,
-    'Put the cache elsewhere with --cache.',
+    'Put the cache elsewhere with `cache`.',
     { cause },
   );
 

@@ -26,7 +26,7 @@ export const outputNotEmpty = (folder: string) =>
   new OfframpError(
     'output-not-empty',
     `the output folder ${folder} is not empty`,
-    'Choose another --out, or pass --force to replace the files that Offramp wrote there.',
+    'Choose another `out`, or add `force: true` to replace the files that Offramp wrote there.',
   );
 
 export const outputUnusable = (path: string, problem: string, cause?: unknown) =>

@@ -1,5 +1,6 @@
 /** Of ONNX Runtime. */
 import { messageOf, OfframpError } from './offramp-error.ts';
+import { option } from './option.ts';
 
 export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unknown) =>
   new OfframpError(
@@ -22,6 +23,6 @@ export const providerMissing = (provider: string, known: readonly string[], caus
     cause === undefined
       ? `onnxruntime-node has no execution provider ${provider} here`
       : `the execution provider ${provider} does not start on this machine: ${messageOf(cause).trim()}`,
-    `${cause === undefined ? '' : (PROVIDER_HINTS[provider] ?? '')}Leave --provider out, or give another of ${known.join(', ')}.`,
+    `${cause === undefined ? '' : (PROVIDER_HINTS[provider] ?? '')}Leave ${option('provider')} out, or give another of ${known.join(', ')}.`,
     { cause },
   );

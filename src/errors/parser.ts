@@ -58,7 +58,7 @@ export const inputTooLarge = (input: string, bytes: number, limit: number) =>
   new OfframpError(
     'input-too-large',
     `input ${input}: a sample takes ${bytes} bytes, more than ${limit}`,
-    'Export the model with smaller input dimensions, or give smaller ones where they are open (--dim).',
+    'Export the model with smaller input dimensions, or give smaller ones where they are open (`dims`).',
   );
 
 export const modelTooLarge = (sizeBytes: number) =>
@@ -83,14 +83,14 @@ export const externalDataMissing = (tensor: string, location: string) =>
   new OfframpError(
     'external-data-missing',
     `the data of tensor ${tensor} should be in the file "${location}", which is not there`,
-    'Put the file beside the model, where the exporter wrote it, or name its folder: --external-data-folder.',
+    'Put the file beside the model, where the exporter wrote it, or name its folder: `externalDataFolder`.',
   );
 
 export const externalDataOutside = (tensor: string, location: string, folder: string) =>
   new OfframpError(
     'external-data-outside',
     `the data of tensor ${tensor} are in "${location}", which leads out of ${folder}`,
-    'Put the file itself there, no link, and save the model with a relative location; --external-data-folder names another folder.',
+    'Put the file itself there, no link, and save the model with a relative location; `externalDataFolder` names another folder.',
   );
 
 export const externalDataTooShort = (tensor: string, location: string, needed: number, found: number) =>

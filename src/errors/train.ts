@@ -74,14 +74,14 @@ export const trainingDiverged = (exit: string, step: number, learningRate: numbe
   new OfframpError(
     'training-diverged',
     `the loss of ${exit} became NaN or infinite at step ${step} (learning rate ${learningRate})`,
-    'Lower --learning-rate, or check the data for NaN (a wrong --scale or --std, say).',
+    'Lower `learningRate`, or check the data for NaN (a wrong `scale` or `std`, say).',
   );
 
 export const workerEnded = (exitCode: number) =>
   new OfframpError(
     'worker-ended',
     `a training thread ended early (exit code ${exitCode})`,
-    'Most likely memory ran out: train with a smaller --batch, or with --threads 1.',
+    'Most likely memory ran out: train with a smaller `batch`, or with `threads: 1`.',
   );
 
 export const featuresDiffer = (folder: string, differences: readonly string[]) =>
@@ -111,7 +111,7 @@ export const noShards = (folder: string) =>
   new OfframpError(
     'no-shards',
     `${folder} holds no shards of features`,
-    'Give the folder that `offramp features --out` wrote to.',
+    'Give the folder that `offramp features` wrote to.',
   );
 
 export const shardsMixed = (folder: string, count: number, other: number) =>

@@ -1,6 +1,6 @@
 /** An Indexed Job of Kubernetes that makes features, one pod a shard (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/). */
 import { stringify } from 'yaml';
-import { badOption } from '../errors/index.ts';
+import { badOption, option } from '../errors/index.ts';
 
 export interface KubernetesJobOptions {
   /** What follows `offramp features` on the command line, the model first; paths relative to `mount`, or below it. */
@@ -36,7 +36,11 @@ export function printKubernetesJob(options: KubernetesJobOptions): string {
   const { memory = '4Gi', gpus = 0, parallelism = shards, retries = 3 } = options;
   const longest = MOST_CHARACTERS - `-${shards - 1}`.length;
   if (name.length > longest)
-    throw badOption('--name', name, `at most ${longest} characters: the last shard's number is appended`);
+    throw badOption(
+      option('name'),
+      name,
+      `at most ${longest} characters: the last shard's number is appended`,
+    );
   const cores = coresOf(cpu);
   checkWords(words, mount);
 
@@ -92,11 +96,11 @@ function checkWords(words: readonly string[], mount: string): void {
   const wordAfter = (option: string) =>
     words.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1) ??
     words[words.indexOf(option) + 1 || words.length];
-  const [model = '', told] = [words[0], words.find((word) => /^--shards?(=|$)/.test(word))];
+  const [model = '', shard] = [words[0], words.find((word) => /^--shards?(=|$)/.test(word))];
   if (model === '' || model.startsWith('-'))
-    throw badOption('--', words.join(' '), 'after -- what `offramp features` is to be told, the model first');
-  if (told !== undefined)
-    throw badOption(told, '(after --)', 'it before --: the Job tells every pod which shard is its own');
+    throw badOption('--', words.join(' '), 'after -- the words for `offramp features`, the model first');
+  if (shard !== undefined)
+    throw badOption(shard, '(after --)', 'it before --: the Job tells every pod which shard is its own');
   for (const option of ['--train', '--out'])
     if (wordAfter(option) === undefined) throw badOption('--', words.join(' '), `${option} after --`);
   const out = wordAfter('--out')!;

@@ -119,7 +119,8 @@ function remedyOf({ kind }: Unsteady, model: Model, sampleInputs: readonly strin
 /** The remedy for a model whose batch is dynamic: `--dim` that makes it take one sample at a time. */
 function oneByOne({ graph }: Model, sampleInputs: readonly string[]): string {
   const names = graph.inputs.filter((v) => sampleInputs.includes(v.name)).map((v) => sayableDim(v, 0));
-  return `Or take one sample at a time: --dim ${[...new Set(names)].map((name) => `${name}=1`).join(',')}.`;
+  const sizes = [...new Set(names)].map((name) => [name, '1'] as const);
+  return `Or take one sample at a time: ${optionFields('dims', sizes)}.`;
 }
 
 /** For messages: the first node on the way to `logits` whose samples depend on the batch; '' when there is none. */

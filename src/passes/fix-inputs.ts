@@ -3,6 +3,7 @@ import {
   badInputValue,
   badOption,
   inputShapeUnknown,
+  option,
   shown,
   unknownDim,
   unknownInput,
@@ -19,7 +20,7 @@ export interface InputOptions {
   readonly set?: Readonly<Record<string, number | readonly number[]>>;
 }
 
-/** What `--dim` may call axis `axis` of `input`. */
+/** What `dims` may call axis `axis` of `input`. */
 export const dimNames = (input: ValueInfo, axis: number): string[] => {
   const dim = input.type?.dims?.[axis];
   return [...(typeof dim === 'string' ? [dim] : []), `${input.name}.${axis}`];
@@ -52,7 +53,7 @@ export const fixInputs = ({ dims = {}, set = {} }: InputOptions): Pass => ({
     if (strange !== undefined) throw unknownDim(strange, [...new Set(names)]);
     for (const [name, size] of Object.entries(dims))
       if (!Number.isSafeInteger(size) || size < 1)
-        throw badOption('--dim', `${name}=${size}`, 'NAME=SIZE, a whole number above 0');
+        throw badOption(option('dims'), `${name}=${size}`, 'NAME=SIZE, a whole number above 0');
     const constants = Object.entries(set).map(([name, value]) => constantOf(graph, name, value, dims));
     const isSet = ({ name }: { readonly name: string }) => Object.hasOwn(set, name);
 

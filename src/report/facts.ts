@@ -93,11 +93,11 @@ export function lossesBeyondNames(
   const points = manifest.operatingPoints.filter(({ name }) => allowedDrop(name) !== undefined);
   const beyond = points.map((point) => pointFacts(point, outcomes(point.thresholds))).filter(losesMore);
   if (beyond.length === 0) return undefined;
-  const said = beyond.map(
+  const losses = beyond.map(
     ({ name, drop }) =>
       `${name} lost ${(100 * drop.value).toFixed(2)} points (meant: ${100 * allowedDrop(name)!})`,
   );
-  return `On the test samples ${said.join(', ')}; that is beyond chance. More calibration samples, which the original has not been trained on, make thresholds that hold; --max-accuracy-drop with --confidence promises.`;
+  return `On the test samples ${losses.join(', ')}; that is beyond chance. More calibration samples, which the original has not been trained on, make thresholds that hold; --max-accuracy-drop with --confidence promises.`;
 }
 
 const EXAMPLES = 4;
@@ -157,7 +157,7 @@ export function reportFacts(manifest: Manifest, outcomes: OutcomesAt<ExitOutcome
   };
 }
 
-/** Samples whose pictures the report shows, each once. */
+/** Samples whose images the report shows, each once. */
 export const picturedSamples = ({ examples }: ReportFacts): number[] => [
   ...new Set(examples.flatMap((e) => [e.easy, e.hard, e.wrong].flat().map(({ sample }) => sample))),
 ];

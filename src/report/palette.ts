@@ -1,4 +1,4 @@
-/** Colours by role, light and dark, as CSS variables: a drawing names the role, the page or file says which it is. */
+/** Colours by use, light and dark, as CSS variables: a drawing names the use, the page or file defines the colour. */
 
 const LIGHT = {
   paper: '#ffffff',

@@ -56,13 +56,13 @@ export function commandOf(manifest: Manifest): string {
     ['tokenizer', tokenizer && 'TOKENIZER'],
     ...givenSplits(data, policyFit?.data).map((split): [string, string] => [split, split.toUpperCase()]),
   ];
-  const said = options.flatMap(([name, value]) => saidAs(name, value));
-  return [`offramp compile ${quotedWord(place(source.file))}`, ...said, '--out out/'].join(' \\\n  ');
+  const words = options.flatMap(([name, value]) => formatOption(name, value));
+  return [`offramp compile ${quotedWord(place(source.file))}`, ...words, '--out out/'].join(' \\\n  ');
 }
 
 type Value = string | number | true | readonly (string | number)[] | undefined;
 
-function saidAs(name: string, value: Value): string[] {
+function formatOption(name: string, value: Value): string[] {
   if (value === undefined || (Array.isArray(value) && value.length === 0)) return [];
   if (value === true) return [`--${name}`];
   const word = typeof value === 'object' ? value.map(listed).join(',') : String(value);
@@ -124,10 +124,10 @@ export function reproduction(manifest: Manifest): Html {
   ];
   return html`<section>
 <h2>To do it again</h2>
-<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that role, which are told apart by their hashes; roles cut off another are not given.</p>
+<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that split, which their hashes identify; splits cut off another are not given.</p>
 <pre><code>${commandOf(manifest)}</code></pre>
 ${scrolling(html`<table><caption>What compiled it</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="words">${value}</td></tr>`)}</tbody></table>`)}
-${scrolling(html`<table><caption>Data roles</caption>
+${scrolling(html`<table><caption>Data splits</caption>
 <thead><tr><th scope="col">Role</th><th scope="col" class="words">What for</th><th scope="col">Samples</th><th scope="col" class="words">Where from</th><th scope="col" class="words">Hash of the samples</th></tr></thead>
 <tbody>${splits.flatMap(([split, use, summary]) =>
   summary

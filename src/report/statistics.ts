@@ -18,7 +18,7 @@ export function wilson(hits: number, n: number): Interval {
 /** Samples of which a model said that it is right with a probability in one part of (0, 1]. */
 export interface ReliabilityBin extends Interval {
   readonly samples: number;
-  /** Mean of what was said. */
+  /** Mean of those probabilities. */
   readonly confidence: number;
   /** How many were right. */
   readonly accuracy: number;
@@ -34,20 +34,20 @@ export interface Reliability {
 /** As many as in Guo et al. 2017. */
 const BINS = 15;
 
-/** `confidences[i]`: the probability that was said of answer i; `right[i]`: whether it was. Bins are of equal width, open below. */
+/** `confidences[i]`: the probability of answer i; `right[i]`: whether it was. Bins are of equal width, open below. */
 export function reliabilityOf(confidences: ArrayLike<number>, right: readonly boolean[]): Reliability {
-  const sums = Array.from({ length: BINS }, () => ({ samples: 0, said: 0, hits: 0 }));
+  const sums = Array.from({ length: BINS }, () => ({ samples: 0, confidence: 0, hits: 0 }));
   for (const [i, isRight] of right.entries()) {
     const bin = sums[Math.min(BINS - 1, Math.max(0, Math.ceil(confidences[i]! * BINS) - 1))]!;
     bin.samples++;
-    bin.said += confidences[i]!;
+    bin.confidence += confidences[i]!;
     bin.hits += +isRight;
   }
   const bins = sums
     .filter(({ samples }) => samples > 0)
-    .map(({ samples, said, hits }) => ({
+    .map(({ samples, confidence, hits }) => ({
       samples,
-      confidence: said / samples,
+      confidence: confidence / samples,
       accuracy: hits / samples,
       ...wilson(hits, samples),
     }));

@@ -67,7 +67,7 @@ function advice(point: PointFacts, { calibration }: Manifest): string {
   const more = losesMore(point) ? ' These samples lose more than that, beyond chance.' : '';
   const givenUp = (standing: keyof typeof NAMED_DROPS) =>
     `chosen to lose at most ${100 * NAMED_DROPS[standing]} ${NAMED_DROPS[standing] === 0.01 ? 'point' : 'points'} of ${target} on new samples, on average over draws of the calibration samples.${more}`;
-  const said: Record<string, () => string> = {
+  const purposes: Record<string, () => string> = {
     fast: () => `throughput or battery comes first; ${givenUp('fast')}`,
     balanced: () => `you want most of the saving; ${givenUp('balanced')}`,
     accurate: () => `answers matter most; ${givenUp('accurate')}`,
@@ -81,5 +81,5 @@ function advice(point: PointFacts, { calibration }: Manifest): string {
     accuracy: () => `you need ${percent(number)} ${target}.`,
     drop: () => `you can give up ${signedPoints(number).slice(1)} points of ${target} on new samples.`,
   };
-  return (Object.hasOwn(said, kind) ? said[kind]!() : '') + promise;
+  return (Object.hasOwn(purposes, kind) ? purposes[kind]!() : '') + promise;
 }

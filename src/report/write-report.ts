@@ -1,4 +1,4 @@
-/** The report of a compiled model: its facts, and the pictures of the samples they name. */
+/** The report of a compiled model: its facts, and the images of the samples they name. */
 import type { ExitOutcomes, OutcomesAt } from '../calibrate/types.ts';
 import { type Dataset, thumbnails } from '../data/index.ts';
 import type { Manifest } from '../emit/manifest.ts';
@@ -12,6 +12,6 @@ export async function reportCompiled(
 ): Promise<string> {
   const facts = reportFacts(manifest, outcomes);
   const samples = picturedSamples(facts);
-  const pictures = dataset.random ? undefined : await thumbnails(dataset, samples);
-  return await reportPage(facts, pictures && new Map(samples.map((sample, i) => [sample, pictures[i]!])));
+  const images = dataset.random ? undefined : await thumbnails(dataset, samples);
+  return await reportPage(facts, images && new Map(samples.map((sample, i) => [sample, images[i]!])));
 }

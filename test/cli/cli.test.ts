@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inspect } from '../../src/commands/inspect.ts';
-import { printManifest } from '../../src/emit/manifest.ts';
+import { printManifest } from '../../src/emit/manifest-json.ts';
 import { type Ended, runCli } from '../cli-in-process.ts';
 import { SAMPLE } from '../emit/sample.ts';
 import { ROOT } from '../house/sources.ts';

@@ -77,7 +77,7 @@ test('another point is refused, and can be built in by the remedy of the error',
     evaluate({ folder: at('baked'), at: ['fast', 'exact'], ...data }),
   );
   assert.match(error.message, /has the thresholds of fast built in, so exact cannot be run/);
-  assert.match(error.hint, 'with --at exact');
+  assert.match(error.hint, "with `at: 'exact'`");
   await rejectsWith('unknown-operating-point', () =>
     evaluate({ folder: at('baked'), at: ['fsat'], ...data }),
   );

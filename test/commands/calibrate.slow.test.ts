@@ -7,13 +7,13 @@ import type { ThresholdOptions } from '../../src/calibrate/goals.ts';
 import { type CalibrateOptions, calibrate } from '../../src/commands/calibrate.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { evaluate } from '../../src/commands/evaluate.ts';
-import { printManifest } from '../../src/emit/manifest.ts';
+import { printManifest } from '../../src/emit/manifest-json.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { rejectsWith } from '../expect.ts';
 import { branchyNet, tinyResidual } from '../models.ts';
 import { assertSamePackage, manifestIn as manifestAt, timelessFiles } from '../timeless.ts';
-import { onAllThreads, tinyProject } from '../tiny-project.ts';
+import { onAllThreads, tinyProject, withoutTraining } from '../tiny-project.ts';
 
 const test = suite('calibrate a compiled model');
 const { folder, model, at, writeSamples, compileOptions, remove } = tinyProject('calibrate', {
@@ -167,7 +167,7 @@ test('a new folder can be written, and one that is not empty is refused', async 
 test('a model with exits of its own, and none of its heads kept', async () => {
   const own = at('branchy.onnx');
   writeFileSync(own, serializeModel(branchyNet()));
-  const { train: _, taps: __, ...rest } = compileOptions('own', { model: own });
+  const rest = withoutTraining(compileOptions('own', { model: own }));
   const given = { ...rest, exitOutputs: ['exit1', 'exit2', 'logits'] };
   await compile({ ...given, policy: 'ensemble' });
   assert.not.ok(readdirSync(at('own')).includes('heads.onnx'));

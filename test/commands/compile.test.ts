@@ -9,7 +9,7 @@ import { POLICY_NAMES } from '../../src/policies/index.ts';
 import { rejectsWith } from '../expect.ts';
 import { branchyNet, tinyResidual } from '../models.ts';
 import { assertSamePackage, manifestIn } from '../timeless.ts';
-import { onAllThreads, tinyProject, writeWithExternalData } from '../tiny-project.ts';
+import { onAllThreads, tinyProject, withoutTraining, writeWithExternalData } from '../tiny-project.ts';
 
 const test = suite('compile');
 const {
@@ -175,7 +175,7 @@ test('a promised drop is certified on samples that the search has not seen, and 
 test('a model with exits of its own is calibrated and lowered, nothing is trained', async () => {
   const own = at('branchy.onnx');
   writeFileSync(own, serializeModel(branchyNet()));
-  const { train: _, taps: __, ...rest } = options('given', { model: own });
+  const rest = withoutTraining(options('given', { model: own }));
   const given = { ...rest, exitOutputs: ['exit1', 'exit2', 'logits'], verify: 'all' as const };
   for (const policy of ['max-prob', 'ensemble', 'patience'] as const) {
     const { manifest } = await compile({ ...given, policy, force: true });

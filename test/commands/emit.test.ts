@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { emit } from '../../src/commands/emit.ts';
-import { printManifest } from '../../src/emit/manifest.ts';
+import { printManifest } from '../../src/emit/manifest-json.ts';
 import { emitPackage } from '../../src/emit/stub.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
 import { SAMPLE } from '../emit/sample.ts';

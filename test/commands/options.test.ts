@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { COMMAND_OPTIONS } from '../../src/cli/config.ts';
 import { refuseOddFlags } from '../../src/cli/misuse.ts';
-import { ruleOf } from '../../src/cli/options.ts';
+import { ruleOf } from '../../src/cli/yargs-options.ts';
 import { OPTIONS } from '../../src/commands/options.ts';
 import * as api from '../../src/index.ts';
 import { loadedCli, runCli } from '../cli-in-process.ts';
@@ -117,7 +117,7 @@ test('every option of every function is checked before anything is read', async 
         const { code, message, hint } = await refusal(() => call({ ...given, [name]: value } as never));
         const told = `${command} ${name} ${String(value)}: ${message}`;
         assert.is(code, 'bad-option', told);
-        assert.ok(message.startsWith(`${name} `) && message.endsWith(' is not valid'), told);
+        assert.ok(message.startsWith(`\`${name}\` `) && message.endsWith(' is not valid'), told);
         assert.match(hint, /^Give .+\./);
       }
     }
@@ -128,7 +128,7 @@ test('every option of every function is checked before anything is read', async 
     for (const name of Object.keys(given).filter((name) => name !== 'train' && name !== 'calibration'))
       assert.match(
         (await refusal(() => call({ ...given, [name]: undefined } as never))).message,
-        `${name} undefined is not valid`,
+        `\`${name}\` undefined is not valid`,
       );
   }
 });
@@ -163,6 +163,28 @@ test('the events of a run are checked too', async () => {
       assert.is((await refusal(() => call(given as never, events as never))).code, 'bad-option', command);
   }
 });
+
+test('an option that another leaves nothing to say is refused, not ignored', async () => {
+  const exitOutputs = ['a', 'b'];
+  const odd: [options: Partial<api.CompileOptions>, name: string][] = [
+    ...([{ taps: ['t'] }, { exits: 2 }, { placement: 'spread' }, { head: 'conv' }, { recipe: 'distill' }, { epochs: 1 }, { batch: 8 },
+      { learningRate: 1 }, { views: 2 }, { features: absent }, { cacheLimit: 0 }] as const).map((one): [Partial<api.CompileOptions>, string] =>
+        [{ ...one, exitOutputs }, Object.keys(one)[0]!]),
+    [{ taps: ['t'], exits: 1 }, 'exits'],
+    [{ taps: ['t'], placement: 'gold' }, 'placement'],
+    [{ lambda: 1 }, 'lambda'],
+    [{ recipe: 'pteenet-v1', survivors: true }, 'survivors'],
+  ]; // biome-ignore format: rows
+  for (const [options, name] of odd)
+    for (const call of [api.compile, api.planCompile]) {
+      const { code, message, hint } = await refusal(() => call({ ...FUNCTIONS.compile.given, ...options } as never));
+      assert.is(code, 'bad-option', name);
+      assert.ok(message.startsWith(`\`${name}\` `), message);
+      assert.match(hint, /^Give it with/);
+    }
+  const fine = { ...FUNCTIONS.compile.given, recipe: 'pteenet-v2', lambda: 1, survivors: false };
+  assert.is((await refusal(() => api.compile(fine as never))).code, 'unreadable-model');
+}); // biome-ignore format: rows
 
 const NO_WORDS = [['a', 'AGAIN', 'a'], ['']];
 const NO_CHOICES = [['hope'], ['']];
@@ -279,7 +301,8 @@ test('a settings file is checked by the same rules', async () => {
   };
   assert.match(await told({ compile: { batch: 0 } }), /compile\.batch is 0, below 1 \[bad-config\]/);
   assert.match(await told({ epochs: 1.5 }), /epochs should be integer, is 1\.5 \[bad-config\]/);
-  assert.match(await told({ 'learning-rate': -1 }), /--learning-rate -1 is not valid \[bad-option\]/);
+  assert.match(await told({ 'learning-rate': -1 }), /learning-rate is -1, not above 0 \[bad-config\]/);
+  assert.match(await told({ std: [0] }), /--std 0 is not valid \[bad-option\]/);
   assert.match(await told({ seed: [1, 2] }), /seed should be integer, is \[1,2\] \[bad-config\]/);
   assert.match(await told({ budget: [0.6, '3ms'] }), /\[unreadable-model\]/);
   rmSync(path);

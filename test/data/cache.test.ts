@@ -131,7 +131,7 @@ test('a full disk is an error of its own and leaves nothing behind', async () =>
       yield { records: new Uint8Array(4), labels: [0], skipped: [] };
     },
   };
-  if (process.platform === 'linux') await fails(() => storeRecords(source, cache), 'disk-full', '--cache');
+  if (process.platform === 'linux') await fails(() => storeRecords(source, cache), 'disk-full', '`cache`');
   await fails(() => storeRecords({ ...source, count: async () => 2 ** 50 }, cache), 'disk-full', 'MiB');
   assert.equal(readdirSync(records), []);
 });

@@ -81,7 +81,7 @@ test('what is wrong with them', async () => {
   await fails(() => openAt(folder, spec), 'ambiguous-part', 'train, test', `${folder}#train`);
   await fails(() => openAt(`${folder}#validation`, spec), 'unknown-part', 'validation', 'train, test');
   await fails(() => openAt(test, spec, {}, { classes: 1 }), 'label-out-of-range', 'sample 1');
-  await fails(() => openAt(test, input(3, 8, 8)), 'wrong-image-size', 'record 0', '--resize');
+  await fails(() => openAt(test, input(3, 8, 8)), 'wrong-image-size', 'record 0', '`resize: ');
   await fails(() => openAt(test, input(RECORD)), 'not-an-image-input');
   put(test, bytes.subarray(1));
   await fails(() => openAt(test, spec), 'bad-data-file', test, '3073');

@@ -72,14 +72,14 @@ test('splits with the same classes in other orders, or only some of them, are ma
   assert.equal(labels, [[0, 1, 2], [2, 0, 1, 2], [1, 2, 2]]); // biome-ignore format: rows
   assert.equal(names, ['a', 'b', 'c']);
   assert.equal(notes.length, 2);
-  assert.match(notes[0]!, `--calibration ${calibration}`);
-  assert.match(notes[0]!, `--train ${train}`);
+  assert.match(notes[0]!, `calibration: '${calibration}'`);
+  assert.match(notes[0]!, `train: '${train}'`);
   const first = await opened({ train: some, calibration, test: train });
   assert.equal(first.names, ['c', 'a', 'b'], 'of the first that names all classes');
   assert.equal(first.labels, [[2, 0, 0], [0, 1, 2, 0], [1, 2, 0]]); // biome-ignore format: rows
   const given = await opened(
     { train, calibration },
-    { labels: ['b', 'c', 'a'], labelsFrom: '--labels n.txt' },
+    { labels: ['b', 'c', 'a'], labelsFrom: "`labels: 'n.txt'`" },
   );
   assert.equal(given.labels, [[2, 0, 1], [1, 2, 0, 1], []]); // biome-ignore format: rows
   assert.equal(given.notes, []);
@@ -98,7 +98,7 @@ test('labels that are numbers where another split has names give a note, unless 
   const { labels, notes } = await opened(paths);
   assert.equal(labels[1], [2, 1, 0]);
   assert.is(notes.length, 1);
-  assert.match(notes[0]!, `--calibration ${paths.calibration} does not name its classes`);
+  assert.match(notes[0]!, `\`calibration: '${paths.calibration}'\` does not name its classes`);
   assert.match(notes[0]!, '0 for "a"');
   assert.equal((await opened(paths, { labels: ['a', 'b', 'c'] })).notes, []);
 });
@@ -110,9 +110,14 @@ test('other classes are refused before anything is decoded, with split, path and
     for (const part of mentions) assert.match(message, part);
   };
   const odd = rows([0], ['a', 'x', 'c']);
-  await refused({ train, calibration: train, test: odd }, `--test ${odd}`, '"x"', `--train ${train}`);
+  await refused({ train, calibration: train, test: odd }, `\`test: '${odd}'\``, '"x"', `train: '${train}'`);
   const none = rows([0], ['x', 'y', 'z']);
-  await refused({ train, calibration: none }, `--calibration ${none}: none of its classes`, '"x"', '"a"');
+  await refused(
+    { train, calibration: none },
+    `\`calibration: '${none}'\`: none of its classes`,
+    '"x"',
+    '"a"',
+  );
   await refused({ train, calibration: rows([0], ['A', 'b', 'c']) }, 'upper and lower case');
 });
 
@@ -166,8 +171,16 @@ test('compile, calibrate, evaluate and compare match by name, and refuse other n
   const other = await folderOf(at('other'), 30, ['ant', 'bee', 'cow', 'dog', 'eel']);
   const common = { cache };
   const calls: [string, () => Promise<unknown>, string][] = [
-    ['compile', () => compile({ ...options, out: at('no'), calibration: other }), `--train ${splits.train}`],
-    ['dry run', () => planCompile({ ...options, out: at('no'), test: other }), `--train ${splits.train}`],
+    [
+      'compile',
+      () => compile({ ...options, out: at('no'), calibration: other }),
+      `\`train: '${splits.train}'\``,
+    ],
+    [
+      'dry run',
+      () => planCompile({ ...options, out: at('no'), test: other }),
+      `\`train: '${splits.train}'\``,
+    ],
     ['evaluate', () => evaluate({ folder: at('out'), test: other, ...common }), at('out/manifest.json')],
     ['compare', () => compare({ a: model, b: at('out'), test: other, ...common }), at('out/manifest.json')],
     [

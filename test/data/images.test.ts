@@ -115,7 +115,14 @@ test('grey, alpha and colour become the channels of the model', async () => {
 
 test('another size needs resize', async () => {
   const { folder } = await twoClasses();
-  await fails(() => openAt(folder, input(3, 8, 8)), 'wrong-image-size', 'b10.webp', '6×4', '8×8', '--resize');
+  await fails(
+    () => openAt(folder, input(3, 8, 8)),
+    'wrong-image-size',
+    'b10.webp',
+    '6×4',
+    '8×8',
+    '`resize: ',
+  );
   for (const resize of ['stretch', 'cover', 'contain'] as const) {
     const data = await openAt(folder, input(3, 8, 8), { resize });
     const [first] = [await data.readRecords([0])];
@@ -158,7 +165,7 @@ test('folders of splits are not taken for classes', async () => {
     () => openAt(parent, input(3, 4, 6)),
     'class-folders',
     'test, train',
-    '--train',
+    '`train: ',
     `${parent}/train`,
   );
   const named = freshFolder();
@@ -171,7 +178,7 @@ test('folders of splits are not taken for classes', async () => {
 test('a class folder that is missing shifts no labels: it is an error, unless all classes are named', async () => {
   const { folder } = await twoClasses();
   const open = (options: object) => openAt(folder, input(3, 4, 6), {}, options);
-  await fails(() => open({ classes: 3 }), 'class-folders', '2 class folders', '3 classes', '--labels');
+  await fails(() => open({ classes: 3 }), 'class-folders', '2 class folders', '3 classes', '`labels: ');
   await fails(() => open({ classes: 3, labels: ['bird', 'cat', 'eel'] }), 'unknown-label', 'dog');
   const named = await open({ classes: 3, labels: ['bird', 'cat', 'dog'] });
   assert.equal([...named.labels], [1, 1, 2]);
@@ -185,13 +192,13 @@ test('names of --labels are compared composed and trimmed, and nothing is guesse
   for (const [i, name] of ['cafe\u0301', 'dog', 'eel'].entries())
     await putImage(join(folder, name, 'a.png'), raw[i]!, [4, 6, 3]);
   const open = (labels: string[]) =>
-    openAt(folder, input(3, 4, 6), {}, { classes: 3, labels, labelsFrom: '--labels names.txt' });
+    openAt(folder, input(3, 4, 6), {}, { classes: 3, labels, labelsFrom: "`labels: 'names.txt'`" });
   const mapped = await open(['eel', ' dog ', 'caf\u00e9']);
   assert.equal([...mapped.labels], [2, 1, 0]);
   assert.equal(mapped.classNames, ['eel', ' dog ', 'caf\u00e9']);
   await mapped.close();
   const refused = (labels: string[], ...mentions: string[]) =>
-    fails(() => open(labels), 'unknown-label', folder, '--labels names.txt', ...mentions);
+    fails(() => open(labels), 'unknown-label', folder, "`labels: 'names.txt'`", ...mentions);
   await refused(['caf\u00e9', 'Dog', 'eel'], 'a class "dog"', '"Dog"', 'upper and lower case');
   await refused(['Kaffee', 'Hund', 'Aal'], 'none of its classes', '"Kaffee"', 'labels file');
   await fails(() => open(['dog', 'dog', 'caf\u00e9']), 'unknown-label', 'several classes called "dog"');

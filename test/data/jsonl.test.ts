@@ -118,14 +118,14 @@ test('what is wrong, with its line', async () => {
       'fields-missing',
       ':1',
       'attention_mask',
-      '--tokenizer',
+      '`tokenizer',
     ],
-    [[{ ...good, label: undefined }], 'label-missing', ':1', 'input_ids', '--labels none'],
+    [[{ ...good, label: undefined }], 'label-missing', ':1', 'input_ids', "`labels: 'none'`"],
     [[good, { ...good, label: undefined }], 'bad-labels', ':2', 'missing'],
     [[row([1, 2, 3], { label: 1.5 })], 'bad-labels', ':1', '1.5'],
     [[row([1, 2, 3], { label: [0, 1] })], 'bad-labels', ':1', 'a list'],
     [[good, row([1, 2, 3], { label: 5 })], 'label-out-of-range', 'sample 1', '5'],
-    [[{ text: 'a b', label: 0 }], 'tokenizer-missing', 'text', '--tokenizer'],
+    [[{ text: 'a b', label: 0 }], 'tokenizer-missing', 'text', '`tokenizer'],
     [[''], 'empty-dataset'],
   ];
   for (const [rows, code, ...mentions] of cases)

@@ -219,7 +219,7 @@ test('text with a tokenizer', async () => {
     sentence2: ['b', 'a'],
     label: [0, 1],
   });
-  await fails(() => openFor(file, IDS), 'tokenizer-missing', 'sentence1', '--tokenizer');
+  await fails(() => openFor(file, IDS), 'tokenizer-missing', 'sentence1', '`tokenizer');
   assert.equal(await rowsOf(await openFor(file, IDS, { tokenizer })), [[1, 2, 0, 1, 1, 0], [2, 2, 1, 1, 1, 1]]); // biome-ignore format: rows
 });
 
@@ -262,10 +262,10 @@ test('what is wrong, with its row', async () => {
   const label = bigints(0, 1, 0);
 
   const mixed = write(at(), { image: [all[0]!, all[1]!, other], label }, schema);
-  await fails(() => openAt(mixed, input(3, 4, 4)), 'wrong-image-size', `${mixed} row 2`, '5×5', '--resize');
+  await fails(() => openAt(mixed, input(3, 4, 4)), 'wrong-image-size', `${mixed} row 2`, '5×5', '`resize: ');
   const broken = { bytes: Uint8Array.from([1, 2, 3]), path: 'x.png' };
   const bad = write(at(), { image: [all[0]!, broken, all[2]!], label }, schema);
-  await fails(() => openAt(bad, input(3, 4, 4)), 'unreadable-image', `${bad} row 1`, '--skip-bad');
+  await fails(() => openAt(bad, input(3, 4, 4)), 'unreadable-image', `${bad} row 1`, '`skipBad: true`');
   const rest = await openAt(bad, input(3, 4, 4), {}, { skipBad: true });
   assert.equal([[...rest.labels], rest.skipped[0]!.file], [[0, 0], `${bad} row 1`]);
   await rest.close();

@@ -49,7 +49,7 @@ test('refusals', async () => {
     () => resolvePreprocessing({}, [input(3, 32, 3)]),
     'ambiguous-layout',
     '[3, 32, 3]',
-    '--layout',
+    '`layout: ',
   );
   const bad: [Parameters<typeof resolvePreprocessing>[0], number[], string][] = [
     [{ preset: 'imagenet' }, [28, 28], 'mean'],
@@ -71,7 +71,7 @@ test('refusals', async () => {
     () => resolvePreprocessing({ preset: 'imagenet' }, two),
     'bad-preprocessing',
     'ids, mask',
-    '--preset',
+    '`preset`',
   );
   assert.equal(resolvePreprocessing({ preset: 'none' }, two).mean, [0]);
 });

@@ -75,9 +75,9 @@ test('labels are required by default', async () => {
     ['npy', 'unknown-data-format'],
     ['idx', 'labels-file-missing'],
   ] as const)
-    await fails(() => openAt(rest[name]!.path, rest[name]!.spec), code, '--labels none');
+    await fails(() => openAt(rest[name]!.path, rest[name]!.spec), code, "`labels: 'none'`");
   for (const { path, spec } of [jsonl!, parquet!])
-    await fails(() => openAt(path, spec), 'label-missing', '--labels none');
+    await fails(() => openAt(path, spec), 'label-missing', "`labels: 'none'`");
   const empty = freshFolder();
   await fails(() => openAt(empty, input(3, 2, 2), {}, NONE), 'empty-dataset', empty);
   mkdirSync(join(empty, 'k'));

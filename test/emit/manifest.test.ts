@@ -1,9 +1,13 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import Ajv2020 from 'ajv/dist/2020.js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { printManifest, readManifest, shortestFloat32 } from '../../src/emit/manifest.ts';
+import { printValidator, VALIDATORS } from '../../scripts/validators.ts';
+import { printManifest, readManifest, shortestFloat32 } from '../../src/emit/manifest-json.ts';
+import { findViolation, type Validator } from '../../src/emit/violation.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
+import { ROOT } from '../house/sources.ts';
 import { SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
 
 const test = suite('emit: manifest');
@@ -12,6 +16,11 @@ const schema = JSON.parse(
   readFileSync(new URL('../../schema/manifest.schema.json', import.meta.url), 'utf8'),
 );
 const validate = new Ajv2020.default({ allowUnionTypes: true, allErrors: true }).compile(schema);
+
+test('the generated validators are of the schemas as they are: npm run schema', () => {
+  for (const [schema, module] of VALIDATORS)
+    assert.ok(readFileSync(join(ROOT, module), 'utf8') === printValidator(schema), module);
+});
 
 const read = (value: unknown) => readManifest(JSON.stringify(value));
 
@@ -112,6 +121,35 @@ test('broken manifests fail both, and the reader names the place', () => {
       where,
     );
   }
+});
+
+test('each rule of a schema has its own words', () => {
+  const ajv = new Ajv2020.default({ allowUnionTypes: true });
+  const problems: [rule: object, value: unknown, problem: string][] = [
+    [{ type: 'integer' }, 0.5, 'the file should be integer, is 0.5'],
+    [{ type: ['string', 'null'] }, [], 'the file should be string or null, is []'],
+    [{ const: 1 }, 2, 'the file should be 1, is 2'],
+    [{ enum: ['a', 'b'] }, 'c', 'the file should be one of "a", "b", is "c"'],
+    [{ type: 'string', minLength: 1 }, '', 'the file is empty'],
+    [{ type: 'string', pattern: '^a' }, 'b', 'the file should match ^a, is "b"'],
+    [{ type: 'number', minimum: 1 }, 0, 'the file is 0, below 1'],
+    [{ type: 'number', maximum: 1 }, 2, 'the file is 2, above 1'],
+    [{ type: 'number', exclusiveMinimum: 1 }, 1, 'the file is 1, not above 1'],
+    [{ type: 'number', exclusiveMaximum: 1 }, 1, 'the file is 1, not below 1'],
+    [{ type: 'array', minItems: 2 }, [1], 'the file has 1 entries, needs 2 at least'],
+    [{ type: 'object', required: ['a'] }, { a: undefined }, 'a is missing'],
+    [{ type: 'object', additionalProperties: false }, { 'a/b~': 1 }, 'a/b~ is not known'],
+    [
+      { type: 'array', items: { type: 'object', properties: { 'a/b~': { type: 'null' } } } },
+      [{}, { 'a/b~': 1 }],
+      '[1].a/b~ should be null, is 1',
+    ],
+  ];
+  for (const [rule, value, expected] of problems) {
+    const found = findViolation(value, ajv.compile(rule) as Validator);
+    assert.is(`${found?.where} ${found?.problem}`, expected);
+  }
+  assert.is(findViolation('a', ajv.compile({ type: 'string' }) as Validator), undefined);
 });
 
 test('parts that do not fit each other are found', () => {

@@ -31,7 +31,7 @@ test('a declaration comes with all that it uses, in order, once, and as it is wr
 });
 
 test('a name that nothing declares is an error', () => {
-  assert.throws(() => runtimeSource([], ['noSuchThing']), /declares no noSuchThing/);
+  assert.throws(() => runtimeSource(['noSuchThing'], []), /declares no noSuchThing/);
 });
 
 test('no two modules declare the same name', () => {

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { printManifest } from '../../src/emit/manifest.ts';
+import { printManifest } from '../../src/emit/manifest-json.ts';
 import { checkCopies, checkFile, checkOutput, writeOneFile, writeOutput } from '../../src/emit/write.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
 import { hasCode } from '../expect.ts';

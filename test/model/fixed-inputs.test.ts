@@ -56,7 +56,7 @@ test('an input that is not for each sample is named by inspect, and refused befo
   const options = { model, train: 'random:64', out: at('out'), cache: at('cache') };
   for (const run of [compile, planCompile]) {
     const error = await rejectsWith('input-not-per-sample', () => run(options));
-    assert.match(error.hint, '--set temperature=VALUE');
+    assert.match(error.hint, '`set: { temperature: VALUE }`');
   }
 });
 
@@ -183,7 +183,7 @@ test('sizes that are not in the model are asked for all at once, and what is ask
   const model = makeModel(b.build('open'));
   const error = await rejectsWith('unknown-input-dim', () => observeFacts(model));
   assert.match(error.message, 'axis 1 of ids (sequence length), axis 1 of extra, axis 1 of rest (width) are');
-  assert.match(error.hint, '--dim ids.1=SIZE,extra.1=SIZE,width=SIZE');
+  assert.match(error.hint, "`dims: { 'ids.1': SIZE, 'extra.1': SIZE, width: SIZE }`");
   const path = save(model, 'open.onnx');
   const dims = { 'ids.1': 2, 'extra.1': 3, width: 4 };
   // It has no exits, but is understood.

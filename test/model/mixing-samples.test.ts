@@ -44,7 +44,7 @@ test('DynamicQuantizeLinear is named, whatever the random input showed, and a ba
   const model = classifier(quantised);
   const error = await rejectsWith('samples-not-independent', () => observeFacts(model));
   assert.match(error.message, 'node "q" (DynamicQuantizeLinear) quantises by the range of the whole batch');
-  assert.match(error.hint, '--dim batch=1');
+  assert.match(error.hint, '`dims: { batch: 1 }`');
   const graph = runPasses(model.graph, [fixInputs({ dims: { batch: 1 } })]);
   assert.is((await observeFacts({ ...model, graph })).batch, 'fixed');
   assert.equal(graph.inputs[0]!.type!.dims, [1, 6]);
@@ -170,7 +170,7 @@ test('where no operator mixes by definition the first node seen to do it is name
   };
   const plain = await rejectsWith('samples-not-independent', () => observeFacts(classifier(shuffled)));
   assert.match(plain.message, 'first at node');
-  assert.match(plain.hint, '--dim batch=1');
+  assert.match(plain.hint, '`dims: { batch: 1 }`');
 
   const b = new GraphBuilder();
   const x = b.op('Cast', [b.input('x', 'float', ['N', 4])], { to: 10 });

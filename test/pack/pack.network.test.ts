@@ -1,6 +1,6 @@
 /** The package as a user gets it: built, packed, installed into an empty project, run from there. */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,9 @@ import * as assert from 'uvu/assert';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+
+/** Of dist/: 2.7 MB today; all of ECharts would add 0.6 MB. */
+const MOST_BYTES = 3e6;
 
 const test = suite('pack');
 const folder = mkdtempSync(join(tmpdir(), 'offramp-pack-'));
@@ -26,7 +29,7 @@ test.after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('brings neither onnx-proto nor protobufjs 6', () => {
+test('brings neither what is bundled nor protobufjs 6', () => {
   const lock = JSON.parse(readFileSync(join(folder, 'node_modules/.package-lock.json'), 'utf8')) as {
     packages: Record<string, { version: string }>;
   };
@@ -35,19 +38,28 @@ test('brings neither onnx-proto nor protobufjs 6', () => {
       .filter(([path]) => path.endsWith(`node_modules/${name}`))
       .map(([, entry]) => entry.version);
   assert.equal(versionsOf('onnx-offramp'), [version]);
-  assert.equal(versionsOf('onnx-proto'), []);
   assert.equal(
     versionsOf('protobufjs').map((v) => v.split('.')[0]),
     ['8'],
   );
-  for (const name of ['typescript', 'tsx', 'esbuild', 'uvu']) assert.equal(versionsOf(name), [], name);
+  const bundled = ['onnx-proto', 'echarts', 'zrender'];
+  for (const name of [...bundled, 'ajv', 'typescript', 'tsx', 'esbuild', 'uvu'])
+    assert.equal(versionsOf(name), [], name);
 });
 
 test('holds what it should and nothing else', () => {
   const home = join(folder, 'node_modules/onnx-offramp');
   const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'schema'];
   assert.equal(readdirSync(home).sort(), expected);
-  assert.ok(existsSync(join(home, 'dist/onnx-proto.LICENSE')), 'the licence of what was bundled');
+  for (const file of [
+    'onnx-proto.LICENSE',
+    'echarts.LICENSE',
+    'echarts.NOTICE',
+    'echarts.LICENSE-d3',
+    'zrender.LICENSE',
+  ])
+    assert.ok(existsSync(join(home, 'dist', file)), 'the licences of what was bundled');
+  assert.ok(sizeOf(join(home, 'dist')) < MOST_BYTES, 'of ECharts only what charts are drawn with');
   assert.ok(existsSync(join(home, 'dist/train/worker.js')), 'what training threads run');
   assert.ok(existsSync(join(home, 'dist/runtime/tensors.ts')), 'what generated packages are made of');
 });
@@ -63,6 +75,15 @@ test('inspects a model', () => {
   assert.match(must(run(folder, 'npx', ['--offline', 'offramp', 'inspect', model])), 'exit_1');
 });
 
+test('compiles, and draws a report', () => {
+  const model = join(ROOT, 'examples/demo/base.onnx');
+  const words = ['compile', model, '--out', 'out', '--epochs', '1', '--no-timing'];
+  const data = ['train', 'calibration', 'test'].flatMap((split) => [`--${split}`, 'random:64']);
+  must(run(folder, 'npx', ['--offline', 'offramp', ...words, ...data]));
+  const report = readFileSync(join(folder, 'out/report.html'), 'utf8');
+  assert.ok(report.split('<svg role="img"').length > 5, 'charts');
+});
+
 test('can be imported, and its types hold under strict without skipLibCheck', () => {
   writeFileSync(
     join(folder, 'user.ts'),
@@ -76,6 +97,13 @@ test('can be imported, and its types hold under strict without skipLibCheck', ()
 });
 
 test.run();
+
+function sizeOf(path: string): number {
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).map((file) =>
+    statSync(join(path, file)),
+  );
+  return files.reduce((sum, file) => sum + (file.isFile() ? file.size : 0), 0);
+}
 
 function run(cwd: string, command: string, args: readonly string[]): SpawnSyncReturns<string> {
   return spawnSync(command, args, { cwd, encoding: 'utf8', shell: process.platform === 'win32' });

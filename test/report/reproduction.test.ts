@@ -4,8 +4,8 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import yargs from 'yargs';
+import { optionsFor, thresholdsOf } from '../../src/cli/call.ts';
 import { compileCommand } from '../../src/cli/commands/compile.ts';
-import { asked, renamed } from '../../src/cli/options.ts';
 import { calibrate } from '../../src/commands/calibrate.ts';
 import { type CompileOptions, compile } from '../../src/commands/compile.ts';
 import { OPTIONS } from '../../src/commands/options.ts';
@@ -15,7 +15,7 @@ import { commandOf } from '../../src/report/reproduction.ts';
 import { SAMPLE } from '../emit/sample.ts';
 import { branchyNet } from '../models.ts';
 import { assertSamePackage } from '../timeless.ts';
-import { tinyProject } from '../tiny-project.ts';
+import { tinyProject, withoutTraining } from '../tiny-project.ts';
 
 const test = suite('report: to do it again');
 const { at, model, writeSamples, compileOptions, remove } = tinyProject('again', { epochs: 1, views: 1 });
@@ -47,7 +47,8 @@ async function optionsIn(words: readonly string[]): Promise<Record<string, unkno
       throw error ?? new Error(message);
     })
     .parseAsync();
-  return asked('compile', { ...args, ...renamed(args as never) });
+  const given = { ...args, ...thresholdsOf(args as never), dims: args.dim };
+  return { ...optionsFor('compile', given as never) };
 }
 
 /** Options that make no difference to what is written, or are said by others: presets by their numbers, places by their taps. */
@@ -148,11 +149,8 @@ test('roles that were cut off others are not given, those they were cut off are'
     const { train, validation, calibration, test } = await optionsIn(wordsOf(commandOf(manifest)));
     return [train, validation, calibration, test].filter((split) => split !== undefined).join(' ');
   };
-  const { train: _, calibration: __, taps: ___, test: ____, ...rest } = compileOptions('given', {
-    model: at('branchy.onnx'),
-    exitOutputs: ['exit1', 'exit2', 'logits'],
-    force: true,
-  }); // biome-ignore format: short
+  const more = { model: at('branchy.onnx'), exitOutputs: ['exit1', 'exit2', 'logits'], force: true };
+  const { calibration: _, test: __, ...rest } = withoutTraining(compileOptions('given', more));
   const compiled = async (more: Partial<CompileOptions>) =>
     (await compile({ ...rest, ...more } as CompileOptions)).manifest;
   const alone = await compiled({ train: at('train.npz') });

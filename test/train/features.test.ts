@@ -220,7 +220,7 @@ test('what is free on the disk changes nothing: features are cached, or the run 
   const error = await rejectsWith('disk-full', () =>
     openFeatures(optionsFor(temporaryFolder(), { dataset: vast, cacheLimitBytes: Number.POSITIVE_INFINITY })),
   );
-  assert.match(error.hint, /--cache-limit \d+MB/);
+  assert.match(error.hint, /`cacheLimit: \d+000000`/);
 
   const folder = join(temporaryFolder(), 'features');
   mkdirSync(folder);

@@ -156,7 +156,7 @@ test('workers stop on abort, and an error in one keeps its code', async () => {
   assert.is((error as Error).name, 'AbortError');
   const diverged = await train(heads, { ...options, learningRate: 1e30 }).catch((e: unknown) => e);
   assert.is((diverged as { code: string }).code, 'training-diverged');
-  assert.match((diverged as { hint: string }).hint, /--learning-rate/);
+  assert.match((diverged as { hint: string }).hint, /`learningRate`/);
 });
 
 test('groups are of about the same MACs', () => {
@@ -195,7 +195,7 @@ test('a loss that is no number names head, step and remedy', async () => {
   const error = await train(heads, {}, source).catch((e: unknown) => e);
   assert.is((error as { code: string }).code, 'training-diverged');
   assert.match((error as Error).message, /exit_2 .* step 1 /);
-  assert.match((error as { hint: string }).hint, /--learning-rate/);
+  assert.match((error as { hint: string }).hint, /`learningRate`/);
 });
 
 test.run();

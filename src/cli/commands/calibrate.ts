@@ -1,18 +1,17 @@
-import { type CalibrateOptions, calibrate } from '../../commands/calibrate.ts';
+import { calibrate } from '../../commands/calibrate.ts';
+import { optionsFor, thresholdsOf } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
 import {
-  asked,
   externalData,
-  from,
   machineOptions,
   packageFolder,
-  renamed,
   runOptions,
   samplesAgainOptions,
   shared,
   thresholdOptions,
 } from '../options.ts';
 import { formatCompiled } from '../tables.ts';
+import { from } from '../yargs-options.ts';
 
 export const calibrateCommand = command(
   'calibrate <package>',
@@ -35,7 +34,7 @@ export const calibrateCommand = command(
       ),
   async (args) => {
     const { package: folder } = args;
-    const options = asked<CalibrateOptions>('calibrate', { ...args, ...renamed(args), folder });
+    const options = optionsFor('calibrate', { ...args, ...thresholdsOf(args), folder });
     const calibrated = await watched(args, (events) => calibrate(options, events));
     printResult(args, calibrated.manifest, formatCompiled(calibrated, args.out ?? folder));
   },

@@ -1,19 +1,18 @@
-import { type CompareOptions, compare } from '../../commands/compare.ts';
+import { compare } from '../../commands/compare.ts';
 import { OPTIONS } from '../../commands/options.ts';
+import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
 import {
-  asked,
   dataOptions,
-  from,
   machineOptions,
-  place,
   readingOptions,
   SAMPLES_A_RUN,
   shared,
   tokenizer,
   UNLABELLED,
 } from '../options.ts';
-import { sideBySide } from '../tables.ts';
+import { formatComparison } from '../tables.ts';
+import { from, place } from '../yargs-options.ts';
 
 export const compareCommand = command(
   'compare <a> <b>',
@@ -32,9 +31,8 @@ export const compareCommand = command(
       )
       .example('$0 compare out/ net.onnx --test data/test', 'is what is lost more than chance?'),
   async (args) => {
-    const result = await watched(args, (events) =>
-      compare(asked<CompareOptions>('compare', { ...args, dims: args.dim }), events),
-    );
-    printResult(args, result, `\n${sideBySide(result)}`);
+    const options = optionsFor('compare', { ...args, dims: args.dim });
+    const result = await watched(args, (events) => compare(options, events));
+    printResult(args, result, `\n${formatComparison(result)}`);
   },
 );

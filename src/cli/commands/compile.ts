@@ -1,11 +1,13 @@
 import { DEFAULT_GOALS } from '../../calibrate/goals.ts';
-import { type CompilePlanOptions, compile } from '../../commands/compile.ts';
+import { compile } from '../../commands/compile.ts';
 import { planCompile } from '../../commands/plan.ts';
 import { RECIPE } from '../../train/recipes.ts';
+import { optionsFor, thresholdsOf } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
 import { optionsMissing } from '../misuse.ts';
-import { asked, from, projectOptions, renamed, runOptions, shared, thresholdOptions } from '../options.ts';
+import { projectOptions, runOptions, shared, thresholdOptions } from '../options.ts';
 import { formatCompiled, formatPlan } from '../tables.ts';
+import { from } from '../yargs-options.ts';
 
 const { policy, target, thresholds, at } = DEFAULT_GOALS;
 const DEFAULTS = { policy, target, thresholds, at };
@@ -35,7 +37,7 @@ export const compileCommand = command(
         'one early-exit model with its package',
       ),
   async (args) => {
-    const options = asked<CompilePlanOptions>('compile', { ...args, ...renamed(args) });
+    const options = optionsFor('compile', { ...args, ...thresholdsOf(args), dims: args.dim });
     if (args.dryRun) {
       const plan = await watched(args, (events) => planCompile(options, events));
       return printResult(args, plan, formatPlan(plan));

@@ -1,6 +1,8 @@
-import { type EmitOptions, emit } from '../../commands/emit.ts';
+import { emit } from '../../commands/emit.ts';
+import { optionsFor } from '../call.ts';
 import { command, printResult } from '../command.ts';
-import { asked, from, packageFolder, shared } from '../options.ts';
+import { packageFolder, shared } from '../options.ts';
+import { from } from '../yargs-options.ts';
 
 export const emitCommand = command(
   'emit <package>',
@@ -15,7 +17,7 @@ export const emitCommand = command(
       )
       .example('$0 emit out/ --check', 'in CI: is what is committed what would be generated?'),
   async (args) => {
-    const files = await emit(asked<EmitOptions>('emit', { ...args, folder: args.package }));
+    const files = await emit(optionsFor('emit', { ...args, folder: args.package }));
     printResult(args, { files }, `${args.check ? 'As generated' : 'Written'}: ${files.join(', ')}`);
   },
 );

@@ -1,16 +1,10 @@
 import { isNamed } from '../../calibrate/index.ts';
-import { type EvaluateOptions, evaluate } from '../../commands/evaluate.ts';
+import { evaluate } from '../../commands/evaluate.ts';
+import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
-import {
-  asked,
-  from,
-  machineOptions,
-  packageFolder,
-  SAMPLES_A_RUN,
-  samplesAgainOptions,
-  shared,
-} from '../options.ts';
+import { machineOptions, packageFolder, SAMPLES_A_RUN, samplesAgainOptions, shared } from '../options.ts';
 import { formatEvaluation } from '../tables.ts';
+import { from } from '../yargs-options.ts';
 
 export const evaluateCommand = command(
   'evaluate <package>',
@@ -28,7 +22,7 @@ export const evaluateCommand = command(
       .example('$0 evaluate out/ --test data/test', "compare with the manifest's figures"),
   async (args) => {
     const { package: folder, allPoints } = args;
-    const options = asked<EvaluateOptions>('evaluate', { ...args, folder });
+    const options = optionsFor('evaluate', { ...args, folder });
     const result = await watched(args, (events) => evaluate(options, events));
     const isShown = (name: string) => allPoints || args.at !== undefined || isNamed(name);
     printResult(args, result, formatEvaluation(result, isShown));

@@ -1,10 +1,11 @@
 import { printKubernetesJob } from '../../commands/entries.ts';
-import { type ExportTritonOptions, exportTriton } from '../../commands/export-triton.ts';
+import { exportTriton } from '../../commands/export-triton.ts';
 import { OPTIONS } from '../../commands/options.ts';
 import { writeOneFile } from '../../emit/write.ts';
-import type { KubernetesJobOptions } from '../../export/kubernetes-job.ts';
+import { optionsFor } from '../call.ts';
 import { command, print, printResult } from '../command.ts';
-import { asked, externalData, from, packageFolder, place, shared } from '../options.ts';
+import { externalData, packageFolder, shared } from '../options.ts';
+import { from, place } from '../yargs-options.ts';
 
 const tritonCommand = command(
   'triton <package> <repository>',
@@ -33,17 +34,17 @@ const tritonCommand = command(
       )
       .example('$0 export triton out/ models/ --model net.onnx', 'models/net, for Triton'),
   async (args) => {
-    const options = asked<ExportTritonOptions>('export triton', { ...args, folder: args.package });
+    const options = optionsFor('export triton', { ...args, folder: args.package });
     const exported = await exportTriton(options);
     const batches = exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';
-    const told = `Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`;
-    printResult(args, exported, told);
+    const text = `Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`;
+    printResult(args, exported, text);
   },
 );
 
 const kubernetesCommand = command(
   'k8s',
-  'Write an Indexed Job of Kubernetes that makes features, one pod a shard; after -- what `offramp features` is told',
+  'Write an Indexed Job of Kubernetes that makes features, one pod a shard; after -- the words for `offramp features`',
   (y) =>
     shared(y)
       .options(
@@ -70,8 +71,8 @@ const kubernetesCommand = command(
       ),
   async (args) => {
     const { out } = args;
-    const words = ((args as { '--'?: unknown[] })['--'] ?? []).map(String);
-    const job = printKubernetesJob(asked<KubernetesJobOptions>('export k8s', { ...args, words }));
+    const words = (args['--'] ?? []).map(String);
+    const job = printKubernetesJob(optionsFor('export k8s', { ...args, words }));
     if (out === undefined) process.stdout.write(job);
     else {
       await writeOneFile(out, job);
@@ -82,7 +83,7 @@ const kubernetesCommand = command(
 
 export const exportCommand = command(
   'export',
-  'Write what a serving engine or a cluster is told',
+  'Write what a serving engine or a cluster takes',
   (y) =>
     y.command(tritonCommand).command(kubernetesCommand).demandCommand(1, 'Export to what? triton or k8s.'),
   async () => {},

@@ -1,10 +1,12 @@
 import { mergeShards } from '../../commands/entries.ts';
-import { type ExtractShardOptions, extractShard } from '../../commands/extract-shard.ts';
+import { extractShard } from '../../commands/extract-shard.ts';
 import { OPTIONS } from '../../commands/options.ts';
 import { progressOf } from '../../errors/events.ts';
+import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
-import { asked, from, place, projectOptions, renamed, shared } from '../options.ts';
+import { projectOptions, shared } from '../options.ts';
 import { shardOf } from '../shard.ts';
+import { from, place } from '../yargs-options.ts';
 
 const shardCommand = command(
   '$0 <model>',
@@ -25,11 +27,11 @@ const shardCommand = command(
       ),
   async (args) => {
     const shard = shardOf(args.shard, args.shards, process.env);
-    const options = asked<ExtractShardOptions>('features', { ...args, ...renamed(args), shard });
+    const options = optionsFor('features', { ...args, dims: args.dim, shard });
     const made = await watched(args, (events) => extractShard(options, events));
     const { index, count } = made.shard;
-    const told = `Shard ${index}/${count} is in ${args.out}: ${made.samples} samples from ${made.first} on`;
-    printResult(args, made, told);
+    const text = `Shard ${index}/${count} is in ${args.out}: ${made.samples} samples from ${made.first} on`;
+    printResult(args, made, text);
   },
 );
 
@@ -45,8 +47,8 @@ const mergeCommand = command(
       mergeShards(args.folder, { signal: events.signal, onProgress: progressOf(events)('merging') }),
     );
     const { folder, shards, identity } = merged;
-    const told = `Merged ${shards} shards of ${identity.samples} samples into ${folder}; they are not needed any more`;
-    printResult(args, merged, told);
+    const text = `Merged ${shards} shards of ${identity.samples} samples into ${folder}; they are not needed any more`;
+    printResult(args, merged, text);
   },
 );
 

@@ -2,9 +2,10 @@ import { type InspectOptions, inspect } from '../../commands/inspect.ts';
 import { checkFile, writeOneFile } from '../../emit/write.ts';
 import { modelLineFile } from '../../report/index.ts';
 import { command, print } from '../command.ts';
-import { asked, from, modelFile, modelOptions, renamed, shared } from '../options.ts';
+import { modelFile, modelOptions, shared } from '../options.ts';
 import { planTree } from '../plan-tree.ts';
 import { formatModel, formatNext } from '../tables.ts';
+import { from } from '../yargs-options.ts';
 
 export const inspectCommand = command(
   'inspect <model>',

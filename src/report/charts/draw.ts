@@ -12,27 +12,10 @@ export interface Size {
 }
 
 export async function openCharts(): Promise<Draw> {
-  const [core, charts, components, { SVGRenderer }] = await Promise.all([
-    import('echarts/core'),
-    import('echarts/charts'),
-    import('echarts/components'),
-    import('echarts/renderers'),
-  ]);
-  const { BarChart, CustomChart, LineChart, ScatterChart } = charts;
-  const { GridComponent, LegendComponent, MarkLineComponent } = components;
-  core.use([
-    BarChart,
-    CustomChart,
-    LineChart,
-    ScatterChart,
-    GridComponent,
-    LegendComponent,
-    MarkLineComponent,
-    SVGRenderer,
-  ]);
-  core.setPlatformAPI({ measureText });
+  const { init, setPlatformAPI } = await import('./echarts.ts');
+  setPlatformAPI({ measureText });
   return (option, size, id, label) => {
-    const chart = core.init(null, THEME, { renderer: 'svg', ssr: true, ...size });
+    const chart = init(null, THEME, { renderer: 'svg', ssr: true, ...size });
     try {
       chart.setOption(harmless({ animation: false, ...option }));
       return cleaned(chart.renderToSVGString(), id, label);

@@ -1,0 +1,150 @@
+/** The sections of a report about exits: where they are, who leaves there, and how sure they are. */
+import type { Manifest } from '../emit/manifest.ts';
+import type { Size } from './charts/draw.ts';
+import { leavingAtExits, leavingAtPoints, reliabilityDiagram, scoreHistogram } from './charts/exits.ts';
+import type { Example, ReportFacts } from './facts.ts';
+import { Html, html, scrolling } from './html.ts';
+import { drawModelLine, lineOf } from './model-line.ts';
+import { count, macs, percent } from './numbers.ts';
+import { colour, exitColour } from './palette.ts';
+import { figure, type Pen } from './section.ts';
+
+/** PNG of a sample, by its index. */
+export type Images = ReadonlyMap<number, Uint8Array>;
+
+const HALF: Size = { width: 440, height: 310 };
+
+export function modelSection({ manifest, chosen }: ReportFacts): Html {
+  const line = lineOf(manifest, chosen);
+  return html`<section>
+<h2>The model and its exits</h2>
+${figure(
+  'Left to right is the way of a sample',
+  `Boxes on top are pieces of the original, in equal width; circles are taps, and below each hangs its exit’s head. Lines are as thick as their share of the samples at ${chosen.name}.`,
+  scrolling(new Html(drawModelLine(line))),
+  describeHeads(manifest),
+)}
+</section>`;
+}
+
+function describeHeads({ exits, baseline }: Manifest): string {
+  const heads = exits.reduce((sum, { headMacs }) => sum + headMacs, 0);
+  return `The heads add ${macs(heads)} MACs where all are open, ${percent(heads / baseline.macs)} of the original; a closed one is not run.`;
+}
+
+export function leavingSection(facts: ReportFacts, { chart }: Pen): Html {
+  const { manifest, leaving, chosen, samples } = facts;
+  const names = [...manifest.exits.map(({ id }) => id), 'full path'];
+  const counts = leaving
+    .map(({ right, wrong }, k) => `${names[k]} ${right} right and ${wrong} wrong`)
+    .join(', ');
+  const early = leaving
+    .slice(0, -1)
+    .reduce((sum, at) => ({ right: sum.right + at.right, wrong: sum.wrong + at.wrong }), {
+      right: 0,
+      wrong: 0,
+    });
+  const all = early.right + early.wrong;
+  return html`<section>
+<h2>Where samples leave</h2>
+<div class="pair">
+${figure(
+  `At ${chosen.name}, right and wrong`,
+  'The length of a bar is the number of samples that leave there; beside it the share that is right.',
+  chart(leavingAtExits(facts), `Samples that leave: ${counts}.`, HALF),
+  all === 0
+    ? 'At this point nothing leaves early.'
+    : `${count(all)} of ${count(samples)} samples leave early, and ${percent(early.right / all)} of those are right.`,
+)}
+${figure(
+  'At every operating point',
+  'Each row is all samples: the more colour at the left, the earlier they leave.',
+  chart(
+    leavingAtPoints(facts),
+    `Shares of samples by exit: ${facts.points
+      .filter((p) => p.named)
+      .map((p) => `${p.name} ${p.exitShares.map((s) => percent(s, 0)).join(', ')}`)
+      .join('; ')}.`,
+    HALF,
+  ),
+  'Gray goes all the way through the original.',
+)}
+</div>
+</section>`;
+}
+
+export function scoresSection({ manifest, scores }: ReportFacts, { chart }: Pen): Html {
+  const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
+  return html`<section>
+<h2>How well exits know when they are right</h2>
+<p>Every exit was asked about every sample, and answered with a class and a score (policy <code>${manifest.policy}</code>). Samples whose score is above the threshold leave. The further apart the bars above and below the axis, the better the exit tells its right answers from its wrong ones. Above and below are drawn to scales of their own: the tallest bar of each is as high.</p>
+<div class="${columnsFor(scores.length)}">
+${scores.map((exit, k) => {
+  const { id } = manifest.exits[k]!;
+  const [right, wrong] = [sum(exit.right), sum(exit.wrong)];
+  const lines = exit.thresholds.map(({ point, at }) => `${point} ${Number(at.toPrecision(3))}`).join(', ');
+  return figure(
+    `Scores at ${id}`,
+    'Up: samples it answers right. Down: wrong. Lines: thresholds.',
+    chart(
+      scoreHistogram(exit),
+      `Histogram of scores at ${id}; ${right} right, ${wrong} wrong; thresholds: ${lines || 'closed everywhere'}.`,
+    ),
+    `${count(right)} right, ${count(wrong)} wrong${exit.unscored > 0 ? `, ${count(exit.unscored)} without a score` : ''}. ${lines ? '' : 'Closed at the points compared here.'}`,
+  );
+})}
+</div>
+</section>`;
+}
+
+export function reliabilitySection({ manifest, reliability }: ReportFacts, { chart }: Pen): Html {
+  return html`<section>
+<h2>Whether probabilities can be believed</h2>
+<p>Answers are sorted by the probability they were given (15 bins). On the diagonal, what was said is what was seen; below it the exit is too sure of itself, above it too modest. Bars are 95 % intervals (Wilson). ECE is the mean distance from the diagonal, weighted by samples (expected calibration error, Naeini et al. 2015).</p>
+<div class="${columnsFor(reliability.length)}">
+${reliability.map((exit, k) => {
+  const id = manifest.exits[k]?.id ?? 'original';
+  const tint = k < manifest.exits.length ? exitColour(k, manifest.exits.length) : colour('full');
+  return figure(
+    id === 'original' ? 'The original' : `Probabilities of ${id}`,
+    `ECE ${percent(exit.ece, 2)}, accuracy ${percent(exit.accuracy)} on all samples.`,
+    chart(
+      reliabilityDiagram(exit, tint),
+      `Reliability of ${id}: expected calibration error ${percent(exit.ece, 2)}.`,
+    ),
+  );
+})}
+</div>
+</section>`;
+}
+
+export function examplesSection({ manifest, examples, chosen }: ReportFacts, images: Images): Html {
+  const className = (c: number) => manifest.labels?.[c] ?? `class ${c}`;
+  const shown = ({ sample, label, answer, probability }: Example): Html => {
+    const caption =
+      label === answer ? className(answer) : `${className(label)}, taken for ${className(answer)}`;
+    const png = images.get(sample);
+    return html`<figure class="example"><img src="data:image/png;base64,${Buffer.from(png ?? []).toString('base64')}" alt="sample ${sample}: ${caption}"><figcaption>${label === answer ? className(answer) : html`${className(answer)} <span class="aside">is ${className(label)}</span>`}<br><span class="aside">${percent(probability, 0)}</span></figcaption></figure>`;
+  };
+  const kinds = [
+    ['easy', 'Easy: right, and surest'],
+    ['hard', 'Hard: right, and least sure'],
+    ['wrong', 'Wrong, and surest'],
+  ] as const;
+  return html`<section>
+<h2>Who leaves where</h2>
+<p>Samples that leave at each exit at ${chosen.name}, with the answer they get and its probability: the extremes of each kind, chosen by that probability alone.</p>
+${examples.map((exit, k) => {
+  const id = manifest.exits[k]?.id;
+  const some = kinds.filter(([kind]) => exit[kind].length > 0);
+  return html`<article class="leaving"><h3>${id ? `Leave at ${id}` : 'Go all the way'}</h3>${
+    some.length === 0
+      ? html`<p class="aside">Nobody, at this point.</p>`
+      : html`<div class="kinds">${some.map(([kind, title]) => html`<div><h4>${title}</h4><div class="examples">${exit[kind].map(shown)}</div></div>`)}</div>`
+  }</article>`;
+})}
+</section>`;
+}
+
+/** Three columns, unless two leave no gaps. */
+const columnsFor = (drawings: number) => (drawings === 2 || drawings === 4 ? 'grid two' : 'grid');
