@@ -4,15 +4,16 @@
  *
  *   npx tsx bench/lambda.ts --pictures DIR [--lambdas 0.1,0.5,…] [--samples 10000] [--epochs 5]
  */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { defaultCache } from '../src/cache/folder.ts';
 import { costsOf } from '../src/calibrate/costs.ts';
 import { measure } from '../src/calibrate/index.ts';
-import { table } from '../src/cli/tables.ts';
 import { openDataset, partition, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
+import { formatTable } from '../src/cli/tables.ts';
 import { inspectFile } from '../src/model/inspect.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
 import { outcomesOf } from '../src/predict/outcomes.ts';

@@ -3,10 +3,11 @@
  *
  *   npx tsx bench/policies.ts OUT FOLDER/MODEL …      FOLDER: where cifar10.ts kept its runs of MODEL
  */
+
 import { writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { CLOSED } from '../src/calibrate/types.ts';
-import { table } from '../src/cli/tables.ts';
+import { formatTable } from '../src/cli/tables.ts';
 import { HIGHEST_OPEN, POLICY_NAMES, type PolicyName, policyOf } from '../src/policies/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
 import { choosePolicy } from '../src/predict/choose-policy.ts';

@@ -29,8 +29,6 @@ export {
   type InspectOptions,
   inspect,
 } from './commands/inspect.ts';
-export { type CompilePlan, planCompile } from './commands/plan.ts';
-export type { Compiled } from './commands/steps/describe-and-write.ts';
 export {
   type CompilePlan,
   type PlannedBranch,
@@ -39,6 +37,7 @@ export {
   planCompile,
 } from './commands/plan.ts';
 export type { ProjectOptions } from './commands/project.ts';
+export type { Compiled } from './commands/steps/describe-and-write.ts';
 export type { PreprocessingOptions, Preset } from './data/preprocessing.ts';
 export type { DataSummary, Split, SplitPaths } from './data/splits.ts';
 export type { InputSpec, Layout, Preprocessing, Progress, View } from './data/types.ts';

@@ -1,4 +1,5 @@
 /** From what yargs parsed to the options of the function that a command calls. */
+
 import type { CalibrateOptions } from '../commands/calibrate.ts';
 import type { CompareOptions } from '../commands/compare.ts';
 import type { CompilePlanOptions } from '../commands/compile.ts';
@@ -6,9 +7,9 @@ import type { EmitOptions } from '../commands/emit.ts';
 import type { EvaluateOptions } from '../commands/evaluate.ts';
 import type { ExportTritonOptions } from '../commands/export-triton.ts';
 import type { ExtractShardOptions } from '../commands/extract-shard.ts';
+import type { InspectOptions } from '../commands/inspect.ts';
 import { OPTIONS } from '../commands/options.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
-import type { InspectOptions } from '../model/inspect.ts';
 
 interface OptionsOf {
   readonly inspect: Omit<InspectOptions, 'session'>;

@@ -8,7 +8,6 @@ import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { macs } from '../report/numbers.ts';
 import { passesOf } from '../report/section.ts';
 import { seconds } from './progress.ts';
-import { withFlags } from './spelling.ts';
 
 const percent = (fraction: number | null, digits = 2) =>
   fraction === null ? '–' : `${(100 * fraction).toFixed(digits)} %`;

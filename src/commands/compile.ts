@@ -12,7 +12,7 @@ import type { Origin } from '../emit/describe.ts';
 import { readTokenizer } from '../emit/keep-tokenizer.ts';
 import { checkCopies, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
-import { badOption, trainingDataMissing } from '../errors/index.ts';
+import { trainingDataMissing } from '../errors/index.ts';
 import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
 import { checkMerged } from '../train/shards.ts';
 import { type FinishOptions, finish } from './finish.ts';

@@ -1,9 +1,9 @@
 /** What commands start from: a model whose exits are known, and its data, opened as the options or an earlier compile ask. */
-
+import { defaultCache } from '../cache/folder.ts';
 import { costsOf } from '../calibrate/costs.ts';
 import type { CostModel } from '../calibrate/index.ts';
 import { warnOfLeaks } from '../data/check-splits.ts';
-import { readClassNames, readClassNames } from '../data/class-names.ts';
+import { readClassNames } from '../data/class-names.ts';
 import {
   type Dataset,
   type OpenOptions,
@@ -20,7 +20,7 @@ import {
   UNLABELLED,
 } from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
-import { noTaps } from '../errors/index.ts';
+import { noTaps, optionText } from '../errors/index.ts';
 import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
 import { type SessionOptions, settleSession } from '../ort/session.ts';
 import { loadModel } from '../parser/index.ts';
@@ -31,7 +31,7 @@ import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, type PredictOptions } from '../predict/predict.ts';
 
-export interface ProjectOptions extends ModelOptions, SplitPaths, PreprocessingOptions {
+export interface ProjectOptions extends Omit<ModelOptions, 'session'>, SplitPaths, PreprocessingOptions {
   /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
   readonly labels?: string;
   /** A tokenizer.json, where data are text. */
@@ -93,7 +93,9 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   const inputs = inputsOf(typed);
   const preprocessing = resolvePreprocessing(options, inputs);
   const labels =
-    options.labels === undefined || unlabelled ? undefined : await readClassNames(options.labels, typed.classes);
+    options.labels === undefined || unlabelled
+      ? undefined
+      : await readClassNames(options.labels, typed.classes);
   const heads = inspection.existing?.heads ?? attachExits(plan, { kind: options.head, seed });
   return {
     inspection,
@@ -112,7 +114,7 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
       skipBad: options.skipBad,
       signal: events.signal,
       labels: unlabelled ? UNLABELLED : labels,
-      labelsFrom: labels && `--labels ${options.labels}`,
+      labelsFrom: labels && optionText('labels', options.labels!),
       tokenizer,
     },
   };

@@ -7,6 +7,7 @@ import {
   noBatchAxis,
   noSampleInput,
   notDeterministic,
+  optionFields,
   samplesNotIndependent,
 } from '../errors/index.ts';
 import type { Model } from '../graph/types.ts';

@@ -1,4 +1,4 @@
 export type { Images } from './exit-sections.ts';
 export { lossesBeyondNames, noTimeSaved, picturedSamples, type ReportFacts, reportFacts } from './facts.ts';
 export { lineOf, type ModelLine, modelLineFile } from './model-line.ts';
-export { type Pictures, reportPage } from './page.ts';
+export { reportPage } from './page.ts';

@@ -1,6 +1,7 @@
-import { type InspectOptions, inspect } from '../../commands/inspect.ts';
+import { inspect } from '../../commands/inspect.ts';
 import { checkFile, writeOneFile } from '../../emit/write.ts';
 import { modelLineFile } from '../../report/index.ts';
+import { optionsFor } from '../call.ts';
 import { command, print } from '../command.ts';
 import { modelFile, modelOptions, shared } from '../options.ts';
 import { planTree } from '../plan-tree.ts';
@@ -22,7 +23,7 @@ export const inspectCommand = command(
   async (args) => {
     const { model } = args;
     if (args.svg !== undefined) await checkFile(args.svg);
-    const inspection = await inspect(asked<InspectOptions>('inspect', { ...args, ...renamed(args) }));
+    const inspection = await inspect(optionsFor('inspect', { ...args, dims: args.dim }));
     const { taps, rejected, exits, totalMacs, notCounted, notes } = inspection;
     if (args.svg !== undefined) {
       const line = exits.map(({ tap, ...exit }) => ({ ...exit, tap: tap.value }));

@@ -1,10 +1,12 @@
 /** Step 5 of 5: the manifest, the package and the report, written together. */
+
 import { join } from 'node:path';
 import { closesAll, isNamed } from '../../calibrate/index.ts';
 import { summaryOf } from '../../data/splits.ts';
 import { describeCompiled, type Origin } from '../../emit/describe.ts';
 import type { KeptTokenizer } from '../../emit/keep-tokenizer.ts';
-import { type Manifest, type OperatingPoint, printManifest } from '../../emit/manifest.ts';
+import type { Manifest, OperatingPoint } from '../../emit/manifest.ts';
+import { printManifest } from '../../emit/manifest-json.ts';
 import { HEADS_FILE, REPORT_FILE } from '../../emit/package-files.ts';
 import { emitPackage } from '../../emit/stub.ts';
 import { TOKENIZER_FILE } from '../../emit/stub-texts.ts';
