@@ -210,8 +210,8 @@ for (const [name, write, code, remedy] of REFUSED) {
     const open = { ...model, graph: { ...graph, outputs: graph.outputs.map(({ name }) => ({ name, type: undefined })) } };
     const error = await rejectsWith(code, () => observeFacts(open));
     assert.match(error.message, graph.outputs[0]!.name);
-    const told = /--output (\S+) has/.exec(error.hint!)?.[1];
-    assert.is(told, remedy);
+    const named = /--output (\S+) has/.exec(error.hint!)?.[1];
+    assert.is(named, remedy);
     if (!remedy) return;
     const typed = await observeFacts(giveValue(open, remedy), { output: remedy });
     assert.is(typed.output, remedy);
