@@ -51,7 +51,7 @@ export function findUnsteady(
   const found: { mixing?: Unsteady; random?: Unsteady } = {};
   for (const node of graph.nodes) {
     if (!path.has(node)) continue;
-    const inside = lookInside(node, constant, functions);
+    const inside = findInside(node, constant, functions);
     const unsteady: Omit<Unsteady, 'node'> | undefined =
       inside ??
       (goesAlongBatch(node, constant, facts, opset)
@@ -75,7 +75,7 @@ function constantsOf(graph: Pick<Graph, 'nodes'> & Partial<Graph>, outer: Consta
 }
 
 /** What `node` is by itself, or has in a subgraph or in the function that it calls. */
-function lookInside(
+function findInside(
   node: Node,
   constant: Constant,
   functions: ReadonlyMap<string, LocalFunction>,
@@ -86,7 +86,7 @@ function lookInside(
   const within = (graph: Pick<Graph, 'nodes'> & Partial<Graph>, outer: Constant, place: string) => {
     const here = constantsOf(graph, outer);
     for (const inner of graph.nodes) {
-      const found = lookInside(inner, here, functions);
+      const found = findInside(inner, here, functions);
       if (found) return { ...found, where: `${found.where} in ${place}` };
     }
     return undefined;

@@ -1,4 +1,4 @@
-/** What is said of a model's inputs: sizes of their dimensions, values that become constants, and inputs without a batch. */
+/** What options fix about a model's inputs: sizes of their dimensions, values that become constants, and inputs without a batch. */
 import { cpSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -47,10 +47,10 @@ test.after(remove);
 
 test('an input that is not for each sample is named by inspect, and refused before any work', async () => {
   const model = save(tempered());
-  const told = await runCli(folder, ['inspect', model]);
-  assert.is(told.status, 0, told.stderr);
+  const ran = await runCli(folder, ['inspect', model]);
+  assert.is(ran.status, 0, ran.stderr);
   assert.match(
-    told.stdout,
+    ran.stdout,
     'input temperature (float []) is not an input for each sample: --set temperature=VALUE',
   );
   const options = { model, train: 'random:64', out: at('out'), cache: at('cache') };
@@ -84,7 +84,7 @@ test('--set makes it a constant: the emitted model lacks it, the manifest has it
       ['x', 'thresholds'],
     ),
   );
-  // The plain side is read as it was compiled; said otherwise, it is another model.
+  // The plain side is read as it was compiled; with other options it is another model.
   const asCompiled = await compare({
     a: at('set'),
     b: model,

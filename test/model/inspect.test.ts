@@ -50,7 +50,7 @@ test('a value inside the model is given in place of the outputs when it is named
   await rejectsWith('unknown-output', () => inspectFile({ model: path, output: 'nowhere' }));
 });
 
-test('what a caller of the API is told of a model is plain data', async () => {
+test('the public inspection is plain data', async () => {
   const plain = join(folder, 'plain.onnx');
   writeFileSync(plain, serializeModel(tinyResidual({ softmax: true, opset: 9 })));
   const found = await inspect({ model: plain, taps: ['block1'], head: 'pool' });

@@ -1,4 +1,4 @@
-/** Models whose answers depend on the batch, or on chance: said from the graph, with the node that does it and ways on that work. */
+/** Models whose answers depend on the batch, or on chance: found in the graph, refused with the node that does it and remedies that work. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';

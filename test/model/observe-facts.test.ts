@@ -35,7 +35,7 @@ test('every value gets type, shape and batch axis', async () => {
     for (const name of node.outputs) assert.ok(typed.facts.has(name));
 });
 
-test('a batch axis that moved, one that is k·N, and contents that hold N are told apart', async () => {
+test('a batch axis that moved, one that is k·N, and contents that hold N are distinguished', async () => {
   const model = editGraph(tinyResidual(), (b) => {
     b.op('Transpose', ['stem'], { perm: [1, 0, 2, 3] }, 'moved');
     b.op('Reshape', ['stem', b.initializer(int64Tensor('flat', [2], [-1, 64]))], {}, 'folded');

@@ -101,8 +101,8 @@ export async function prepareVaried(options: Parameters<typeof tinyResidual>[0] 
 export const labelsOf = (hand: ByHand, classes: number) =>
   Int32Array.from({ length: COUNT }, (_, i) => {
     if (i < classes) return i;
-    const said = i % 2 ? hand.logits.at(-1)! : hand.logits[(i / 2) % 3]!;
-    return argMaxRows(said.slice(i * classes, (i + 1) * classes), 1)[0]!;
+    const answered = i % 2 ? hand.logits.at(-1)! : hand.logits[(i / 2) % 3]!;
+    return argMaxRows(answered.slice(i * classes, (i + 1) * classes), 1)[0]!;
   });
 
 /** In the middle of the widest gap between neighbouring scores around `share` of the samples. */

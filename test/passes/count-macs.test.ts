@@ -172,7 +172,7 @@ test('Einsum: a product of two, with and without `->` and `...`; not where nothi
   );
 });
 
-test('light ops are free, unknown ones are told apart from them', () => {
+test('light ops are free, unknown ones are listed', () => {
   const x = [1, 8, 16];
   for (const op of ['BiasGelu', 'SkipLayerNormalization', 'EmbedLayerNormalization', 'QLinearAdd'])
     assert.is(macs(`com.microsoft.${op}`, [x, x], [x]), 0, op);

@@ -43,7 +43,7 @@ test('baked thresholds, opset 18, softmax behind the exits', async () => {
   );
 });
 
-test('a joined last answer: what open exits said comes along', async () => {
+test('an ensembled final answer: the logits of open exits are carried along', async () => {
   goldenCase('lower-joined', new Map([['model.txt', await lowered({}, { final: 0.125 })]]));
 });
 
