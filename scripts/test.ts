@@ -1,6 +1,6 @@
 /**
- * Runs the tests: each folder of test/ in a process of its own, two at a time, so that memory is given back and a crash in native
- * code is one folder's failure. What a folder says is printed when it is done. Ends with the line `N passed, N failed`.
+ * Runs the tests: each folder of test/ in processes of its own, at most six files each, two processes at a time, so that memory is given
+ * back and a crash in native code fails one process. Its output is printed when it ends. The last line is `N passed, N failed`.
  *
  *   npm test                     all that a clone can run by itself
  *   npm run test:apart           those that need more: minutes (*.slow.test.ts), ../shared (*.shared.test.ts), the npm registry (*.network.test.ts)
@@ -9,7 +9,7 @@
  *   npm test -- --record         writes to test/count.txt how many tests of each kind there are
  *   npm run golden               only files with golden cases, rewriting golden/
  *
- * Fails when fewer tests ran than test/count.txt says. What a kind needs and is not here is said loudly, and its tests are not run.
+ * Fails when fewer tests ran than test/count.txt promises. Where a kind's needs are not met, that is printed and its tests are not run.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -20,8 +20,12 @@ import { hasSharedData } from '../test/shared.ts';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TEST = join(ROOT, 'test');
 const COUNT = join(TEST, 'count.txt');
-const FOLDER_TIMEOUT_MS = 10 * 60_000;
+const TIMEOUT_MS = 10 * 60_000;
 const AT_A_TIME = 2;
+/** In one process. */
+const MOST_FILES = 6;
+/** Folders whose tests take longest start first, so that none runs alone at the end. */
+const FIRST = ['house', 'cli', 'commands', 'policies', 'emit'];
 
 type Kind = 'anywhere' | 'slow' | 'shared' | 'network' | 'browser';
 
@@ -57,26 +61,29 @@ const all = readdirSync(TEST, { recursive: true, encoding: 'utf8' })
   .sort();
 const missing = kinds.filter((kind) => NEEDS[kind] && !NEEDS[kind].isHere());
 for (const kind of missing) console.log(`\n*** SKIPPED: the ${kind} tests need ${NEEDS[kind]!.what} ***`);
-/** A folder's tests of one kind, or some of them: those of `.` compile, and take too long for one process at the end. */
+/** Tests of one kind in one folder. */
 interface Batch {
   readonly folder: string;
   readonly kind: Kind;
   readonly files: string[];
 }
-const MOST_FILES = 6;
-const batches: Batch[] = [];
+const groups: Batch[] = [];
 for (const file of all) {
   const kind = kindOf(file);
   if (!kinds.includes(kind) || missing.includes(kind)) continue;
-  const folder = folderOf(file);
-  const isOpen = (batch: Batch) =>
-    batch.folder === folder && batch.kind === kind && (folder !== '.' || batch.files.length < MOST_FILES);
-  const open = batches.find(isOpen);
-  if (open) open.files.push(file);
-  else batches.push({ folder, kind, files: [file] });
+  const folder = file.split('/')[0]!;
+  const group = groups.find((one) => one.folder === folder && one.kind === kind);
+  if (group) group.files.push(file);
+  else groups.push({ folder, kind, files: [file] });
 }
-/** Those that take minutes start first, so that none runs alone at the end. */
-const FIRST = ['house', '.', 'policies'];
+/** One for each process. Files are dealt in turn: neighbours by name take about as long. */
+const batches = groups.flatMap(({ files, ...group }): Batch[] => {
+  const count = Math.ceil(files.length / MOST_FILES);
+  return Array.from({ length: count }, (_, k) => ({
+    ...group,
+    files: files.filter((_, i) => i % count === k),
+  }));
+});
 const rank = ({ folder }: Batch) => (FIRST.includes(folder) ? FIRST.indexOf(folder) : FIRST.length);
 
 const sums = new Map<Kind, Tally>(kinds.map((kind) => [kind, { total: 0, passed: 0 }]));
@@ -86,7 +93,7 @@ async function runWaiting(): Promise<void> {
     const { folder, kind, files } = next;
     const name = `test/${folder}${kind === 'anywhere' ? '' : ` (${kind})`}`;
     const started = Date.now();
-    const { output, ...tally } = await runFolder(files);
+    const { output, ...tally } = await runFiles(files);
     const sum = sums.get(kind)!;
     sum.total += tally.total;
     sum.passed += tally.passed;
@@ -116,7 +123,7 @@ console.log(`\n${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
 
 /** Runs `list` (paths below test/) in one child process and adds up what uvu prints. */
-function runFolder(list: readonly string[]): Promise<Tally & { output: string }> {
+function runFiles(list: readonly string[]): Promise<Tally & { output: string }> {
   return new Promise((done) => {
     const runner = fileURLToPath(new URL('test-folder.ts', import.meta.url));
     const child = spawn(
@@ -126,7 +133,7 @@ function runFolder(list: readonly string[]): Promise<Tally & { output: string }>
         cwd: ROOT,
         env: { ...process.env, ...(golden ? { UPDATE_GOLDEN: '1' } : {}) },
         stdio: ['ignore', 'pipe', 'pipe'],
-        timeout: FOLDER_TIMEOUT_MS,
+        timeout: TIMEOUT_MS,
         killSignal: 'SIGKILL',
       },
     );
@@ -151,10 +158,6 @@ function countOf(output: string, label: string): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours
   const plain = output.replace(/\u001b\[[0-9;]*m/g, '');
   return Number(plain.match(new RegExp(`^ {2}${label}: +(\\d+)$`, 'm'))?.[1] ?? Number.NaN);
-}
-
-function folderOf(file: string): string {
-  return file.includes('/') ? file.slice(0, file.indexOf('/')) : '.';
 }
 
 function kindOf(file: string): Kind {

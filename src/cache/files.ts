@@ -1,4 +1,4 @@
-/** Files that are kept for later runs: written whole or not at all, and recognised when they are not what was written. */
+/** Files that are kept for later runs: written whole or not at all, and recognised when they were changed since. */
 import { createHash } from 'node:crypto';
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -8,7 +8,7 @@ import { cacheUnwritable, diskFull, messageOf } from '../errors/index.ts';
 export const isDiskFull = (error: unknown): boolean =>
   ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 
-/** Writes a file and waits until it is on the disk. */
+/** Writes a file and syncs it to the disk. */
 export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, 'w');
   try {
@@ -19,7 +19,7 @@ export async function writeSynced(path: string, content: string | Uint8Array): P
   }
 }
 
-/** Puts `content` in the place of `path` at once: after a crash either of the two is there. `aside` is written first. */
+/** Replaces `path` atomically, by way of the file `aside`: after a crash it holds the old or the new content. */
 export async function replaceFile(
   path: string,
   content: string | Uint8Array,
@@ -29,7 +29,7 @@ export async function replaceFile(
   await rename(aside, path);
 }
 
-/** Runs `write`, which writes `path` to the cache. Throws `disk-full` or `cache-unwritable`, which names `cause` where it is given. */
+/** Runs `write`, which writes `path` to the cache. Throws `disk-full` or `cache-unwritable`; `cause` is its cause where the error of `write` is not. */
 export async function writing<T>(path: string, write: () => Promise<T>, cause?: unknown): Promise<T> {
   try {
     return await write();
@@ -45,7 +45,7 @@ const sealOf = (facts: object) => createHash('sha256').update(JSON.stringify(fac
 export const sealed = (facts: object): string =>
   `${JSON.stringify({ ...facts, seal: sealOf(facts) }, null, 2)}\n`;
 
-/** What `sealed` wrote; undefined when it is anything else. */
+/** The facts in a text of `sealed`; undefined when it was changed. */
 export function unsealed<T extends object>(text: string): T | undefined {
   try {
     const { seal, ...facts } = JSON.parse(text);

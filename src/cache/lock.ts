@@ -18,7 +18,7 @@ export interface LockOptions {
 
 /**
  * Runs `use` while this process alone holds `<path>.lock` of every path: another compile that fills the same files is
- * waited for. What a dead process left locked is free: at once on its own machine, after `silentMs` on others. Throws what
+ * waited for. A lock of a dead process is free: at once on its own machine, after `silentMs` on others. Throws what
  * `use` throws, and the abort reason.
  */
 export async function exclusively<T>(

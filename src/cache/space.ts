@@ -11,7 +11,7 @@ const HOLD = '.hold';
 const TOUCH_MS = 5_000;
 const SILENT_MS = 60 * 60_000;
 
-/** Bytes that `paths` may take: the limit, at most half of what is free (what they take already counts as free). */
+/** Bytes that `paths` may take: the limit, or half of the free space and what they take already, if that is less. */
 export async function spaceFor(folder: string, paths: readonly string[], limit: number): Promise<number> {
   return Math.min(limit, (await freeIn(folder)) / 2 + (await sizeOf(paths)));
 }
@@ -21,13 +21,13 @@ export interface Room {
   readonly needed: number;
   /** Most bytes of all files of the folder. */
   readonly limit: number;
-  /** What is free on the disk; asked of it by default. */
+  /** Free bytes on the disk of a folder; by default those that the system reports. */
   readonly free?: (folder: string) => Promise<number>;
 }
 
 /**
- * Makes room for `paths` in `folder` and holds them: no process evicts them until what comes back is called. Others make way, those not
- * used for longest first, but for what is held, which may take a folder beyond its limit while several compiles run. Throws
+ * Makes room for `paths` in `folder` and holds them: no process evicts them until the returned function is called. Other files are evicted,
+ * least recently used first, unless they are held; so a folder may exceed its limit while several compiles run. Throws
  * `disk-full` where the disk has no room whatever is evicted.
  */
 export async function holdRoom(
@@ -63,8 +63,8 @@ export async function holdRoom(
 }
 
 /**
- * Deletes files other than `keep` and what any process holds, with what lies beside them, those not used for longest first, until they
- * take at most `bytes`.
+ * Deletes files and their marks, least recently used first, until all but those in `keep` take at most `bytes`; files that a process
+ * holds stay.
  */
 export async function evict(folder: string, keep: ReadonlySet<string>, bytes: number): Promise<void> {
   const held = await heldIn(folder);
@@ -86,7 +86,7 @@ export async function evict(folder: string, keep: ReadonlySet<string>, bytes: nu
   }
 }
 
-/** Names of the files that live processes hold; what dead ones left is swept away. */
+/** Names of the files that live processes hold; deletes the holds of dead ones. */
 async function heldIn(folder: string): Promise<Set<string>> {
   const held = new Set<string>();
   for (const name of (await readdir(folder)).filter((name) => name.endsWith(HOLD))) {

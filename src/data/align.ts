@@ -21,7 +21,7 @@ export interface Alignment {
 
 /**
  * How a record of dims `record` fills an input of dims `dims`: as it is, with channels moved to the other end, or with
- * axes of length 1 added or removed. One channel may also be flattened. Undefined when the shapes do not say how.
+ * axes of length 1 added or removed. One channel may also be flattened. Undefined when the shapes do not determine how.
  */
 export function align(
   record: readonly number[],

@@ -1,7 +1,7 @@
 import { pipeline, type Readable, type Transform } from 'node:stream';
 import { badDataFile, messageOf } from '../errors/index.ts';
 
-/** Takes exact numbers of bytes off a stream; memory stays at what is taken plus one chunk. */
+/** Reads exact numbers of bytes from a stream; holds at most one chunk beyond them. */
 export class ByteReader {
   readonly file: string;
   readonly #stream: Readable;

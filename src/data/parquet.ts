@@ -44,7 +44,7 @@ async function partsIn(folder: string): Promise<Parts> {
   return parts;
 }
 
-/** The part that `file` is of, and of how many files, if its name says so. */
+/** The part that `file` belongs to, and the number of the part's files where the name has it. */
 function readName(file: string): { part: string; total: number | undefined } {
   const [, name = '', total] = /^(.*?)(?:-\d+-of-(\d+)(?:-[0-9a-f]+)?)?\.parquet$/.exec(basename(file)) ?? [];
   const part = /^\d+$/.test(name) ? basename(dirname(file)) : name;

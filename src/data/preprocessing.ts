@@ -50,7 +50,7 @@ export function combinedInput(inputs: readonly InputSpec[]): InputSpec {
 }
 
 /**
- * Preset (default `none`) plus overrides, checked against the model's input, whose dims tell the layout unless given.
+ * Preset (default `none`) plus overrides, checked against the model's input, whose dims determine the layout unless it is given.
  * Of several inputs none is preprocessed.
  */
 export function resolvePreprocessing(
@@ -92,7 +92,9 @@ export function resolvePreprocessing(
   const mean = perChannel('mean');
   const std = perChannel('std');
   if (![scale, ...mean, ...std].every(Number.isFinite) || [scale, ...std].includes(0))
-    throw badPreprocessing(`scale ${scale}, mean ${mean}, std ${std}: numbers, and no division by 0, please`);
+    throw badPreprocessing(
+      `scale ${scale}, mean ${mean}, std ${std}: all must be finite numbers, and scale and std not 0`,
+    );
   return { scale, mean, std, layout, channels, ...(options.resize && { resize: options.resize }) };
 }
 

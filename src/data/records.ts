@@ -81,7 +81,7 @@ export interface StoreOptions {
 
 /**
  * The folder `<cache>/records/<key>` holding the records of `source`: the one that is there, or one written now. It
- * appears whole or not at all; what is there is read through, and made anew unless it is what was written.
+ * appears whole or not at all; a folder that exists is read and checked by its hash, and made anew where that differs.
  */
 export async function storeRecords(
   source: Source,

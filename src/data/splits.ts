@@ -94,7 +94,7 @@ export const UNLABELLED = 'none' as const;
 export const NOTHING_LABELLED =
   "Nothing is labelled: the original's own answers stand in for labels, so accuracy is agreement with it.";
 
-/** Notes that a reader of the figures needs: what classes go by, samples that are random, unlabelled or copies. */
+/** Notes for the reader of the figures: how classes were matched; samples that are random, unlabelled or copies. */
 export function notesOnSplits(splits: Splits): string[] {
   const all = SPLITS.flatMap((split) => splits[split]?.dataset ?? []);
   const notes = [...(splits.classes?.notes ?? [])];

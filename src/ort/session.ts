@@ -50,7 +50,7 @@ export function toOrtOptions(options: SessionOptions): ort.InferenceSession.Sess
 }
 
 /**
- * What was asked of sessions, once this machine's ONNX Runtime has shown that it has the provider; `cpu`, which it always has, is left
+ * Session options for `threads` and `provider`, after a session was opened to try the provider; `cpu`, which is always there, is left
  * out. Throws `provider-missing`.
  */
 export async function settleSession({

@@ -26,12 +26,12 @@ export interface FeatureIdentity {
   readonly features: readonly FeatureFacts[];
 }
 
-/** What is kept of every sample, the logits last. */
+/** A feature that is kept of every sample; the logits come last. */
 export interface FeatureFacts {
   /** The exit's id, or `logits`. */
   readonly id: string;
   readonly value: string;
-  /** Operators between the value and what is kept. */
+  /** Operators between the value and the kept feature. */
   readonly stem: readonly string[];
   readonly as: 'float' | 'float16';
   /** Per sample. */

@@ -78,7 +78,7 @@ abstract class BatchedSource implements FeatureSource {
   }
 }
 
-/** Complete files of features, as plain data: what another thread needs to open them too. */
+/** Complete files of features, as plain data, with which another thread can open them too. */
 export interface CachedFeatures {
   readonly facts: SourceFacts;
   readonly slots: readonly Slot[];

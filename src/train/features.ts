@@ -64,7 +64,7 @@ export const pathsIn = (folder: string, { identity, views }: FeaturePlan): strin
 
 /**
  * Fills the cache (or takes it up where an interrupted run left it) and opens it, or opens the backbone. Which of the two, and with how many
- * views, is decided by the limit alone, so that numbers do not depend on what else is on the disk. Throws `disk-full` where that has no room.
+ * views, depends on the limit alone, so that numbers do not depend on what else is on the disk. Throws `disk-full` where that has no room.
  */
 export async function openFeatures(options: FeatureOptions): Promise<FeatureSource> {
   const plan = planFeatures(options);
@@ -121,7 +121,7 @@ export interface SampleRange {
   readonly size: number;
 }
 
-/** Writes the features of samples `range` to `paths` [views][slots], or what of them is not there. */
+/** Writes the features of samples `range` to `paths` [views][slots]; chunks that are there are kept. */
 export async function fillFiles(
   plan: FeaturePlan,
   paths: readonly (readonly string[])[],
@@ -144,7 +144,7 @@ export async function fillFiles(
   }
 }
 
-/** Runs the backbone over what `files`, one a slot, lack. */
+/** Runs the backbone over the samples that `files`, one a slot, lack. */
 async function fill(
   plan: FeaturePlan,
   files: readonly RecordFile[],

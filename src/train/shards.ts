@@ -1,4 +1,4 @@
-/** Features made in parts, on as many machines as there are, and put together again: to the byte what one run gives. */
+/** Features extracted in shards on several machines and merged: byte for byte those of one run. */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ const PIECE_BYTES = 1 << 22;
 const nameOf = ({ index, count }: Shard) => `shard-${index}-of-${count}`;
 const describe = ({ index, count }: Shard) => `shard ${index}/${count}`;
 
-/** Whole chunks, as even as they come, the last with what is left of `size` samples; empty where there are more shards than chunks. */
+/** The samples of a shard: whole chunks, evenly dealt, of `size` samples; empty where there are more shards than chunks. */
 export function rangeOf({ index, count }: Shard, size: number): SampleRange {
   const chunks = Math.ceil(size / CHUNK);
   const [first, end] = [index - 1, index].map((i) =>
@@ -77,7 +77,7 @@ export interface MergeOptions {
 }
 
 export interface Merged {
-  /** Where the whole is. */
+  /** Of the merged files. */
   readonly folder: string;
   readonly shards: number;
   readonly identity: FeatureIdentity;
@@ -124,7 +124,7 @@ export async function checkMerged(folder: string): Promise<void> {
   if (!(await readIdentity(join(folder, MERGED)))) throw notMerged(folder);
 }
 
-/** Opens what `mergeShards` made in `folder`. Throws `features-not-merged`, `features-damaged`, and `features-differ` unless it is what `options` ask for. */
+/** Opens the merged features in `folder`. Throws `features-not-merged`, `features-damaged`, and `features-differ` where they are not those of `options`. */
 export async function openMerged(folder: string, options: FeatureOptions): Promise<FeatureSource> {
   const plan = planFeatures(options);
   const home = join(folder, MERGED);
@@ -190,7 +190,7 @@ async function verifyShards(folder: string, shards: readonly Shard[], { signal }
   return { identity: first!.identity, hashes };
 }
 
-/** Appends to `file` what it lacks of samples `range`, which `path` holds. */
+/** Appends the samples of `range` that `file` lacks, from `path`. */
 async function copyRecords(
   path: string,
   range: SampleRange,

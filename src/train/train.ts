@@ -123,7 +123,7 @@ function publishedCost({ exit, macs }: Head): number {
   return (exit.prefixMacs + macs) / totalMacs;
 }
 
-/** Each head with what it learned, BatchNormalization folded away. */
+/** Each head with its learned parameters, BatchNormalization folded. */
 function withLearned(heads: readonly Head[], { initializers }: Graph): Head[] {
   const learned = new Map(initializers.map((t) => [t.name, t]));
   return heads.map((head) => {
