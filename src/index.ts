@@ -10,6 +10,7 @@ export {
   type Comparison,
   compare,
 } from './commands/compare.ts';
+export type { SideOptions } from './commands/compare-sides.ts';
 export { type CompileOptions, type CompilePlanOptions, compile } from './commands/compile.ts';
 export { type EmitOptions, emit } from './commands/emit.ts';
 export { loadModel, mergeShards, printKubernetesJob } from './commands/entries.ts';
@@ -22,6 +23,7 @@ export {
 } from './commands/evaluate.ts';
 export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './commands/export-triton.ts';
 export { type ExtractedShard, type ExtractShardOptions, extractShard } from './commands/extract-shard.ts';
+export type { FinishOptions } from './commands/finish.ts';
 export {
   type InspectedExit,
   type InspectedInput,
@@ -63,7 +65,33 @@ export type {
 export { printManifest, readManifest } from './emit/manifest-json.ts';
 export type { Events, ProgressEvent } from './errors/events.ts';
 export { OfframpError } from './errors/index.ts';
+export type { Note } from './errors/notes.ts';
 export type { KubernetesJobOptions } from './export/kubernetes-job.ts';
-export { parseModel, serializeModel } from './parser/index.ts';
+export type {
+  Attribute,
+  DataType,
+  Dim,
+  ExternalData,
+  Graph,
+  Model,
+  Node,
+  OpsetImport,
+  SparseTensor,
+  Tensor,
+  TensorType,
+  UnknownFields,
+  ValueInfo,
+} from './graph/types.ts';
+export type { ModelOptions } from './model/inspect.ts';
+export type { ObserveOptions } from './model/observe-facts.ts';
+export type { SessionOptions } from './ort/session.ts';
+export { type LoadedModel, parseModel, serializeModel } from './parser/index.ts';
 export type { Activation, HeadKind, PlannedExit, RejectedTap, Tap } from './passes/exits.ts';
+export type { InputOptions } from './passes/fix-inputs.ts';
+export type { Placement, PlanOptions } from './passes/plan-exits.ts';
+export type { PolicyName } from './policies/index.ts';
+export type { VerifyEffort } from './predict/verify.ts';
+export type { Resize } from './runtime/pixels.ts';
+export type { FeatureFacts, FeatureIdentity } from './train/feature-identity.ts';
+export type { RecipeName } from './train/recipes.ts';
 export type { Merged, MergeOptions, Shard } from './train/shards.ts';

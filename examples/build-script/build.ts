@@ -19,7 +19,7 @@ const stop = new AbortController();
 process.once('SIGINT', () => stop.abort());
 
 const events: Events = {
-  onNote: (note) => console.error(`note: ${note}`),
+  onNote: ({ level, message }) => console.error(`${level}: ${message}`),
   onProgress: ({ phase, done, total }) => {
     if (done === total) console.error(`${phase}: done`);
   },

@@ -1,6 +1,7 @@
 /** What every command does: run with progress on stderr, print on stdout. */
 import type { Argv, CommandModule } from 'yargs';
 import type { Events } from '../errors/events.ts';
+import type { Note } from '../errors/notes.ts';
 import { ProgressPrinter } from './progress.ts';
 import { type CamelCase, withFlags } from './spelling.ts';
 
@@ -18,6 +19,10 @@ export const command = <T>(
   handler: (args: Parsed<T>) => Promise<void>,
 ): CommandModule => ({ command: words, describe, builder: builder as never, handler: handler as never });
 
+/** A note as the terminal shows it, with flags for the API's options. */
+export const formatNote = ({ level, message }: Note): string =>
+  withFlags(level === 'warning' ? `WARNING: ${message}` : message);
+
 const interruption = new AbortController();
 export const interrupt = (): void => interruption.abort();
 export const isInterrupted = (): boolean => interruption.signal.aborted;
@@ -29,7 +34,7 @@ export async function watched<T>(
 ): Promise<T> {
   const tty = process.stderr.isTTY === true && !process.env.CI;
   const progress = new ProgressPrinter({ quiet, tty, write: (line) => process.stderr.write(`${line}\n`) });
-  const onNote = (note: string) => progress.line(withFlags(note));
+  const onNote = (note: Note) => progress.line(formatNote(note));
   const events = { onProgress: progress.update, onNote, signal: interruption.signal };
   return work(events).finally(() => progress.stop());
 }

@@ -1,4 +1,5 @@
 /** Plain-text tables of what was planned and what was measured. Fractions become percent only here. */
+
 import type { AccuracyDifference, Comparison } from '../commands/compare.ts';
 import type { Evaluation, Measured, MeasuredPoint } from '../commands/evaluate.ts';
 import type { Inspection } from '../commands/inspect.ts';
@@ -7,6 +8,7 @@ import type { Compiled } from '../commands/steps/describe-and-write.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { macs } from '../report/numbers.ts';
 import { passesOf } from '../report/section.ts';
+import { formatNote } from './command.ts';
 import { seconds } from './progress.ts';
 
 const percent = (fraction: number | null, digits = 2) =>
@@ -33,7 +35,7 @@ export function formatModel(path: string, inspection: Inspection): string {
   const takes = inputs.map(({ name, dataType, dims }) => `${name} ${dataType} [${dims.join(', ')}]`);
   return [
     `${path}: ${classes} classes, ${batch} batch, ${macs(totalMacs)} MACs a sample`,
-    ...notes,
+    ...notes.map(formatNote),
     `takes: ${takes.join(', ')}`,
     `scores: ${output} (${kind}), exits merge at ${logits}`,
   ].join('\n');
@@ -183,7 +185,7 @@ export function formatPlan(plan: CompilePlan): string {
   const { total, ...parts } = plan.seconds;
   const times = Object.entries(parts)
     .filter(([, value]) => value >= 0.05)
-    .map(([name, value]) => `${name === 'proving' ? 'proving and timing' : name} ${seconds(value)}`);
+    .map(([name, value]) => `${name === 'verifying' ? 'verifying and timing' : name} ${seconds(value)}`);
   return [
     formatTable([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
     formatTable([['data', 'samples', ''], ...data]),

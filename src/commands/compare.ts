@@ -1,9 +1,11 @@
 /** Two models on the same samples: compiled ones at a point of each, or a compiled and a plain one. */
+
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { type Discordant, mcnemarPValue, pairedInterval } from '../calibrate/index.ts';
 import { type Dataset, openDataset, subset, withoutCopies } from '../data/index.ts';
 import { type Events, progressOf } from '../errors/events.ts';
+import { info } from '../errors/notes.ts';
 import { type Session, settleSession, withSession } from '../ort/session.ts';
 import { BENCHMARK, type Latency, measureLatency, spreadSamples } from '../predict/measure-latency.ts';
 import { accuracyOf } from '../predict/predict.ts';
@@ -141,7 +143,10 @@ async function withSamples<T>(
     const dataA = allA.random ? allA : await withoutCopies(allA);
     if (dataA !== allA)
       events.onNote?.(
-        `${allA.size - dataA.size} of ${allA.size} samples are exact copies of others and left out.`,
+        info(
+          'copies-left-out',
+          `${allA.size - dataA.size} of ${allA.size} samples are exact copies of others and left out.`,
+        ),
       );
     const dataB = dataA === allA || allB.size !== allA.size ? allB : subset(allB, dataA.partOf!.samples);
     refuseOtherSamples(a, b, dataA, dataB);

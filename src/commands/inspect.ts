@@ -1,8 +1,9 @@
 /** What Offramp finds in a model, and where exits could go. */
+import type { Note } from '../errors/notes.ts';
 import { type DataType, opsetOf } from '../graph/types.ts';
 import { inspectFile, type ModelOptions } from '../model/inspect.ts';
 import { attachExits } from '../passes/attach-exits.ts';
-import type { Activation, Head, HeadKind, PlannedExit, RejectedTap, Tap } from '../passes/exits.ts';
+import type { Activation, HeadKind, PlannedExit, RejectedTap, Tap } from '../passes/exits.ts';
 import { checkCall } from './options.ts';
 
 export interface InspectOptions extends ModelOptions {
@@ -20,7 +21,7 @@ export interface InspectedInput {
 
 /** An exit that `compile` would place. */
 export interface InspectedExit extends PlannedExit {
-  readonly head: Head['kind'];
+  readonly head: HeadKind | 'given';
   /** MACs a sample of the head. */
   readonly headMacs: number;
 }
@@ -49,8 +50,7 @@ export interface Inspection {
   readonly rejected: readonly RejectedTap[];
   /** In the order samples meet them. */
   readonly exits: readonly InspectedExit[];
-  /** What the user should know of the model, a sentence each. */
-  readonly notes: readonly string[];
+  readonly notes: readonly Note[];
 }
 
 /** Reads the model and plans exits as `compile` would. Throws `bad-option`, and what reading a model and `attachExits` throw. */

@@ -5,7 +5,8 @@ import { type Goals, refuseUnpromised } from '../calibrate/goals.ts';
 import { type Dataset, PLAIN_VIEW, samplesWithin } from '../data/index.ts';
 import { type DataSummary, type SplitData, summaryOf } from '../data/splits.ts';
 import type { Manifest, Training } from '../emit/manifest.ts';
-import { noConfidenceHeads, trainingDataMissing } from '../errors/index.ts';
+import { noConfidenceHeads, option, trainingDataMissing } from '../errors/index.ts';
+import { info } from '../errors/notes.ts';
 import { makeModel } from '../graph/builder.ts';
 import { serializeModel } from '../parser/index.ts';
 import { bundleHeads } from '../passes/bundle-heads.ts';
@@ -127,9 +128,12 @@ function noteCut(
   const isCut = cached < views.length;
   if (isCut)
     events.onNote?.(
-      cached > 0
-        ? `Features of ${cached} of ${views.length} views fit into --cache-limit ${limit}: training uses only these.`
-        : `Features do not fit into --cache-limit ${limit}: they are computed again for each batch.`,
+      info(
+        'cache-limit-reached',
+        cached > 0
+          ? `Features of ${cached} of ${views.length} views fit into ${option('cacheLimit', String(limit))}: training uses only these.`
+          : `Features do not fit into ${option('cacheLimit', String(limit))}: they are computed again for each batch.`,
+      ),
     );
   return isCut;
 }

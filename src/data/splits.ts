@@ -1,6 +1,7 @@
 /** The four splits of the data: train, validation, calibration, test. Those that the user does not give are cut off the training data. */
 
 import { emptyDataset, noSampleInput, optionText, trainingDataMissing } from '../errors/index.ts';
+import { info, type Note, warning } from '../errors/notes.ts';
 import type { TypedModel } from '../passes/exits.ts';
 import {
   classesIn,
@@ -91,23 +92,31 @@ export function inputsOf(typed: TypedModel): InputSpec[] {
 /** What a user gives for labels that are not there. */
 export const UNLABELLED = 'none' as const;
 
-export const NOTHING_LABELLED =
-  "Nothing is labelled: the original's own answers stand in for labels, so accuracy is agreement with it.";
+export const NOTHING_LABELLED = info(
+  'nothing-labelled',
+  "Nothing is labelled: the original's own answers stand in for labels, so accuracy is agreement with it.",
+);
 
 /** Notes for the reader of the figures: how classes were matched; samples that are random, unlabelled or copies. */
-export function notesOnSplits(splits: Splits): string[] {
+export function notesOnSplits(splits: Splits): Note[] {
   const all = SPLITS.flatMap((split) => splits[split]?.dataset ?? []);
   const notes = [...(splits.classes?.notes ?? [])];
   if (all.some((dataset) => dataset.random))
     notes.push(
-      'RANDOM SAMPLES: this shows that everything runs. No accuracy, cost or threshold below means anything.',
+      warning(
+        'random-samples',
+        'The samples are random: this shows that everything runs. No accuracy, cost or threshold below means anything.',
+      ),
     );
   else if (all.some((dataset) => dataset.unlabelled)) notes.push(NOTHING_LABELLED);
   for (const split of SPLITS) {
     const { copies = 0, dataset } = splits[split] ?? {};
     if (copies > 0)
       notes.push(
-        `${copies} of ${copies + dataset!.size} ${split} samples are exact copies of others and left out: what is seen twice is no evidence of two.`,
+        info(
+          'copies-left-out',
+          `${copies} of ${copies + dataset!.size} ${split} samples are exact copies of others and left out.`,
+        ),
       );
   }
   return notes;
@@ -130,7 +139,7 @@ export const SHARES = { calibration: 0.15, test: 0.15 };
 /** The class names that all splits are matched with. */
 export interface SettledClasses extends KnownClasses {
   /** One for each split that has them in another order, or not at all. */
-  readonly notes: readonly string[];
+  readonly notes: readonly Note[];
 }
 
 /**
@@ -158,15 +167,23 @@ export async function settleClasses(
     ? { names: labels, from: labelsFrom }
     : first && { names: first.names, from: first.place };
   if (!known) return undefined;
-  const notes: string[] = [];
+  const notes: Note[] = [];
   for (const { place, own } of found) {
     if (own) {
       const order = classesIn(place, own.names, known);
       if (!labels && order.some((known, i) => known !== i))
-        notes.push(`${place} has the classes in another order than ${known.from}: they are matched by name.`);
+        notes.push(
+          info(
+            'classes-reordered',
+            `${place} has the classes in another order than ${known.from}: they are matched by name.`,
+          ),
+        );
     } else if (!labels)
       notes.push(
-        `${place} does not name its classes: labels that are numbers are taken for those of ${known.from}, 0 for "${known.names[0]}" and so on.`,
+        info(
+          'classes-by-number',
+          `${place} does not name its classes: labels that are numbers are taken for those of ${known.from}, 0 for "${known.names[0]}" and so on.`,
+        ),
       );
   }
   return { ...known, notes };

@@ -1,9 +1,9 @@
-/** Of samples: files, labels, pictures, the cache they are decoded into. */
+/** Of samples: files, labels, images, the cache they are decoded into. */
 import { OfframpError, shown } from './offramp-error.ts';
 import { option, optionText } from './option.ts';
 
 const DATA_FORMATS =
-  "Give an image folder (<path>/<class>/<picture>), CIFAR or Parquet files or their folder (folder#train), JSONL, an IDX file (*-images-idx3-ubyte[.gz]), an .npz with arrays x and y, or a folder or prefix with x.npy and y.npy; or `random`. Nothing need be labelled with `labels: 'none'`.";
+  "Give an image folder (<path>/<class>/<image>), CIFAR or Parquet files or their folder (folder#train), JSONL, an IDX file (*-images-idx3-ubyte[.gz]), an .npz with arrays x and y, or a folder or prefix with x.npy and y.npy; or `random`. Nothing need be labelled with `labels: 'none'`.";
 
 export const dataNotFound = (path: string) =>
   new OfframpError('data-not-found', `there is nothing at ${path}`, `Check the path. ${DATA_FORMATS}`);
@@ -194,7 +194,7 @@ export const sampleShapeMismatch = (
 export const notAnImageInput = (path: string, input: string, dims: readonly number[]) =>
   new OfframpError(
     'not-an-image-input',
-    `${path} holds pictures, but the model's input ${input} ${shown(dims)} is no picture of 1 or 3 channels`,
+    `${path} holds images, but the model's input ${input} ${shown(dims)} is no image of 1 or 3 channels`,
     dims.length > 1
       ? 'Give `layout` if its axes were misread; else save the samples as x.npy and y.npy in the shape of the input.'
       : 'Is this the data of this model? Text belongs in JSONL or Parquet, with `tokenizer`; numbers in x.npy and y.npy.',
@@ -214,7 +214,7 @@ export const wrongImageSize = (
 export const unreadableImage = (file: string, reason: string, cause?: unknown) =>
   new OfframpError(
     'unreadable-image',
-    `${file} could not be read as a picture: ${reason}`,
+    `${file} could not be read as an image: ${reason}`,
     'Remove or replace it, or leave such files out with `skipBad: true`.',
     { cause },
   );

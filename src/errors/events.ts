@@ -1,8 +1,9 @@
-/** How long-running work tells what it is doing, and learns that it should stop. */
+import type { Note } from './notes.ts';
+
+/** How long work reports what it does, and is told to stop. */
 export interface Events {
   readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
-  /** Something the user should know, a sentence. */
-  readonly onNote?: ((note: string) => void) | undefined;
+  readonly onNote?: ((note: Note) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

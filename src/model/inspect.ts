@@ -1,6 +1,8 @@
 /** From an ONNX file, without any data, to a typed model and a plan of exits. */
+
 import { createHash } from 'node:crypto';
-import { alreadyCompiled, inputsNotPerSample } from '../errors/index.ts';
+import { alreadyCompiled, inputsNotPerSample, optionFields, optionText } from '../errors/index.ts';
+import { info, type Note } from '../errors/notes.ts';
 import { type Model, opsetOf } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
 import { inlineFunctions, type LoadedModel, loadModel } from '../parser/index.ts';
@@ -37,7 +39,7 @@ export interface Inspected {
   /** Of the file, and of the values that were `set`: what is kept of a model is kept under it. */
   readonly hash: string;
   /** For the user, a sentence each. */
-  readonly notes: readonly string[];
+  readonly notes: readonly Note[];
   readonly typed: TypedModel;
   readonly plan: ExitPlan;
   /** Exits that came with the model; `typed` and `plan` are then of the model without them. */
@@ -72,29 +74,32 @@ export async function inspectLoaded(
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
   const typed = describeOutputs(await observeFacts(model, { ...options, output, session }));
-  const notes = [
-    ...(asked === inlined ? [] : [describeInner(inlined, output!)]),
-    ...describeOpset(source.model, model),
-    ...(widened === raised ? [] : [WIDENED]),
-    ...describeSet(options.set),
-    ...looseInputs(typed).map(
-      ({ name, text }) => `${text} is not an input for each sample: --set ${name}=VALUE makes it a constant.`,
+  const notes: Note[] = [
+    ...(asked === inlined ? [] : [noteOnInner(inlined, output!)]),
+    ...notesOnOpset(source.model, model),
+    ...(widened === raised ? [] : [info('batch-widened', WIDENED)]),
+    ...notesOnSet(options.set),
+    ...looseInputs(typed).map(({ name, text }) =>
+      info(
+        'input-not-per-sample',
+        `${text} is not an input for each sample: ${optionFields('set', [[name, 'VALUE']])} makes it a constant.`,
+      ),
     ),
   ];
   const hash = hashOf(source, options.set);
   if (options.exitOutputs) {
     const existing = extractExits(typed, options.exitOutputs);
     const { plan } = existing;
-    notes.push(...describeLost(plan, options.output));
+    notes.push(...notesOnLost(plan, options.output));
     return { source, hash, notes, typed: plan.typed, plan, existing };
   }
   const plan = planExits(typed, options);
-  notes.push(...describeLost(plan, options.output));
+  notes.push(...notesOnLost(plan, options.output));
   return { source, hash, notes, typed, plan };
 }
 
 /** Of outputs that the early-exit model cannot have; they go where the one to keep is named. */
-function describeLost({ typed, exits }: ExitPlan, named: string | undefined): string[] {
+function notesOnLost({ typed, exits }: ExitPlan, named: string | undefined): Note[] {
   const lost = findLostOutputs(
     typed,
     exits.map((exit) => exit.tap.value),
@@ -102,11 +107,15 @@ function describeLost({ typed, exits }: ExitPlan, named: string | undefined): st
   if (lost.length === 0) return [];
   const [outputs, them] = lost.length === 1 ? ['output', 'it'] : ['outputs', 'them'];
   const why = `samples that leave early do not compute ${them}`;
+  const list = `${outputs} ${lost.join(', ')}: ${why}.`;
   return named === undefined
     ? [
-        `The early-exit model cannot have ${outputs} ${lost.join(', ')}: ${why}. --output ${typed.output} drops ${them}.`,
+        info(
+          'outputs-lost',
+          `The early-exit model cannot have ${list} ${optionText('output', typed.output)} drops ${them}.`,
+        ),
       ]
-    : [`The early-exit model goes without ${outputs} ${lost.join(', ')}: ${why}.`];
+    : [info('outputs-dropped', `The early-exit model goes without ${list}`)];
 }
 
 /** Inputs that no data fill: their names, and a text with type and shape. */
@@ -129,8 +138,10 @@ export function refuseLooseInputs(typed: TypedModel): void {
   );
 }
 
-const describeSet = (set: InputOptions['set'] = {}) =>
-  Object.keys(set).length > 0 ? [`Inputs made constants: ${Object.keys(set).join(', ')}.`] : [];
+const notesOnSet = (set: InputOptions['set'] = {}): Note[] =>
+  Object.keys(set).length > 0
+    ? [info('inputs-constant', `Inputs made constants: ${Object.keys(set).join(', ')}.`)]
+    : [];
 
 function hashOf({ sha256 }: LoadedModel, set: InputOptions['set'] = {}): string {
   if (Object.keys(set).length === 0) return sha256;
@@ -143,14 +154,23 @@ function hashOf({ sha256 }: LoadedModel, set: InputOptions['set'] = {}): string 
 }
 
 /** Of an output that was asked for by the name of a value inside the model. */
-const describeInner = ({ graph }: Model, name: string) =>
-  `${name} lies inside the model: the early-exit model gives it in place of ${graph.outputs.map((v) => v.name).join(', ')}.`;
+const noteOnInner = ({ graph }: Model, name: string): Note =>
+  info(
+    'inner-output',
+    `${name} lies inside the model: the early-exit model gives it in place of ${graph.outputs.map((v) => v.name).join(', ')}.`,
+  );
 
-function describeOpset(original: Model, model: Model): string[] {
+function notesOnOpset(original: Model, model: Model): Note[] {
   const [from, to] = [opsetOf(original), opsetOf(model)];
-  if (from !== to) return [`Opset ${from}, raised to ${to}: both gave the same outputs for random input.`];
+  if (from !== to)
+    return [
+      info('opset-raised', `Opset ${from}, raised to ${to}: both gave the same outputs for random input.`),
+    ];
   if (from <= NEWEST_WITH_IF) return [];
   return [
-    `Opset ${from}: onnxruntime-web's WebGPU backend has no If above opset ${NEWEST_WITH_IF}, so the early-exit model will not run there.`,
+    info(
+      'opset-without-webgpu',
+      `Opset ${from}: onnxruntime-web's WebGPU backend has no If above opset ${NEWEST_WITH_IF}, so the early-exit model will not run there.`,
+    ),
   ];
 }

@@ -1,7 +1,9 @@
 /** Whether the original knows the data at all, asked before anything is trained on it. */
+
 import { isGuessing } from '../calibrate/index.ts';
 import { partition } from '../data/index.ts';
 import type { Splits } from '../data/splits.ts';
+import { type Note, warning } from '../errors/notes.ts';
 import { answersOf, type PredictOptions } from './predict.ts';
 
 /** Samples that are asked about. */
@@ -12,7 +14,7 @@ export async function warnOfGuessing(
   { calibration: { dataset } }: Splits,
   seed: number,
   predicting: PredictOptions,
-): Promise<string | undefined> {
+): Promise<Note | undefined> {
   if (dataset.unlabelled || dataset.random) return undefined;
   const { asked } = partition(dataset, { asked: Math.min(1, ASKED / dataset.size) }, seed);
   const answers = await answersOf(asked, predicting);
@@ -21,5 +23,10 @@ export async function warnOfGuessing(
   return isGuessing(right, asked.size, classes) ? describeGuessing(right, asked.size, classes) : undefined;
 }
 
-const describeGuessing = (right: number, samples: number, classes: number) =>
-  `WARNING: the original is right on ${right} of ${samples} samples, hardly better than guessing among ${classes} classes. What it is fed is not what it was trained on (--preset, --scale, --mean, --std, --channels, --layout; of texts --tokenizer), or labels are not in the order of its outputs. Nothing below means anything then.`;
+const OPTIONS = '`preset`, `scale`, `mean`, `std`, `channels`, `layout`; of texts `tokenizer`';
+
+const describeGuessing = (right: number, samples: number, classes: number): Note =>
+  warning(
+    'original-guesses',
+    `The original is right on ${right} of ${samples} samples, hardly better than guessing among ${classes} classes. What it is fed is not what it was trained on (${OPTIONS}), or labels are not in the order of its outputs. Nothing below means anything then.`,
+  );

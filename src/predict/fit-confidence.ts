@@ -1,8 +1,10 @@
 /** Confidence layers and temperatures, fitted on samples that neither branch nor backbone has seen. */
+
 import { fitTemperature } from '../calibrate/index.ts';
 import { partition } from '../data/index.ts';
 import type { SplitData, Splits } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
+import { info } from '../errors/notes.ts';
 import type { Head } from '../passes/exits.ts';
 import { argMaxRows } from '../policies/rows.ts';
 import { fitConfidence, withTemperature } from '../train/confidence.ts';
@@ -47,7 +49,10 @@ export async function settleValidation(
   if (onTrain - onCalibration > MEMORISED) {
     const figures = `${(100 * onTrain).toFixed(2)} % on training data, ${(100 * onCalibration).toFixed(2)} % on calibration data`;
     events.onNote?.(
-      `The original has memorised its training data (${figures}): confidence heads are fitted on a third of the calibration data.`,
+      info(
+        'training-data-memorised',
+        `The original has memorised its training data (${figures}): confidence heads are fitted on a third of the calibration data.`,
+      ),
     );
     return { train, ...thirdOf(calibration, seed) };
   }

@@ -1,7 +1,9 @@
 /** What the report says, as plain data: all of its arithmetic, none of its looks. */
+
 import { changesOf, isNamed, NAMED_DROPS, pairedInterval, walk } from '../calibrate/index.ts';
 import { CLOSED, closesAll, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
+import { option } from '../errors/index.ts';
 import { eachSoftmax, largestOf } from '../policies/rows.ts';
 import { type Interval, type Reliability, reliabilityOf } from './statistics.ts';
 
@@ -64,17 +66,18 @@ export interface Example {
   readonly probability: number;
 }
 
-/** What to say when the point that is used by default takes as long as the original did. */
-export function noTimeSaved({
-  operatingPoints,
-  defaultPoint,
-  baseline,
-  outputs,
-}: Manifest): string | undefined {
+/**
+ * A message when the point that is used by default takes as long as the original did. `baking`: how its reader asks for thresholds that
+ * are built in.
+ */
+export function noTimeSaved(
+  { operatingPoints, defaultPoint, baseline, outputs }: Manifest,
+  baking: string,
+): string | undefined {
   const mean = operatingPoints.find(({ name }) => name === defaultPoint)?.latencyMsMean ?? undefined;
   const before = baseline.latencyMsMean ?? undefined;
   if (mean === undefined || before === undefined || mean < before) return undefined;
-  const remedy = outputs.thresholds === null ? '' : ' --thresholds baked costs less of it.';
+  const remedy = outputs.thresholds === null ? '' : ` ${baking} costs less of it.`;
   return `No time is saved here: a sample takes ${mean} ms at ${defaultPoint} and ${before} ms in the original. An exit needs some 0.1 ms besides its head: too few samples leave here, because heads know too little (more samples or epochs) or much is asked of them, or the model is too small to make up for it.${remedy}`;
 }
 
@@ -97,7 +100,7 @@ export function lossesBeyondNames(
     ({ name, drop }) =>
       `${name} lost ${(100 * drop.value).toFixed(2)} points (meant: ${100 * allowedDrop(name)!})`,
   );
-  return `On the test samples ${losses.join(', ')}; that is beyond chance. More calibration samples, which the original has not been trained on, make thresholds that hold; --max-accuracy-drop with --confidence promises.`;
+  return `On the test samples ${losses.join(', ')}; that is beyond chance. More calibration samples, which the original has not been trained on, make thresholds that hold; ${option('maxAccuracyDrops')} with ${option('confidence')} promises.`;
 }
 
 const EXAMPLES = 4;

@@ -74,7 +74,7 @@ function summary({ manifest, chosen, samples }: ReportFacts): Html {
   const saved = 1 - chosen.relativeCost;
   const measured = chosen.latencyMsMean ?? undefined;
   const original = baseline.latencyMsMean ?? undefined;
-  const slow = noTimeSaved(manifest);
+  const slow = noTimeSaved(manifest, '--thresholds baked');
   const fitted = ['train', 'validation', 'calibration'] as const;
   const sharing = fitted.filter(
     (split) => split !== measuredOn && !reported?.random && data[split]?.hash === reported?.hash,

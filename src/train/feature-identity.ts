@@ -13,7 +13,7 @@ export interface FeatureIdentity {
   readonly version: number;
   /** sha256 of the model's bytes. */
   readonly model: string;
-  readonly batch: TypedModel['batch'];
+  readonly batch: 'dynamic' | 'fixed';
   /** Hash of the samples; where splits are cut off `--train`, it depends on seed and labels too. */
   readonly data: string;
   readonly samples: number;

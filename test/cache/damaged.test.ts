@@ -45,8 +45,8 @@ test('a limit that cuts views is noted, kept in the manifest, and needed to do i
   const notes: string[] = [];
   const cacheLimit = 300_000;
   const options = compileOptions('limited', { cacheLimit });
-  await compile(options, { onNote: (note) => void notes.push(note) });
-  assert.ok(notes.some((note) => note.includes(`1 of 2 views fit into --cache-limit ${cacheLimit}`)));
+  await compile(options, { onNote: (note) => void notes.push(note.message) });
+  assert.ok(notes.some((note) => note.includes(`1 of 2 views fit into \`cacheLimit: ${cacheLimit}\``)));
   const { training } = manifestIn(at('limited'));
   assert.equal([training!.views, training!.cacheLimit], [2, cacheLimit]);
   assert.match(String(reproduction(manifestIn(at('limited')))), `--cache-limit ${cacheLimit}`);

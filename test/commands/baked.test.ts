@@ -23,7 +23,7 @@ test.before(async () => {
   compiled = await compile(
     compileOptions('baked', { thresholds: 'baked', at: 'fast', report: true, timing: true }),
     {
-      onNote: (note) => notes.push(note),
+      onNote: (note) => notes.push(note.message),
     },
   );
 });

@@ -97,7 +97,7 @@ test('samples that are there three times are no more evidence than once', async 
   const sides = { a: at('out'), b: model, at: ['budget-0.6'] };
   const thrice = await compare(
     { ...sides, ...common, test: at('thrice.npz') },
-    { onNote: (n) => notes.push(n) },
+    { onNote: (n) => notes.push(n.message) },
   );
   const once = await compare({ ...sides, ...common });
   assert.is(thrice.samples, COUNT);

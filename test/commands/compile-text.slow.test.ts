@@ -205,7 +205,7 @@ test('texts: the package keeps their tokenizer and encodes them as the compiler 
 test("without labels the original's answers are the truth, whatever the file says; calibrate and evaluate go on so", async () => {
   const notes: string[] = [];
   const { manifest } = await compile(options('unlabelled', { labels: 'none', epochs: 1 }), {
-    onNote: (n) => notes.push(n),
+    onNote: (n) => notes.push(n.message),
   });
   assert.ok(notes.some((note) => note.startsWith('Nothing is labelled')));
   assert.is(manifest.baseline.accuracy, 1);
@@ -236,8 +236,8 @@ test("without labels the original's answers are the truth, whatever the file say
 test('random samples are marked as such', async () => {
   const notes: string[] = [];
   const { train: _, calibration: __, test: ___, ...rest } = options('random', { epochs: 1 });
-  const { manifest } = await compile({ ...rest, train: 'random:100' }, { onNote: (n) => notes.push(n) });
-  assert.ok(notes.some((note) => note.startsWith('RANDOM SAMPLES')));
+  const { manifest } = await compile({ ...rest, train: 'random:100' }, { onNote: (n) => notes.push(n.message) });
+  assert.ok(notes.some((note) => note.startsWith('The samples are random')));
   assert.ok(Object.values(manifest.data).every((split) => split.random && split.hash.startsWith('random-')));
   assert.match(readFileSync(at('random/manifest.json'), 'utf8'), '"random": true');
 });

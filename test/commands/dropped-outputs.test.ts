@@ -84,13 +84,14 @@ test('without --output nothing is dropped: compile refuses, and inspect names wh
   const error = await rejectsWith('other-outputs', () => compile({ ...unnamed, model: one, out: at('out') }));
   assert.match(error.message, 'outputs block3 are not computed');
   const { notes } = await inspect({ model: one, taps: ['stem', 'block1'] });
-  assert.match(notes.join(), 'cannot have output block3');
-  assert.match(notes.join(), '--output scores drops it');
+  const messages = notes.map(({ message }) => message).join();
+  assert.match(messages, 'cannot have output block3');
+  assert.match(messages, "`output: 'scores'` drops it");
 });
 
 test('with it they go with all that serves them alone; it is noted, in the manifest and in the README', async () => {
   const notes: string[] = [];
-  await compile({ ...options, out: at('out') }, { onNote: (note) => notes.push(note) });
+  await compile({ ...options, out: at('out') }, { onNote: (note) => notes.push(note.message) });
   assert.match(
     notes.join('\n'),
     'goes without outputs embedding, Flatten: samples that leave early do not compute them',

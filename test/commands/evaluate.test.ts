@@ -101,7 +101,7 @@ test('other samples are known as such, and without labels the original is always
   assert.is(other.sameData, false);
   const notes: string[] = [];
   const call = { folder: at('out'), test: at('test.npz'), cache: at('cache'), labels: 'none' as const };
-  const { measured } = await evaluate(call, { onNote: (note) => notes.push(note) });
+  const { measured } = await evaluate(call, { onNote: (note) => notes.push(note.message) });
   assert.is(measured.baseline.accuracy, 1);
   for (const { accuracy, agreement } of measured.operatingPoints) assert.is(accuracy, agreement);
   assert.match(notes.join(), /^Nothing is labelled/);

@@ -1,4 +1,5 @@
 /** The five steps that compile and calibrate end in, each by itself. */
+import type { Note } from '../../src/errors/notes.ts';
 import { cpSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { zipSync } from 'fflate';
 import { suite } from 'uvu';
@@ -36,7 +37,7 @@ const withExits = async <T>(
   return await withSplits(
     await openProject(options),
     options,
-    { onNote: (note) => void notes.push(note) },
+    { onNote: (note) => void notes.push(note.message) },
     async (context) =>
       use(
         context,
@@ -153,7 +154,7 @@ test('calibrate too warns of an original that only guesses on the data it is giv
   cpSync(at('compiled'), at('again'), { recursive: true });
   const notes: string[] = [];
   const asked = { folder: at('again'), model, cache: at('cache'), report: false, timing: false };
-  const onNote = (note: string) => void notes.push(note);
+  const onNote = (note: Note) => void notes.push(note.message);
   await calibrate({ ...asked, calibration: at('strange.npz') }, { onNote });
   assert.ok(
     notes.some((note) => /hardly better than guessing/.test(note)),

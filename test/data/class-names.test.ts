@@ -61,7 +61,7 @@ async function opened(paths: SplitPaths, more: Partial<OpenOptions> = {}) {
   const labels = (['train', 'calibration', 'test'] as const).map((split) => [
     ...(splits[split]?.dataset.labels ?? []),
   ]);
-  return { labels, names: splits.classes?.names, notes: notesOnSplits(splits) };
+  return { labels, names: splits.classes?.names, notes: notesOnSplits(splits).map(({ message }) => message) };
 }
 
 test('splits with the same classes in other orders, or only some of them, are matched by name', async () => {

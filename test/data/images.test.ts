@@ -138,7 +138,7 @@ test('another size needs resize', async () => {
 test('an unreadable image is named, or skipped and listed', async () => {
   const { folder, raw } = await twoClasses();
   put(join(folder, 'cat', 'b5.png'), 'not an image');
-  await fails(() => openAt(folder, input(3, 4, 6)), 'unreadable-image', 'b5.png', '--skip-bad');
+  await fails(() => openAt(folder, input(3, 4, 6)), 'unreadable-image', 'b5.png', '`skipBad: true`');
   const data = await openAt(folder, input(3, 4, 6), {}, { skipBad: true });
   assert.is(data.size, 3);
   assert.equal([...data.labels], [0, 0, 1]);

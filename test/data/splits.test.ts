@@ -41,7 +41,7 @@ test('calibration samples that are there several times are counted once, with a 
     upTo(41).map((n) => n % 3),
   );
   assert.is(summaryOf(splits.calibration).copies, 42);
-  assert.match(notesOnSplits(splits)[0]!, /^42 of 83 calibration samples are exact copies/);
+  assert.match(notesOnSplits(splits)[0]!.message, /^42 of 83 calibration samples are exact copies/);
   await splits.close();
 
   const once = await openSplits({ calibration: images(upTo(41)) }, 1, options(), () => {});

@@ -206,7 +206,7 @@ test('an input that takes only certain values can be given one', async () => {
   const model = save(makeModel(b.build('rated')), 'rated.onnx');
   const error = await rejectsWith('trial-run-failed', () => inspectFile({ model }));
   assert.match(error.message, 'rate int64 []');
-  assert.match(error.hint, '--set NAME=VALUE');
+  assert.match(error.hint, '`set: { NAME: VALUE }`');
   assert.is((await inspectFile({ model, set: { rate: 16001 } })).typed.sampleInputs.length, 1);
 });
 

@@ -41,9 +41,10 @@ test.before(() => {
 test('a value inside the model is given in place of the outputs when it is named', async () => {
   await rejectsWith('not-class-scores', () => inspectFile({ model: path }));
   const { typed, notes } = await inspectFile({ model: path, output: 'scores' });
-  assert.equal(notes, [
-    'scores lies inside the model: the early-exit model gives it in place of best, which.',
-  ]);
+  assert.equal(
+    notes.map(({ message }) => message),
+    ['scores lies inside the model: the early-exit model gives it in place of best, which.'],
+  );
   assert.equal(typed.model.graph.outputs, [{ name: 'scores', type: { dataType: 'float', dims: ['N', 5] } }]);
   assert.is(typed.activation, 'softmax');
   assert.is(typed.logits, 'logits');

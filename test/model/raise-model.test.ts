@@ -53,7 +53,13 @@ test('a raised model that does something else is not used, and says where', asyn
 test('inspect says so, the file stays the source, and exits fit inside a batch', async () => {
   const path = save('old.onnx', clipped(9));
   const { source, typed, plan, notes } = await inspectFile({ model: path });
-  assert.equal(notes, ['Opset 9, raised to 12: both gave the same outputs for random input.']);
+  assert.equal(notes, [
+    {
+      code: 'opset-raised',
+      level: 'info',
+      message: 'Opset 9, raised to 12: both gave the same outputs for random input.',
+    },
+  ]);
   assert.is(opsetOf(source.model), 9);
   assert.is(source.sha256, createHash('sha256').update(readFileSync(path)).digest('hex'));
   assert.is(opsetOf(typed.model), 12);
@@ -79,7 +85,7 @@ test('weights outside of the file are found', async () => {
 test('inspect warns above opset 22, where browsers lose If, and refuses below 7', async () => {
   const { typed, notes } = await inspectFile({ model: save('new.onnx', tinyResidual({ opset: 23 })) });
   assert.is(opsetOf(typed.model), 23);
-  assert.match(notes.join(), /^Opset 23: .*WebGPU/);
+  assert.match(notes[0]!.message, /^Opset 23: .*WebGPU/);
   assert.equal((await inspectFile({ model: save('usual.onnx', tinyResidual({ opset: 22 })) })).notes, []);
   const error = await rejectsWith('opset-too-old', () =>
     inspectFile({ model: save('ancient.onnx', tinyResidual({ opset: 6 })) }),

@@ -46,7 +46,9 @@ test('who is right on few is told so; who is right, or has no labels, is not', a
   };
   const wrong = answers.map((answer) => (answer + 1) % 5);
   assert.is(await asked(answers), undefined);
-  assert.match((await asked(wrong))!, /right on 0 of 40 samples.*5 classes.*--preset/);
+  const note = (await asked(wrong))!;
+  assert.equal([note.code, note.level], ['original-guesses', 'warning']);
+  assert.match(note.message, /right on 0 of 40 samples.*5 classes.*`preset`/);
   assert.is(await asked(wrong, true), undefined);
   await data.close();
 });

@@ -13,12 +13,12 @@ const timed = (after: number | null, before: number | null) => ({
 });
 
 test('who saves no time is told', () => {
-  const said = noTimeSaved(timed(0.3, 0.2))!;
+  const said = noTimeSaved(timed(0.3, 0.2), '--thresholds baked')!;
   assert.match(said, 'takes 0.3 ms at');
   assert.match(said, '0.2 ms in the original');
   assert.match(said, '--thresholds baked');
   const baked = { ...timed(0.2, 0.2), outputs: { ...MANIFEST.outputs, thresholds: null } };
-  assert.not.match(noTimeSaved(baked)!, 'baked');
+  assert.not.match(noTimeSaved(baked, '--thresholds baked')!, 'baked');
 });
 
 test('who saves some, or measured nothing, is not', () => {
@@ -27,7 +27,7 @@ test('who saves some, or measured nothing, is not', () => {
     [null, 0.2],
     [0.2, null],
   ] as const)
-    assert.is(noTimeSaved(timed(after, before)), undefined);
+    assert.is(noTimeSaved(timed(after, before), ''), undefined);
 });
 
 test.run();

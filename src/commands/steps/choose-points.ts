@@ -15,6 +15,7 @@ import {
   timeBudgetName,
 } from '../../calibrate/index.ts';
 import { timeBudgetUnreachable } from '../../errors/index.ts';
+import { info } from '../../errors/notes.ts';
 import { serializeModel } from '../../parser/index.ts';
 import { crossFitted, searchFor } from '../../predict/choose-policy.ts';
 import { outcomesAt } from '../../predict/outcomes.ts';
@@ -62,7 +63,10 @@ export async function choosePoints(
   const isMissing = goals.at === BEST && !points.some(({ name }) => name === BEST);
   if (isMissing)
     context.events.onNote?.(
-      'No setting was found that is more accurate than the original beyond chance: exact stands in for best.',
+      info(
+        'no-best-point',
+        'No setting was found that is more accurate than the original beyond chance: exact stands in for best.',
+      ),
     );
   return { points, promises, defaultPoint: pointNamed(points, isMissing ? 'exact' : goals.at) };
 }

@@ -4,6 +4,7 @@ import { type Goals, HALVES } from '../../calibrate/goals.ts';
 import type { CrossFit } from '../../calibrate/index.ts';
 import { type Dataset, partition } from '../../data/index.ts';
 import type { PolicyComparison } from '../../emit/manifest.ts';
+import { info } from '../../errors/notes.ts';
 import { choosePolicy as comparePolicies, crossFitted } from '../../predict/choose-policy.ts';
 import { type FittedPolicy, fitFinalAnswer, fitPolicy } from '../../predict/fitted-policy.ts';
 import type { Predictions } from '../../predict/predict.ts';
@@ -61,7 +62,10 @@ export async function choosePolicy(
   const [from, to] = range.map((cost) => cost.toFixed(2));
   const means = compared.map((c) => `${c.policy} ${(100 * c.mean).toFixed(2)} %`).join(', ');
   context.events.onNote?.(
-    `Mean ${target} at costs of ${from} to ${to}: ${means}. The policy is ${fittedPolicy.policy}.`,
+    info(
+      'policies-compared',
+      `Mean ${target} at costs of ${from} to ${to}: ${means}. The policy is ${fittedPolicy.policy}.`,
+    ),
   );
   const policies = compared.map(({ policy, mean, curve }) => {
     return { policy, mean, curve: curve.map((value) => Number(value.toFixed(CURVE_DIGITS))) };

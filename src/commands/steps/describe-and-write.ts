@@ -11,6 +11,8 @@ import { HEADS_FILE, REPORT_FILE } from '../../emit/package-files.ts';
 import { emitPackage } from '../../emit/stub.ts';
 import { TOKENIZER_FILE } from '../../emit/stub-texts.ts';
 import { type Content, writeOutput } from '../../emit/write.ts';
+import { optionText } from '../../errors/index.ts';
+import { info, type Note, warning } from '../../errors/notes.ts';
 import { policyOf } from '../../policies/index.ts';
 import type { Latency } from '../../predict/measure-latency.ts';
 import { lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
@@ -117,20 +119,32 @@ function describe(
 }
 
 /** What a user should know before the figures are believed. */
-function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): string[] {
+function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): Note[] {
   const exactPromises = [...points.promises].filter(([, { thresholds }]) => closesAll(thresholds));
   const { dataset, isTest, outcomes } = reported;
-  return [
-    noTimeSaved(manifest),
-    lossesBeyondNames(manifest, outcomes),
-    ...exactPromises.map(
-      ([name, { samples }]) => `${name} is exact: nothing cheaper could be certified on ${samples} samples.`,
+  const slow = noTimeSaved(manifest, optionText('thresholds', 'baked'));
+  const beyond = lossesBeyondNames(manifest, outcomes);
+  const notes = [
+    slow && info('no-time-saved', slow),
+    beyond && warning('losses-beyond-names', beyond),
+    ...exactPromises.map(([name, { samples }]) =>
+      info(
+        'guarantee-is-exact',
+        `${name} is exact: nothing cheaper could be certified on ${samples} samples.`,
+      ),
     ),
     !isTest &&
       !dataset.random &&
-      'There are no test samples: the figures are measured on the samples that thresholds were chosen on, and slightly optimistic (--test).',
+      info(
+        'no-test-samples',
+        'There are no test samples: the figures are measured on the samples that thresholds were chosen on, and slightly optimistic (`test`).',
+      ),
     manifest.labels === undefined &&
       !dataset.random &&
-      'No class names are known, so the package answers with indices: --labels names.txt gives them.',
-  ].filter((note) => typeof note === 'string');
+      info(
+        'no-class-names',
+        `No class names are known, so the package answers with indices: ${optionText('labels', 'names.txt')} gives them.`,
+      ),
+  ];
+  return notes.filter((note) => typeof note === 'object');
 }

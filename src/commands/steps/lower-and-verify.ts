@@ -1,4 +1,5 @@
 /** Step 3 of 5: one graph with the exits inside, compared with heads and policy applied by hand before anything is written. */
+import { info, type Note } from '../../errors/notes.ts';
 import { serializeModel } from '../../parser/index.ts';
 import { type Verified, type VerifyEffort, verifyEmitted } from '../../predict/verify.ts';
 import { ORIGINAL_TOLERANCE } from '../../predict/verify-limits.ts';
@@ -47,11 +48,14 @@ export async function lowerAndVerify(
   return { model, baked, dropped };
 }
 
-function notesOnVerification({ compared, deviation, tolerance, unsteady }: Verified): string[] {
-  const notes: string[] = [];
+function notesOnVerification({ compared, deviation, tolerance, unsteady }: Verified): Note[] {
+  const notes: Note[] = [];
   if (unsteady > 0)
     notes.push(
-      `Answers at exits may move by ${unsteady.toExponential(1)} of the largest score with the batch: ONNX Runtime computes this model's intermediate values slightly differently at different batch sizes.`,
+      info(
+        'exits-unsteady',
+        `Answers at exits may move by ${unsteady.toExponential(1)} of the largest score with the batch: ONNX Runtime computes this model's intermediate values slightly differently at different batch sizes.`,
+      ),
     );
   const exact =
     deviation === undefined
@@ -62,7 +66,10 @@ function notesOnVerification({ compared, deviation, tolerance, unsteady }: Verif
       ? ` (allowed ${tolerance.toExponential(1)}: ONNX Runtime's own optimizations, or the batch, move this model's output that far)`
       : '';
   notes.push(
-    `Verified: the emitted model gave ${compared} answers as heads and policy do by hand${exact}${coarse}.`,
+    info(
+      'verified',
+      `Verified: the emitted model gave ${compared} answers as heads and policy do by hand${exact}${coarse}.`,
+    ),
   );
   return notes;
 }
