@@ -26,7 +26,7 @@ export interface HeldOut extends Measured {
   readonly gains: number;
 }
 
-/** What was found without the samples of one fold, cheapest first, on those samples. */
+/** The candidates found without the samples of one fold, cheapest first, measured on those samples. */
 export interface Fold {
   readonly samples: number;
   readonly candidates: readonly HeldOut[];
@@ -36,11 +36,11 @@ export type CrossFit = readonly Fold[];
 
 export interface CrossFitOptions {
   readonly target: 'accuracy' | 'agreement';
-  /** Disjoint sets of samples; at least two, or nothing is learned. */
+  /** Disjoint sets of samples; fewer than two give no estimates. */
   readonly folds: readonly Int32Array[];
 }
 
-/** Searches once without each fold and measures on the fold what was found. */
+/** Searches once without each fold and measures the candidates on that fold. */
 export function crossFit(
   outcomes: OutcomesAt,
   search: Searcher,
@@ -74,8 +74,8 @@ function restricted(outcomes: OutcomesAt, rows: Int32Array): OutcomesAt {
   };
 }
 
-/** What all folds together say of candidates of one nominal cost: of each fold the dearest that costs no more. */
-export interface Foreseen {
+/** Candidates of one nominal cost on the held-out samples of all folds together: of each fold the dearest that costs no more. */
+export interface Estimate {
   readonly nominalCost: number;
   readonly samples: number;
   readonly losses: number;
@@ -85,12 +85,12 @@ export interface Foreseen {
 }
 
 /** At every nominal cost that occurs, dearest (exact) first. */
-export function foreseen(folds: CrossFit): Foreseen[] {
+export function estimates(folds: CrossFit): Estimate[] {
   const costs = new Set(folds.flatMap(({ candidates }) => candidates.map((c) => c.nominalCost)));
-  return [...costs].sort((a, b) => b - a).map((nominalCost) => foreseenAt(folds, nominalCost));
+  return [...costs].sort((a, b) => b - a).map((nominalCost) => estimateAt(folds, nominalCost));
 }
 
-function foreseenAt(folds: CrossFit, nominalCost: number): Foreseen {
+function estimateAt(folds: CrossFit, nominalCost: number): Estimate {
   const sum = { samples: 0, losses: 0, gains: 0, cost: 0 };
   for (const { samples, candidates } of folds) {
     const point = costingAtMost(candidates, nominalCost);
@@ -109,18 +109,18 @@ function costingAtMost(candidates: readonly HeldOut[], nominalCost: number): Hel
 }
 
 /**
- * The least nominal cost at which the target falls by at most `maxDrop` (a fraction; below 0 a gain is asked for), seen from exact downwards;
+ * The least nominal cost at which the target falls by at most `maxDrop` (a fraction; below 0 a gain is asked for), going from exact downwards;
  * 1, which is exact, where nothing cheaper does; undefined where not even exact does.
  *
  * The walk ends before (losses - gains + 1) / n first exceeds `maxDrop`. Along it n·drop is, to first order, the compensator of
  * losses - gains, so at the first step that ends it both have the same mean (optional stopping), and as that step is mostly by one
  * sample, the mean drop is at most `maxDrop`. The 1 is what conformal risk control adds (Angelopoulos et al. 2022, theorem 1),
  * which has the same mean for losses that only rise. Taking the cheapest point within `maxDrop` anywhere, instead of before the first that is
- * not, would be choosing by luck again.
+ * not, would be a choice by luck again.
  */
 export function costOfDrop(folds: CrossFit, maxDrop: number): number | undefined {
   let found = maxDrop >= 0 ? 1 : undefined;
-  for (const { nominalCost, samples, losses, gains } of foreseen(folds)) {
+  for (const { nominalCost, samples, losses, gains } of estimates(folds)) {
     if (nominalCost >= 1) continue;
     const within = losses - gains + 1 <= maxDrop * samples + 1e-9;
     if (within) found = nominalCost;
@@ -131,11 +131,11 @@ export function costOfDrop(folds: CrossFit, maxDrop: number): number | undefined
 
 /**
  * The largest nominal cost up to which candidates cost at most `budget` on samples not searched; undefined where not even the cheapest do.
- * One sample more that costs as much as the original is reckoned with, as conformal risk control does.
+ * As in conformal risk control, one more sample is counted, which costs as much as the original.
  */
 export function costOfBudget(folds: CrossFit, budget: number): number | undefined {
   let found: number | undefined;
-  for (const { nominalCost, samples, relativeCost } of foreseen(folds).reverse()) {
+  for (const { nominalCost, samples, relativeCost } of estimates(folds).reverse()) {
     if (samples * relativeCost + 1 > budget * (samples + 1)) break;
     found = nominalCost;
   }
@@ -148,7 +148,7 @@ export function costOfBudget(folds: CrossFit, budget: number): number | undefine
  */
 export function costOfBest(folds: CrossFit): number | undefined {
   const best = (some: CrossFit) =>
-    foreseen(some).reduce((a, b) => (b.gains - b.losses >= a.gains - a.losses ? b : a)).nominalCost;
+    estimates(some).reduce((a, b) => (b.gains - b.losses >= a.gains - a.losses ? b : a)).nominalCost;
   if (folds.length < 2) return undefined;
   let losses = 0;
   let gains = 0;

@@ -15,28 +15,29 @@ import {
   timeBudgetName,
 } from './index.ts';
 
-/** What a user may ask of the thresholds. */
+/** Goals that a user may set. */
 export interface ThresholdOptions {
-  /** `auto`: the one that measures best at the costs asked for (see `choosePolicy`). */
+  /** `auto`: the policy that measures best at the costs asked for (see `choosePolicy`). */
   readonly policy?: PolicyName | 'auto';
-  /** What thresholds preserve: accuracy against labels, or agreement with the original. */
+  /** What thresholds are to preserve: accuracy against labels, or agreement with the original. */
   readonly target?: 'accuracy' | 'agreement';
   /**
-   * Who answers samples that go all the way: the original, or the original joined by the open exits (policies/last.ts), which is right more
-   * often and agrees with the original less. `joined` with `auto` for accuracy, else `original`, when left out.
+   * The answer of samples that reach the end: the original's, or that of an ensemble of the original and the open exits
+   * (policies/final-answer.ts), which is right more often and agrees with the original less. When left out: `ensembled` with `auto` for
+   * accuracy, else `original`.
    */
   readonly final?: 'original' | 'ensembled';
   /** Average costs relative to the original that operating points are wanted for. */
   readonly budgets?: readonly number[];
-  /** Average milliseconds a sample, alone, on this machine, that operating points are wanted for. */
+  /** Average milliseconds per sample, one sample at a time, on this machine, that operating points are wanted for. */
   readonly budgetsMs?: readonly number[];
   /** Least values of the target, on the calibration data, that operating points are wanted for. */
   readonly minAccuracies?: readonly number[];
   /** Losses of the target that operating points are wanted for. */
   readonly maxAccuracyDrops?: readonly number[];
   /**
-   * With this probability over the draw of the calibration samples, every one of `maxAccuracyDrops` is kept on the population: half
-   * of the calibration role is then held back from the search and tests what it found (see `guarantee`).
+   * With this probability over the draw of the calibration samples, every one of `maxAccuracyDrops` holds on the population: half
+   * of the calibration split is then held back from the search and tests what it found (see `guarantee`).
    */
   readonly confidence?: number;
   /** `baked` builds the thresholds of the default point into the model. */
@@ -45,7 +46,7 @@ export interface ThresholdOptions {
   readonly at?: string;
 }
 
-/** `ThresholdOptions` with everything settled. */
+/** `ThresholdOptions` with defaults filled in. */
 export type Goals = Required<Omit<ThresholdOptions, 'confidence'>> & Pick<ThresholdOptions, 'confidence'>;
 
 export const DEFAULT_GOALS: Goals = {
@@ -60,39 +61,33 @@ export const DEFAULT_GOALS: Goals = {
   at: 'balanced',
 };
 
-/** What is asked for in `options`, and in `before` where they say nothing. Without labels nothing can be more right than the original. */
+const GOAL_NAMES = [...(Object.keys(DEFAULT_GOALS) as (keyof Goals)[]), 'confidence'] as const;
+
+/** `options`, and `before` where they leave something out. Without labels no answer can be more often right than the original's. */
 export function settleGoals(
   options: ThresholdOptions,
   unlabelled: boolean,
   before: Goals = DEFAULT_GOALS,
 ): Goals {
-  const names = [
-    'policy',
-    'target',
-    'final',
-    'budgets',
-    'budgetsMs',
-    'minAccuracies',
-    'maxAccuracyDrops',
-    'confidence',
-    'thresholds',
-    'at',
-  ] as const;
-  const given = names.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]]));
-  const goals: Goals = { ...before, ...Object.fromEntries(given) };
-  if (options.final !== undefined) return goals;
-  const agree = goals.target === 'agreement' || unlabelled;
-  return { ...goals, final: agree ? 'original' : goals.policy === 'auto' ? 'ensembled' : before.final };
+  const given = GOAL_NAMES.filter((name) => options[name] !== undefined);
+  const goals: Goals = { ...before, ...Object.fromEntries(given.map((name) => [name, options[name]])) };
+  return options.final === undefined ? { ...goals, final: finalFor(goals, unlabelled) } : goals;
 }
 
-/** Shares of the calibration role when something is to be promised. */
+/** The final answer of `goals` when none was asked for: an ensemble where it may be one and the policy is chosen by measurement. */
+function finalFor({ target, policy, final }: Goals, unlabelled: boolean): Goals['final'] {
+  if (target === 'agreement' || unlabelled) return 'original';
+  return policy === 'auto' ? 'ensembled' : final;
+}
+
+/** Shares of the calibration split when there is a `confidence`. */
 export const HALVES = { search: 0.5, promise: 0.5 };
 
-/** The confidence of each promise, so that all of them hold with the one asked for. */
+/** The confidence of each drop, so that all of them hold together with the one asked for (Bonferroni). */
 export const confidenceOfEach = ({ confidence, maxAccuracyDrops }: Goals): number =>
   1 - (1 - confidence!) / maxAccuracyDrops.length;
 
-/** A promise needs a drop to promise, and who joins the original does not agree with it. Throws `bad-option`. */
+/** Refuses a confidence without a drop above 0, and an ensemble where agreement with the original is the target. Throws `bad-option`. */
 export function refuseContradictions(goals: Goals, unlabelled: boolean): void {
   const { confidence, maxAccuracyDrops, target, final } = goals;
   if (final === 'ensembled' && (target === 'agreement' || unlabelled))
@@ -119,8 +114,8 @@ export function refuseContradictions(goals: Goals, unlabelled: boolean): void {
 }
 
 /**
- * What can be seen before any work is done: a budget below the cheapest exit, a default point that will not exist, too few of the
- * `samples` calibration samples for a promise. Throws `budget-unreachable`, `unknown-operating-point` or `too-few-for-guarantee`.
+ * Refuses a budget below the cheapest exit, a default point that will not exist, and too few `samples` (of the calibration split) for a
+ * guarantee. Throws `budget-unreachable`, `unknown-operating-point` or `too-few-for-guarantee`.
  */
 export function refuseUnreachable(costs: CostModel, samples: number, goals: Goals): void {
   const { budgets, budgetsMs, minAccuracies, maxAccuracyDrops, at } = goals;
@@ -138,7 +133,7 @@ export function refuseUnreachable(costs: CostModel, samples: number, goals: Goal
   refuseUnpromised(samples, goals);
 }
 
-/** Throws `too-few-for-guarantee` where half of `samples` calibration samples cannot hold what is to be promised. */
+/** Throws `too-few-for-guarantee` where half of `samples` calibration samples cannot show that the drops hold. */
 export function refuseUnpromised(samples: number, goals: Goals): void {
   if (goals.confidence === undefined) return;
   for (const drop of goals.maxAccuracyDrops)

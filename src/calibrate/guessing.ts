@@ -1,9 +1,9 @@
 import { binomialTail } from './guarantee.ts';
 
-/** Above this p-value right answers are no evidence of knowledge. */
+/** Above this p-value right answers are put down to guessing. */
 const CHANCE = 0.01;
 
-/** Nor is this share of what guesses leave to be known. */
+/** So are shares of right answers that exceed those of guesses by less than this share of the rest. */
 const LITTLE = 0.1;
 
 /**

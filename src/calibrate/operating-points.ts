@@ -1,6 +1,6 @@
 /** Named operating points, chosen from what the search found. */
 import { accuracyUnreachable, budgetUnreachable, unknownPoint } from '../errors/index.ts';
-import { type CrossFit, costOfBest, costOfBudget, costOfDrop, foreseen } from './cross-fit.ts';
+import { type CrossFit, costOfBest, costOfBudget, costOfDrop, estimates } from './cross-fit.ts';
 import type { Candidate, Measured } from './types.ts';
 
 export interface NamedPoint extends Candidate {
@@ -8,7 +8,7 @@ export interface NamedPoint extends Candidate {
   readonly name: string;
 }
 
-/** What a search found, and what searches of its kind make of samples that they have not seen. */
+/** The candidates of a search, and cross-fitted estimates of such candidates on samples that were not searched. */
 export interface Searched {
   /** As `searchPolicy` returns it: cheapest first, exact last. */
   readonly hull: readonly Candidate[];
@@ -25,7 +25,7 @@ export interface PointOptions {
   readonly maxDrops?: readonly number[];
   /** Least values of the target wanted, as fractions. */
   readonly floors?: readonly number[];
-  /** Points found elsewhere, by name: budgets of time; and promises, which stand in for what the calibration data alone says of a drop. */
+  /** Points found elsewhere, by name: budgets of time; and guarantees, which replace the estimate of a drop from the calibration data alone. */
   readonly found?: ReadonlyMap<string, Candidate>;
 }
 
@@ -72,13 +72,13 @@ export function pickBudget({ hull, unseen }: Searched, budget: number): Candidat
   return costing(hull, costOfBudget(unseen, budget) ?? (unseen.length > 0 ? 0 : budget));
 }
 
-/** The cheapest candidate that, as samples tell that were not searched, loses at most `maxDrop` (a fraction) of `exact`'s target. */
+/** The cheapest candidate that, on samples that were not searched, loses at most `maxDrop` (a fraction) of `exact`'s target. */
 export function pickAccuracyDrop({ hull, unseen }: Searched, maxDrop: number): Candidate {
   return costing(hull, costOfDrop(unseen, maxDrop) ?? 1);
 }
 
 /**
- * The cheapest candidate whose target, as samples tell that were not searched, is at least `floor` (a fraction). Throws
+ * The cheapest candidate whose target, on samples that were not searched, is at least `floor` (a fraction). Throws
  * `accuracy-unreachable`.
  */
 export function pickFloor(
@@ -89,11 +89,11 @@ export function pickFloor(
   const exact = hull.at(-1)![target];
   const cost = costOfDrop(unseen, exact - floor + Number.EPSILON);
   if (cost !== undefined) return costing(hull, cost);
-  const gain = foreseen(unseen).reduce((most, p) => Math.max(most, (p.gains - p.losses - 1) / p.samples), 0);
+  const gain = estimates(unseen).reduce((most, p) => Math.max(most, (p.gains - p.losses - 1) / p.samples), 0);
   throw accuracyUnreachable(floor, exact + gain, target);
 }
 
-/** The most accurate candidate, as samples tell that were not searched; undefined where none is better than exact, beyond chance. */
+/** The most accurate candidate on samples that were not searched; undefined where none is better than exact, beyond chance. */
 export function pickBest({ hull, unseen }: Searched): Candidate | undefined {
   const cost = costOfBest(unseen);
   return cost === undefined ? undefined : costing(hull, cost);
@@ -156,10 +156,10 @@ function evenly(hull: readonly Candidate[], most: number): Candidate[] {
   return [...new Set(Array.from({ length: Math.max(most, 2) }, (_, n) => nearest(first + n * step)))];
 }
 
-/** `cost-0.53`, with more digits where that is taken. */
-function freeName(cost: number, taken: ReadonlyMap<string, unknown>): string {
+/** `cost-0.53`, with more digits where that name is used. */
+function freeName(cost: number, used: ReadonlyMap<string, unknown>): string {
   let digits = 2;
-  while (taken.has(`${CURVE}${cost.toFixed(digits)}`)) digits++;
+  while (used.has(`${CURVE}${cost.toFixed(digits)}`)) digits++;
   return `${CURVE}${cost.toFixed(digits)}`;
 }
 

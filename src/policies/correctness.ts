@@ -12,7 +12,8 @@ const RIDGE = 1;
 
 /**
  * How likely the exit's answer is right: a logistic regression, with a bias for each class answered, on the features of this exit
- * and of the open ones before it. The score is the log odds z as z / (1 + |z|), which tells apart what float32 probabilities near 1 do not. Parameters:
+ * and of the open ones before it. The score is the log odds z as z / (1 + |z|), which tells apart samples whose float32 probabilities are all near 1.
+ * Parameters:
  * `weight` [exits, 3 + 2·exits] and `bias` [exits, classes].
  */
 export const correctness: Policy = {
@@ -46,12 +47,12 @@ export const correctness: Policy = {
 function fitCorrectness({ exits, labels, classes }: FitData): PolicyParameters {
   const size = exitFeaturesSize(exits.length);
   const state = new Float32Array(labels.length * featureStateSize(exits.length));
-  const everyone = Int32Array.from(labels.keys());
+  const everySample = Int32Array.from(labels.keys());
   const fitted = exits.map(({ logits }, exit) => {
     const { features, answers } = exitFeatures({ logits, classes, exit, exits: exits.length, state });
     const right = Uint8Array.from(answers, (answer, i) => Number(answer === labels[i]));
     const rows = withAnswers(features, answers, classes);
-    return logisticRegression(rows, size + classes, right, everyone, RIDGE);
+    return logisticRegression(rows, size + classes, right, everySample, RIDGE);
   });
   const part = (from: number, to: number, constant: number) =>
     fitted.flatMap(({ weights, bias }) =>

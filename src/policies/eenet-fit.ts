@@ -28,12 +28,12 @@ export function fitExits(
   data: FitData,
   accuracyOf: (assigned: Assigned, shares: readonly number[]) => number,
 ): Fitted {
-  const everyone = Int32Array.from(data.labels.keys());
+  const everySample = Int32Array.from(data.labels.keys());
   let best: (Fitted & { accuracy: number; miss: number }) | undefined;
   for (const [start, temperature] of TEMPERATURES.entries()) {
     const features = featuresOf(data, temperature);
     const theta = learn(features, data.labels.length, uniforms(start + 1));
-    const assigned = assign(features, theta, everyone);
+    const assigned = assign(features, theta, everySample);
     const shares = meanRows(assigned.assignments, features.exits + 1);
     const cost = shares.reduce((sum, share, k) => sum + share * features.costs[k]!, 0);
     const miss = Math.max(NEAR, Math.abs(cost - features.budget) / features.budget);

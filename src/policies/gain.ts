@@ -57,14 +57,14 @@ function fitGain({ exits, original, labels, classes }: FitData): PolicyParameter
   const size = exitFeaturesSize(count);
   const state = new Float32Array(labels.length * featureStateSize(count));
   const last = argMaxRows(original, labels.length);
-  const everyone = Int32Array.from(labels.keys());
+  const everySample = Int32Array.from(labels.keys());
   const fitted = exits.map(({ logits }, exit) => {
     const { features, answers } = exitFeatures({ logits, classes, exit, exits: count, state });
     const rows = withAnswers(features, answers, classes);
     const changes = (before: ArrayLike<number>, after: ArrayLike<number>) =>
       Uint8Array.from(labels, (label, i) => Number(before[i] !== label && after[i] === label));
     return [changes(answers, last), changes(last, answers)].map((happened) =>
-      logisticRegression(rows, size + classes, happened, everyone, RIDGE),
+      logisticRegression(rows, size + classes, happened, everySample, RIDGE),
     );
   });
   const pairs = (from: number, to: number, constant: number) =>

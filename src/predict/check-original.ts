@@ -6,21 +6,23 @@ import type { Splits } from '../data/splits.ts';
 import { type Note, warning } from '../errors/notes.ts';
 import { answersOf, type PredictOptions } from './predict.ts';
 
-/** Samples that are asked about. */
-const ASKED = 128;
+/** Samples that are checked. */
+const CHECKED = 128;
 
-/** A warning when the original does no better than guess on some of the calibration samples; undefined when it does, or when they have no labels. */
+/** A warning when the original is no better than guessing on calibration samples; undefined when it is, or when they have no labels. */
 export async function warnOfGuessing(
   { calibration: { dataset } }: Splits,
   seed: number,
   predicting: PredictOptions,
 ): Promise<Note | undefined> {
   if (dataset.unlabelled || dataset.random) return undefined;
-  const { asked } = partition(dataset, { asked: Math.min(1, ASKED / dataset.size) }, seed);
-  const answers = await answersOf(asked, predicting);
-  const right = answers.filter((answer, i) => answer === asked.labels[i]).length;
+  const { checked } = partition(dataset, { checked: Math.min(1, CHECKED / dataset.size) }, seed);
+  const answers = await answersOf(checked, predicting);
+  const right = answers.filter((answer, i) => answer === checked.labels[i]).length;
   const { classes } = predicting.typed;
-  return isGuessing(right, asked.size, classes) ? describeGuessing(right, asked.size, classes) : undefined;
+  return isGuessing(right, checked.size, classes)
+    ? describeGuessing(right, checked.size, classes)
+    : undefined;
 }
 
 const OPTIONS = '`preset`, `scale`, `mean`, `std`, `channels`, `layout`; of texts `tokenizer`';

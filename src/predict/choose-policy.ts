@@ -1,4 +1,4 @@
-/** Policies compared on samples that their thresholds were not searched on: which one loses least at the costs that are asked for. */
+/** Chooses a policy: the most accurate at the costs asked for, on samples that thresholds were not searched on. */
 import {
   type Candidate,
   type CostModel,
@@ -30,7 +30,7 @@ export interface ComparedPolicy {
 
 export interface PolicyChoice {
   readonly fittedPolicy: FittedPolicy;
-  /** What the choice and the search make of samples that neither has seen: each fold by the policy that the others choose. */
+  /** Estimates on samples that neither the choice nor the search used: each fold by the policy that the others choose. */
   readonly unseen: CrossFit;
   readonly range: CostRange;
   /** Best first. A policy that could not be fitted is not there. */
@@ -45,7 +45,7 @@ export interface ChoiceOptions {
   readonly budgets: readonly number[];
   /** Whether the exits have confidence heads. */
   readonly haveConfidence: boolean;
-  /** Weight of the open exits in the last answer, whichever policy is taken. */
+  /** Weight of the open exits in the final answer, whichever policy is chosen. */
   readonly final?: number | undefined;
   /** All of them by default. */
   readonly policies?: readonly PolicyName[];
@@ -57,7 +57,7 @@ export interface ChoiceOptions {
 const BEYOND = 0.05;
 const GRID = 41;
 
-/** Folds of the calibration samples; a search without one of five has seen four fifths of them. */
+/** Folds of the calibration samples: each search uses four fifths of them. */
 const FOLDS = 5;
 
 /** `samples` dealt into folds by `seed`: fewer than five where there are fewer samples. */
@@ -67,7 +67,7 @@ export function foldsOf(samples: number, seed: number): Int32Array[] {
   return Array.from({ length: count }, (_, f) => order.filter((_, i) => i % count === f).sort());
 }
 
-/** The search that `decider` gets. */
+/** The search for the thresholds of `fittedPolicy`. */
 export const searchFor = (
   outcomes: OutcomesAt,
   fittedPolicy: FittedPolicy,
@@ -75,7 +75,7 @@ export const searchFor = (
   target: Target,
 ): Candidate[] => searchPolicy(outcomes, costs, { target, also: ownThresholds(outcomes, fittedPolicy) });
 
-/** What `decider` with searched thresholds makes of samples of `judged` that the search has not seen. */
+/** Cross-fitted candidates of `fittedPolicy` on `predictions`: each fold measured at thresholds searched without it. */
 export const crossFitted = (
   predictions: Predictions,
   fittedPolicy: FittedPolicy,
@@ -120,7 +120,7 @@ export function choosePolicy(
     const curve = meanOf(curves);
     return { policy, curve, mean: mean(curve) };
   });
-  // A winner looks better than it is on what made it win: each fold is told by the winner of the others.
+  // On the folds that it was chosen by, the best policy looks better than it is: each fold takes the best of the others.
   const unseen = ranked[0]!.folds.map((_, f) => rank(entries, f)[0]!.folds[f]!);
   return { fittedPolicy: ranked[0]!.fittedPolicy, unseen, range, compared };
 }

@@ -11,12 +11,12 @@ import { fitConfidence, withTemperature } from '../train/confidence.ts';
 import { openFeatures } from '../train/features.ts';
 import { accuracyOf, type HeadPredictions, type PredictOptions } from './predict.ts';
 
-/** Train accuracy this far above calibration accuracy: the backbone knows its training samples by heart. */
+/** Where train accuracy is this far above calibration accuracy, the original has memorised its training samples. */
 const MEMORISED = 0.02;
-/** Training samples that are asked to find that out. */
+/** Training samples that this is measured on. */
 const PROBED = 2000;
 const BATCH = 256;
-/** Share of the role that the validation part is cut from. */
+/** Share of the split that the validation part is cut from. */
 const SHARE = { calibration: 1 / 3, train: 0.1 };
 
 export interface ValidationSplits {
@@ -30,7 +30,7 @@ export interface ConfidenceSplits extends ValidationSplits {
 }
 
 /**
- * Settles the validation role when none was given: a part of the training data, or, when the backbone has memorised
+ * Finds the validation split when none was given: a part of the training data, or, when the backbone has memorised
  * those (a ResNet-56 gets 99.99 % of its own training pictures right), a part of the calibration data.
  */
 export async function settleValidation(
@@ -60,7 +60,7 @@ export async function settleValidation(
 }
 
 /**
- * The validation role when nothing is trained: the one given, or the part of the data that compile would have cut. `fitted` is the hash of
+ * The validation split when nothing is trained: the one given, or the part of the data that compile would have cut. `fitted` is the hash of
  * the samples that confidence heads were fitted on, which are never among the unseen.
  */
 export function findValidation(splits: Splits, seed: number, fitted?: string): ValidationSplits {
@@ -73,7 +73,7 @@ export function findValidation(splits: Splits, seed: number, fitted?: string): V
   return tenth && isFitted(tenth.validation) ? { validation: tenth.validation, unseen } : third;
 }
 
-/** A third of the calibration role, and the rest. */
+/** A third of the calibration split, and the rest. */
 function thirdOf({ dataset, from }: SplitData, seed: number): ValidationSplits {
   const cutBefore = from === undefined ? '' : `, ${from}`;
   const shares = { validation: SHARE.calibration, unseen: 1 - SHARE.calibration };
@@ -84,7 +84,7 @@ function thirdOf({ dataset, from }: SplitData, seed: number): ValidationSplits {
   };
 }
 
-/** A tenth of the training role, and the rest. */
+/** A tenth of the training split, and the rest. */
 function tenthOf({ dataset }: SplitData, seed: number): Omit<ConfidenceSplits, 'unseen'> {
   const parts = partition(dataset, { validation: SHARE.train, train: 1 - SHARE.train }, seed);
   return {
@@ -110,8 +110,8 @@ async function originalAccuracy(dataset: SplitData['dataset'], options: PredictO
 }
 
 /**
- * `heads` with what is fitted on the validation role once they are trained: a confidence layer that predicts whether their own answer is
- * right, and a temperature that makes their probabilities honest, both part of their weights and free at run time.
+ * Trained `heads` with what is fitted on the validation split: a confidence head that predicts whether their own answer is
+ * right, and a temperature that calibrates their probabilities; the temperature becomes part of their weights and costs nothing.
  */
 export function fitConfidenceHeads<H extends Head>(
   heads: readonly H[],

@@ -1,4 +1,4 @@
-/** What heads say about a role, kept in the cache: judged once, read in milliseconds from then on. */
+/** Predictions of heads on a split, kept in the cache: computed once, then read in milliseconds. */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ export interface PredictionsKey {
   /** Of the caches. */
   readonly cache: string;
   readonly modelHash: string;
-  /** What tells these heads from others of the same model: their bytes' hash, or the outputs they are. */
+  /** Identifies the heads among others of the same model: the hash of their bytes, or the names of outputs. */
   readonly heads: unknown;
   readonly dataset: Dataset;
   readonly exits: number;
@@ -27,8 +27,8 @@ export interface PredictionsKey {
 }
 
 /**
- * What is in `<cache>/judged/<key>`, or else what `judge` says, which is then put there. Such a file is a sha256 and the float32
- * values it is of: each exit's logits, each exit's confidences, the original's logits. A file that is not whole is made anew.
+ * The contents of `<cache>/judged/<key>`, or else the result of `predict`, which is then written there. Such a file is a sha256 and the float32
+ * values that it is of: each exit's logits, each exit's confidences, the original's logits. A damaged file is written anew.
  */
 export async function keptPredictions(
   key: PredictionsKey,
@@ -69,7 +69,7 @@ function unpack(values: Float32Array, { dataset, exits, classes }: PredictionsKe
   return { logits, confidence, original: next(dataset.size * classes), labels: dataset.labels };
 }
 
-/** The `count` values in the file; undefined when they are not there or not what was written. */
+/** The `count` values in the file; undefined when it is missing or damaged. */
 async function readFloats(path: string, count: number): Promise<Float32Array | undefined> {
   const file = await readFile(path).catch(() => undefined);
   if (file?.length !== HASH_BYTES + 4 * count) return undefined;
@@ -79,7 +79,7 @@ async function readFloats(path: string, count: number): Promise<Float32Array | u
   return new Float32Array(bytes.buffer);
 }
 
-/** Makes room and writes, whole or not at all; does nothing when they would take too much. */
+/** Makes room and writes, whole or not at all; does nothing when `LIMIT_BYTES` leave no room. */
 async function writeFloats(folder: string, path: string, parts: readonly Float32Array[]): Promise<void> {
   const bytes = parts.map((part) => new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
   const needed = HASH_BYTES + bytes.reduce((sum, part) => sum + part.length, 0);

@@ -1,4 +1,4 @@
-/** Wall-clock latency of several ways to answer the same samples, measured in turn. */
+/** Wall-clock latency of several models on the same samples, measured in turn. */
 import type { Dataset } from '../data/index.ts';
 import type { Model } from '../graph/types.ts';
 import { type Feeds, type Session, type SessionOptions, withSession } from '../ort/session.ts';
@@ -23,7 +23,7 @@ export interface Latency {
   readonly p50: number;
   /** 95th percentile of all of them. */
   readonly p95: number;
-  /** [samples]: the least of each sample's runs, which the machine's hiccups drop out of. */
+  /** [samples]: the least of each sample's runs, so that disturbances of the machine drop out. */
   readonly least: Float64Array;
   /** Mean of `least`. */
   readonly mean: number;
@@ -33,15 +33,15 @@ export interface LatencyOptions {
   readonly warmup: number;
   /** Passes over `samples`: timed runs of each. */
   readonly passes: number;
-  /** Untimed runs before a timed one where another session ran last, which chase out of the caches what that left; 0 by default. */
+  /** Untimed runs before a timed one where another session ran last, which fill the CPU caches again; 0 by default. */
   readonly settle?: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /**
- * Milliseconds a run of each contestant over `samples`, which take turns sample by sample: what disturbs the machine
- * disturbs all of them alike. Sessions must have spinning off.
+ * Milliseconds per run of each candidate over `samples`. Candidates take turns sample by sample, so that disturbances of the machine
+ * affect all of them alike. Sessions must have spinning off.
  */
 export async function measureLatency(
   candidates: readonly BenchmarkCandidate[],
@@ -105,8 +105,8 @@ export interface Benchmark {
 }
 
 /**
- * How models are timed against each other: single samples, spread over the data. A run settles a session whose turn it is: the points of one
- * session follow each other, so that without it the original would be the only one to find the caches cold.
+ * How models are timed against each other: single samples, spread over the data. One untimed run precedes each change of session: the points of
+ * the compiled model share a session, so that without it the original alone would always start with cold caches.
  */
 export const BENCHMARK = { batch: 1, warmup: 20, samples: 100, passes: 3, settle: 1 } as const;
 export const BASELINE = 'baseline';

@@ -1,4 +1,4 @@
-/** Running a compiled model over a role's samples. */
+/** Runs a compiled model over samples. */
 import type { Dataset } from '../data/index.ts';
 import { type Feeds, type Outputs, type Session, Tensor } from '../ort/session.ts';
 import { feedsOf, floatsOf } from '../ort/tensors.ts';
@@ -39,7 +39,7 @@ export async function sampleFeeds(dataset: Dataset, indices: ArrayLike<number>):
   return feedsOf(dataset.inputs, await dataset.read(indices), indices.length);
 }
 
-/** The class that each sample's `scores` say, [samples]: of one score, 1 where it is above the middle. */
+/** [samples]: the class that `scores` predict; of a single score per sample, 1 where it is above the middle. */
 export function classesIn(scores: Float32Array, samples: number, activation: Activation): Int32Array {
   if (!isOneScore(activation)) return argMaxRows(scores, samples);
   const middle = activation === 'sigmoid' ? 0.5 : 0;
@@ -59,13 +59,13 @@ export async function runEmitted(run: EmittedRun, indices?: ArrayLike<number>): 
 }
 
 /**
- * Scores [n, classes], or [n], of samples `indices` (all by default) by any model, in batches; `seen` is shown the outputs of each, and how many
- * samples came before it.
+ * Scores [n, classes], or [n], of samples `indices` (all by default) by any model, in batches. `onBatch` gets the outputs of each batch, and
+ * how many samples came before it.
  */
 export async function runScores(
   run: EmittedRun,
   indices?: ArrayLike<number>,
-  seen?: (outputs: Outputs, at: number) => void,
+  onBatch?: (outputs: Outputs, at: number) => void,
 ): Promise<Float32Array> {
   const { session, dataset, output, batch } = run;
   const picks = Array.from(indices ?? { length: dataset.size }, (v, i) => (v as number | undefined) ?? i);
@@ -75,7 +75,7 @@ export async function runScores(
     run.signal?.throwIfAborted();
     const some = picks.slice(at, at + batch);
     const outputs = await session.run({ ...(await sampleFeeds(dataset, some)), ...extra });
-    seen?.(outputs, at);
+    onBatch?.(outputs, at);
     const found = floatsOf(outputs[output]!);
     const classes = found.length / some.length;
     if (scores.length === 0) scores = new Float32Array(picks.length * classes);

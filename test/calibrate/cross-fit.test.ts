@@ -2,7 +2,7 @@
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { costOfBudget, costOfDrop, crossFit, foreseen } from '../../src/calibrate/cross-fit.ts';
+import { costOfBudget, costOfDrop, crossFit, estimates } from '../../src/calibrate/cross-fit.ts';
 import { measure } from '../../src/calibrate/measure.ts';
 import { pickAccuracyDrop, pickBudget } from '../../src/calibrate/operating-points.ts';
 import { searchThresholds } from '../../src/calibrate/search.ts';
@@ -105,7 +105,7 @@ test('too few samples to hold any out: only exact is safe, and budgets go by wha
   assert.is(costOfDrop(folds, 0.03), 1);
   assert.is(costOfDrop(folds, -0.01), undefined);
   assert.is(costOfBudget(folds, 0.5), undefined);
-  assert.equal(foreseen(folds), []);
+  assert.equal(estimates(folds), []);
 });
 
 test.run();

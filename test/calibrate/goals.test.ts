@@ -8,31 +8,31 @@ import {
 } from '../../src/calibrate/goals.ts';
 import { hasCode } from '../expect.ts';
 
-const test = suite('wishes');
+const test = suite('calibrate: goals');
 
-const lastOf = (options: ThresholdOptions, unlabelled = false, before = DEFAULT_GOALS) =>
+const finalOf = (options: ThresholdOptions, unlabelled = false, before = DEFAULT_GOALS) =>
   settleGoals(options, unlabelled, before).final;
 
-test('the last answer is joined where auto is for accuracy, and where it is asked for', () => {
-  assert.is(lastOf({}), 'original');
-  assert.is(lastOf({ policy: 'ensemble' }), 'original');
-  assert.is(lastOf({ policy: 'ensemble', final: 'ensembled' }), 'ensembled');
-  assert.is(lastOf({ policy: 'auto' }), 'ensembled');
-  assert.is(lastOf({ policy: 'auto', final: 'original' }), 'original');
-  assert.is(lastOf({ policy: 'auto', target: 'agreement' }), 'original');
-  assert.is(lastOf({ policy: 'auto' }, true), 'original', 'nothing is labelled');
+test('the final answer is an ensemble with auto for accuracy, and where it is asked for', () => {
+  assert.is(finalOf({}), 'original');
+  assert.is(finalOf({ policy: 'ensemble' }), 'original');
+  assert.is(finalOf({ policy: 'ensemble', final: 'ensembled' }), 'ensembled');
+  assert.is(finalOf({ policy: 'auto' }), 'ensembled');
+  assert.is(finalOf({ policy: 'auto', final: 'original' }), 'original');
+  assert.is(finalOf({ policy: 'auto', target: 'agreement' }), 'original');
+  assert.is(finalOf({ policy: 'auto' }, true), 'original', 'nothing is labelled');
 });
 
-test('calibrating again leaves it as it was, unless what is asked for now speaks against it', () => {
-  const joined = { ...DEFAULT_GOALS, final: 'ensembled' } as const;
-  assert.is(lastOf({ budgets: [0.5] }, false, joined), 'ensembled');
-  assert.is(lastOf({ policy: 'gain' }, false, joined), 'ensembled');
-  assert.is(lastOf({ target: 'agreement' }, false, joined), 'original');
-  assert.is(lastOf({ final: 'original' }, false, joined), 'original');
-  assert.is(lastOf({ policy: 'auto' }, false, DEFAULT_GOALS), 'ensembled');
+test('calibrating again keeps the final answer, unless the new goals exclude it', () => {
+  const ensembled = { ...DEFAULT_GOALS, final: 'ensembled' } as const;
+  assert.is(finalOf({ budgets: [0.5] }, false, ensembled), 'ensembled');
+  assert.is(finalOf({ policy: 'gain' }, false, ensembled), 'ensembled');
+  assert.is(finalOf({ target: 'agreement' }, false, ensembled), 'original');
+  assert.is(finalOf({ final: 'original' }, false, ensembled), 'original');
+  assert.is(finalOf({ policy: 'auto' }, false, DEFAULT_GOALS), 'ensembled');
 });
 
-test('who joins the original does not agree with it', () => {
+test('an ensemble is refused where agreement with the original is the target', () => {
   const refused = [
     [{ final: 'ensembled', target: 'agreement' }, false],
     [{ final: 'ensembled', target: 'agreement', maxAccuracyDrops: [0.05], confidence: 0.9 }, false],

@@ -310,7 +310,7 @@ for (const risk of ['drop', 'disagreement'] as const)
     assert.ok(plain.violations > plain.draws / 3, `plain ${plain.violations}`);
   });
 
-test('a joined last answer counts as it is: losses and gains of those who go all the way, against the original', () => {
+test('of an ensembled final answer, losses and gains are counted against the original', () => {
   const n = 400;
   const labels = new Int32Array(n);
   const original = labels.map((_, i) => Number(i < 40));

@@ -41,12 +41,15 @@ function naive(
 test('equals the definition, sample by sample', () => {
   const alone = simulate(300, 1);
   for (let i = 0; i < 300; i += 7) alone.scores[i % 5]![i] = Number.NaN;
-  const joined = { ...alone, final: alone.original.map((answer, i) => (i % 9 ? answer : alone.labels[i]!)) };
+  const ensembled = {
+    ...alone,
+    final: alone.original.map((answer, i) => (i % 9 ? answer : alone.labels[i]!)),
+  };
   const random = uniform(2);
   for (let n = 0; n < 50; n++) {
     const thresholds = FIVE_EXITS.prefix.map(() => (random() < 0.3 ? CLOSED : random()));
     if (n === 0) thresholds[2] = Number.NaN;
-    const outcomes = n % 2 ? joined : alone;
+    const outcomes = n % 2 ? ensembled : alone;
     const got = measure(outcomes, FIVE_EXITS, thresholds);
     const wanted = naive(outcomes, FIVE_EXITS, thresholds);
     assert.is(got.accuracy, wanted.accuracy);
@@ -64,7 +67,7 @@ test('with every exit closed, costs and agrees as the original', () => {
   );
 });
 
-test('a head is paid by those who stay, a closed one by nobody', () => {
+test('a head is paid by samples that stay, too; that of a closed exit by none', () => {
   const outcomes = simulate(50, 3);
   const paid = measure(outcomes, FIVE_EXITS, [0.999999, 1, 1, 1, 1]);
   assert.ok(paid.exitShares[0]! < 1);

@@ -82,7 +82,7 @@ test('what is within again beyond the first point that is not counts as luck', (
   assert.is(pickAccuracyDrop({ hull, unseen: lucky }, 0.005), hull[2]);
 });
 
-test('a floor is the cheapest above it, and says the best there is', () => {
+test('a floor is the cheapest above it; the error states the best there is', () => {
   assert.is(pickFloor(searched, 0.894), hull[1]);
   assert.is(pickFloor(searched, 0.9), hull[2]);
   assert.is(pickFloor(searched, 0.945), hull[3]);
@@ -105,7 +105,7 @@ test('best is the most accurate, where one is more accurate than exact beyond ch
   assert.ok(names(gains(6)).includes('best') && !names(searched).includes('best'));
 });
 
-test('points found elsewhere keep their names, a promise in place of what the data alone say', () => {
+test('points found elsewhere keep their names, a guarantee in place of the estimate from the data alone', () => {
   const asked = {
     maxDrops: [0.05],
     found: new Map([

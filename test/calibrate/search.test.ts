@@ -137,7 +137,7 @@ test('equal scores leave together, and thresholds part neighbours in single prec
   );
 });
 
-test('scores of 1 can leave alone, and everyone can leave when all are 1', () => {
+test('scores of 1 can leave alone, and all samples can leave when all are 1', () => {
   const outcomes: Outcomes = {
     scores: [Float32Array.of(1, 1, 0.9)],
     predictions: [Int32Array.of(0, 0, 1)],
@@ -161,9 +161,9 @@ test('NaN stays to the end and pays every head', () => {
   const cheapest = hull[0]!;
   assert.is(cheapest.exitShares[5], 0.1);
   assert.ok(Math.abs(cheapest.relativeCost - (0.039 + 0.9 * 0.22 + 0.1)) < 1e-9);
-  const nobody = { ...outcomes, scores: outcomes.scores.map((s) => s.map(() => Number.NaN)) };
+  const unscored = { ...outcomes, scores: outcomes.scores.map((s) => s.map(() => Number.NaN)) };
   assert.equal(
-    searchThresholds(nobody, FIVE_EXITS, PLAIN).map((p) => p.relativeCost),
+    searchThresholds(unscored, FIVE_EXITS, PLAIN).map((p) => p.relativeCost),
     [1],
   );
 });
@@ -233,7 +233,7 @@ function withEnsemble(samples: number, seed: number): (thresholds?: readonly num
 }
 
 /** Outcomes whose last answer depends on which exits are open. */
-function joined(samples: number, seed: number): (thresholds?: readonly number[]) => Outcomes {
+function ensembledFinal(samples: number, seed: number): (thresholds?: readonly number[]) => Outcomes {
   const all = arbitrary(samples, 2, 1000, seed);
   const sets = [1, 2, 3].map((set) => arbitrary(samples, 2, 1000, seed + 1000 * set).original);
   const known = [all, ...sets.map((last) => ({ ...all, last }))];
@@ -243,7 +243,7 @@ function joined(samples: number, seed: number): (thresholds?: readonly number[])
 
 for (const [what, draw] of Object.entries({
   'scores depend': withEnsemble,
-  'the last answer depends': joined,
+  'the final answer depends': ensembledFinal,
 }))
   test(`where ${what} on which exits are open, every set of open exits is searched and measured as it runs`, () => {
     for (let seed = 0; seed < 60; seed++) {

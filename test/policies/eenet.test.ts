@@ -19,26 +19,26 @@ const COSTS = [0.23, 0.5, 1.05];
 const CLASSES = 4;
 
 /**
- * Two exits and an original on four classes. Exits say classes 0 and 1 with conviction and mix them up, each for itself, so that a second
- * vote tells more than conviction does; of 2 and 3 they are less sure than they should be.
+ * Two exits and an original on four classes. Exits confuse classes 0 and 1 with high confidence, independently of each other, so that a second
+ * vote tells more than the confidence does; of 2 and 3 they are less sure than they should be.
  */
 function draw(n: number, seed: number): Predictions {
   const random = uniform(seed);
   const labels = Int32Array.from({ length: n }, () => Math.floor(random() * CLASSES));
-  const said = (mixed: number, missed: number) => {
+  const logitsOf = (mixed: number, missed: number) => {
     const logits = new Float32Array(n * CLASSES);
     for (const [i, label] of labels.entries()) {
       const wrong = random() < (label < 2 ? mixed : missed);
       const answer = wrong ? label ^ 1 : label;
-      const conviction = label < 2 ? 4 + normal(random) : (wrong ? 1 : 2) + 0.5 * normal(random);
+      const height = label < 2 ? 4 + normal(random) : (wrong ? 1 : 2) + 0.5 * normal(random);
       for (let c = 0; c < CLASSES; c++) logits[i * CLASSES + c] = 0.3 * normal(random);
-      logits[i * CLASSES + answer]! += Math.max(1, conviction);
+      logits[i * CLASSES + answer]! += Math.max(1, height);
     }
     return logits;
   };
-  const logits = [said(0.35, 0.1), said(0.25, 0.05)];
+  const logits = [logitsOf(0.35, 0.1), logitsOf(0.25, 0.05)];
   const confidence = logits.map(() => new Float32Array(n));
-  return { logits, confidence, original: said(0.05, 0.02), labels };
+  return { logits, confidence, original: logitsOf(0.05, 0.02), labels };
 }
 
 const dataOf = ({ logits, confidence, original, labels }: Predictions, budget: number) => ({
@@ -92,8 +92,8 @@ test('the losses are the equations', () => {
   const features = featuresOf(dataOf(draw(25, 2), 0.6), 1);
   const theta = Float64Array.from(noise(layoutOf(features).size, 6), (v) => 0.3 * v);
   for (let k = 0; k < features.exits; k++) theta[(k + 1) * layoutOf(features).scoreSize - 1] = 0.5;
-  const everyone = Int32Array.from({ length: 25 }, (_, i) => i);
-  const assigned = assign(features, theta, everyone);
+  const everySample = Int32Array.from({ length: 25 }, (_, i) => i);
+  const assigned = assign(features, theta, everySample);
   const [K, N] = [features.exits, 25];
   const r = (n: number, k: number) => assigned.assignments[n * (K + 1) + k]!;
   const q = (n: number, k: number) => assigned.scores[n * K + k]!;
@@ -102,7 +102,7 @@ test('the losses are the equations', () => {
     const sum = rights(n).reduce((a, b) => a + b);
     return sum === 0 ? 1 / (K + 1) : rights(n)[k]! / sum;
   };
-  const all = [...everyone];
+  const all = [...everySample];
   const ks = Array.from({ length: K + 1 }, (_, k) => k);
   const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
   const ce = -sum(all.flatMap((n) => ks.map((k) => wanted(n, k) * Math.log(r(n, k))))) / (N * (K + 1));
@@ -117,7 +117,7 @@ test('the losses are the equations', () => {
       }),
     );
   });
-  const found = losses(features, theta, everyone, assigned);
+  const found = losses(features, theta, everySample, assigned);
   assert.ok(Math.abs(found.score - sum(score) / K) < 1e-12);
   assert.ok(Math.abs(found.assignment - (0.1 * ce + Math.abs(0.6 - mean) / 0.6)) < 1e-12);
 });
@@ -145,13 +145,13 @@ test('beats the largest probability where being right depends on the class and t
 });
 
 test('a search that is given its thresholds is never worse than they are', () => {
-  const view = outcomesAt(known, learned());
-  const also = ownThresholds(view, learned());
-  const own = measure(view(also[0]), COST, also[0]!);
-  const hull = searchPolicy(view, COST, { target: 'accuracy', caution: 0, also });
+  const outcomes = outcomesAt(known, learned());
+  const also = ownThresholds(outcomes, learned());
+  const own = measure(outcomes(also[0]), COST, also[0]!);
+  const hull = searchPolicy(outcomes, COST, { target: 'accuracy', caution: 0, also });
   const best = hull.findLast((point) => point.relativeCost <= own.relativeCost)!;
   assert.ok(best.accuracy >= own.accuracy);
-  assert.equal(ownThresholds(view, { policy: 'max-prob', parameters: {} }), []);
+  assert.equal(ownThresholds(outcomes, { policy: 'max-prob', parameters: {} }), []);
 });
 
 test('thresholds walk down the quantiles of the learned distribution', () => {
@@ -171,9 +171,9 @@ test('thresholds walk down the quantiles of the learned distribution', () => {
     [0.625, 0.1875],
   );
   assert.equal(walk([[0.5, Number.NaN, 0.5, 0.25]], [0.25, 0.75]), [0.375], 'equal scores leave together');
-  assert.equal(walk([[0.5, 0.25]], [0.25, 0.75]), [1 - 2 ** -24], 'open, and nobody leaves');
+  assert.equal(walk([[0.5, 0.25]], [0.25, 0.75]), [1 - 2 ** -24], 'open, and no sample leaves');
   const [lowest] = walk([[0.5, Number.NaN]], [1, 0]);
-  assert.ok(lowest! < 0.5, 'everybody');
+  assert.ok(lowest! < 0.5, 'all samples');
 });
 
 test('the same twice, and scores stay below 1 whatever the logits', () => {
@@ -191,11 +191,11 @@ test('the same twice, and scores stay below 1 whatever the logits', () => {
 
 test('a thousand classes are fitted in time', () => {
   const [n, classes] = [400, 1000];
-  const said = (seed: number) => noise(n * classes, seed).map((v) => 4 * v);
+  const logitsOf = (seed: number) => noise(n * classes, seed).map((v) => 4 * v);
   const labels = Int32Array.from({ length: n }, (_, i) => (i * 7) % classes);
   const started = process.cpuUsage();
-  const exits = [1, 2].map((seed) => ({ logits: said(seed), confidence: new Float32Array(n) }));
-  const { weight } = POLICIES.eenet.fit!({ exits, original: said(3), labels, classes, costs: COSTS });
+  const exits = [1, 2].map((seed) => ({ logits: logitsOf(seed), confidence: new Float32Array(n) }));
+  const { weight } = POLICIES.eenet.fit!({ exits, original: logitsOf(3), labels, classes, costs: COSTS });
   assert.ok(weight!.every(Number.isFinite));
   assert.ok(process.cpuUsage(started).user < 60e6);
 });
@@ -214,8 +214,8 @@ test('in the latest operator set too', async () => {
   );
   const model = lowerExits(typed, heads, { policy: 'eenet', parameters });
   for (const [k, score] of scores.entries()) {
-    const nobody = 1 - 2 ** -24;
-    const thresholds = scores.map((_, j) => (j < k ? nobody : j === k ? -99 : 1));
+    const highest = 1 - 2 ** -24;
+    const thresholds = scores.map((_, j) => (j < k ? highest : j === k ? -99 : 1));
     const got = await runLowered(model, samples, 7, thresholds);
     assert.ok(got.exits.every((exit) => exit === k));
     for (const [i, q] of score.entries()) assert.ok(Math.abs(got.confidences[i]! - q) < 1e-5);

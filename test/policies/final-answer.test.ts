@@ -40,7 +40,7 @@ const softmax = (z: readonly number[]) => {
   return e.map((v) => v / sum);
 };
 
-const judgedOf = (hand: ByHand, classes: number): Predictions => ({
+const predictionsOf = (hand: ByHand, classes: number): Predictions => ({
   logits: hand.logits.slice(0, -1),
   confidence: hand.confidences,
   original: hand.logits.at(-1)!,
@@ -69,7 +69,7 @@ for (const [policy, cases] of Object.entries(CASES) as [PolicyName, { opset: num
     test(`${policy}, opset ${options.opset}, batch ${options.batch ?? 'N'}: graph and arithmetic are the geometric ensemble of open exits and original`, async () => {
       const { typed, heads, hand } = await prepareVaried(options);
       const { classes } = typed;
-      const predictions = judgedOf(hand, classes);
+      const predictions = predictionsOf(hand, classes);
       const alone = fitPolicy(policy, predictions, COSTS);
       const fittedPolicy: FittedPolicy = { ...alone, final: RHO };
       const model = lowerExits(typed, heads, fittedPolicy);
@@ -84,7 +84,7 @@ for (const [policy, cases] of Object.entries(CASES) as [PolicyName, { opset: num
           open[k] ? (policy === 'patience' ? 0.5 / 3 : midway(s, 0.7)) : 1,
         );
         const seen = outcomesOf(predictions, fittedPolicy, thresholds);
-        assert.equal(seen.scores, scores, 'when samples leave is none of its business');
+        assert.equal(seen.scores, scores, 'the final answer does not change when samples leave');
         assert.equal(seen.original, outcomesOf(predictions, alone).original);
         const leaves = Array.from({ length: COUNT }, (_, i) => {
           const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
@@ -120,10 +120,10 @@ for (const [policy, cases] of Object.entries(CASES) as [PolicyName, { opset: num
       }
     });
 
-test('with all exits closed the outputs are the same bytes as without joining', async () => {
+test('with all exits closed the outputs are the same bytes as without the ensemble', async () => {
   for (const policy of ['max-prob', 'ensemble'] as const) {
     const { typed, heads, hand } = await prepareVaried();
-    const predictions = judgedOf(hand, typed.classes);
+    const predictions = predictionsOf(hand, typed.classes);
     const alone = fitPolicy(policy, predictions, COSTS);
     const closed = [1, 1, 1];
     assert.is(outcomesOf(predictions, { ...alone, final: RHO }, closed).logits[3], predictions.original);
@@ -139,14 +139,14 @@ test('with all exits closed the outputs are the same bytes as without joining', 
   }
 });
 
-test('nothing said leaves every float as it is, −0, NaN and infinities too; a weight of 0 adds no node', async () => {
+test('a sum of 0 leaves every float as it is, −0, NaN and infinities too; a weight of 0 adds no node', async () => {
   const odd = Float32Array.of(-0, 0, Number.NaN, Number.POSITIVE_INFINITY, -1e-45, 3.25);
   const state = new Float32Array(2 * odd.length);
   const b = new GraphBuilder();
   const values = [b.input('original', 'float', [1, 6]), b.input('state', 'float', [1, 12])] as const;
   const z = ensembleNodes(b, ...values, { classes: 6, width: 12, weight: RHO });
   b.output(z, 'float', [1, 6]);
-  const graph = { ...b.build('join'), initializers: b.initializers };
+  const graph = { ...b.build('ensemble'), initializers: b.initializers };
   const found = await withSession(makeModel(graph), {}, (session) =>
     session.run({
       original: new Tensor('float32', odd, [1, 6]),
@@ -165,7 +165,7 @@ test('nothing said leaves every float as it is, −0, NaN and infinities too; a 
   assert.is(zero, nothing);
 });
 
-test('NaN runs to the end and stays NaN, and troubles nobody else', async () => {
+test('NaN runs to the end and stays NaN, and affects no other sample', async () => {
   const { typed, heads } = await prepareVaried();
   const model = lowerExits(typed, heads, { policy: 'max-prob', final: RHO });
   const sick = samples.slice(0, 4 * SAMPLE).fill(Number.NaN, SAMPLE, 2 * SAMPLE);
@@ -222,8 +222,8 @@ test('logits that are half floats in maps of one pixel', async () => {
     });
   const original = await scoresOf(undefined, [open, open]);
   const exits = [await scoresOf(undefined, [-1, 1]), await scoresOf(undefined, [1, -1])];
-  const joined = await scoresOf(RHO, [open, open]);
-  joined.forEach((z, at) => {
+  const ensembled = await scoresOf(RHO, [open, open]);
+  ensembled.forEach((z, at) => {
     const wanted = original[at]! + RHO * (exits[0]![at]! + exits[1]![at]!);
     assert.ok(Math.abs(z - wanted) < 4e-3 * Math.max(1, Math.abs(wanted)), `${z} is not ${wanted}`);
   });
@@ -233,12 +233,12 @@ test('logits that are half floats in maps of one pixel', async () => {
 /** Exits and an original that err apart. `scale` makes the original surer than it is right. */
 function drawn(n: number, classes: number, seed: number, scale = 1): Predictions {
   const labels = Int32Array.from({ length: n }, (_, i) => i % classes);
-  const said = (by: number, skill: number) =>
+  const logitsOf = (by: number, skill: number) =>
     noise(n * classes, seed + by).map(
       (v, at) => 3 * v + (at % classes === labels[Math.floor(at / classes)] ? skill : 0),
     );
-  const logits = [said(1, 1), said(2, 1.5), said(3, 2)];
-  const original = said(4, 2.5).map((z) => z * scale);
+  const logits = [logitsOf(1, 1), logitsOf(2, 1.5), logitsOf(3, 2)];
+  const original = logitsOf(4, 2.5).map((z) => z * scale);
   return { logits, original, labels, confidence: logits.map(() => new Float32Array(n)) };
 }
 

@@ -95,7 +95,7 @@ const REFERENCE: Record<PolicyName, Reference> = {
       return { score: Math.max(...softmax(answer)), answer };
     });
   },
-  // P(right here, wrong in the end) − P(wrong here, right in the end), both σ(w·[looks] + b_answer).
+  // P(right here, wrong in the end) − P(wrong here, right in the end), both σ(w·[features] + b_answer).
   gain(exits, open, { weight, bias }) {
     return features(exits, open).map((seen, k) => {
       const { z } = exits[k]!;
@@ -109,7 +109,7 @@ const REFERENCE: Record<PolicyName, Reference> = {
       return { score: chance(1) - chance(0), answer: z };
     });
   },
-  // z / (1 + |z|) of the log odds z = w·[looks] + b_answer of being right.
+  // z / (1 + |z|) of the log odds z = w·[features] + b_answer of being right.
   correctness(exits, open, { weight, bias }) {
     return features(exits, open).map((seen, k) => {
       const { z } = exits[k]!;
@@ -300,12 +300,12 @@ test('the ensemble fits a better mixture than any exit alone', () => {
 test('class-margin has the lowest thresholds that keep the precision, among those still in play', () => {
   const [classes, n, levels] = [3, 400, 64];
   const labels = Int32Array.from({ length: n }, (_, i) => i % classes);
-  const said = (seed: number, size: number) =>
+  const logitsOf = (seed: number, size: number) =>
     noise(n * classes, seed).map(
       (v, at) => size * v + (at % classes === labels[Math.floor(at / classes)] ? 1 : 0),
     );
-  const exits = [21, 22].map((seed) => ({ logits: said(seed, 3), confidence: new Float32Array(n) }));
-  const original = said(23, 2);
+  const exits = [21, 22].map((seed) => ({ logits: logitsOf(seed, 3), confidence: new Float32Array(n) }));
+  const original = logitsOf(23, 2);
   const { odds } = POLICIES['class-margin'].fit!({ exits, original, labels, classes, costs: [0.3, 0.6, 1] });
   const row = (logits: Float32Array, i: number) => [...logits.slice(i * classes, (i + 1) * classes)];
   const precise = (answered: readonly number[], c: number) =>
@@ -339,12 +339,12 @@ test('class-margin has the lowest thresholds that keep the precision, among thos
       }
       inPlay = inPlay.filter((i) => !gone.has(i));
     }
-    if (j === 0) assert.is(inPlay.length, n, 'nobody is that precise');
-    if (j === levels - 1) assert.is(inPlay.length, 0, 'everybody is precise enough');
+    if (j === 0) assert.is(inPlay.length, n, 'no class is that precise');
+    if (j === levels - 1) assert.is(inPlay.length, 0, 'every class is precise enough');
   }
 });
 
-test('class-margin needs every class, and copes with classes that nobody answers', () => {
+test('class-margin needs every class, and copes with classes that are never predicted', () => {
   const classes = 3;
   const labels = Int32Array.of(0, 0, 1, 2);
   const logits = Float32Array.from([3, 1, 0, 2, 1, 0, 0, 1, 0, 1, 0, 0]);

@@ -1,4 +1,4 @@
-/** The original is asked about a few samples before anything is trained on them. */
+/** The original is checked on a few samples before anything is trained. */
 import { join } from 'node:path';
 import binomialCdf from '@stdlib/stats-base-dists-binomial-cdf';
 import { suite } from 'uvu';
@@ -25,7 +25,7 @@ test('a little more than guessing is nothing to build on, however sure it is', (
   assert.not.ok(isGuessing(600, 1000, 2));
 });
 
-test('who is right on few is told so; who is right, or has no labels, is not', async () => {
+test('warns of an original that is right on few; not of one that is right, nor without labels', async () => {
   const folder = freshFolder();
   for (let i = 0; i < 40; i++)
     await putImage(join(folder, `c${i % 5}`, `${i}.png`), pixels(8 * 8 * 3, i), [8, 8, 3]);

@@ -10,7 +10,7 @@ const test = suite('choose policy');
 const COSTS = { prefix: [0.3, 0.6], head: [0.05, 0.05] };
 const CLASSES = 3;
 
-/** An original that is right nine times in ten, and exits whose logits say nothing of when they are: `sure` decides what does. */
+/** An original that is right nine times in ten, and exits whose confidence is `sure` of being right, while their logits do not show it. */
 function draw(samples: number, seed: number, sure: (right: boolean, random: Random) => number): Predictions {
   const random = new Random(seed, 'choose');
   const labels = Int32Array.from({ length: samples }, (_, i) => i % CLASSES);

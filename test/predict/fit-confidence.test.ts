@@ -9,7 +9,7 @@ import { argMaxRows, eachSoftmax } from '../../src/policies/rows.ts';
 import { fitConfidenceHeads } from '../../src/predict/fit-confidence.ts';
 import { syntheticHeads } from '../train/synthetic.ts';
 
-const test = suite('fit-gates');
+const test = suite('predict: fit-confidence');
 const CLASSES = 4;
 const COUNT = 4000;
 const FEATURES = 32;

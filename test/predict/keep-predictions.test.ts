@@ -7,7 +7,7 @@ import { keptPredictions, nameOf, type PredictionsKey } from '../../src/predict/
 import type { Predictions } from '../../src/predict/predict.ts';
 import { CLASSES, syntheticData, temporaryFolder } from '../train/synthetic.ts';
 
-const test = suite('kept judgements');
+const test = suite('predict: kept predictions');
 const dataset = syntheticData(10);
 const floats = (count: number, first: number) => Float32Array.from({ length: count }, (_, i) => first + i);
 const predictions: Predictions = {
@@ -25,7 +25,7 @@ const keyIn = (cache: string): PredictionsKey => ({
   classes: CLASSES,
 });
 
-test('judged once; anew where a bit, or the length, is not what was written', async () => {
+test('predicted once; again where a bit, or the length, is not what was written', async () => {
   const key = keyIn(temporaryFolder());
   let asked = 0;
   const kept = () =>

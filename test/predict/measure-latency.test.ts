@@ -22,15 +22,15 @@ test('a quantile is the least value that so many do not exceed', () => {
   );
 });
 
-test('every sample is run by every contestant in turn, and as often as is told', async () => {
+test('every sample is run by every candidate in turn, once a pass', async () => {
   const ran: string[] = [];
-  const contestant = (name: string) => ({
+  const candidate = (name: string) => ({
     name,
     extra: {},
     session: { run: async ({ x }: { x: string }) => void ran.push(`${name}${x}`) } as unknown as Session,
   });
   const samples = ['1', '2', '3'].map((x) => ({ x }) as unknown as Feeds);
-  const found = await measureLatency([contestant('a'), contestant('b')], samples, { warmup: 1, passes: 2 });
+  const found = await measureLatency([candidate('a'), candidate('b')], samples, { warmup: 1, passes: 2 });
   const pass = ['a1', 'b1', 'a2', 'b2', 'a3', 'b3'];
   assert.equal(ran, ['a1', 'b1', ...pass, ...pass]);
   assert.equal([found.get('a')!.runs, found.get('b')!.least.length], [6, 3]);
