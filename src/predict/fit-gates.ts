@@ -5,8 +5,8 @@ import type { SplitData, Splits } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
 import type { Head } from '../passes/exits.ts';
 import { argMaxRows } from '../policies/rows.ts';
-import { openFeatures } from '../train/features.ts';
 import { fitConfidence, withTemperature } from '../train/confidence.ts';
+import { openFeatures } from '../train/features.ts';
 import { accuracyOf, type HeadPredictions, type PredictOptions } from './predict.ts';
 
 /** Train accuracy this far above calibration accuracy: the backbone knows its training samples by heart. */
