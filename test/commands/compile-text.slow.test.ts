@@ -236,7 +236,10 @@ test("without labels the original's answers are the truth, whatever the file say
 test('random samples are marked as such', async () => {
   const notes: string[] = [];
   const { train: _, calibration: __, test: ___, ...rest } = options('random', { epochs: 1 });
-  const { manifest } = await compile({ ...rest, train: 'random:100' }, { onNote: (n) => notes.push(n.message) });
+  const { manifest } = await compile(
+    { ...rest, train: 'random:100' },
+    { onNote: (n) => notes.push(n.message) },
+  );
   assert.ok(notes.some((note) => note.startsWith('The samples are random')));
   assert.ok(Object.values(manifest.data).every((split) => split.random && split.hash.startsWith('random-')));
   assert.match(readFileSync(at('random/manifest.json'), 'utf8'), '"random": true');

@@ -1,5 +1,5 @@
 /** The five steps that compile and calibrate end in, each by itself. */
-import type { Note } from '../../src/errors/notes.ts';
+
 import { cpSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { zipSync } from 'fflate';
 import { suite } from 'uvu';
@@ -16,6 +16,7 @@ import { describeAndWrite } from '../../src/commands/steps/describe-and-write.ts
 import { lowerAndVerify } from '../../src/commands/steps/lower-and-verify.ts';
 import { measureLatency } from '../../src/commands/steps/measure-latency.ts';
 import { samplesWithin } from '../../src/data/index.ts';
+import type { Note } from '../../src/errors/notes.ts';
 import { npy } from '../data/fixtures.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyProject } from '../tiny-project.ts';
