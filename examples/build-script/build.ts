@@ -59,7 +59,7 @@ function optionsIn(folder: string): CompileOptions {
     model: fileURLToPath(new URL('../demo/base.onnx', import.meta.url)),
     train: draw('train', 400, 1),
     calibration: draw('calibration', 300, 2),
-    test: draw('test', 200, 3),
+    test: draw('test', 60, 3),
     labels,
     preset: 'unit',
     exits: 2,
