@@ -24,10 +24,13 @@ export function renewWords(words: readonly string[]): string[] {
 export const renewSettings = (settings: object): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(settings).map(([name, value]) => {
-      if (isFormer(name)) return [FORMER[name]!.name, renewValue(name, value)];
+      // Beside today's word the former one is left, and refused as a name that is not known.
+      if (isFormer(name) && !Object.hasOwn(settings, FORMER[name]!.name))
+        return [FORMER[name]!.name, renewValue(name, value)];
       const isSection = value !== null && typeof value === 'object' && !Array.isArray(value);
       return [name, isSection ? renewSettings(value) : value];
     }),
   );
 
-const renewValue = (name: string, value: unknown) => FORMER[name]!.values?.[String(value)] ?? value;
+const renewValue = (name: string, value: unknown) =>
+  (typeof value === 'string' ? FORMER[name]!.values?.[value] : undefined) ?? value;

@@ -25,7 +25,7 @@ export function readManifest(json: string): Manifest {
 
 /** A manifest of an earlier version with today's names. */
 function renewed(value: unknown): unknown {
-  if (value === null || typeof value !== 'object' || !('last' in value)) return value;
+  if (value === null || typeof value !== 'object' || !('last' in value) || 'final' in value) return value;
   const { last, ...rest } = value;
   return { ...rest, final: last };
 }

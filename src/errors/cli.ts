@@ -63,7 +63,7 @@ export const originalMissing = (folder: string, point: string) =>
   new OfframpError(
     'original-missing',
     `the thresholds of ${point} are not built into ${folder}/model.onnx, and the original to build them into was not given`,
-    "Give it: `model`; or compile with `thresholds: 'baked'`.",
+    "Give it with `model`, or compile with `thresholds: 'baked'`.",
   );
 
 export const cannotBatch = (output: string, dims: readonly number[]) =>

@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { settingsFor } from '../../src/cli/config.ts';
 import { renewWords } from '../../src/cli/former-words.ts';
+import type { OfframpError } from '../../src/errors/index.ts';
 
 const test = suite('cli: former words');
 
@@ -27,6 +28,16 @@ test('a file with options may use them too, for one command or for all', () => {
     const path = join(folder, 'options.json');
     writeFileSync(path, JSON.stringify({ last: 'joined', compile: { prove: 'all' } }));
     assert.equal(settingsFor(['compile', '--config', path]), { final: 'ensembled', verify: 'all' });
+    const refused = (settings: object) => {
+      writeFileSync(path, JSON.stringify(settings));
+      assert.throws(
+        () => settingsFor(['compile', '--config', path]),
+        (error: OfframpError) => ['bad-config', 'unknown-setting'].includes(error.code),
+        JSON.stringify(settings),
+      );
+    };
+    refused({ compile: { final: 'ensembled', last: 'original' } });
+    refused({ compile: { last: ['joined'] } });
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -109,6 +109,7 @@ test('valid manifests pass the published schema and the reader', () => {
 test('a manifest of before, which says last, is read as final', () => {
   const before = { ...SAMPLE, last: { weight: 0.125 } };
   assert.equal(read(before), read({ ...SAMPLE, final: { weight: 0.125 } }));
+  assert.throws(() => read({ ...before, final: { exits: [true] } }), /final|last/);
 });
 
 test('broken manifests fail both, and the reader names the place', () => {
