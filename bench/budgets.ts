@@ -41,7 +41,7 @@ export interface Way {
   /** How thresholds are found; searched when left out. */
   readonly find?: Finder;
   /** Whether the open exits join the last answer. */
-  readonly joined?: boolean;
+  readonly ensembled?: boolean;
 }
 
 const fitted = new WeakMap<Predictions, Map<string, FittedPolicy>>();
@@ -84,8 +84,8 @@ export function judgeBudgets(
 ): Map<number, AtBudget> {
   if (policyOf(policy).thresholds && budgets.length > 1)
     return new Map(budgets.flatMap((b) => [...judgeBudgets(policy, fit, report, costs, [b], way)]));
-  const { find = searched, joined = false } = way;
-  const final = joined ? weightOnce(fit) : undefined;
+  const { find = searched, ensembled = false } = way;
+  const final = ensembled ? weightOnce(fit) : undefined;
   const fittedPolicy = { ...fittedOnce(policy, fit, costs, budgets[0]), final };
   const view = outcomesAt(report, fittedPolicy);
   const hull = find(outcomesAt(fit, fittedPolicy), costs)

@@ -36,7 +36,7 @@ if (models.length === 0)
 const threads = Number(process.env.THREADS ?? 2);
 const batches = (process.env.BATCHES ?? '1,8,32,128').split(',').map(Number);
 const passes = Number(process.env.PASSES ?? 10);
-/** For each contestant at a batch; passes and samples become fewer where a run takes long. */
+/** For each candidate at a batch; passes and samples become fewer where a run takes long. */
 const seconds = Number(process.env.SECONDS ?? 20);
 const session = { threads };
 /** Below every threshold of a sure sample, above all that heads say here. */
@@ -297,7 +297,7 @@ function weighed(subject: Subject): string[][] {
 
 console.log(`# The emitted model against what it is made of
 
-Made by \`npx tsx bench/emitted.ts\` with ${threads} threads. Milliseconds a run, medians over samples of the least of several passes; contestants take
+Made by \`npx tsx bench/emitted.ts\` with ${threads} threads. Milliseconds a run, medians over samples of the least of several passes; candidates take
 turns, sessions do not spin. An output more costs onnxruntime-node 10 to 20 µs, so there are two ratios: with all three outputs of the emitted
 model, and with the class scores alone, as those it is compared with have. *Foretold*: the speed-up over the original that MACs promise, and
 *realised* the share of it that is measured, *by hand* the share that prefix and head alone realise. *As they like*: thresholds at which about as many samples leave at each exit as go all the way;

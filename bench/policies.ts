@@ -29,8 +29,8 @@ import {
 import { markdown } from './markdown.ts';
 
 const BUDGETS = [0.745, 0.638, 0.532, 0.4];
-/** Policies that are shown with a joined last answer too. */
-const JOINED: readonly PolicyName[] = ['max-prob', 'ensemble', 'correctness'];
+/** Policies that are shown with an ensembled final answer too. */
+const ENSEMBLED: readonly PolicyName[] = ['max-prob', 'ensemble', 'correctness'];
 const [out, ...places] = process.argv.slice(2) as [string, ...string[]];
 
 /** MSDNet's geometric exit distribution, p_k ∝ q^k: thresholds are quantiles of the samples still in play (Huang et al. 2018, section 5; adaptive_inference.py of their code). */
@@ -54,7 +54,7 @@ const geometric: Finder = (view) => {
 
 /**
  * Confidence heads are not kept by cifar10.ts: they are fitted here, as compile does, on every third sample of the part that calibrates,
- * which is then the validation role.
+ * which is then the validation split.
  */
 function gated(fit: HeadPredictions, report: HeadPredictions) {
   const all = [...fit.labels.keys()];
@@ -101,15 +101,15 @@ function contest(kept: readonly Kept[], policy: PolicyName, way?: Way): string[]
   return BUDGETS.map((budget) => cell(runs.map((run) => run.get(budget)!)));
 }
 
-/** The policy that `--policy auto` takes at these budgets, on the part that calibrates alone; with `--final original` unless `joined`. */
-function contestAuto(kept: readonly Kept[], joined: boolean): { row: string[]; taken: string } {
+/** The policy that `--policy auto` takes at these budgets, on the part that calibrates alone; with `--final original` unless `ensembled`. */
+function contestAuto(kept: readonly Kept[], ensembled: boolean): { row: string[]; taken: string } {
   const runs = directions(kept).map(({ costs, fit, report }) => {
     const parts = gated(fit, report);
-    const final = joined ? fitFinalAnswer(parts.validation) : undefined;
+    const final = ensembled ? fitFinalAnswer(parts.validation) : undefined;
     const choice = { target: 'accuracy', budgets: BUDGETS, haveConfidence: true, seed: 1, final } as const;
     const { policy } = choosePolicy(parts.validation, parts.fit, costs, choice).fittedPolicy;
     const [own, other] = policy === 'confidence' ? [parts.fit, parts.report] : [fit, report];
-    return { policy, at: judgeBudgets(policy, own, other, costs, BUDGETS, { joined }) };
+    return { policy, at: judgeBudgets(policy, own, other, costs, BUDGETS, { ensembled }) };
   });
   return {
     row: BUDGETS.map((budget) => cell(runs.map(({ at }) => at.get(budget)!))),
@@ -156,7 +156,7 @@ const sections = places.map((place) => {
     ['max-prob, geometric thresholds', ...contest(kept, 'max-prob', { find: geometric })],
     ...POLICY_NAMES.flatMap((name) => [
       [name, ...contest(kept, name)],
-      ...(JOINED.includes(name) ? [[`${name}, joined`, ...contest(kept, name, { joined: true })]] : []),
+      ...(ENSEMBLED.includes(name) ? [[`${name}, ensembled`, ...contest(kept, name, { ensembled: true })]] : []),
       ...(policyOf(name).thresholds ? [[`${name}, its own thresholds`, ...contestOwn(kept, name)]] : []),
     ]),
   ];
@@ -178,7 +178,7 @@ one at the cost that those realise, given at the end relative to the budget, mea
 part that calibrates, on all of it; confidence heads on every third sample, which the search then does without. \`auto\` chooses as compile does:
 policies fitted on every third sample, compared on the rest at the four budgets together; the one it takes is then fitted as in its row.
 
-*Joined*, and \`auto\` by default: samples that go all the way are answered by the original and the open exits together, at one weight (src/policies/last.ts),
+*Ensembled*, and \`auto\` by default: samples that go all the way are answered by the original and the open exits together, at one weight (src/policies/final-answer.ts),
 fitted where the policy is. This form was chosen after reported figures of others had been seen, a weight for each exit among them, on these very pictures; the
 ResNet-20 has the same pictures, so it is no independent test either. Of a cell the standard error by the pictures alone is about .1, .13,
 .17 and .25 points for the ResNet-56 and .16, .21, .28 and .4 for the ResNet-20: differences between good policies, or a negative loss, in one cell

@@ -11,13 +11,13 @@ import { sumTo } from './vjp.ts';
 import { VJPS } from './vjps.ts';
 
 /** Ops whose outputs are integers, booleans or piecewise constant: no gradient passes. */
-export const NON_DIFFERENTIABLE: ReadonlySet<string> = new Set([
+const NON_DIFFERENTIABLE: ReadonlySet<string> = new Set([
   'And', 'ArgMax', 'ArgMin', 'Ceil', 'Constant', 'ConstantOfShape', 'Equal', 'Floor', 'Greater', 'GreaterOrEqual', 'Less',
   'LessOrEqual', 'Not', 'OneHot', 'Or', 'Round', 'Shape', 'Sign',
 ]); // biome-ignore format: a list
 
 /** Name prefix of an Identity node that lets no gradient through. */
-export const STOP_GRADIENT = 'stop_gradient';
+const STOP_GRADIENT = 'stop_gradient';
 
 /**
  * Adds an output `grad/<name>` for each initializer or input in `wrt`: the derivative of the one-element float value

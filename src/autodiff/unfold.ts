@@ -25,7 +25,7 @@ export function pick(b: TypedBuilder, value: string, index: readonly number[]): 
 }
 
 /** For each output position and each tap of the window, the flat index of the element there; the element count if outside. */
-export function unfoldIndex(size: Dims, window: Window): number[] {
+function unfoldIndex(size: Dims, window: Window): number[] {
   const { kernel, strides, dilations, pads } = window;
   return positions(slide(size, window)).flatMap((at) =>
     positions(kernel).map((tap) =>

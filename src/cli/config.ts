@@ -9,7 +9,7 @@ import { nearest } from '../errors/nearest.ts';
 import { validate } from './config-validator.ts';
 import { renewSettings } from './former-words.ts';
 
-export const CONFIG_FILE = 'offramp.config.json';
+const CONFIG_FILE = 'offramp.config.json';
 
 type Settings = Readonly<Record<string, unknown>>;
 /** What of the schema of an option, or of a command's section, is read here. */

@@ -55,7 +55,7 @@ export const tokenizer = <T>(y: Argv<T>) =>
   y.options(from('compile', { tokenizer: "the model's tokenizer.json, where data are text" }));
 
 /** How samples are read, besides preprocessing. */
-export const sampleOptions = <T>(y: Argv<T>) =>
+const sampleOptions = <T>(y: Argv<T>) =>
   tokenizer(y).options(
     from('compile', { labels: 'text file, one class name a line; or none: nothing is labelled' }),
   );

@@ -54,7 +54,7 @@ export function formatNext(path: string, { inputs: [first] }: Inspection): strin
 }
 
 /** The original and every operating point: accuracy, agreement, cost, latency (the mean, or the median where it is all there is; left out where none is), and where samples leave. */
-export function formatResults(
+function formatResults(
   manifest: Manifest | Measured,
   points: readonly (OperatingPoint | MeasuredPoint)[] = manifest.operatingPoints,
 ): string {

@@ -40,7 +40,7 @@ import { cutMessage, type Field, joinBytes, sortFields, withFieldLimit } from '.
 const { onnx } = onnxProto;
 
 /** Protobuf readers refuse more than 100 messages in one another, and a nested graph takes three (graph, node, attribute). */
-export const MAX_GRAPH_DEPTH = 32;
+const MAX_GRAPH_DEPTH = 32;
 
 const text = new TextDecoder('utf-8', { ignoreBOM: true });
 

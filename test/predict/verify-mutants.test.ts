@@ -329,7 +329,7 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
       'Softmax for LogSoftmax': opOf('LogSoftmax', 'Softmax'),
     },
   ],
-  'a joined last answer': [
+  'an ensembled final answer': [
     { policy: 'max-prob', final: 0.3 },
     {
       'the weight of the exits another': everywhere({
