@@ -156,7 +156,9 @@ const sections = places.map((place) => {
     ['max-prob, geometric thresholds', ...contest(kept, 'max-prob', { find: geometric })],
     ...POLICY_NAMES.flatMap((name) => [
       [name, ...contest(kept, name)],
-      ...(ENSEMBLED.includes(name) ? [[`${name}, ensembled`, ...contest(kept, name, { ensembled: true })]] : []),
+      ...(ENSEMBLED.includes(name)
+        ? [[`${name}, ensembled`, ...contest(kept, name, { ensembled: true })]]
+        : []),
       ...(policyOf(name).thresholds ? [[`${name}, its own thresholds`, ...contestOwn(kept, name)]] : []),
     ]),
   ];
