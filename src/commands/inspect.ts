@@ -3,7 +3,7 @@ import type { Note } from '../errors/notes.ts';
 import { type DataType, opsetOf } from '../graph/types.ts';
 import { inspectFile, type ModelOptions } from '../model/inspect.ts';
 import { attachExits } from '../passes/attach-exits.ts';
-import type { Activation, HeadKind, PlannedExit, RejectedTap, Tap } from '../passes/exits.ts';
+import type { Activation, Head, HeadKind, PlannedExit, RejectedTap, Tap } from '../passes/exits.ts';
 import { checkCall } from './options.ts';
 
 export interface InspectOptions extends ModelOptions {
@@ -20,8 +20,8 @@ export interface InspectedInput {
 }
 
 /** An exit that `compile` would place. */
-export interface InspectedExit extends PlannedExit {
-  readonly head: HeadKind | 'given';
+export interface InspectedExit extends Omit<PlannedExit, 'network'> {
+  readonly head: Head['kind'];
   /** MACs a sample of the head. */
   readonly headMacs: number;
 }
@@ -75,7 +75,11 @@ export async function inspect(options: InspectOptions): Promise<Inspection> {
     notCounted,
     taps,
     rejected,
-    exits: heads.map(({ exit, kind, macs }) => ({ ...exit, head: kind, headMacs: macs })),
+    exits: heads.map(({ exit: { network: _, ...exit }, kind, macs }) => ({
+      ...exit,
+      head: kind,
+      headMacs: macs,
+    })),
     notes,
   };
 }

@@ -69,8 +69,10 @@ export interface RejectedTap {
 export interface PlannedExit {
   /** `exit_1`, `exit_2`, … in the order samples meet them. */
   readonly id: string;
+  /** Which network of the chain it is in: 0 for the first, and for a model on its own. */
+  readonly network: number;
   readonly tap: Tap;
-  /** MACs a sample of all the backbone that has run when this exit is reached, for earlier exits' taps included. */
+  /** MACs a sample of all of its network that has run when this exit is reached, for earlier exits' taps included. */
   readonly prefixMacs: number;
 }
 
@@ -106,8 +108,8 @@ export type HeadKind = (typeof HEAD_KINDS)[number];
  */
 export interface Head {
   readonly exit: PlannedExit;
-  /** `given`: it came with the model. */
-  readonly kind: HeadKind | 'given';
+  /** `given`: it came with the model. `end`: what a network itself answers, at its end. */
+  readonly kind: HeadKind | 'given' | 'end';
   readonly graph: Graph;
   /** MACs a sample, in inference form. */
   readonly macs: number;

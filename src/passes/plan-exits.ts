@@ -54,7 +54,7 @@ export function planExits(typed: TypedModel, options: PlanOptions = {}): ExitPla
   const run = new Set<Node>();
   const exits: PlannedExit[] = inOrder.map((tap, i) => {
     for (const node of ancestors(typed.model.graph, [tap.value])) run.add(node);
-    return { id: `exit_${i + 1}`, tap, prefixMacs: cost(run) };
+    return { id: `exit_${i + 1}`, network: 0, tap, prefixMacs: cost(run) };
   });
   return { typed, taps, rejected, exits, totalMacs, notCounted };
 }

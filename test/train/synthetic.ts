@@ -123,7 +123,7 @@ export function syntheticPlan(totalMacs = 1e7): ExitPlan {
     tapBytes: 4 * dims.reduce((a, d) => a * d, 1),
   });
   const taps = [tap('tap1', [8, 8, 8], 0.2 * totalMacs), tap('tap2', [16, 4, 4], 0.5 * totalMacs)];
-  const exits = taps.map((t, i) => ({ id: `exit_${i + 1}`, tap: t, prefixMacs: t.prefixMacs }));
+  const exits = taps.map((t, i) => ({ id: `exit_${i + 1}`, network: 0, tap: t, prefixMacs: t.prefixMacs }));
   return { typed: syntheticModel(), taps, rejected: [], exits, totalMacs, notCounted: {} };
 }
 
