@@ -88,7 +88,7 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   checkLowerable(
     typed,
     plan.exits.map((exit) => exit.tap.value),
-    dropOutputs,
+    { dropOutputs },
   );
   const inputs = inputsOf(typed);
   const preprocessing = resolvePreprocessing(options, inputs);

@@ -8,22 +8,28 @@ import type { TypedModel } from './exits.ts';
 export interface Cut {
   /** [K + 1]: nodes that exit k needs and no earlier exit did; the last ones lead to the logits. In graph order. */
   readonly segments: readonly (readonly Node[])[];
+  /** Whether the first segment runs inside a branch too; the main graph has it otherwise. */
+  readonly isNested: boolean;
+  /** Of a nested model: nodes that no sample has a part in and that outputs need; they run in the main graph. */
+  readonly prefix: readonly Node[];
   /** Nodes off the way to the logits that other outputs need, lost ones left out: they run once, for all samples. */
   readonly suffix: readonly Node[];
-  /** Per initializer: the one segment that reads it, or 0 when the main graph or several do. */
-  readonly homeOf: ReadonlyMap<string, number>;
+  /** Per initializer: the one segment that reads it, or `main` when the main graph or several do. */
+  readonly homeOf: ReadonlyMap<string, number | typeof MAIN>;
   /** [K]: what exists at exit k and is needed behind it. */
   readonly carried: readonly Carried[];
   /** Outputs that a sample which leaves early has not computed; what serves them alone is in no segment. */
   readonly lostOutputs: readonly string[];
 }
 
-/** Cuts `typed` at `taps`, given in the order samples meet them. */
-export function cutSegments(typed: TypedModel, taps: readonly string[]): Cut {
+export const MAIN = 'main';
+
+/** Cuts `typed` at `taps`, given in the order samples meet them. `isNested`: all of it is to run inside a branch. */
+export function cutSegments(typed: TypedModel, taps: readonly string[], isNested = false): Cut {
   const { graph } = typed.model;
   const sampled = dependents(graph, typed.sampleInputs);
   const path = ancestors(graph, [typed.logits]);
-  const lostOutputs = findLostOutputs(typed, taps);
+  const lostOutputs = findLostOutputs(typed, taps, isNested);
   const outputs = graph.outputs.map((v) => v.name).filter((name) => !lostOutputs.includes(name));
   const wanted = ancestors(graph, outputs);
   const suffix = graph.nodes.filter((n) => wanted.has(n) && !path.has(n));
@@ -31,33 +37,37 @@ export function cutSegments(typed: TypedModel, taps: readonly string[]): Cut {
     graph,
     [...suffix.flatMap(nodeReads), ...outputs].filter((name) => !sampled.has(name)),
   );
-  const segments = segmentsTo(typed, taps, suffixConstants);
+  const prefix = isNested ? graph.nodes.filter((n) => suffixConstants.has(n)) : [];
+  const segments = segmentsTo(typed, taps, suffixConstants, prefix);
   return {
     segments,
+    isNested,
+    prefix,
     suffix,
-    homeOf: initializerHomes(typed, segments, suffix),
+    homeOf: initializerHomes(typed, segments, [...prefix, ...suffix], isNested),
     carried: carriedAfter(typed, sampled, segments, taps),
     lostOutputs,
   };
 }
 
-/** The outputs that samples which leave at `taps` have not computed, in the model's order. */
-export function findLostOutputs(typed: TypedModel, taps: readonly string[]): string[] {
+/** The outputs that samples which leave at `taps`, or of a nested model before it, have not computed, in the model's order. */
+export function findLostOutputs(typed: TypedModel, taps: readonly string[], isNested = false): string[] {
   const { graph } = typed.model;
   const sampled = dependents(graph, typed.sampleInputs);
-  const first = ancestors(graph, [taps[0] ?? typed.logits]);
+  const first = isNested ? new Set<Node>() : ancestors(graph, [taps[0] ?? typed.logits]);
   const path = ancestors(graph, [...taps, typed.logits]);
   const inBranch = new Set([...path].filter((node) => !first.has(node)));
   return graph.outputs.map((v) => v.name).filter((name) => isLost(typed, sampled, inBranch, name));
 }
 
-/** `first`: nodes that the first one has besides. */
+/** `first`: nodes that the first one has besides; `elsewhere`: nodes that none has. */
 function segmentsTo(
   { model: { graph }, logits }: TypedModel,
   taps: readonly string[],
   first: ReadonlySet<Node>,
+  elsewhere: readonly Node[],
 ): Node[][] {
-  const placed = new Set<Node>();
+  const placed = new Set<Node>(elsewhere);
   return [...taps, logits].map((goal, k) => {
     const needed = ancestors(graph, [goal]);
     const nodes = graph.nodes.filter((n) => (needed.has(n) || (k === 0 && first.has(n))) && !placed.has(n));
@@ -69,18 +79,19 @@ function segmentsTo(
 function initializerHomes(
   typed: TypedModel,
   segments: Cut['segments'],
-  suffix: readonly Node[],
-): Map<string, number> {
+  inMain: readonly Node[],
+  isNested: boolean,
+): Map<string, number | typeof MAIN> {
   const { graph } = typed.model;
   const { initializer } = indexGraph(graph);
-  const homes = new Map<string, number>();
-  [...segments, suffix].forEach((nodes, i) => {
-    const segment = nodes === suffix ? 0 : i;
+  const homes = new Map<string, number | typeof MAIN>();
+  [...segments, inMain].forEach((nodes, i) => {
+    const home = nodes === inMain || (i === 0 && !isNested) ? MAIN : i;
     for (const name of nodes.flatMap(nodeReads)) {
-      if (initializer.has(name)) homes.set(name, (homes.get(name) ?? segment) === segment ? segment : 0);
+      if (initializer.has(name)) homes.set(name, (homes.get(name) ?? home) === home ? home : MAIN);
     }
   });
-  for (const { name } of graph.outputs) if (homes.has(name)) homes.set(name, 0);
+  for (const { name } of graph.outputs) if (homes.has(name)) homes.set(name, MAIN);
   return homes;
 }
 

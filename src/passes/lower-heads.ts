@@ -5,15 +5,7 @@ import { prune } from '../graph/prune.ts';
 import { int64Tensor } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
 import type { DecisionValues } from '../policies/policy.ts';
-import {
-  asFloat,
-  asLogits,
-  isStateRead,
-  type LoweredExit,
-  type Lowering,
-  logitsOf,
-  rowCount,
-} from './lowering.ts';
+import { asFloat, asLogits, isStateRead, type LoweredExit, type Lowering, rowCount } from './lowering.ts';
 
 /**
  * The policy's state of samples that have met no exit: zeros [M, width], as many as `tap` holds. Undefined for a policy without state.
@@ -39,12 +31,13 @@ export function lowerHead(
   const exit = lowering.exits[k]!;
   const { input } = lowering;
   if (!input) return decide(lowering, exit, b, tap, state);
+  if (exit.head.kind === 'end') return decideEnd(lowering, k, b, tap, state);
   const open = b.branch();
   const decided = decide(lowering, exit, open, tap, state);
   const hasState = decided.state !== undefined && isStateRead(lowering, k + 1);
 
   const closed = b.branch();
-  const { dataType, dims } = logitsOf(lowering);
+  const { dataType, dims } = lowering.answer;
   const rows = rowCount(lowering, closed, tap);
   const zero = {
     ...int64Tensor('value', [1], [0]),
@@ -66,7 +59,7 @@ export function lowerHead(
     ...g.build(name),
     outputs: values.map((value, i) => makeValue(value, types[i]!, shapes[i])),
   });
-  const isOpen = b.op('Gather', [input.areOpen, b.int64([k])], { axis: 0 });
+  const isOpen = b.op('Gather', [input.areOpen, b.int64([exit.index])], { axis: 0 });
   const found = ownedBy(open, [decided.logits, decided.score, ...(hasState ? [decided.state!] : [])]);
   b.ops(
     'If',
@@ -78,6 +71,25 @@ export function lowerHead(
     outputs,
   );
   return { logits: outputs[0]!, score: outputs[1]!, state: outputs[2] };
+}
+
+/**
+ * A network's own answer costs nothing, so it needs no If: no score is above the threshold of a closed exit. Only its state must stay as it
+ * was; where the end is the only exit, the network would not have run.
+ */
+function decideEnd(
+  lowering: Lowering,
+  k: number,
+  b: GraphBuilder,
+  tap: string,
+  state: string | undefined,
+): DecisionValues {
+  const exit = lowering.exits[k]!;
+  const decided = decide(lowering, exit, b, tap, state);
+  const isKept = decided.state !== undefined && isStateRead(lowering, k + 1);
+  if (!isKept || lowering.exits.length === 1) return decided;
+  const isOpen = b.op('Gather', [lowering.input!.areOpen, b.int64([exit.index])], { axis: 0 });
+  return { ...decided, state: b.op('Where', [isOpen, decided.state, state!]) };
 }
 
 /** The head and what the policy makes of it. */

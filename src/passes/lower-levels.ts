@@ -9,9 +9,10 @@ import { int64Tensor } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
 import { ensembleNodes } from '../policies/final-answer.ts';
 import { reduceMax } from '../policies/nodes.ts';
+import type { DecisionValues } from '../policies/policy.ts';
 import { initialState, lowerHead } from './lower-heads.ts';
 import { lowerSegment } from './lower-segments.ts';
-import { asFloat, asLogits, cast, isStateRead, type Lowering, logitsOf } from './lowering.ts';
+import { any, anyOpen, asFloat, asLogits, cast, isStateRead, type Lowering } from './lowering.ts';
 
 /** What a level of nesting gives to the level around it, for the M samples that reach it: all [M, ...]. */
 export interface Answer {
@@ -19,8 +20,16 @@ export interface Answer {
   /** Exits that were passed from the level's own on. */
   readonly index: string;
   readonly confidence: string;
+  /** The policy's state, of a network that is followed by others, where it is kept: [M, width]. */
+  readonly state?: string;
 }
-const PARTS = ['logits', 'index', 'confidence'] as const;
+type Part = keyof Answer;
+
+/** What a level of this network gives. */
+export const partsOf = ({ isFollowed, isStateKept, stateWidth }: Lowering): Part[] =>
+  isFollowed && isStateKept && stateWidth > 0
+    ? ['logits', 'index', 'confidence', 'state']
+    : ['logits', 'index', 'confidence'];
 
 /** Where a level is written. */
 export interface Place {
@@ -36,7 +45,7 @@ export function lowerLevel(lowering: Lowering, k: number, place: Place, as: Answ
   const { b, names } = place;
   const { logits } = lowering.typed;
   const exit = lowering.exits[k];
-  if (!exit && k > 0) names.set(logits, b.fresh(`${logits}/full`));
+  if (!exit && (k > 0 || lowering.cut.isNested)) names.set(logits, b.fresh(`${logits}/full`));
   lowerSegment(lowering, k, b, names);
   if (exit) lowerExit(lowering, k, place, as);
   else lowerEnd(lowering, { ...place, logits: names.get(logits) ?? logits }, as);
@@ -48,11 +57,11 @@ function lowerEnd(
   { b, logits, state }: Pick<Place, 'b' | 'state'> & { readonly logits: string },
   as: Answer,
 ): void {
-  const { typed, exits, final, stateWidth, opset } = lowering;
+  const { typed, answer, exits, final, stateWidth, opset } = lowering;
   const { classes } = typed;
-  const isNested = exits.length > 0;
+  const isNested = exits.length > 0 || lowering.cut.isNested;
   if (isNested && !final) b.op('Identity', [logits], {}, as.logits);
-  let flat = asFloat(b, b.op('Reshape', [logits, b.int64([-1, classes])]), logitsOf(lowering).dataType);
+  let flat = asFloat(b, b.op('Reshape', [logits, b.int64([-1, classes])]), answer.dataType);
   if (isNested && final) {
     flat = ensembleNodes(b, flat, state!, { classes, width: stateWidth, weight: final });
     b.op('Identity', [asLogits(lowering, b, flat)], {}, as.logits);
@@ -75,7 +84,11 @@ function lowerExit(lowering: Lowering, k: number, { b, names, state: before }: P
   const goOn = b.op('Not', [b.op('Greater', [decided.score, threshold])]);
   // 0 for those that leave; what the others get is scattered over their 1.
   const passed = cast(b, goOn, 'int64');
-  const found: Answer = { logits: decided.logits, index: passed, confidence: decided.score };
+  const found = foundAt(lowering, k, b, decided, passed);
+  if (lowering.isFollowed && k === lowering.exits.length - 1) {
+    for (const part of partsOf(lowering)) b.op('Identity', [found[part]!], {}, as[part]);
+    return;
+  }
 
   const isFixed = typed.batch === 'fixed';
   const onward: Place = { b: b.branch(), names: new Map(names), state: decided.state };
@@ -83,19 +96,33 @@ function lowerExit(lowering: Lowering, k: number, { b, names, state: before }: P
     ? lowerSample(lowering, k, onward)
     : lowerRows(lowering, k, onward, { goOn, found });
   const stay = b.branch();
-  const stayAnswer = newAnswer(stay);
-  for (const part of PARTS) stay.op('Identity', [found[part]], {}, stayAnswer[part]);
+  const stayAnswer = newAnswer(lowering, stay);
+  for (const part of partsOf(lowering)) stay.op('Identity', [found[part]!], {}, stayAnswer[part]);
 
-  const any = isFixed ? goOn : cast(b, b.op('ReduceMax', [passed], { keepdims: 0 }), 'bool');
+  const someGoOn = isFixed ? goOn : any(b, passed);
+  const later = lowering.isFollowed ? anyOpen(lowering, b, lowering.exits.slice(k + 1)) : undefined;
   b.ops(
     'If',
-    [any],
+    [later ? b.op('And', [someGoOn, later]) : someGoOn],
     {
       then_branch: branch(lowering, onward.b, onwardAnswer, `after_${id}`),
       else_branch: branch(lowering, stay, stayAnswer, `${id}_answers`),
     },
-    PARTS.map((part) => as[part]),
+    partsOf(lowering).map((part) => as[part]!),
   );
+}
+
+/** What the samples that reach exit `k` get there, all of them; index: 0 for those that leave, what is behind is scattered over the others'. */
+function foundAt(
+  { exits, fullIndex, isFollowed }: Lowering,
+  k: number,
+  b: GraphBuilder,
+  { logits, score, state }: DecisionValues,
+  passed: string,
+): Answer {
+  // Behind the last network's exits everything is answered; behind another's, samples that nobody answers keep what is found here.
+  const index = isFollowed ? b.op('Mul', [passed, b.int64([fullIndex - exits[k]!.index])]) : passed;
+  return { logits, index, confidence: score, ...(state !== undefined && { state }) };
 }
 
 interface Decided {
@@ -108,8 +135,8 @@ interface Decided {
 /** What is behind exit `k`, for the one sample of a fixed batch. */
 function lowerSample(lowering: Lowering, k: number, place: Place): Answer {
   const { b } = place;
-  const inner = newAnswer(b);
-  const answer = newAnswer(b);
+  const inner = newAnswer(lowering, b);
+  const answer = newAnswer(lowering, b);
   lowerLevel(lowering, k + 1, place, { ...answer, index: inner.index });
   countPassed(lowering, k, b, inner.index, answer.index);
   return answer;
@@ -118,8 +145,8 @@ function lowerSample(lowering: Lowering, k: number, place: Place): Answer {
 /** What is behind exit `k`, for the samples that go on; the rows of the others stay as they were found. */
 function lowerRows(lowering: Lowering, k: number, place: Place, { goOn, found }: Decided): Answer {
   const { b, names, state } = place;
-  const inner = newAnswer(b);
-  const answer = newAnswer(b);
+  const inner = newAnswer(lowering, b);
+  const answer = newAnswer(lowering, b);
   const rows = b.op('Transpose', [b.op('NonZero', [goOn])], { perm: [1, 0] });
   const kept = new Map(names);
   const { live, remade } = lowering.cut.carried[k]!;
@@ -137,7 +164,8 @@ function lowerRows(lowering: Lowering, k: number, place: Place, { goOn, found }:
   lowerLevel(lowering, k + 1, { b, names: kept, state: carried }, inner);
   const index = countPassed(lowering, k, b, inner.index, b.fresh('answer/index'));
   const updates = { ...inner, index };
-  for (const part of PARTS) b.op('ScatterND', [found[part], rows, updates[part]], {}, answer[part]);
+  for (const part of partsOf(lowering))
+    b.op('ScatterND', [found[part]!, rows, updates[part]!], {}, answer[part]);
   return answer;
 }
 
@@ -154,25 +182,27 @@ function countPassed(
 }
 
 /** The rows of `value` that `rows` [S, 1] names, along `axis`. */
-function gatherRows(b: GraphBuilder, value: string, rows: string, axis: number, as: string): string {
+export function gatherRows(b: GraphBuilder, value: string, rows: string, axis: number, as: string): string {
   if (axis === 0) return b.op('GatherND', [value, rows], {}, as);
   return b.op('Gather', [value, b.op('Reshape', [rows, b.int64([-1])])], { axis }, as);
 }
 
-const newAnswer = (b: GraphBuilder): Answer => ({
-  logits: b.fresh('answer/logits'),
-  index: b.fresh('answer/index'),
-  confidence: b.fresh('answer/confidence'),
-});
+/** Fresh names for the parts of an answer. */
+export function newAnswer(lowering: Lowering, b: GraphBuilder): Answer {
+  const named = partsOf(lowering).map((part) => [part, b.fresh(`answer/${part}`)]);
+  return Object.fromEntries(named) as Answer;
+}
 
-function branch(lowering: Lowering, b: GraphBuilder, answer: Answer, name: string): Graph {
-  const { dataType, dims } = logitsOf(lowering);
+/** What `b` holds as a branch that gives `answer`. */
+export function branch(lowering: Lowering, b: GraphBuilder, answer: Answer, name: string): Graph {
+  const { dataType, dims } = lowering.answer;
   return {
     ...b.build(name),
     outputs: [
       makeValue(answer.logits, dataType, [undefined, ...dims.slice(1)]),
       makeValue(answer.index, 'int64', [undefined]),
       makeValue(answer.confidence, 'float', [undefined]),
+      ...(answer.state === undefined ? [] : [makeValue(answer.state, 'float', [undefined, undefined])]),
     ],
   };
 }

@@ -3,7 +3,7 @@ import type { GraphBuilder } from '../graph/builder.ts';
 import { renameNode } from '../graph/rename.ts';
 import type { Node, Tensor } from '../graph/types.ts';
 import { indexGraph, nodeReads } from '../graph/walk.ts';
-import type { Cut } from './cut-segments.ts';
+import { type Cut, MAIN } from './cut-segments.ts';
 import type { Lowering } from './lowering.ts';
 
 /** Above this size an initializer stays in the main graph: a copy inside a branch costs memory and load time. */
@@ -11,9 +11,9 @@ const BRANCH_LOCAL_BYTES = 4096;
 
 /** The segment whose branch holds `tensor` itself; undefined when it stays in the main graph. */
 export function branchOf({ homeOf }: Cut, tensor: Tensor): number | undefined {
-  const home = homeOf.get(tensor.name) ?? 0;
+  const home = homeOf.get(tensor.name) ?? MAIN;
   const large = tensor.external !== undefined || tensor.bytes.byteLength > BRANCH_LOCAL_BYTES;
-  return home === 0 || large ? undefined : home;
+  return home === MAIN || large ? undefined : home;
 }
 
 /** Writes segment `k` into `b`; `names`: what values of the original are called there. */
@@ -27,7 +27,7 @@ export function lowerSegment(
   const local = new Set<Tensor>();
   for (const node of cut.segments[k]!) {
     const here = new Map(names);
-    for (const name of k > 0 ? nodeReads(node) : []) {
+    for (const name of k > 0 || cut.isNested ? nodeReads(node) : []) {
       const tensor = initializer.get(name);
       if (!tensor) continue;
       if (branchOf(cut, tensor) === k) local.add(tensor);

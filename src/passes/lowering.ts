@@ -20,13 +20,18 @@ export interface ThresholdsInput {
   readonly areOpen: string;
 }
 
+/** A network of the chain, being lowered. */
 export interface Lowering {
   readonly typed: TypedModel;
+  /** Type and shape of an answer's logits: the original's. */
+  readonly answer: Fact;
+  /** Whether others follow: samples that pass its last exit, which is mostly its end, stay in play. */
+  readonly isFollowed: boolean;
   readonly opset: number;
   readonly cut: Cut;
-  /** In the order samples meet them; without those that built-in thresholds close. */
+  /** Of this network, in the order samples meet them; without those that built-in thresholds close. */
   readonly exits: readonly LoweredExit[];
-  /** `exit_index` of samples that go all the way: the number of heads. */
+  /** `exit_index` of samples that go all the way, and of those still in play: the number of heads of the whole chain. */
   readonly fullIndex: number;
   /** Undefined when thresholds are built in. */
   readonly input: ThresholdsInput | undefined;
@@ -36,16 +41,30 @@ export interface Lowering {
   readonly final: number | undefined;
   /** Floats a sample of the policy's state. */
   readonly stateWidth: number;
+  /** Whether anything behind this network's exits reads that state. */
+  readonly isStateKept: boolean;
   /** Nodes of the original as they are written here; grows. */
   readonly originals: Set<Node>;
 }
 
-/** Type and shape of the original's logits. */
-export const logitsOf = ({ typed }: Lowering): Fact => typed.facts.get(typed.logits)!;
+/** Whether the policy's state is of use to samples that have passed the exits before `k`: to an exit, a later network, or an ensembled final answer. */
+export const isStateRead = ({ exits, isStateKept }: Lowering, k: number): boolean =>
+  exits[k] !== undefined || isStateKept;
 
-/** Whether the policy's state is of use to samples that have passed the exits before `k`: to an exit, or to an ensembled final answer. */
-export const isStateRead = ({ exits, final }: Lowering, k: number): boolean =>
-  exits[k] !== undefined || final !== undefined;
+/** Whether any of `exits` is open: [1] bool; undefined when thresholds are built in, which leave only open ones. */
+export function anyOpen(
+  { input }: Lowering,
+  b: GraphBuilder,
+  exits: readonly LoweredExit[],
+): string | undefined {
+  if (!input) return undefined;
+  const open = b.op('Gather', [input.areOpen, b.int64(exits.map(({ index }) => index))], { axis: 0 });
+  return exits.length === 1 ? open : any(b, cast(b, open, 'int64'));
+}
+
+/** Whether one of `flags`, int64 of 0 and 1, is set: bool. */
+export const any = (b: GraphBuilder, flags: string): string =>
+  cast(b, b.op('ReduceMax', [flags], { keepdims: 0 }), 'bool');
 
 export const cast = (b: GraphBuilder, value: string, to: DataType): string =>
   b.op('Cast', [value], { to: DATA_TYPES.indexOf(to) });
@@ -56,7 +75,7 @@ export const asFloat = (b: GraphBuilder, value: string, from: DataType): string 
 
 /** `logits` [M, classes] float, in the type and shape of the original's. */
 export function asLogits(lowering: Lowering, b: GraphBuilder, logits: string): string {
-  const { dataType, dims } = logitsOf(lowering);
+  const { dataType, dims } = lowering.answer;
   const typed = dataType === 'float' ? logits : cast(b, logits, dataType);
   return dims.length > 2 ? b.op('Reshape', [typed, b.int64([-1, ...dims.slice(1)])]) : typed;
 }

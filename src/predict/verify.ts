@@ -119,7 +119,7 @@ function* inBatches(samples: readonly number[], batch: number): Generator<number
 function keptOutputs({ typed, heads, baked, thresholds }: Verification): string[] {
   const open = heads.filter((_, k) => !baked || thresholds[0]![k]! < CLOSED);
   const taps = open.map(({ exit }) => exit.tap.value);
-  const { lostOutputs } = checkLowerable(typed, taps, true);
+  const { lostOutputs } = checkLowerable(typed, taps, { dropOutputs: true });
   return typed.model.graph.outputs.map(({ name }) => name).filter((name) => !lostOutputs.includes(name));
 }
 
