@@ -1,4 +1,5 @@
 /** Every error a user can meet, one function each, by what it is about. Codes are stable and kebab-case. */
+export * from './adapter.ts';
 export * from './calibrate.ts';
 export * from './cli.ts';
 export * from './data.ts';

@@ -12,7 +12,7 @@ export interface Pixels {
 }
 
 /** Fractional bits of a weight: as many as leave a sum of weighted bytes inside 32 bits. */
-const WEIGHT_BITS = 22;
+export const WEIGHT_BITS = 22;
 
 /**
  * `pixels` at `width` x `height`, whatever size they are; of four channels the last is dropped first.
@@ -45,7 +45,7 @@ interface Placed {
   readonly border: number;
 }
 
-function placed(from: number, to: number, scale: number): Placed {
+export function placed(from: number, to: number, scale: number): Placed {
   const whole = Math.max(1, Math.round(from * scale));
   return whole < to
     ? { whole, first: 0, size: whole, border: Math.floor((to - whole) / 2) }
@@ -61,7 +61,7 @@ interface Weights {
 }
 
 /** Pillow's precompute_coeffs and normalize_coeffs_8bpc (src/libImaging/Resample.c) for its triangle filter. */
-function weightsOf(from: number, { whole, first, size }: Placed): Weights {
+export function weightsOf(from: number, { whole, first, size }: Placed): Weights {
   const scale = from / whole;
   const support = Math.max(1, scale);
   const taps = Math.ceil(support) * 2 + 1;

@@ -1,0 +1,19 @@
+/** Of networks in front of the original whose inputs cannot be made from the original's. */
+import { OfframpError } from './offramp-error.ts';
+import { option } from './option.ts';
+
+/** `input`, `original`: name, type and shape, e.g. `pixels float [3, 24, 24]`. */
+export const firstInputUnlike = (input: string, original: string) =>
+  new OfframpError(
+    'first-input-unlike',
+    `input ${input} cannot be made from the original's ${original}`,
+    `A picture of 1 or 3 channels is made from one of 1 or 3 channels of any size, and other inputs from as many numbers. If both are pictures, say where their channels are: ${option('layout')}, ${option('firstLayout')}.`,
+  );
+
+/** `input`, `originals`: name, type and shape of each. */
+export const firstInputMissing = (input: string, originals: readonly string[]) =>
+  new OfframpError(
+    'first-input-missing',
+    `input ${input} has no partner among the original's inputs: ${originals.join(', ')}`,
+    'Export it with the names of the original, or with inputs of the same types and shapes in the same order. An input that is the same for all samples can be made a constant before.',
+  );
