@@ -172,7 +172,9 @@ function dropsByName(): [string, number][] {
 /** The demo's own exits on 24,000 new pictures. */
 async function demoShape(): Promise<Shape> {
   const manifest = await readPackage('out/demo');
-  const { inspection, heads } = await reopen('out/demo', manifest, 'examples/demo/base.onnx', {});
+  const model = 'examples/demo/base.onnx';
+  const { inspection, chain } = await reopen('out/demo', manifest, { model, session: {} });
+  const { heads } = chain;
   const { typed, source } = inspection;
   const folder = mkdtempSync(join(tmpdir(), 'offramp-names-'));
   try {

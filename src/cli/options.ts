@@ -81,6 +81,18 @@ export const machineOptions = <T>(y: Argv<T>) =>
 export const projectOptions = <T>(y: Argv<T>) =>
   machineOptions(sampleOptions(dataOptions(modelOptions(modelFile(y))))).options(
     from('compile', {
+      first:
+        'networks in front of the model, in order, each an ONNX file or a folder that compile wrote: samples leave where one is sure',
+      'first-preset': 'usual preprocessing of each, in the same order (default: that of the model)',
+      'first-scale': 'pixels are divided by this for each of them',
+      'first-mean': 'then this is subtracted, one value a channel',
+      'first-std': 'then divided by this',
+      'first-layout': 'axes of their inputs',
+      'first-channels': 'colour order of their inputs',
+      'first-resize': 'how pictures of another shape fit them',
+      'first-size': 'height and width of the pictures that they are given, where they take any',
+      'first-output': 'their outputs with the class scores, when there are several',
+      'first-labels': 'text files, one class name a line, in the order of their outputs',
       train: 'image folder, CIFAR, Parquet, JSONL, IDX, npz, npy or random: fits the heads',
       validation: 'fits the confidence heads',
       calibration: 'chooses thresholds',

@@ -1,6 +1,6 @@
 /** The rules of options as yargs takes them, and what yargs makes of the words as options of the API. */
-import { flag, integer, listOf, nearChoice, type Rule, text } from '../commands/option-rules.ts';
-import { OPTIONS } from '../commands/options.ts';
+import { eachOf, flag, integer, listOf, nearChoice, type Rule, text } from '../commands/option-rules.ts';
+import { FIRST, OPTIONS } from '../commands/options.ts';
 import { badOption, type OfframpError } from '../errors/index.ts';
 import { type CamelCase, camelCase } from './spelling.ts';
 
@@ -45,6 +45,16 @@ const OWN = {
   budget: budgets,
   'min-accuracy': COMPILE.minAccuracies,
   'max-accuracy-drop': COMPILE.maxAccuracyDrops,
+  'first-preset': eachOf(FIRST.preset),
+  'first-scale': eachOf(FIRST.scale),
+  'first-mean': eachOf(FIRST.mean),
+  'first-std': eachOf(FIRST.std),
+  'first-layout': eachOf(FIRST.layout),
+  'first-channels': eachOf(FIRST.channels),
+  'first-resize': eachOf(FIRST.resize),
+  'first-size': eachOf(FIRST.size),
+  'first-output': eachOf(FIRST.output),
+  'first-labels': eachOf(FIRST.labels),
   'dry-run': flag,
   'all-points': flag,
   all: flag,

@@ -22,19 +22,22 @@ import type { Events } from '../errors/events.ts';
 import { calibrationDataMissing } from '../errors/index.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
+import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
 import { checkCall } from './options.ts';
 import { onCpu, type Project, withSplits } from './project.ts';
-import { existingExits, keptExits } from './ready-exits.ts';
+import { existingExits, keptExits, noExits } from './ready-exits.ts';
 import { reopen } from './reopen.ts';
 import type { Compiled } from './steps/describe-and-write.ts';
 
 /** Threshold options that are left out keep the package's values. */
-export interface CalibrateOptions extends ThresholdOptions, SplitPaths, FinishOptions {
+export interface CalibrateOptions extends ThresholdOptions, SplitPaths, Omit<FinishOptions, 'keepAll'> {
   /** What `compile` wrote. */
   readonly folder: string;
   /** Path of the original ONNX file. */
   readonly model: string;
+  /** Files of the networks in front of it, in any order; those that lie beside `model` are found. */
+  readonly first?: readonly string[];
   /** Folder that its external data lie in; its own by default. */
   readonly externalDataFolder?: string;
   /** Folder to write, empty or absent unless `force`; `folder` itself when left out. */
@@ -70,13 +73,23 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const tokenizer = await readTokenizer(project.opening.tokenizer, inspection.typed.sampleInputs);
   return await withSplits(project, options, events, async (context) => {
     refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
-    const exits = inspection.existing ? existingExits(context, goals) : keptExits(context, goals, before);
-    return await finish(context, exits, goals, options, {
-      origin: originOf(options, before),
-      tokenizer,
-      out,
-      force,
-    });
+    const exits = inspection.existing
+      ? existingExits(context, goals)
+      : inspection.plan.exits.length === 0
+        ? noExits(context, goals)
+        : keptExits(context, goals, before);
+    return await finish(
+      context,
+      withFirsts(context, exits),
+      goals,
+      { ...options, keepAll: true },
+      {
+        origin: originOf(options, before),
+        tokenizer,
+        out,
+        force,
+      },
+    );
   });
 }
 
@@ -92,20 +105,20 @@ async function reopenProject(
     threads: options.threads ?? before.sessionOptions.threads ?? undefined,
     provider: options.provider ?? before.sessionOptions.provider,
   });
-  const { externalDataFolder } = options;
-  const { inspection, heads } = await reopen(
-    folder,
-    before,
-    model,
-    onCpu(sessionOptions),
-    externalDataFolder,
-  );
-  const { typed, plan } = inspection;
+  const { externalDataFolder, first } = options;
+  const session = onCpu(sessionOptions);
+  const { inspection, chain } = await reopen(folder, before, { model, first, externalDataFolder, session });
+  const { heads, networks } = chain;
+  const { typed } = inspection;
   const preprocessing = before.preprocessing as Preprocessing;
   return {
     inspection,
+    chain,
     heads,
-    costs: costsOf(plan, heads),
+    costs: costsOf(
+      networks.map(({ plan }) => plan),
+      heads,
+    ),
     preprocessing,
     seed: before.seed,
     cache,

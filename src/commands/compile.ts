@@ -15,10 +15,17 @@ import type { Events } from '../errors/events.ts';
 import { trainingDataMissing } from '../errors/index.ts';
 import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
 import { checkMerged } from '../train/shards.ts';
+import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
 import { checkCall } from './options.ts';
-import { type CompileContext, openProject, type ProjectOptions, withSplits } from './project.ts';
-import { existingExits, type TrainExitsOptions, trainExits } from './ready-exits.ts';
+import {
+  asksForExits,
+  type CompileContext,
+  openProject,
+  type ProjectOptions,
+  withSplits,
+} from './project.ts';
+import { existingExits, noExits, type TrainExitsOptions, trainExits } from './ready-exits.ts';
 import type { Compiled } from './steps/describe-and-write.ts';
 
 export interface CompileOptions extends CompilePlanOptions {
@@ -61,8 +68,10 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
     refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
     const exits = inspection.existing
       ? existingExits(context, goals)
-      : await trainExits(context, goals, trainingOf(options));
-    return await finish(context, exits, goals, options, {
+      : inspection.plan.exits.length === 0
+        ? noExits(context, goals)
+        : await trainExits(context, goals, trainingOf(options));
+    return await finish(context, withFirsts(context, exits), goals, options, {
       origin: originOf(options, context),
       tokenizer,
       out: options.out,
@@ -77,7 +86,8 @@ export async function checkBeforeWork(options: CompilePlanOptions): Promise<Goal
   const goals = settleGoals(options, unlabelled);
   if (options.out !== undefined) await checkOutput(options.out, { force: options.force ?? false });
   refuseContradictions(goals, unlabelled);
-  if (options.train === undefined && !options.exitOutputs) throw trainingDataMissing();
+  const trains = !options.exitOutputs && (!options.first?.length || asksForExits(options));
+  if (trains && options.train === undefined) throw trainingDataMissing();
   if (options.features !== undefined) await checkMerged(options.features);
   return goals;
 }

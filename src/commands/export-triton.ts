@@ -15,9 +15,10 @@ import { type Session, withSession } from '../ort/session.ts';
 import { dataTypeOf } from '../ort/tensors.ts';
 import { loadModel, serializeModel } from '../parser/index.ts';
 import { isOneScore } from '../passes/exits.ts';
-import { lowerExits } from '../passes/lower-exits.ts';
+import { lowerChain } from '../passes/lower-exits.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { relativeCosts } from '../runtime/thresholds.ts';
+import { networksWith } from './chain-exits.ts';
 import { checkCall } from './options.ts';
 import { reopen } from './reopen.ts';
 
@@ -28,6 +29,8 @@ export interface ExportTritonOptions {
   readonly repository: string;
   /** Path of the original ONNX file; needed unless `folder` has the thresholds of that point built in. */
   readonly model?: string;
+  /** Files of the networks in front of it, in any order; those that lie beside `model` are found. */
+  readonly first?: readonly string[];
   /** Folder that its external data lie in; its own by default. */
   readonly externalDataFolder?: string;
   /** Operating point to build in; the package's default by default. */
@@ -143,16 +146,17 @@ function describePoint(
 async function bakedModel(
   manifest: Manifest,
   point: OperatingPoint,
-  { folder, model, externalDataFolder }: ExportTritonOptions,
+  { folder, model, first, externalDataFolder }: ExportTritonOptions,
 ): Promise<Baked> {
   if (manifest.outputs.thresholds === null && point.name === manifest.defaultPoint) {
     const { bytes, externalFiles } = await loadModel(join(folder, 'model.onnx'));
     return { bytes, dataFolder: folder, dataFiles: externalFiles };
   }
   if (model === undefined) throw originalMissing(folder, point.name);
-  const { inspection, heads } = await reopen(folder, manifest, model, {}, externalDataFolder);
-  const { source, typed } = inspection;
-  const lowered = lowerExits(typed, heads, {
+  const reopened = await reopen(folder, manifest, { model, first, externalDataFolder, session: {} });
+  const { inspection, chain } = reopened;
+  const { source } = inspection;
+  const lowered = lowerChain(networksWith(chain, chain.heads), {
     policy: manifest.policy as PolicyName,
     parameters: manifest.policyFit?.parameters ?? {},
     final: manifest.final?.weight,

@@ -6,9 +6,8 @@ import type { VerifyEffort } from '../predict/verify.ts';
 import type { CompileContext } from './project.ts';
 import type { ReadyExits } from './ready-exits.ts';
 import { reportedSamples } from './steps/calibrated.ts';
-import { choosePoints } from './steps/choose-points.ts';
-import { choosePolicy } from './steps/choose-policy.ts';
 import { type Compiled, describeAndWrite } from './steps/describe-and-write.ts';
+import { chooseUsed } from './steps/leave-out.ts';
 import { lowerAndVerify } from './steps/lower-and-verify.ts';
 import { measureLatency } from './steps/measure-latency.ts';
 
@@ -20,6 +19,8 @@ export interface FinishOptions {
   readonly report?: boolean;
   /** Measure latencies; true by default. Without them the same run writes the same bytes. */
   readonly timing?: boolean;
+  /** Keep networks and exits of a chain that no named point uses. */
+  readonly keepAll?: boolean;
 }
 
 /** Where the result goes, and what the manifest records that no step finds out. */
@@ -37,16 +38,15 @@ export interface Destination {
  * `emitted-model-differs`, `time-budget-unreachable`, and what writing a folder throws.
  */
 export async function finish(
-  context: CompileContext,
-  exits: ReadyExits,
+  opened: CompileContext,
+  ready: ReadyExits,
   goals: Goals,
-  { verify, report = true, timing = true }: FinishOptions,
+  { verify, report = true, timing = true, keepAll = false }: FinishOptions,
   destination: Destination,
 ): Promise<Compiled> {
-  const chosen = await choosePolicy(context, exits, goals);
-  const points = await choosePoints(context, exits, goals, chosen);
+  const { context, exits, chosen, points, leftOut } = await chooseUsed(opened, ready, goals, keepAll);
   const reported = await reportedSamples(context, exits, chosen);
-  const calibrated = { exits, goals, chosen, points, reported };
+  const calibrated = { exits, goals, chosen, points, leftOut, reported };
   const emitted = await lowerAndVerify(context, calibrated, verify);
   const latency = timing ? await measureLatency(context, calibrated, emitted) : undefined;
   return await describeAndWrite(context, calibrated, { emitted, latency }, { ...destination, report });

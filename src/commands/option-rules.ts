@@ -124,6 +124,29 @@ export const listOf = <T>(rule: Rule<T>, { atLeast = 0, atMost = Number.POSITIVE
     isList: true,
   }) satisfies Rule<readonly T[]>;
 
+/** Networks, each a path or an object with options of its own, which are checked by themselves. */
+export const networks = <T extends object>(path: Rule<string>): Rule<readonly (string | T)[]> => {
+  const list = listOf<string | T>(
+    {
+      ...path,
+      wanted: `${path.wanted}, or an object with it as model and with its preprocessing`,
+      accepts: (value): value is string | T => path.accepts(value) || isObject(value),
+    },
+    { atLeast: 1 },
+  );
+  return { ...list, schema: { type: ['string', 'array'], items: { type: ['string', 'object'] } } };
+};
+
+/** One for each network: each time that the option is given, what `rule` says. */
+export const eachOf = <T>(rule: Rule<T>): Rule<readonly T[]> => ({
+  wanted: `${rule.wanted}; once for each network`,
+  accepts: (value): value is readonly T[] => Array.isArray(value) && value.every(rule.accepts),
+  read: (given) => [given].flat().map(rule.read),
+  schema: LIST,
+  isList: true,
+  ...(rule.choices && { choices: rule.choices as never }),
+});
+
 /** One for all, or a list. */
 export const oneOrListOf = <T>(rule: Rule<T>): Rule<T | readonly T[]> => {
   const list = listOf(rule, { atLeast: 1 });
@@ -220,16 +243,16 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Throws `bad-option` unless `options` are what `rules` say; what is undefined counts as left out. */
-export function checkOptions(rules: Readonly<Record<string, Rule>>, options: unknown): void {
+/** Throws `bad-option` unless `options` are what `rules` say; what is undefined counts as left out. `place`: what options are of, for errors. */
+export function checkOptions(rules: Readonly<Record<string, Rule>>, options: unknown, place = ''): void {
   if (!isObject(options)) throw badOption('options', shown(options), 'an object');
   for (const [name, value] of Object.entries(options))
     if (value !== undefined && !Object.hasOwn(rules, name))
-      throw unknownOption(name, nearest(name, Object.keys(rules)), Object.keys(rules));
+      throw unknownOption(place + name, nearest(name, Object.keys(rules)), Object.keys(rules));
   for (const [name, rule] of Object.entries(rules)) {
     const value = options[name];
     if (value === undefined ? rule.isRequired : !rule.accepts(value))
-      throw badOption(option(name), shown(value), rule.wanted, nearChoice(rule, value));
+      throw badOption(option(place + name), shown(value), rule.wanted, nearChoice(rule, value));
   }
 }
 

@@ -11,6 +11,7 @@ import type { Events } from '../errors/events.ts';
 import { badOption, option } from '../errors/index.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
 import type { ModelOptions } from '../model/inspect.ts';
+import type { FirstOptions } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { HEAD_KINDS } from '../passes/exits.ts';
 import { PLACEMENTS } from '../passes/plan-exits.ts';
@@ -35,6 +36,7 @@ import {
   inputValues,
   integer,
   listOf,
+  networks,
   number,
   oneOf,
   oneOrListOf,
@@ -102,6 +104,16 @@ const SPLIT_PATHS = {
   test: samples,
 } satisfies Rules<SplitPaths>;
 
+/** Of a network in front of the original. */
+export const FIRST = {
+  ...READING,
+  ...PREPROCESSING,
+  model: required(text('an ONNX file, or a folder that compile wrote')),
+  externalDataFolder: folder,
+  size: oneOrListOf(atLeastOne) as Rule<number | readonly [number, number]>,
+  labels: text('a file of class names'),
+} satisfies Rules<FirstOptions>;
+
 const TOKENIZER = text('a tokenizer.json');
 
 const PROJECT = {
@@ -109,6 +121,7 @@ const PROJECT = {
   ...SPLIT_PATHS,
   ...PREPROCESSING,
   ...MACHINE,
+  first: networks(FIRST.model),
   labels: text('a file of class names, or none'),
   tokenizer: TOKENIZER,
   head: HEAD,
@@ -140,6 +153,7 @@ const COMPILE = {
   ...PROJECT,
   ...THRESHOLDS,
   ...WRITING,
+  keepAll: flag,
   out: required(folder),
   views: integer({ atLeast: 1, atMost: MOST_VIEWS }),
   features: folder,
@@ -206,6 +220,7 @@ export const OPTIONS = {
     ...AGAIN,
     folder: required(folder),
     model: required(model),
+    first: listOf(FIRST.model, { atLeast: 1 }),
     externalDataFolder: folder,
     out: folder,
   } satisfies Rules<CalibrateOptions>,
@@ -231,6 +246,7 @@ export const OPTIONS = {
     folder: required(folder),
     repository: required(folder),
     model,
+    first: listOf(FIRST.model, { atLeast: 1 }),
     externalDataFolder: folder,
     at: pointNames,
     name: text('letters, digits, - and _', /^[A-Za-z0-9_-]+$/),
@@ -284,5 +300,8 @@ function refuseUnused(options: Partial<CompileOptions>): void {
 export function checkCall(name: keyof typeof OPTIONS, options: unknown, events: unknown = {}): void {
   checkOptions(OPTIONS[name], options);
   checkOptions(EVENTS, events);
+  const { first = [] } = options as { readonly first?: readonly unknown[] };
+  for (const [n, one] of first.entries())
+    if (typeof one === 'object') checkOptions(FIRST, one, `first[${n}].`);
   if (name === 'compile' || name === 'plan') refuseUnused(options as Partial<CompileOptions>);
 }

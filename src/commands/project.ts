@@ -1,4 +1,5 @@
 /** What commands start from: a model whose exits are known, and its data, opened as the options or an earlier compile ask. */
+import { basename } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { costsOf } from '../calibrate/costs.ts';
 import type { CostModel } from '../calibrate/index.ts';
@@ -22,6 +23,8 @@ import {
 import { type Events, progressOf } from '../errors/events.ts';
 import { noTaps, optionText } from '../errors/index.ts';
 import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
+import type { Chain } from '../networks/chain.ts';
+import type { FirstOptions } from '../networks/open-first.ts';
 import { type SessionOptions, settleSession } from '../ort/session.ts';
 import { loadModel } from '../parser/index.ts';
 import { attachExits } from '../passes/attach-exits.ts';
@@ -30,8 +33,14 @@ import { checkLowerable } from '../passes/lower-exits.ts';
 import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, type PredictOptions } from '../predict/predict.ts';
+import { commonOpset, loadFirsts, openChain } from './open-chain.ts';
 
 export interface ProjectOptions extends Omit<ModelOptions, 'session'>, SplitPaths, PreprocessingOptions {
+  /**
+   * Networks in front of the original, in order: paths of ONNX files, or what is to be said of each. Samples leave where one of them is sure
+   * enough. The original then has no exits of its own unless they are asked for.
+   */
+  readonly first?: readonly (string | FirstOptions)[];
   /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
   readonly labels?: string;
   /** A tokenizer.json, where data are text. */
@@ -48,8 +57,11 @@ export interface ProjectOptions extends Omit<ModelOptions, 'session'>, SplitPath
 
 /** A model with its exits, and how its data are opened. No data have been read. */
 export interface Project {
+  /** Of the original. */
   readonly inspection: Inspected;
-  /** [K] Untrained, or those that came with the model or with its package. */
+  /** The original and the networks in front of it. Heads that will be trained are untrained here. */
+  readonly chain: Chain;
+  /** [K] All exits of the chain. */
   readonly heads: readonly Head[];
   readonly costs: CostModel;
   readonly preprocessing: Preprocessing;
@@ -76,19 +88,27 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   const { seed = 1, cache = defaultCache(), tokenizer } = options;
   const unlabelled = options.labels === UNLABELLED;
   const sessionOptions = await settleSession(options);
-  const inspection = await inspectLoaded(await loadModel(options.model, options.externalDataFolder), {
+  const firsts = await loadFirsts(options.first);
+  const source = await loadModel(options.model, options.externalDataFolder);
+  const session = onCpu(sessionOptions);
+  const isChain = firsts.length > 0;
+  const inspection = await inspectLoaded(source, {
     ...options,
-    session: onCpu(sessionOptions),
+    ...(isChain && !asksForExits(options) && { taps: [] }),
+    isNested: isChain,
+    opset: commonOpset(source, firsts),
+    session,
   });
   const { typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
-  if (plan.exits.length === 0) throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);
+  if (plan.exits.length === 0 && !isChain)
+    throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);
   refuseLooseInputs(typed);
   const dropOutputs = options.output !== undefined;
   checkLowerable(
     typed,
     plan.exits.map((exit) => exit.tap.value),
-    { dropOutputs },
+    { dropOutputs, isNested: isChain },
   );
   const inputs = inputsOf(typed);
   const preprocessing = resolvePreprocessing(options, inputs);
@@ -96,11 +116,15 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
     options.labels === undefined || unlabelled
       ? undefined
       : await readClassNames(options.labels, typed.classes);
-  const heads = inspection.existing?.heads ?? attachExits(plan, { kind: options.head, seed });
+  const own = inspection.existing?.heads ?? attachExits(plan, { kind: options.head, seed });
+  const original = { inspection, heads: own, file: basename(options.model), inputs, preprocessing, options };
+  const chain = await openChain(firsts, original, session, events);
+  const { networks, heads } = chain;
   return {
-    inspection,
+    inspection: { ...inspection, typed: networks.at(-1)!.typed },
+    chain,
     heads,
-    costs: costsOf(plan, heads),
+    costs: costsOf(networks.at(-1)!.plan, heads),
     preprocessing,
     seed,
     cache,
@@ -119,6 +143,10 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
     },
   };
 }
+
+/** Whether exits along the original are wanted beside those of networks in front of it. */
+export const asksForExits = ({ exits, placement, taps, exitOutputs }: ProjectOptions) =>
+  [exits, placement, taps, exitOutputs].some((option) => option !== undefined);
 
 /** Exits are planned on the CPU, so that the plan does not depend on the provider. */
 export function onCpu({ provider: _, ...rest }: SessionOptions): SessionOptions {

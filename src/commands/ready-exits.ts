@@ -1,4 +1,4 @@
-/** Exits that are ready to predict, with heads from one of three sources: trained on the frozen original, part of the model, or kept by an earlier compile. */
+/** The original's exits, ready to predict, with heads from one of three sources: trained on the frozen original, part of the model, or kept by an earlier compile. */
 
 import { createHash } from 'node:crypto';
 import { type Goals, refuseUnpromised } from '../calibrate/goals.ts';
@@ -8,6 +8,7 @@ import type { Manifest, Training } from '../emit/manifest.ts';
 import { noConfidenceHeads, option, trainingDataMissing } from '../errors/index.ts';
 import { info } from '../errors/notes.ts';
 import { makeModel } from '../graph/builder.ts';
+import type { Network } from '../networks/chain.ts';
 import { serializeModel } from '../parser/index.ts';
 import { bundleHeads } from '../passes/bundle-heads.ts';
 import type { Head } from '../passes/exits.ts';
@@ -74,7 +75,8 @@ export async function trainExits(
   goals: Goals,
   options: TrainExitsOptions,
 ): Promise<ReadyExits> {
-  const { heads, seed, predicting, events, progress } = context;
+  const { seed, predicting, events, progress } = context;
+  const { heads } = originalOf(context);
   const { confidenceSplits, wanted } = await trainingFeatures(context, options.views);
   const parts = partsFor(context, goals, confidenceSplits);
   const { features: merged, cacheLimit = DEFAULT_LIMIT_BYTES } = options;
@@ -140,9 +142,11 @@ function noteCut(
 
 /** The splits as training has them, and the features that it reads. `views` as in `trainingViews`. */
 export async function trainingFeatures(
-  { heads, splits, seed, cache, predicting, events, progress }: CompileContext,
+  context: CompileContext,
   views: number | undefined,
 ): Promise<{ readonly confidenceSplits: ConfidenceSplits; readonly wanted: FeatureOptions }> {
+  const { splits, seed, cache, predicting, events, progress } = context;
+  const { heads } = originalOf(context);
   if (!splits.train) throw trainingDataMissing();
   const confidenceSplits = await settleValidation(
     { ...splits, train: splits.train },
@@ -166,19 +170,38 @@ export async function trainingFeatures(
 export function existingExits(context: CompileContext, goals: Goals): ReadyExits {
   const { inspection, splits, seed } = context;
   const { policy } = goals;
-  const { whole, answers, heads } = inspection.existing!;
+  const { whole, answers } = inspection.existing!;
+  const original = originalOf(context);
   if (policy !== 'auto' && policyOf(policy).readsConfidence) throw noConfidenceHeads();
   return {
-    heads,
+    heads: original.heads,
     headsFile: undefined,
     fittedOn: {},
     training: undefined,
     ...partsFor(context, goals, findValidation(splits, seed)),
-    ...predictThrough(context, answers, (dataset, options) =>
+    ...predictThrough(context, original, answers, (dataset, options) =>
       predictExisting(whole.model, answers, dataset, options),
     ),
   };
 }
+
+/** An original without exits of its own, behind other networks: it alone gives the last answer. */
+export function noExits(context: CompileContext, goals: Goals): ReadyExits {
+  const { splits, seed } = context;
+  const { policy } = goals;
+  if (policy !== 'auto' && policyOf(policy).readsConfidence) throw noConfidenceHeads();
+  return {
+    heads: [],
+    headsFile: undefined,
+    fittedOn: {},
+    training: undefined,
+    ...partsFor(context, goals, findValidation(splits, seed)),
+    ...predictHeads(context, originalOf(context), []),
+  };
+}
+
+/** The original, the last network of the chain. */
+export const originalOf = ({ chain }: Pick<CompileContext, 'chain'>): Network => chain.networks.at(-1)!;
 
 /** Exits that an earlier compile trained: `before` is its manifest. */
 export function keptExits(
@@ -189,7 +212,7 @@ export function keptExits(
   const { splits, seed } = context;
   const parts = findValidation(splits, seed, before.data.validation?.hash);
   return {
-    ...withOwnHeads(context, context.heads),
+    ...withOwnHeads(context, originalOf(context).heads),
     fittedOn: before.data,
     training: before.training,
     ...partsFor(context, goals, parts),
@@ -201,12 +224,18 @@ function withOwnHeads(
   heads: readonly Head[],
 ): Pick<ReadyExits, 'heads' | 'headsFile' | 'predict' | 'predictAlone'> {
   const headsFile = serializeModel(makeModel(bundleHeads(heads)));
-  const identity = createHash('sha256').update(headsFile).digest('hex');
-  return {
-    heads,
-    headsFile,
-    ...predictThrough(context, identity, (dataset, options) => predict(heads, dataset, options)),
-  };
+  return { heads, headsFile, ...predictHeads(context, originalOf(context), heads) };
+}
+
+/** Predictions of `heads` at taps of `network`, and what it answers itself. */
+export function predictHeads(
+  context: CompileContext,
+  network: Network,
+  heads: readonly Head[],
+): Pick<ReadyExits, 'predict' | 'predictAlone'> {
+  const bundle = serializeModel(makeModel(bundleHeads(heads)));
+  const identity = createHash('sha256').update(bundle).digest('hex');
+  return predictThrough(context, network, identity, (dataset, options) => predict(heads, dataset, options));
 }
 
 /**
@@ -214,7 +243,7 @@ function withOwnHeads(
  * trained heads (whose temperatures were fitted on the other part). Throws what the policy refuses, and `too-few-for-guarantee`.
  */
 function partsFor(
-  { inspection, splits, predicting }: CompileContext,
+  { heads, splits, predicting }: CompileContext,
   goals: Goals,
   { validation, unseen }: { readonly validation: SplitData; readonly unseen: SplitData },
 ): Pick<ReadyExits, 'validation' | 'calibration'> {
@@ -222,7 +251,7 @@ function partsFor(
   const chosen = policy === 'auto' ? undefined : policyOf(policy);
   chosen?.refuse?.(validation.dataset.labels, predicting.typed.classes);
   const learns = chosen === undefined || chosen.fit !== undefined;
-  const promised = confidence !== undefined && inspection.existing === undefined;
+  const promised = confidence !== undefined && heads.some(({ kind }) => kind !== 'given' && kind !== 'end');
   const calibration = learns || chosen.readsConfidence || promised ? unseen : splits.calibration;
   refuseUnpromised(calibration.dataset.size, goals);
   return { validation: learns ? validation : undefined, calibration };
@@ -233,17 +262,21 @@ function partsFor(
  * policy are there too.
  */
 function predictThrough(
-  { splits, cache, predicting, inspection, progress }: CompileContext,
+  { splits, cache, predicting: through, progress }: CompileContext,
+  network: Network,
   heads: unknown,
   run: (dataset: Dataset, options: PredictOptions) => Promise<Predictions>,
 ): Pick<ReadyExits, 'predict' | 'predictAlone'> {
-  const { typed, modelHash, session, signal } = predicting;
+  const { typed, hash, plan, source } = network;
+  const session = { ...through.session, externalDataFolder: source.folder };
+  const predicting = { ...through, typed, modelHash: hash, session };
+  const { signal } = through;
   const calibration = splits.calibration.dataset;
   const key = {
     cache,
-    modelHash,
+    modelHash: hash,
     heads: [typed.logits, typed.batch, heads, ...(session.provider ? [session.provider] : [])],
-    exits: inspection.plan.exits.length,
+    exits: plan.exits.length,
     classes: typed.classes,
     signal,
   };

@@ -1,48 +1,141 @@
-/** What a compiled package was made from, opened again: the original, its exits and their heads. */
+/** What a compiled package was made from, opened again: its networks, their exits and heads. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Manifest, ManifestInput } from '../emit/manifest.ts';
+import { dirname, join } from 'node:path';
+import type { Preprocessing } from '../data/index.ts';
+import { inputsOf } from '../data/splits.ts';
+import type { Manifest, ManifestInput, ManifestNetwork } from '../emit/manifest.ts';
 import { HEADS_FILE } from '../emit/package-files.ts';
-import { messageOf, otherModel, unusableHeads } from '../errors/index.ts';
-import type { Model } from '../graph/types.ts';
+import { messageOf, networkMissing, otherModel, unusableHeads } from '../errors/index.ts';
+import { type Model, opsetOf } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
 import { type Inspected, inspectLoaded } from '../model/inspect.ts';
+import { type Chain, chainOf, type Network } from '../networks/chain.ts';
+import { type OpenedFirst, openFirst } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
-import { loadModel, parseModel } from '../parser/index.ts';
+import { type LoadedModel, loadModel, parseModel } from '../parser/index.ts';
 import { unbundleHeads } from '../passes/bundle-heads.ts';
-import type { ExitPlan, Head, HeadKind } from '../passes/exits.ts';
+import { endExit } from '../passes/end-exit.ts';
+import type { Head, HeadKind, PlannedExit } from '../passes/exits.ts';
 
 export interface Reopened {
+  /** Of the original. */
   readonly inspection: Inspected;
-  readonly heads: readonly Head[];
+  readonly chain: Chain;
+}
+
+export interface ReopenOptions {
+  /** Path of the original. */
+  readonly model: string;
+  /** Folder that its external data lie in; its own by default. */
+  readonly externalDataFolder?: string | undefined;
+  /** Files of the networks in front, in any order; those that lie beside `model` are found. */
+  readonly first?: readonly string[] | undefined;
+  readonly session: SessionOptions;
 }
 
 /**
- * Inspects `model`, whose external data lie in `dataFolder`, as the compile of `folder` did. Throws `other-model` and `unusable-heads`, and what reading a model
- * throws.
+ * Opens the networks of `folder`, whose manifest is `manifest`, as its compile did. Throws `other-model`, `network-missing`, `unusable-heads`,
+ * and what reading a model throws.
  */
-export async function reopen(
+export async function reopen(folder: string, manifest: Manifest, options: ReopenOptions): Promise<Reopened> {
+  const inspection = await reopenOriginal(folder, manifest, options);
+  const { source, typed, hash, plan, existing } = inspection;
+  const firsts = await reopenFirsts(folder, manifest, inspection, options);
+  const opened: Omit<Network, 'heads'>[] = [
+    ...firsts,
+    { id: 'original', file: manifest.source.file, source, hash, typed, plan },
+  ];
+  const exitsIn = (n: number) => manifest.exits.filter(({ network = 0 }) => network === n);
+  const trained = opened.flatMap((network, n) =>
+    exitsIn(n)
+      .filter(({ head }) => head !== 'end' && head !== 'given')
+      .map(({ id, head }, i) => ({
+        exit: { ...network.plan.exits[i]!, id, network: n },
+        kind: head as HeadKind,
+      })),
+  );
+  const heads = trained.length > 0 ? await readHeads(folder, trained, manifest) : [];
+  const chain = chainOf(
+    opened.map((network, n): Network => {
+      const end = exitsIn(n).find(({ head }) => head === 'end');
+      const own = heads.filter(({ exit }) => exit.network === n);
+      const given = n === firsts.length ? (existing?.heads ?? []) : [];
+      const ends = end
+        ? [endExit(network.plan, { id: end.id, network: n }, network.reading?.classOrder)]
+        : [];
+      return { ...network, heads: [...own, ...given, ...ends] };
+    }),
+  );
+  return { inspection: { ...inspection, typed: chain.networks.at(-1)!.typed }, chain };
+}
+
+/** Names of the values that the exits of network `n` are at, but for its end. */
+const tapsOf = ({ exits }: Manifest, n: number): string[] =>
+  exits.filter(({ network = 0, head }) => network === n && head !== 'end').map(({ tap }) => tap);
+
+async function reopenOriginal(
   folder: string,
   manifest: Manifest,
-  model: string,
-  session: SessionOptions,
-  dataFolder?: string,
-): Promise<Reopened> {
+  { model, externalDataFolder, session }: ReopenOptions,
+): Promise<Inspected> {
   const { sha256, exitOutputs, set } = manifest.source;
-  const source = await loadModel(model, dataFolder);
+  const { networks = [], outputs, inputs, batch } = manifest;
+  const source = await loadModel(model, externalDataFolder);
   if (source.sha256 !== sha256) throw otherModel(model, folder, sha256);
-  const inspection = await inspectLoaded(source, {
-    output: manifest.outputs.scores,
-    dims: sizesOf(source.model, manifest.inputs),
-    taps: manifest.exits.map((exit) => exit.tap),
+  return await inspectLoaded(source, {
+    output: outputs.scores,
+    dims: sizesOf(source.model, inputs),
+    taps: tapsOf(manifest, Math.max(0, networks.length - 1)),
     exitOutputs,
     ...(set && { set }),
-    widenBatch: manifest.batch === 'dynamic',
+    widenBatch: batch === 'dynamic',
+    isNested: networks.length > 1,
+    opset: manifest.model?.opset,
     session,
   });
-  const heads = inspection.existing?.heads ?? (await readHeads(folder, inspection.plan, manifest));
-  return { inspection, heads };
+}
+
+async function reopenFirsts(
+  folder: string,
+  manifest: Manifest,
+  { typed, source }: Inspected,
+  { model, first = [], session }: ReopenOptions,
+): Promise<OpenedFirst[]> {
+  const preprocessing = manifest.preprocessing as Preprocessing;
+  const original = { inputs: inputsOf(typed), preprocessing, options: {}, typed, source };
+  const opset = opsetOf(typed.model);
+  const opened: OpenedFirst[] = [];
+  for (const [n, network] of (manifest.networks ?? []).slice(0, -1).entries()) {
+    const found = await findNetwork(network, [...first, join(dirname(model), network.file)], folder);
+    const taps = tapsOf(manifest, n).map((tap) => tap.slice(`${network.id}/`.length));
+    const { preprocessing, output, dims, set, classOrder } = network;
+    const { channels, ...numbers } = preprocessing!;
+    const options = {
+      ...numbers,
+      ...(channels !== 'any' && { channels }),
+      ...(output && { output }),
+      ...(dims && { dims }),
+      ...(set && { set }),
+    };
+    const about = { id: network.id, source: found, original, opset, session, taps };
+    const one = await openFirst({ model: network.file, ...options }, about);
+    opened.push({ ...one, reading: { ...one.reading, ...(classOrder && { classOrder }) } });
+  }
+  return opened;
+}
+
+/** The one among `paths` that `network` is of. Throws `network-missing`. */
+async function findNetwork(
+  { file, sha256 }: ManifestNetwork,
+  paths: readonly string[],
+  folder: string,
+): Promise<LoadedModel> {
+  for (const path of paths) {
+    const source = await loadModel(path).catch(() => undefined);
+    if (source?.sha256 === sha256) return source;
+  }
+  throw networkMissing(file, folder, sha256);
 }
 
 /** Sizes of the symbolic dimensions of `model`, as `observeFacts` takes them, from the shapes they turned into. */
@@ -58,11 +151,11 @@ export function sizesOf({ graph }: Model, inputs: readonly ManifestInput[]): Rec
   return Object.fromEntries(entries);
 }
 
-/** The heads that compile kept in `folder`. */
+/** The heads of `trained` that compile kept in `folder`. */
 async function readHeads(
   folder: string,
-  plan: ExitPlan,
-  { exits, heads: kept }: Manifest,
+  trained: readonly { readonly exit: PlannedExit; readonly kind: HeadKind }[],
+  { heads: kept }: Manifest,
 ): Promise<readonly Head[]> {
   const file = join(folder, HEADS_FILE);
   const bytes = await readFile(file).catch((error) => {
@@ -70,10 +163,9 @@ async function readHeads(
   });
   if (kept && createHash('sha256').update(bytes).digest('hex') !== kept.sha256)
     throw unusableHeads(file, `is not the one that manifest.json is of (sha256 ${kept.sha256})`);
-  const planned = plan.exits.map((exit, k) => ({ exit, kind: exits[k]!.head as HeadKind }));
   let heads: readonly Head[] | undefined;
   try {
-    heads = unbundleHeads(parseModel(bytes).graph, planned);
+    heads = unbundleHeads(parseModel(bytes).graph, trained);
   } catch (error) {
     throw unusableHeads(file, `is damaged: ${messageOf(error)}`);
   }

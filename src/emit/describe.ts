@@ -8,11 +8,13 @@ import type { CostModel, OutcomesAt } from '../calibrate/types.ts';
 import type { Preprocessing } from '../data/index.ts';
 import { opsetOf } from '../graph/types.ts';
 import { type Inspected, SOURCE_HASH } from '../model/inspect.ts';
+import type { Chain, Network } from '../networks/chain.ts';
 import { ONNXRUNTIME_VERSION, type SessionOptions, toOrtOptions } from '../ort/session.ts';
 import type { Head } from '../passes/exits.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from '../passes/lower-exits.ts';
 import { BASELINE, BENCHMARK, type Latency } from '../predict/measure-latency.ts';
 import { accuracyOf } from '../predict/predict.ts';
+import { describeLeftOut, describeNetworks } from './describe-networks.ts';
 import type {
   CalibrationGoals,
   Manifest,
@@ -46,7 +48,13 @@ export interface CompiledFacts {
   readonly inspection: Inspected;
   /** Outputs that the emitted model lacks. */
   readonly dropped: readonly string[];
+  readonly chain: Chain;
+  /** Networks that were given and are not in it. */
+  readonly leftOut: readonly Network[];
+  /** [K], of all networks. */
   readonly heads: readonly Head[];
+  /** Accuracy of each network in front by itself. */
+  readonly accuracies: readonly number[];
   /** model.onnx */
   readonly model: Uint8Array;
   /** heads.onnx; undefined where exits came with the model. */
@@ -73,6 +81,7 @@ export interface CompiledFacts {
 }
 
 export function describeCompiled(facts: CompiledFacts): Manifest {
+  const networks = describeNetworks(facts.chain, facts.accuracies);
   const { origin, inspection, heads, goals, policy, policyFit, comparison, data, outcomes, latency } = facts;
   const { source, typed, plan } = inspection;
   const { model } = source;
@@ -116,14 +125,20 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     batch: typed.batch,
     ...(source.externalFiles.length > 0 && { dataFiles: source.externalFiles }),
     ...(facts.tokenizer && { tokenizer: { sha256: facts.tokenizer.sha256 } }),
-    model: { sha256: createHash('sha256').update(facts.model).digest('hex') },
+    model: {
+      sha256: createHash('sha256').update(facts.model).digest('hex'),
+      ...(networks && { opset: opsetOf(typed.model) }),
+    },
     ...(facts.kept && { heads: { sha256: createHash('sha256').update(facts.kept).digest('hex') } }),
     preprocessing: origin.preprocessing,
+    ...(networks && { networks }),
+    ...(facts.leftOut.length > 0 && { leftOut: facts.leftOut.map((one) => describeLeftOut(one, plan)) }),
     exits: heads.map(({ exit, kind, macs }) => {
       headsSoFar += macs;
       const costMacs = exit.prefixMacs + headsSoFar;
       return {
         id: exit.id,
+        ...(networks && { network: exit.network }),
         tap: exit.tap.value,
         head: kind,
         prefixMacs: exit.prefixMacs,

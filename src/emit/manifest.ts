@@ -42,11 +42,19 @@ export interface Manifest {
   /** What texts became the inputs by, kept beside model.onnx as tokenizer.json; absent where data were no texts. */
   readonly tokenizer?: { readonly sha256: string };
   /** model.onnx; absent in older manifests. */
-  readonly model?: { readonly sha256: string };
+  readonly model?: {
+    readonly sha256: string;
+    /** Its operator set, where there are several networks. */
+    readonly opset?: number;
+  };
   /** The trained heads, kept beside model.onnx as heads.onnx; absent where exits came with the model, and in older manifests. */
   readonly heads?: { readonly sha256: string };
   /** How stored numbers become the first sample input; null when they are fed as they are. */
   readonly preprocessing: Preprocessing | null;
+  /** Set of a chain: its networks in the order samples meet them, the original last. */
+  readonly networks?: readonly ManifestNetwork[];
+  /** Networks that were given and that no named point uses; they are not in model.onnx. */
+  readonly leftOut?: readonly Pick<ManifestNetwork, 'file' | 'sha256' | 'relativeCost'>[];
   /** [K], in the order samples meet them. */
   readonly exits: readonly ManifestExit[];
   readonly baseline: Baseline;
@@ -173,18 +181,44 @@ export interface ManifestOutputs {
   readonly dropped?: readonly string[];
 }
 
+/** A network of a chain. */
+export interface ManifestNetwork extends Pick<Source, 'output' | 'dims' | 'set' | 'externalDataFolder'> {
+  /** `first_1`, `first_2`, …, `original` */
+  readonly id: string;
+  /** Base name of its file, or of the package that it came from. */
+  readonly file: string;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  /** Of a sample, its adapter included. */
+  readonly macs: number;
+  /** `macs` as a share of `baseline.macs`. */
+  readonly relativeCost: number;
+  /** What the numbers of its input are; absent of the original, whose are the manifest's. */
+  readonly preprocessing?: Preprocessing;
+  /** What is done to the original's inputs to make its own, in words; absent when nothing is. */
+  readonly adapter?: readonly string[];
+  /** [C]: which of its outputs each class is; absent when they are in the same order. */
+  readonly classOrder?: readonly number[];
+  /** Of it alone, on the split that figures are measured on. */
+  readonly accuracy?: number;
+  /** Set when it came out of a compiled package, with its exits. */
+  readonly package?: true;
+}
+
 export interface ManifestExit {
   /** `exit_1`, `exit_2`, … */
   readonly id: string;
+  /** Which of `networks` it is in; absent when there is one. */
+  readonly network?: number;
   /** Name of the tapped value. */
   readonly tap: string;
-  /** Head family. */
+  /** Head family; `end` where a network itself answers. */
   readonly head: string;
-  /** MACs of the backbone up to the tap. */
+  /** MACs of its network up to the tap. */
   readonly prefixMacs: number;
   /** MACs of this exit's head alone. */
   readonly headMacs: number;
-  /** What a sample that leaves here has cost with every exit open: prefix, this head and all earlier heads. */
+  /** What a sample that leaves here has cost with every exit open: earlier networks, prefix, this head and all earlier heads. */
   readonly costMacs: number;
   /** `costMacs` as a share of `baseline.macs`. */
   readonly relativeCost: number;

@@ -32,6 +32,14 @@ export interface ModelOptions extends PlanOptions, ObserveOptions, InputOptions 
   readonly exitOutputs?: readonly string[] | undefined;
 }
 
+/** What its chain asks of a model. */
+export interface InChain {
+  /** Networks stand in front of it, so that all of it runs inside a branch. */
+  readonly isNested?: boolean | undefined;
+  /** Opset that it is to have, like the others; its own, where that is not too old, when left out. */
+  readonly opset?: number | undefined;
+}
+
 /** A model with all that is known of it before any data. */
 export interface Inspected {
   /** The file as it is; `typed` and `plan` are of its model with its functions inlined, raised to opset 12 when it was below 11, and widened when asked for. */
@@ -62,7 +70,7 @@ export async function inspectFile(options: ModelOptions): Promise<Inspected> {
 /** Raises the opset of `source` where that is too old, observes its facts, and plans exits as `compile` would. */
 export async function inspectLoaded(
   source: LoadedModel,
-  options: Omit<ModelOptions, 'model' | 'externalDataFolder'>,
+  options: Omit<ModelOptions, 'model' | 'externalDataFolder'> & InChain,
 ): Promise<Inspected> {
   const session = { ...options.session, externalDataFolder: source.folder };
   if (source.model.metadataProps.some(({ key }) => key === SOURCE_HASH)) throw alreadyCompiled();
@@ -90,20 +98,21 @@ export async function inspectLoaded(
   if (options.exitOutputs) {
     const existing = extractExits(typed, options.exitOutputs);
     const { plan } = existing;
-    notes.push(...notesOnLost(plan, options.output));
+    notes.push(...notesOnLost(plan, options));
     return { source, hash, notes, typed: plan.typed, plan, existing };
   }
   const plan = planExits(typed, options);
-  notes.push(...notesOnLost(plan, options.output));
+  notes.push(...notesOnLost(plan, options));
   return { source, hash, notes, typed, plan };
 }
 
 /** Of outputs that the early-exit model cannot have; they go where the one to keep is named. */
-function notesOnLost({ typed, exits }: ExitPlan, named: string | undefined): Note[] {
-  const lost = findLostOutputs(
-    typed,
-    exits.map((exit) => exit.tap.value),
-  );
+function notesOnLost(
+  { typed, exits }: ExitPlan,
+  { output: named, isNested }: Pick<ModelOptions & InChain, 'output' | 'isNested'>,
+): Note[] {
+  const taps = exits.map((exit) => exit.tap.value);
+  const lost = findLostOutputs(typed, taps, isNested);
   if (lost.length === 0) return [];
   const [outputs, them] = lost.length === 1 ? ['output', 'it'] : ['outputs', 'them'];
   const why = `samples that leave early do not compute ${them}`;

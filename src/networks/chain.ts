@@ -2,8 +2,26 @@
  * The chain: networks in order, the original last, with exits along the way. An exit is wherever an answer can be had: at a tap of a network, by
  * a head, or at a network's end, where the network itself answers.
  */
+import type { Preprocessing } from '../data/index.ts';
+import type { ValueInfo } from '../graph/types.ts';
 import type { LoadedModel } from '../parser/index.ts';
 import type { ExitPlan, Head, TypedModel } from '../passes/exits.ts';
+
+/** How the file of a network in front is read, as far as the original does not say. */
+export interface FirstReading {
+  /** What the numbers of its input are. */
+  readonly preprocessing: Preprocessing;
+  /** What is done to the original's inputs to make its own, in words. */
+  readonly adapter: readonly string[];
+  readonly output?: string | undefined;
+  readonly dims?: Readonly<Record<string, number>>;
+  readonly set?: Readonly<Record<string, number | readonly number[]>>;
+  readonly externalDataFolder?: 'given';
+  /** [C]: which of its outputs each class is, where that is another order. */
+  readonly classOrder?: readonly number[];
+  /** It came out of a compiled package, with its exits. */
+  readonly package?: true;
+}
 
 /** A network of the chain. Each is run and cached on its own; they meet only in lowering. */
 export interface Network {
@@ -17,6 +35,8 @@ export interface Network {
   /** It reads the original's inputs: what its own need is part of the graph (`adapter.ts`). Of all but the original, names begin with `<id>/`. */
   readonly typed: TypedModel;
   readonly plan: ExitPlan;
+  /** How it is read; undefined of the original. */
+  readonly reading?: FirstReading;
   /** Its exits, in the order samples meet them; the last of a network that is not the original is its end. */
   readonly heads: readonly Head[];
 }
@@ -26,4 +46,33 @@ export interface Chain {
   readonly networks: readonly Network[];
   /** [K] All exits, in the order samples meet them; `exit.network` says in which network each is. */
   readonly heads: readonly Head[];
+}
+
+/** The chain of `networks`, the original last: exits are numbered over all of them, and one network for single samples makes all so. */
+export function chainOf(networks: readonly Network[]): Chain {
+  const isFixed = networks.some(({ typed }) => typed.batch === 'fixed');
+  let exits = 0;
+  const placed = networks.map((one, network): Network => {
+    const heads = one.heads.map((head): Head => {
+      exits++;
+      return { ...head, exit: { ...head.exit, id: `exit_${exits}`, network } };
+    });
+    const typed = isFixed && networks.length > 1 ? forSingleSamples(one.typed) : one.typed;
+    return { ...one, typed, heads };
+  });
+  return { networks: placed, heads: placed.flatMap(({ heads }) => heads) };
+}
+
+/** `typed` as it is for one sample at a time. */
+function forSingleSamples(typed: TypedModel): TypedModel {
+  if (typed.batch === 'fixed') return typed;
+  const { graph } = typed.model;
+  const single = (values: readonly ValueInfo[]) =>
+    values.map((value) => {
+      const axis = typed.facts.get(value.name)?.batchAxis;
+      if (axis === undefined || !value.type?.dims) return value;
+      return { ...value, type: { ...value.type, dims: value.type.dims.with(axis, 1) } };
+    });
+  const fixed = { ...graph, inputs: single(graph.inputs), outputs: single(graph.outputs), valueInfo: [] };
+  return { ...typed, model: { ...typed.model, graph: fixed }, batch: 'fixed' };
 }

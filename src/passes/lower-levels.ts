@@ -79,7 +79,7 @@ function lowerExit(lowering: Lowering, k: number, { b, names, state: before }: P
   const state = before ?? initialState(lowering, b, features);
   const decided = lowerHead(lowering, k, b, features, state);
   const threshold = input
-    ? b.op('Gather', [input.thresholds, b.int64([k])], { axis: 0 })
+    ? b.op('Gather', [input.thresholds, b.int64([lowering.exits[k]!.index])], { axis: 0 })
     : b.float([builtIn!]);
   const goOn = b.op('Not', [b.op('Greater', [decided.score, threshold])]);
   // 0 for those that leave; what the others get is scattered over their 1.

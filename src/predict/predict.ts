@@ -37,33 +37,39 @@ export async function predict(
   dataset: Dataset,
   options: PredictOptions,
 ): Promise<HeadPredictions> {
+  const { labels } = dataset;
+  if (heads.length === 0)
+    return { logits: [], confidence: [], pooled: [], original: await logitsOf(dataset, options), labels };
   const source = await openFeatures({ ...options, heads, dataset, half: false, onProgress: undefined });
   try {
-    return { ...(await runHeads(heads, source, undefined, options)), labels: dataset.labels };
+    return { ...(await runHeads(heads, source, undefined, options)), labels };
   } finally {
     await source.close();
   }
 }
 
 /** [size]: the class that the original predicts for each sample of `dataset`. */
-export async function answersOf(dataset: Dataset, options: PredictOptions): Promise<Int32Array> {
+export const answersOf = async (dataset: Dataset, options: PredictOptions): Promise<Int32Array> =>
+  argMaxRows(await logitsOf(dataset, options), dataset.size);
+
+/** [size, classes]: the original's logits for each sample of `dataset`. */
+async function logitsOf(dataset: Dataset, options: PredictOptions): Promise<Float32Array> {
   const { typed, session, signal, onProgress } = options;
   const extractor = await Extractor.open(typed, dataset, slotsOf(typed, [], false), session);
-  const answers = new Int32Array(dataset.size);
+  const all = new Float32Array(dataset.size * typed.classes);
   try {
-    const all = Int32Array.from(answers, (_, i) => i);
-    await extractor.run(all, PLAIN_VIEW, (first, [record]) => {
+    const samples = Int32Array.from({ length: dataset.size }, (_, i) => i);
+    await extractor.run(samples, PLAIN_VIEW, (first, [record]) => {
       signal?.throwIfAborted();
       const bytes = aligned(record!, 4);
       const logits = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-      const found = argMaxRows(logits, logits.length / typed.classes);
-      answers.set(found, first);
-      onProgress?.(first + found.length, dataset.size);
+      all.set(logits, first * typed.classes);
+      onProgress?.(first + logits.length / typed.classes, dataset.size);
     });
   } finally {
     await extractor.close();
   }
-  return answers;
+  return all;
 }
 
 const EXISTING_BATCH = 64;

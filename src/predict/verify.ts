@@ -7,8 +7,13 @@ import { indexGraph } from '../graph/walk.ts';
 import { largestFinite, largestGap } from '../ort/gap.ts';
 import { type Session, withSession } from '../ort/session.ts';
 import { behindLogits } from '../passes/behind-logits.ts';
-import type { Head } from '../passes/exits.ts';
-import { checkLowerable, EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from '../passes/lower-exits.ts';
+import {
+  checkLowerable,
+  EXIT_CONFIDENCE,
+  EXIT_INDEX,
+  type NetworkWithExits,
+  THRESHOLDS,
+} from '../passes/lower-exits.ts';
 import { sampleFeeds, thresholdsFeed } from './run-emitted.ts';
 import { AnswerCheck, elementsOf } from './verify-answers.ts';
 import { moreThresholds, samplesFor } from './verify-cases.ts';
@@ -26,7 +31,8 @@ const NEAR_TIES = 10;
 export interface Verification extends Reference {
   /** The emitted model. */
   readonly model: Uint8Array;
-  readonly heads: readonly Head[];
+  /** As they were lowered, the original last. */
+  readonly networks: readonly NetworkWithExits[];
   /** What heads and policy make of `dataset`, by hand. */
   readonly outcomes: OutcomesAt<ExitOutcomes>;
   /** Sets of thresholds to try. `verifyEmitted` adds some of its own, so that every exit answers samples and passes others on. */
@@ -62,7 +68,7 @@ export async function verifyEmitted(verification: Verification): Promise<Verifie
   const { thresholds: given } = verification;
   const tried = baked
     ? given
-    : [...given, ...moreThresholds(outcomes, verification.heads.length, spread, given)];
+    : [...given, ...moreThresholds(outcomes, outcomes().scores.length, spread, given)];
   const rounds = tried.map((thresholds) => {
     const here = outcomes(thresholds);
     return {
@@ -116,10 +122,13 @@ function* inBatches(samples: readonly number[], batch: number): Generator<number
 }
 
 /** The outputs of the original that the emitted model must have. */
-function keptOutputs({ typed, heads, baked, thresholds }: Verification): string[] {
+function keptOutputs({ typed, networks, baked, thresholds }: Verification): string[] {
+  const heads = networks.flatMap((network) => network.heads);
   const open = heads.filter((_, k) => !baked || thresholds[0]![k]! < CLOSED);
-  const taps = open.map(({ exit }) => exit.tap.value);
-  const { lostOutputs } = checkLowerable(typed, taps, { dropOutputs: true });
+  const own = networks.at(-1)!.heads;
+  const taps = open.filter((head) => own.includes(head)).map(({ exit }) => exit.tap.value);
+  const isNested = open.length > taps.length;
+  const { lostOutputs } = checkLowerable(typed, taps, { dropOutputs: true, isNested });
   return typed.model.graph.outputs.map(({ name }) => name).filter((name) => !lostOutputs.includes(name));
 }
 
@@ -146,10 +155,10 @@ interface Exact {
 
 /** With every exit closed, the emitted model against the original itself: the largest relative deviation of the scores. */
 async function checkExact(
-  { typed, dataset, session, heads, signal }: Verification,
+  { typed, dataset, session, outcomes, signal }: Verification,
   { emitted, outputs, samples, batch, limits }: Exact,
 ): Promise<number> {
-  const closed = thresholdsFeed(heads.map(() => CLOSED));
+  const closed = thresholdsFeed(outcomes().scores.map(() => CLOSED));
   const worst = new Map(outputs.map((name) => [name, { gap: 0, largest: 0 }]));
   await withSession(typed.model, session, async (original) => {
     for (const some of inBatches(samples, batch)) {

@@ -34,7 +34,8 @@ function copied(change: (folder: string) => void): string {
 
 test('the heads that were kept come back, at the exits of the manifest', async () => {
   const manifest = manifestIn(at('out'));
-  const { inspection, heads } = await reopen(at('out'), manifest, model, session);
+  const { inspection, chain } = await reopen(at('out'), manifest, { model, session });
+  const { heads } = chain;
   assert.equal(
     heads.map(({ exit, kind, macs }) => [exit.id, exit.tap.value, exit.prefixMacs, kind, macs]),
     manifest.exits.map(({ id, tap, prefixMacs, head, headMacs }) => [id, tap, prefixMacs, head, headMacs]),
@@ -54,7 +55,9 @@ test('the heads that were kept come back, at the exits of the manifest', async (
 
 test('another model than the one that was compiled is refused', async () => {
   writeFileSync(at('other.onnx'), serializeModel(tinyResidual({ seed: 5 })));
-  await rejectsWith('other-model', () => reopen(at('out'), manifestIn(at('out')), at('other.onnx'), session));
+  await rejectsWith('other-model', () =>
+    reopen(at('out'), manifestIn(at('out')), { model: at('other.onnx'), session }),
+  );
 });
 
 test('heads that are missing, changed, cut or of other exits are refused', async () => {
@@ -63,7 +66,7 @@ test('heads that are missing, changed, cut or of other exits are refused', async
   const bytes = readFileSync(heads(at('out')));
   const refused = async (folder: string, message: RegExp, manifest: Manifest = unhashed) =>
     assert.match(
-      (await rejectsWith('unusable-heads', () => reopen(folder, manifest, model, session))).message,
+      (await rejectsWith('unusable-heads', () => reopen(folder, manifest, { model, session }))).message,
       message,
     );
   const missing = copied((folder) => rmSync(heads(folder)));

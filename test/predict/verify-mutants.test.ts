@@ -100,7 +100,7 @@ async function provable(wanted: Wanted): Promise<Verification> {
   const open = outcomes([0, 0, 0]).scores.map((scores) => midway(scores, 0.6));
   return {
     typed,
-    heads,
+    networks: [{ typed, heads }],
     dataset,
     outcomes,
     predictions,

@@ -37,7 +37,7 @@ async function moved() {
   const verification = {
     model: serializeModel(lowerExits(typed, heads, { policy: 'max-prob' })),
     typed,
-    heads,
+    networks: [{ typed, heads }],
     dataset,
     outcomes: outcomesAt(shifted, { policy: 'max-prob', parameters: {} }),
     predictions: shifted,

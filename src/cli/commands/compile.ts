@@ -4,6 +4,7 @@ import { planCompile } from '../../commands/plan.ts';
 import { RECIPE } from '../../train/recipes.ts';
 import { optionsFor, thresholdsOf } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
+import { firstsOf } from '../first.ts';
 import { optionsMissing } from '../misuse.ts';
 import { projectOptions, runOptions, shared, thresholdOptions } from '../options.ts';
 import { formatCompiled, formatPlan } from '../tables.ts';
@@ -28,6 +29,7 @@ export const compileCommand = command(
           epochs: `passes over the samples (distill: ${RECIPE.distill.epochs})`,
           batch: `training batch (distill: ${RECIPE.distill.batch})`,
           'learning-rate': `the highest of the schedule (distill: ${RECIPE.distill.learningRate})`,
+          'keep-all': 'keep networks and exits of a chain that no named point uses',
           'dry-run': 'write nothing: plan, and estimate time, memory and disk by trying a few samples',
           'cache-limit': 'most that cached features may take, e.g. 8GB',
         }),
@@ -37,7 +39,12 @@ export const compileCommand = command(
         'one early-exit model with its package',
       ),
   async (args) => {
-    const options = optionsFor('compile', { ...args, ...thresholdsOf(args), dims: args.dim });
+    const options = optionsFor('compile', {
+      ...args,
+      ...thresholdsOf(args),
+      dims: args.dim,
+      first: firstsOf(args),
+    });
     if (args.dryRun) {
       const plan = await watched(args, (events) => planCompile(options, events));
       return printResult(args, plan, formatPlan(plan));

@@ -4,6 +4,7 @@ import { OPTIONS } from '../../commands/options.ts';
 import { progressOf } from '../../errors/events.ts';
 import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
+import { firstsOf } from '../first.ts';
 import { projectOptions, shared } from '../options.ts';
 import { shardOf } from '../shard.ts';
 import { from, place } from '../yargs-options.ts';
@@ -27,7 +28,7 @@ const shardCommand = command(
       ),
   async (args) => {
     const shard = shardOf(args.shard, args.shards, process.env);
-    const options = optionsFor('features', { ...args, dims: args.dim, shard });
+    const options = optionsFor('features', { ...args, dims: args.dim, first: firstsOf(args), shard });
     const made = await watched(args, (events) => extractShard(options, events));
     const { index, count } = made.shard;
     const text = `Shard ${index}/${count} is in ${args.out}: ${made.samples} samples from ${made.first} on`;

@@ -1,6 +1,7 @@
 import type { Goals } from '../../calibrate/goals.ts';
 import type { ExitOutcomes, OutcomesAt } from '../../calibrate/index.ts';
 import type { Dataset } from '../../data/index.ts';
+import type { Network } from '../../networks/chain.ts';
 import { outcomesAt } from '../../predict/outcomes.ts';
 import type { Predictions } from '../../predict/predict.ts';
 import type { CompileContext } from '../project.ts';
@@ -14,6 +15,8 @@ export interface Calibrated {
   readonly goals: Goals;
   readonly chosen: ChosenPolicy;
   readonly points: ChosenPoints;
+  /** Networks that no named point uses, and which are not in the file. */
+  readonly leftOut?: readonly Network[];
   readonly reported: Reported;
 }
 

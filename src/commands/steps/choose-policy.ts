@@ -54,7 +54,7 @@ export async function choosePolicy(
   const { fittedPolicy, unseen, range, compared } = comparePolicies(validated!, predictions, costs, {
     target,
     budgets,
-    haveConfidence: context.inspection.existing === undefined,
+    haveConfidence: exits.heads.every(({ graph }) => graph.outputs.some((v) => v.name === 'confidence')),
     final,
     seed,
     onProgress: context.progress('comparing', 'policies'),

@@ -13,8 +13,11 @@ import { TOKENIZER_FILE } from '../../emit/stub-texts.ts';
 import { type Content, writeOutput } from '../../emit/write.ts';
 import { optionText } from '../../errors/index.ts';
 import { info, type Note, warning } from '../../errors/notes.ts';
+import type { Head } from '../../passes/exits.ts';
 import { policyOf } from '../../policies/index.ts';
+import { argMaxRows } from '../../policies/rows.ts';
 import type { Latency } from '../../predict/measure-latency.ts';
+import { accuracyOf, type Predictions } from '../../predict/predict.ts';
 import { lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
 import { reportCompiled } from '../../report/write-report.ts';
 import type { CompileContext } from '../project.ts';
@@ -77,8 +80,8 @@ export async function describeAndWrite(
 }
 
 function describe(
-  { inspection, splits, costs, sessionOptions }: CompileContext,
-  { exits, goals, chosen: { policy, comparison }, points, reported }: Calibrated,
+  { inspection, chain, splits, costs, sessionOptions }: CompileContext,
+  { exits, goals, chosen: { policy, comparison }, points, leftOut = [], reported }: Calibrated,
   { emitted, latency }: Findings,
   origin: Origin,
   tokenizer: KeptTokenizer | undefined,
@@ -89,7 +92,10 @@ function describe(
     tokenizer,
     inspection,
     dropped: emitted.dropped,
+    chain,
+    leftOut,
     heads: exits.heads,
+    accuracies: endAccuracies(exits.heads, reported.predictions),
     model: emitted.model,
     kept: exits.headsFile,
     goals,
@@ -117,6 +123,12 @@ function describe(
     session: sessionOptions,
   });
 }
+
+/** Accuracy of each network in front by itself. */
+const endAccuracies = (heads: readonly Head[], { logits, labels }: Predictions): number[] =>
+  heads.flatMap(({ kind }, k) =>
+    kind === 'end' ? [accuracyOf(argMaxRows(logits[k]!, labels.length), labels)] : [],
+  );
 
 /** What a user should know before the figures are believed. */
 function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): Note[] {

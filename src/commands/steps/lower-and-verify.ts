@@ -3,6 +3,7 @@ import { info, type Note } from '../../errors/notes.ts';
 import { serializeModel } from '../../parser/index.ts';
 import { type Verified, type VerifyEffort, verifyEmitted } from '../../predict/verify.ts';
 import { ORIGINAL_TOLERANCE } from '../../predict/verify-limits.ts';
+import { networksWith } from '../chain-exits.ts';
 import type { CompileContext } from '../project.ts';
 import type { Calibrated } from './calibrated.ts';
 import { lower } from './lower.ts';
@@ -22,7 +23,7 @@ export async function lowerAndVerify(
   { exits, goals, chosen, points: { points, defaultPoint }, reported }: Calibrated,
   effort: VerifyEffort = 'some',
 ): Promise<Emitted> {
-  const { inspection, predicting, events, progress } = context;
+  const { inspection, chain, predicting, events, progress } = context;
   const { typed } = inspection;
   const baked = goals.thresholds === 'baked' ? defaultPoint.thresholds : undefined;
   const lowered = lower(context, exits, chosen.policy, baked);
@@ -30,7 +31,7 @@ export async function lowerAndVerify(
   const verified = await verifyEmitted({
     model,
     typed,
-    heads: exits.heads,
+    networks: networksWith(chain, exits.heads),
     dataset: reported.dataset,
     outcomes: reported.outcomes,
     predictions: reported.predictions,

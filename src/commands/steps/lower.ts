@@ -1,13 +1,20 @@
 import { provenance } from '../../emit/describe.ts';
-import { lowerExits } from '../../passes/lower-exits.ts';
+import { lowerChain } from '../../passes/lower-exits.ts';
 import type { FittedPolicy } from '../../predict/fitted-policy.ts';
+import { networksWith } from '../chain-exits.ts';
 import type { CompileContext } from '../project.ts';
 import type { ReadyExits } from '../ready-exits.ts';
 
-/** The original with its exits and `policy` inside; `baked`: thresholds that are built in. */
+/** The chain with its exits and `policy` inside; `baked`: thresholds that are built in. */
 export const lower = (
-  { inspection: { source, typed }, dropOutputs }: CompileContext,
+  { inspection: { source }, chain, dropOutputs }: CompileContext,
   { heads }: ReadyExits,
   policy: FittedPolicy,
   baked?: readonly number[],
-) => lowerExits(typed, heads, { ...policy, baked, dropOutputs, metadata: provenance(source.sha256) });
+) =>
+  lowerChain(networksWith(chain, heads), {
+    ...policy,
+    baked,
+    dropOutputs,
+    metadata: provenance(source.sha256),
+  });
