@@ -2,7 +2,6 @@
 
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
-import { costsOf } from '../calibrate/costs.ts';
 import {
   DEFAULT_GOALS,
   type Goals,
@@ -20,6 +19,7 @@ import { readPackage } from '../emit/read-package.ts';
 import { checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { calibrationDataMissing } from '../errors/index.ts';
+import { costsOfChain } from '../networks/chain.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { withFirsts } from './chain-exits.ts';
@@ -108,17 +108,14 @@ async function reopenProject(
   const { externalDataFolder, first } = options;
   const session = onCpu(sessionOptions);
   const { inspection, chain } = await reopen(folder, before, { model, first, externalDataFolder, session });
-  const { heads, networks } = chain;
+  const { heads } = chain;
   const { typed } = inspection;
   const preprocessing = before.preprocessing as Preprocessing;
   return {
     inspection,
     chain,
     heads,
-    costs: costsOf(
-      networks.map(({ plan }) => plan),
-      heads,
-    ),
+    costs: costsOfChain(chain),
     preprocessing,
     seed: before.seed,
     cache,

@@ -1,7 +1,6 @@
 /** What commands start from: a model whose exits are known, and its data, opened as the options or an earlier compile ask. */
 import { basename } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
-import { costsOf } from '../calibrate/costs.ts';
 import type { CostModel } from '../calibrate/index.ts';
 import { warnOfLeaks } from '../data/check-splits.ts';
 import { readClassNames } from '../data/class-names.ts';
@@ -23,7 +22,7 @@ import {
 import { type Events, progressOf } from '../errors/events.ts';
 import { noTaps, optionText } from '../errors/index.ts';
 import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
-import type { Chain } from '../networks/chain.ts';
+import { type Chain, costsOfChain } from '../networks/chain.ts';
 import type { FirstOptions } from '../networks/open-first.ts';
 import { type SessionOptions, settleSession } from '../ort/session.ts';
 import { loadModel } from '../parser/index.ts';
@@ -124,7 +123,7 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
     inspection: { ...inspection, typed: networks.at(-1)!.typed },
     chain,
     heads,
-    costs: costsOf(networks.at(-1)!.plan, heads),
+    costs: costsOfChain(chain),
     preprocessing,
     seed,
     cache,

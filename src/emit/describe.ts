@@ -1,6 +1,7 @@
 /** The manifest of a compiled model, put together from what every step found out. */
 
 import { createHash } from 'node:crypto';
+import { leavingCosts } from '../calibrate/costs.ts';
 import type { Goals } from '../calibrate/goals.ts';
 import type { Guarantee } from '../calibrate/guarantee.ts';
 import { measure } from '../calibrate/measure.ts';
@@ -88,7 +89,10 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
   const { file, ...reading } = origin.source;
   const { labels } = origin;
   const options = toOrtOptions(facts.session);
-  let headsSoFar = 0;
+  const leavingMacs = leavingCosts({
+    exits: heads.map(({ exit, macs }) => ({ network: exit.network, prefix: exit.prefixMacs, head: macs })),
+    networks: facts.costs.networks.map((share) => share * plan.totalMacs),
+  });
   return {
     schemaVersion: 1,
     version: VERSION,
@@ -133,20 +137,16 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     preprocessing: origin.preprocessing,
     ...(networks && { networks }),
     ...(facts.leftOut.length > 0 && { leftOut: facts.leftOut.map((one) => describeLeftOut(one, plan)) }),
-    exits: heads.map(({ exit, kind, macs }) => {
-      headsSoFar += macs;
-      const costMacs = exit.prefixMacs + headsSoFar;
-      return {
-        id: exit.id,
-        ...(networks && { network: exit.network }),
-        tap: exit.tap.value,
-        head: kind,
-        prefixMacs: exit.prefixMacs,
-        headMacs: macs,
-        costMacs,
-        relativeCost: costMacs / plan.totalMacs,
-      };
-    }),
+    exits: heads.map(({ exit, kind, macs }, k) => ({
+      id: exit.id,
+      ...(networks && { network: exit.network }),
+      tap: exit.tap.value,
+      head: kind,
+      prefixMacs: exit.prefixMacs,
+      headMacs: macs,
+      costMacs: leavingMacs[k]!,
+      relativeCost: leavingMacs[k]! / plan.totalMacs,
+    })),
     baseline: {
       accuracy: accuracyOf(outcomes().original, outcomes().labels),
       macs: plan.totalMacs,

@@ -2,6 +2,8 @@
  * The chain: networks in order, the original last, with exits along the way. An exit is wherever an answer can be had: at a tap of a network, by
  * a head, or at a network's end, where the network itself answers.
  */
+import { costsOf } from '../calibrate/costs.ts';
+import type { CostModel } from '../calibrate/index.ts';
 import type { Preprocessing } from '../data/index.ts';
 import type { ValueInfo } from '../graph/types.ts';
 import type { LoadedModel } from '../parser/index.ts';
@@ -76,3 +78,10 @@ function forSingleSamples(typed: TypedModel): TypedModel {
   const fixed = { ...graph, inputs: single(graph.inputs), outputs: single(graph.outputs), valueInfo: [] };
   return { ...typed, model: { ...typed.model, graph: fixed }, batch: 'fixed' };
 }
+
+/** Shares of the original's MACs. */
+export const costsOfChain = ({ networks, heads }: Chain): CostModel =>
+  costsOf(
+    networks.map(({ plan }) => plan),
+    heads,
+  );

@@ -1,10 +1,9 @@
 /** Between steps 2 and 3: networks and exits of a chain that no named point uses do not get into the file. */
-import { costsOf } from '../../calibrate/costs.ts';
 import type { Goals } from '../../calibrate/goals.ts';
 import { CLOSED, isNamed, type NamedPoint } from '../../calibrate/index.ts';
 import { info, warning } from '../../errors/notes.ts';
 import { makeModel } from '../../graph/builder.ts';
-import { chainOf, type Network } from '../../networks/chain.ts';
+import { chainOf, costsOfChain, type Network } from '../../networks/chain.ts';
 import { serializeModel } from '../../parser/index.ts';
 import { bundleHeads } from '../../passes/bundle-heads.ts';
 import type { Predictions } from '../../predict/predict.ts';
@@ -89,9 +88,8 @@ function keepOnly(
     logits: kept.map((k) => all.logits[k]!),
     confidence: kept.map((k) => all.confidence[k]!),
   });
-  const plans = chain.networks.map(({ plan }) => plan);
   return {
-    context: { ...context, chain, heads, costs: costsOf(plans, heads) },
+    context: { ...context, chain, heads, costs: costsOfChain(chain) },
     exits: {
       ...exits,
       heads,
