@@ -118,26 +118,27 @@ export const trialRunFailed = (feeds: readonly string[], reason: string, cause: 
   );
 
 /** What raises an opset outside of Offramp. */
-const RAISE_OPSET =
-  'Re-export it, or raise it: python -m onnxruntime.tools.update_onnx_opset --opset 13 in.onnx out.onnx.';
+const raiseOutside = (to: number) =>
+  `Re-export it, or raise it: python -m onnxruntime.tools.update_onnx_opset --opset ${Math.max(13, to)} in.onnx out.onnx.`;
 
 export const opsetTooOld = (
   opset: number,
   needed = 'exits inside a batch need 11 or more (ScatterND, GatherND)',
-) => new OfframpError('opset-too-old', `the model's opset is ${opset}; ${needed}`, RAISE_OPSET);
+) => new OfframpError('opset-too-old', `the model's opset is ${opset}; ${needed}`, raiseOutside(13));
 
-export const cannotRaiseOpset = (opset: number, where: string, why: string) =>
+/** `where`: the node. */
+export const cannotRaiseOpset = (opset: number, to: number, where: string, why: string) =>
   new OfframpError(
     'cannot-raise-opset',
-    `the model's opset is ${opset}, and Offramp cannot raise it to 12: ${why} (${where})`,
-    RAISE_OPSET,
+    `the model's opset is ${opset}, and Offramp cannot raise it to ${to}: ${why} (${where})`,
+    raiseOutside(to),
   );
 
-export const raisedModelDiffers = (opset: number, problem: string) =>
+export const raisedModelDiffers = (opset: number, to: number, problem: string) =>
   new OfframpError(
     'raised-model-differs',
-    `the model's opset is ${opset}; raised, it does not do what it did: ${problem}`,
-    `${RAISE_OPSET} This is a bug in Offramp: please report it with the model.`,
+    `the model's opset is ${opset}; raised to ${to}, it does not do what it did: ${problem}`,
+    `${raiseOutside(to)} This is a bug in Offramp: please report it with the model.`,
   );
 
 export const nameTaken = (name: string) =>

@@ -1,47 +1,67 @@
-/** A model below opset 11 is raised to 12, and both are run: a rewriting that does anything else is not used. */
+/** The opset of a model is raised, and both are run: a rewriting that does anything else is not used. */
 import { OfframpError, raisedModelDiffers } from '../errors/index.ts';
-import { type Model, opsetOf } from '../graph/types.ts';
+import { type Model, opsetOf, type TensorType } from '../graph/types.ts';
 import { dependents } from '../graph/walk.ts';
 import { relativeGap } from '../ort/gap.ts';
-import { type SessionOptions, type Tensor, withSession } from '../ort/session.ts';
-import { floatsOf } from '../ort/tensors.ts';
+import { type Outputs, type SessionOptions, type Tensor, withSession } from '../ort/session.ts';
+import { dataTypeOf, floatsOf } from '../ort/tensors.ts';
 import { exposeValues } from '../passes/expose-values.ts';
 import { runPasses } from '../passes/pass.ts';
 import { raiseOpset } from '../passes/raise-opset.ts';
 import type { ObserveOptions } from './observe-facts.ts';
 import { randomFeeds } from './random-inputs.ts';
 
+export interface RaiseOptions extends ObserveOptions {
+  /** The opset to raise to, 11 to 22; without it 12 for a model below 11. */
+  readonly to?: number | undefined;
+}
+
 /** How far floats of the raised model may deviate, relative to the largest of their tensor. */
 const MOST_RAISED_DEVIATION = 1e-6;
 
 /**
- * `model` as `raiseOpset` writes it, after both were given the same random input and every value that both compute from it was the
- * same. (Seeing every value also keeps ONNX Runtime from rounding float16 at other places.) The very same model when its opset is 11 or
- * more. Throws `raised-model-differs`, and what `raiseOpset` and `inputSlots` throw.
+ * `model` as `raiseOpset` writes it, after both were given the same random input and every tensor that both compute from it was the
+ * same. (Seeing every value also keeps ONNX Runtime from rounding float16 at other places.) The very same model when its opset is not
+ * below `to`. Throws `raised-model-differs`, and what `raiseOpset` and `inputSlots` throw.
  */
-export async function raiseModel(model: Model, options: ObserveOptions = {}): Promise<Model> {
-  const raised = raiseOpset(model);
-  if (raised === model) return model;
-  const opset = opsetOf(model);
+export async function raiseModel(model: Model, options: RaiseOptions = {}): Promise<Model> {
+  const first = raiseOpset(model, options.to);
+  if (first === model) return model;
+  const [from, to] = [opsetOf(model), opsetOf(first)];
   const feeds = randomFeeds(model, options.dims ?? {}, 2);
   const compared = dependents(model.graph, Object.keys(feeds));
   for (const { name } of model.graph.outputs) compared.add(name);
   const run = async (which: Model) => {
     const exposed: Model = { ...which, graph: runPasses(which.graph, [exposeValues]) };
-    const fetches = exposed.graph.outputs.map((v) => v.name).filter((name) => compared.has(name));
     const session: SessionOptions = { ...options.session, optimization: 'disabled' };
-    return await withSession(exposed, session, (s) => s.run(feeds, fetches));
+    return await withSession(exposed, session, (s) => {
+      const tensors = s.outputMetadata.filter((v) => v.isTensor).map((v) => v.name);
+      return s.run(
+        feeds,
+        tensors.filter((name) => compared.has(name)),
+      );
+    });
   };
   const before = await run(model);
+  const raised = raiseOpset(model, to, ranksOf(before));
   const after = await run(raised).catch((error) => {
-    throw error instanceof OfframpError ? raisedModelDiffers(opset, error.message) : error;
+    throw error instanceof OfframpError ? raisedModelDiffers(from, to, error.message) : error;
   });
   for (const [name, value] of Object.entries(before)) {
     const difference = after[name] && differenceOf(value, after[name]);
-    if (difference) throw raisedModelDiffers(opset, `${name} ${difference}`);
+    if (difference) throw raisedModelDiffers(from, to, `${name} ${difference}`);
   }
   return raised;
 }
+
+/** Types, and how many axes there are: another input may have other sizes. */
+const ranksOf = (outputs: Outputs): ReadonlyMap<string, TensorType> =>
+  new Map(
+    Object.entries(outputs).map(([name, { type, dims }]) => [
+      name,
+      { dataType: dataTypeOf(type), dims: dims.map(() => undefined) },
+    ]),
+  );
 
 /** For messages: how `b` differs from `a`; undefined when it does not. */
 function differenceOf(a: Tensor, b: Tensor): string | undefined {
