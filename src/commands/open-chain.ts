@@ -31,10 +31,14 @@ export async function loadFirsts(first: readonly (string | FirstOptions)[] = [])
   return loaded;
 }
 
+/** What models of older opsets are raised to anyway. */
+const LEAST_OPSET = 12;
+
 /** The opset that all networks of a chain are to have; undefined for a model on its own. */
 export function commonOpset(original: LoadedModel, firsts: readonly FirstSource[]): number | undefined {
   if (firsts.length === 0) return undefined;
-  return Math.max(...[original, ...firsts.map(({ source }) => source)].map(({ model }) => opsetOf(model)));
+  const opsets = [original, ...firsts.map(({ source }) => source)].map(({ model }) => opsetOf(model));
+  return Math.max(LEAST_OPSET, ...opsets);
 }
 
 /** The chain of `firsts` and the original, which has `heads`. Notes go to `events`. */

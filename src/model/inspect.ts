@@ -78,7 +78,7 @@ export async function inspectLoaded(
   const inlined = inlineFunctions(source.model);
   const asked = giveValue(inlined, output);
   const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs(options), freeNames(OWN_NAMES)]) };
-  const raised = await raiseModel(fixed, { ...options, session });
+  const raised = await raiseModel(fixed, { ...options, session, to: options.opset });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
   const typed = describeOutputs(await observeFacts(model, { ...options, output, session }));
