@@ -2,7 +2,7 @@
 
 /** What was given is as it should be, and yet it failed, or a check did not hold. */
 const FAILURES = `
-  cache-damaged cache-unwritable disk-full emitted-model-differs features-damaged gradient-misshapen loss-not-scalar
+  cache-damaged cache-unwritable disk-full emitted-model-differs external-data-gone features-damaged gradient-misshapen loss-not-scalar
   no-gradient-rule no-path-to-loss no-shape-rule not-a-parameter output-failed package-differs pass-broke-invariant raised-model-differs
   session-failed shape-mismatch shape-not-static shards-unusable training-diverged worker-ended
 `;
@@ -13,7 +13,7 @@ const BAD_INPUT = `
   bad-class-name bad-config bad-data-file bad-fractions bad-input-value bad-labels bad-option bad-preprocessing bad-shard
   bad-tokenizer bad-usage baked-unlabelled batch-not-widened budget-unreachable calibration-data-missing cannot-batch
   cannot-carry cannot-head cannot-raise-opset class-folders class-without-samples config-missing data-not-found
-  empty-dataset exit-classes-differ exit-not-apart exits-do-not-fit external-data-missing external-data-name-taken
+  empty-dataset exit-classes-differ exit-not-apart exits-do-not-fit external-data-in-function external-data-missing external-data-name-taken
   external-data-outside external-data-too-short features-differ features-not-merged fields-missing fixed-batch
   functions-too-deep functions-too-large input-not-per-sample input-shape-unknown input-too-large invalid-graph
   invalid-manifest label-count-mismatch label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor
