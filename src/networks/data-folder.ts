@@ -1,17 +1,10 @@
-/** One folder for a model whose external data are in several, or nowhere yet: ONNX Runtime looks in one alone, and follows no link out of it. */
+/**
+ * One folder for a model whose external data are in several, or nowhere yet. ONNX Runtime looks in one folder only, follows no link out of it, and
+ * refuses hard links in some places (of a branch's weights): so what lies elsewhere is copied.
+ */
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import {
-  constants,
-  copyFile,
-  link,
-  mkdir,
-  readdir,
-  readFile,
-  realpath,
-  rm,
-  writeFile,
-} from 'node:fs/promises';
+import { access, constants, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { writing } from '../cache/files.ts';
 import { isOwnerAlive, ownName } from '../cache/lock.ts';
@@ -33,9 +26,8 @@ const OWNER = 'owner';
 
 /**
  * A folder that holds every file of `data` at its location. Where the files lie like that already, it is that very folder. Otherwise one in
- * `parent` (the cache): a hard link to each file, or a copy where the file system gives none (another drive, or no right to). It is removed by
- * `close`, at the end of the process, or, after a kill, by the next call that makes one. Throws `disk-full`, `cache-unwritable`,
- * `external-data-gone`, and the abort reason.
+ * `parent` (the cache), of copies, which take no room where the file system can share blocks. It is removed by `close`, at the end of the process,
+ * or, after a kill, by the next call that makes one. Throws `disk-full`, `cache-unwritable`, `external-data-gone`, and the abort reason.
  */
 export async function openDataFolder(
   data: DataFiles,
@@ -62,12 +54,12 @@ export async function openDataFolder(
       signal?.throwIfAborted();
       const path = join(folder, location);
       await writing(path, () => mkdir(dirname(path), { recursive: true }));
-      if ('copyOf' in content) await bring(content.copyOf, path);
+      if ('copyOf' in content) await copy(content.copyOf, path);
       else await writing(path, () => writeFile(path, content));
     }
     return { folder, close };
   } catch (error) {
-    await close();
+    await close().catch(() => {});
     throw error;
   }
 }
@@ -82,16 +74,11 @@ function commonFolder(data: DataFiles): string | undefined {
   return new Set(folders).size === 1 ? folders[0] : undefined;
 }
 
-async function bring(from: string, to: string): Promise<void> {
-  // What is hard-linked must be the file itself, not a link to it.
-  const file = await realpath(from).catch((error) => {
+async function copy(from: string, to: string): Promise<void> {
+  await access(from, constants.R_OK).catch((error) => {
     throw externalDataGone(from, error);
   });
-  try {
-    await link(file, to);
-  } catch {
-    await writing(to, () => copyFile(file, to, constants.COPYFILE_FICLONE));
-  }
+  await writing(to, () => copyFile(from, to, constants.COPYFILE_FICLONE));
 }
 
 /** Removes folders of processes that were killed; those that another machine may use stay. */
