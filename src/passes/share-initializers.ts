@@ -39,11 +39,11 @@ export const shareInitializers = (kept: ReadonlySet<string> = new Set()): Pass =
 /** Bytes that the elements take, wherever they lie; 0 of strings and of unknown types. */
 const sizeOf = ({ dataType, dims }: Tensor) => Math.ceil(elementCount(dims) * (elementBytes(dataType) ?? 0));
 
-/** All but the elements: cheap to compare, so that few tensors are hashed. */
+/** All but the elements, of which only the first: cheap to compare, so that few tensors are hashed. */
 function kindOf(tensor: Tensor): string {
-  const { dataType, dims, external, unknownFields = [] } = tensor;
+  const { dataType, dims, bytes, external, unknownFields = [] } = tensor;
   const place = external && [external.location, external.offset, external.length ?? sizeOf(tensor)];
-  return JSON.stringify([dataType, dims, place, [...unknownFields]]);
+  return JSON.stringify([dataType, dims, [...bytes.subarray(0, 32)], place, [...unknownFields]]);
 }
 
 /** Empty of external data, which `kindOf` tells apart. */
