@@ -1,6 +1,6 @@
 /** Files that are kept for later runs: written whole or not at all, and recognised when they were changed since. */
 import { createHash } from 'node:crypto';
-import { open, rename } from 'node:fs/promises';
+import { open, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { cacheUnwritable, diskFull, messageOf } from '../errors/index.ts';
 
@@ -8,11 +8,14 @@ import { cacheUnwritable, diskFull, messageOf } from '../errors/index.ts';
 export const isDiskFull = (error: unknown): boolean =>
   ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 
-/** Writes a file and syncs it to the disk. */
-export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
+/** Writes a file, of several pieces one after another, and syncs it to the disk. */
+export async function writeSynced(
+  path: string,
+  content: string | Uint8Array | readonly Uint8Array[],
+): Promise<void> {
   const file = await open(path, 'w');
   try {
-    await file.writeFile(content);
+    await writeFile(file, content);
     await file.sync();
   } finally {
     await file.close();

@@ -41,9 +41,11 @@ const WRITTEN =
   );
 /** What an earlier compile may have left. */
 const OWNED = [...WRITTEN, 'model.onnx.data'];
+/** Names that Offramp gave to external data (`src/networks/external-files.ts`). */
+const OWNED_DATA = /^(first_\d+\.|model\.onnx\.data_\d+$)/;
 
-/** Text, bytes, or another file's content (external data, which may be larger than memory). */
-export type Content = string | Uint8Array | { readonly copyOf: string };
+/** Text, bytes in one or several pieces, or another file's content (external data, which may be larger than memory). */
+export type Content = string | Uint8Array | readonly Uint8Array[] | { readonly copyOf: string };
 
 /** Undoes one step that was taken. */
 type Undo = () => Promise<void>;
@@ -132,9 +134,9 @@ async function stage(folder: string, files: ReadonlyMap<string, Content>): Promi
   await mkdir(folder, { recursive: true });
   for (const [name, content] of files) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
-    if (typeof content === 'string' || content instanceof Uint8Array)
-      await writeSynced(join(folder, name), content);
-    else await copySynced(content.copyOf, join(folder, name));
+    if (typeof content === 'object' && 'copyOf' in content)
+      await copySynced(content.copyOf, join(folder, name));
+    else await writeSynced(join(folder, name), content);
   }
 }
 
@@ -183,8 +185,8 @@ async function moveFiles(
 /** Names of Offramp's own that may be stale; none unless a manifest says that Offramp wrote here. */
 async function leftovers(target: string): Promise<readonly string[]> {
   try {
-    readManifest(await readFile(join(target, 'manifest.json'), 'utf8'));
-    return OWNED;
+    const { dataFiles = [] } = readManifest(await readFile(join(target, 'manifest.json'), 'utf8'));
+    return [...OWNED, ...dataFiles.filter((name) => OWNED_DATA.test(name))];
   } catch {
     return [];
   }

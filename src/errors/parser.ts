@@ -1,5 +1,5 @@
 /** Of ONNX files and the data beside them. */
-import { OfframpError } from './offramp-error.ts';
+import { messageOf, OfframpError } from './offramp-error.ts';
 
 export const notAnOnnxFile = (problem: string, hint = 'Give a model saved by `onnx.save` or an exporter.') =>
   new OfframpError('not-an-onnx-file', `this is not an ONNX model: ${problem}`, hint);
@@ -105,4 +105,19 @@ export const externalDataNameTaken = (location: string) =>
     'external-data-name-taken',
     `the model's external data are in "${location}", which is also the name of a file that Offramp writes beside it`,
     'Save the model with another location for its external data, e.g. onnx.save_model(…, location="weights.bin").',
+  );
+
+export const externalDataInFunction = (tensor: string, location: string) =>
+  new OfframpError(
+    'external-data-in-function',
+    `the data of tensor ${tensor}, which is inside a local function, are in "${location}"; beside the files of other networks that file gets another name`,
+    'Inline the functions first: onnx.inliner.inline_local_functions(model).',
+  );
+
+export const externalDataGone = (path: string, cause: unknown) =>
+  new OfframpError(
+    'external-data-gone',
+    `the external data in ${path} were there when the model was read and cannot be read now: ${messageOf(cause)}`,
+    'Put the file back, and leave it where it is until the command has ended.',
+    { cause },
   );

@@ -28,7 +28,7 @@ const kept = <T extends object>(element: T, encode: (element: T) => Uint8Array |
   sourceBytes(element) ?? encode(element);
 
 /** Protobuf's limit on a message. */
-const MAX_MODEL_BYTES = 2 ** 31 - 1;
+export const MAX_MODEL_BYTES = 2 ** 31 - 1;
 
 /**
  * Encodes a model. Every element that is still the object that was parsed is written byte for byte as it was, so an
@@ -44,6 +44,9 @@ export function serializeChunks(model: Model): readonly Uint8Array[] {
   if (encoded.length > MAX_MODEL_BYTES) throw modelTooLarge(encoded.length);
   return encoded instanceof Uint8Array ? [encoded] : encoded.parts;
 }
+
+/** How long `serializeModel` would be, protobuf's limit or not. */
+export const encodedBytes = (model: Model): number => encodeModel(model).length;
 
 const encodeModel = (model: Model): Uint8Array | Chunks =>
   kept(model, (m) => {

@@ -3,3 +3,5 @@ export { parseModel } from './decode.ts';
 export { serializeChunks, serializeModel } from './encode.ts';
 export { inlineFunctions } from './inline-functions.ts';
 export { type LoadedModel, loadModel } from './load-model.ts';
+export { renameExternal } from './rename-external.ts';
+export { type SerializedModel, serializeWithData } from './serialize-with-data.ts';

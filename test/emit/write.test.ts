@@ -14,7 +14,14 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { printManifest } from '../../src/emit/manifest-json.ts';
-import { checkCopies, checkFile, checkOutput, writeOneFile, writeOutput } from '../../src/emit/write.ts';
+import {
+  type Content,
+  checkCopies,
+  checkFile,
+  checkOutput,
+  writeOneFile,
+  writeOutput,
+} from '../../src/emit/write.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
 import { hasCode } from '../expect.ts';
 import { SAMPLE } from './sample.ts';
@@ -115,6 +122,32 @@ test('a failure half-way through replacing puts everything back', async ({ folde
   for (const [name, text] of Object.entries(before)) writeFileSync(join(folder, name), text);
   assert.is(await codeOf(writeOutput(folder, FILES, { force: true })), 'output-failed');
   assert.equal(contents(folder), before);
+});
+
+test('bytes may come in pieces, and none at all', async ({ folder }) => {
+  const pieces = [Uint8Array.of(1, 2), new Uint8Array(0), Uint8Array.of(3)];
+  await writeOutput(
+    folder,
+    new Map<string, Content>([
+      ['model.onnx.data', pieces],
+      ['empty', []],
+    ]),
+  );
+  assert.equal(contents(folder), { 'model.onnx.data': '\x01\x02\x03', empty: '' });
+});
+
+test("external data that an earlier compile named go with it, others' stay", async ({ folder }) => {
+  const dataFiles = ['first_1.w.bin', 'first_2.w.bin', 'model.onnx.data_2', 'weights.bin'];
+  const before = new Map(FILES).set('manifest.json', printManifest({ ...SAMPLE, dataFiles }));
+  for (const name of [...dataFiles, 'first_3.mine']) before.set(name, name);
+  await writeOutput(folder, before);
+  await writeOutput(folder, new Map(FILES).set('first_1.w.bin', 'new'), { force: true });
+  assert.equal(contents(folder), {
+    ...WRITTEN,
+    'first_1.w.bin': 'new',
+    'first_3.mine': 'first_3.mine',
+    'weights.bin': 'weights.bin',
+  });
 });
 
 test('external data may not be called what is written beside them', () => {
