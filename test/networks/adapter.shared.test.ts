@@ -57,7 +57,6 @@ test('photographs at other sizes: within 1 of 255 of Pillow', async () => {
     assert.ok(largestGap(output!.values, truth) <= 1.0001, `${side}: ${largestGap(output!.values, truth)}`);
     const sum = output!.values.reduce((total, v, i) => total + Math.abs(v - truth[i]!), 0);
     assert.ok(sum / truth.length < 0.35, `${side}: ${sum / truth.length}`);
-    if (process.env.SHOW) console.log(side, largestGap(output!.values, truth), sum / truth.length);
   }
 });
 
