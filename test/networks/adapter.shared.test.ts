@@ -6,10 +6,12 @@ import { openDataset } from '../../src/data/index.ts';
 import { opsetOf } from '../../src/graph/types.ts';
 import { adaptNetwork } from '../../src/networks/adapt-network.ts';
 import { adapterFor, describeAdapter } from '../../src/networks/adapter.ts';
+import { refuseOtherTokenizer } from '../../src/networks/same-tokenizer.ts';
 import { withSession } from '../../src/ort/session.ts';
 import { feedsOf, floatsOf } from '../../src/ort/tensors.ts';
 import { loadModel } from '../../src/parser/load-model.ts';
 import { cache, freshFolder } from '../data/fixtures.ts';
+import { hasCode } from '../expect.ts';
 import { sharedData } from '../shared.ts';
 import { firstRows, largestGap, outputsOf, readerOf } from './readers.ts';
 
@@ -58,6 +60,17 @@ test('photographs at other sizes: within 1 of 255 of Pillow', async () => {
     const sum = output!.values.reduce((total, v, i) => total + Math.abs(v - truth[i]!), 0);
     assert.ok(sum / truth.length < 0.35, `${side}: ${sum / truth.length}`);
   }
+});
+
+test('encoders of one tokenizer, and of two', async () => {
+  const read = async (...parts: string[]) => {
+    const path = sharedData('text', ...parts);
+    return { file: parts.join('/'), graph: (await loadModel(path)).model.graph };
+  };
+  const news = await read('ag_news', 'encoder.onnx');
+  refuseOtherTokenizer(news, await read('ag_news', 'encoder_strong.onnx'));
+  const reviews = await read('sst2', 'encoder.onnx');
+  assert.throws(() => refuseOtherTokenizer(news, reviews), hasCode('first-tokenizer-unlike'));
 });
 
 test.run();

@@ -22,6 +22,9 @@ const textReader = (length: number, names: readonly string[], dataType: DataType
 /** Pairs of texts: [CLS] 1 … [SEP] 2, the second's types 1; ids 0 behind their end. Lengths of both, without those three. */
 const PAIRS = [
   [1, 0],
+  [1, 1],
+  [2, 1],
+  [3, 1],
   [3, 2],
   [2, 3],
   [4, 3],
