@@ -17,3 +17,11 @@ export const firstInputMissing = (input: string, originals: readonly string[]) =
     `input ${input} has no partner among the original's inputs: ${originals.join(', ')}`,
     'Export it with the names of the original, or with inputs of the same types and shapes in the same order. An input that is the same for all samples can be made a constant before.',
   );
+
+/** `rows`, `known`: tokens that the network of `file` and the original, of `original`, have embeddings of. */
+export const firstTokenizerUnlike = (file: string, rows: number, original: string, known: number) =>
+  new OfframpError(
+    'first-tokenizer-unlike',
+    `${file} has another tokenizer than ${original}: its embedding has ${rows} rows, the original's ${known}, so the same ids are other words`,
+    'For now, networks of a chain must share one tokenizer: give a first network that was trained with that of the original.',
+  );

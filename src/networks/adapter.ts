@@ -1,4 +1,5 @@
 /** What makes a first network's inputs from the original's: users feed the latter alone. */
+import { isEncoded } from '../data/tokenizer.ts';
 import type { InputSpec, Preprocessing } from '../data/types.ts';
 import { firstInputMissing, firstInputUnlike, shown } from '../errors/index.ts';
 import { GraphBuilder } from '../graph/builder.ts';
@@ -6,6 +7,7 @@ import { renameValues } from '../graph/rename.ts';
 import type { Graph } from '../graph/types.ts';
 import { numberSteps, type Side } from './picture-steps.ts';
 import type { Step } from './steps.ts';
+import { textLinks } from './text-steps.ts';
 
 /** What a network reads, and what its numbers mean. Of several inputs none is preprocessed. */
 export interface Reader {
@@ -34,17 +36,17 @@ export function adapterFor(
   prefix = 'adapted/',
   names: Iterable<string> = [],
 ): Graph {
-  const links = linksOf(original, network);
   const b = new GraphBuilder(`${prefix}adapter/`, new Set(names));
-  for (const { name, dataType, dims } of original.inputs)
-    if (links.some((link) => link.from.name === name)) b.input(name, dataType, ['N', ...dims]);
+  for (const { name, dataType, dims } of original.inputs) b.input(name, dataType, ['N', ...dims]);
   const named = new Map<string, string>();
-  for (const { from, to, steps } of links) {
+  for (const { from, to, steps } of linksOf(original, network)) {
     const value = steps.reduce((last, step) => step.write(b, last), from.name);
     if (value !== from.name) named.set(value, prefix + to.name);
     b.output(value, to.dataType, ['N', ...to.dims]);
   }
-  return renameValues(b.build('adapter'), named);
+  const graph = renameValues(b.build('adapter'), named);
+  const read = new Set([...graph.nodes.flatMap((n) => n.inputs), ...graph.outputs.map((v) => v.name)]);
+  return { ...graph, inputs: graph.inputs.filter((v) => read.has(v.name)) };
 }
 
 /** What `adapterFor` does to the original's inputs, in plain words: `mean and std`, `NHWC`, `32×32 → 24×24`, `uint8`. Empty when nothing. */
@@ -54,7 +56,17 @@ export function describeAdapter(original: Reader, network: Reader): readonly str
 }
 
 function linksOf(original: Reader, network: Reader): readonly Link[] {
-  return partners(original.inputs, network.inputs).map(([from, to]) => {
+  const asText = textLinks(original.inputs);
+  const texts = new Map(network.inputs.map((to) => [to, asText(to)]));
+  const others = network.inputs.filter((to) => !texts.get(to));
+  const free = original.inputs.filter(({ name }) => !isEncoded(name));
+  const isOnly = original.inputs.length === 1 && network.inputs.length === 1;
+  const partnerOf = isOnly ? () => original.inputs[0]! : partners(free, others);
+  return network.inputs.map((to) => {
+    const text = texts.get(to);
+    if (text) return { ...text, to };
+    const from = partnerOf(to);
+    if (!from) throw firstInputMissing(described(to), original.inputs.map(described));
     const steps = numberSteps(sideOf(original, from, network), sideOf(network, to, original));
     if (!steps) throw firstInputUnlike(described(to), described(from));
     return { from, to, steps };
@@ -67,22 +79,20 @@ function sideOf({ inputs, preprocessing }: Reader, input: InputSpec, other: Read
   return { input, preprocessing: layout ? { ...preprocessing, layout } : preprocessing };
 }
 
-/** Each input of a network with the one of the original that it is made from: that of its name, or else that of its place. */
+/** For each of `inputs`, the one of `originals` that it is made from: that of its name, or else that of its place among those left. */
 function partners(
   originals: readonly InputSpec[],
   inputs: readonly InputSpec[],
-): readonly (readonly [InputSpec, InputSpec])[] {
-  if (originals.length === 1 && inputs.length === 1) return [[originals[0]!, inputs[0]!]];
-  const sameName = (a: InputSpec, others: readonly InputSpec[]) => others.find((b) => b.name === a.name);
-  const unnamed = inputs.filter((input) => !sameName(input, originals));
-  const free = originals.filter((input) => !sameName(input, inputs));
-  return inputs.map((input) => {
-    const partner = sameName(input, originals) ?? free[unnamed.indexOf(input)];
-    const isNamed = partner?.name === input.name;
-    if (!partner || !(isNamed || described({ ...partner, name: input.name }) === described(input)))
-      throw firstInputMissing(described(input), originals.map(described));
-    return [partner, input];
-  });
+): (input: InputSpec) => InputSpec | undefined {
+  const isAmong = (others: readonly InputSpec[]) => (a: InputSpec) => others.some((b) => b.name === a.name);
+  const unnamed = inputs.filter((input) => !isAmong(originals)(input));
+  const free = originals.filter((input) => !isAmong(inputs)(input));
+  return (input) => {
+    const named = originals.find(({ name }) => name === input.name);
+    if (named) return named;
+    const placed = free[unnamed.indexOf(input)];
+    return placed && described({ ...placed, name: input.name }) === described(input) ? placed : undefined;
+  };
 }
 
 const described = ({ name, dataType, dims }: InputSpec) => `${name} ${dataType} ${shown(dims)}`;

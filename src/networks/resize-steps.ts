@@ -8,7 +8,7 @@ import type { Step } from './steps.ts';
 /**
  * Pictures [N, C, H, W] of size `from` at the size of `to`: a MatMul along each axis that changes, whose weights are those of `resized`, which are
  * Pillow's BILINEAR to the bit. Pillow rounds pixels after each axis; here they are not rounded, since nothing says that the original reads whole
- * numbers. `hasBorders`: some pixels of the result are 0, whatever the picture.
+ * numbers: a pixel of a CIFAR-10 picture differs by .3 of 255 on average and by 1 at most. `hasBorders`: some pixels of the result are 0, whatever the picture.
  */
 export function resizeSteps(
   from: ImageShape,

@@ -6,10 +6,12 @@ import { openDataset } from '../../src/data/index.ts';
 import { opsetOf } from '../../src/graph/types.ts';
 import { adaptNetwork } from '../../src/networks/adapt-network.ts';
 import { adapterFor, describeAdapter } from '../../src/networks/adapter.ts';
+import { refuseOtherTokenizer } from '../../src/networks/same-tokenizer.ts';
 import { withSession } from '../../src/ort/session.ts';
 import { feedsOf, floatsOf } from '../../src/ort/tensors.ts';
 import { loadModel } from '../../src/parser/load-model.ts';
 import { cache, freshFolder } from '../data/fixtures.ts';
+import { hasCode } from '../expect.ts';
 import { sharedData } from '../shared.ts';
 import { firstRows, largestGap, outputsOf, readerOf } from './readers.ts';
 
@@ -57,8 +59,18 @@ test('photographs at other sizes: within 1 of 255 of Pillow', async () => {
     assert.ok(largestGap(output!.values, truth) <= 1.0001, `${side}: ${largestGap(output!.values, truth)}`);
     const sum = output!.values.reduce((total, v, i) => total + Math.abs(v - truth[i]!), 0);
     assert.ok(sum / truth.length < 0.35, `${side}: ${sum / truth.length}`);
-    if (process.env.SHOW) console.log(side, largestGap(output!.values, truth), sum / truth.length);
   }
+});
+
+test('encoders of one tokenizer, and of two', async () => {
+  const read = async (...parts: string[]) => {
+    const path = sharedData('text', ...parts);
+    return { file: parts.join('/'), graph: (await loadModel(path)).model.graph };
+  };
+  const news = await read('ag_news', 'encoder.onnx');
+  refuseOtherTokenizer(news, await read('ag_news', 'encoder_strong.onnx'));
+  const reviews = await read('sst2', 'encoder.onnx');
+  assert.throws(() => refuseOtherTokenizer(news, reviews), hasCode('first-tokenizer-unlike'));
 });
 
 test.run();
