@@ -19,7 +19,7 @@ const BAD_INPUT = `
   invalid-manifest label-count-mismatch label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor
   manifest-version-unknown model-too-large name-taken nested-too-deeply no-batch-axis no-class-scores no-confidence-heads
   no-logits no-sample-input no-shards no-taps not-a-package not-an-image-input not-an-onnx-file not-class-scores
-  not-comparable not-deterministic nothing-counted one-score opset-too-old original-missing other-model other-outputs
+  not-comparable not-deterministic nothing-counted one-score opset-too-old opsets-differ original-missing other-model other-outputs
   output-not-empty output-unusable point-not-built-in package-damaged provider-missing sample-shape-mismatch samples-not-independent
   several-labels shards-mixed tokenizer-missing too-few-exit-outputs too-few-for-guarantee too-many-classes too-many-fields
   training-data-missing trial-run-failed truncated-file unknown-data-format unknown-dim unknown-input unknown-input-dim
