@@ -22,13 +22,13 @@ const BAD_INPUT = `
   malformed-file malformed-tensor manifest-version-unknown model-too-large name-taken nested-too-deeply
   network-missing no-batch-axis no-class-scores no-confidence-heads no-logits no-sample-input no-shards no-taps
   not-a-package not-an-image-input not-an-onnx-file not-class-scores not-comparable not-deterministic nothing-counted
-  one-score opset-too-old original-missing other-model other-outputs output-not-empty output-unusable package-damaged
-  point-not-built-in provider-missing sample-shape-mismatch samples-not-independent several-labels shards-mixed
-  tokenizer-missing too-few-exit-outputs too-few-for-guarantee too-many-classes too-many-fields training-data-missing
-  trial-run-failed truncated-file unknown-data-format unknown-dim unknown-input unknown-input-dim unknown-label
-  unknown-operating-point unknown-output unknown-part unknown-setting unknown-tap unreadable-image unreadable-model
-  unsupported-codec unsupported-input-type unusable-heads view-needs-image wrong-head-count wrong-image-size
-  wrong-threshold-count
+  one-score opset-too-old opsets-differ original-missing other-model other-outputs output-not-empty output-unusable
+  package-damaged point-not-built-in provider-missing sample-shape-mismatch samples-not-independent several-labels
+  shards-mixed tokenizer-missing too-few-exit-outputs too-few-for-guarantee too-many-classes too-many-fields
+  training-data-missing trial-run-failed truncated-file unknown-data-format unknown-dim unknown-input
+  unknown-input-dim unknown-label unknown-operating-point unknown-output unknown-part unknown-setting unknown-tap
+  unreadable-image unreadable-model unsupported-codec unsupported-input-type unusable-heads view-needs-image
+  wrong-head-count wrong-image-size wrong-threshold-count
 `;
 
 const codesIn = (list: string) => list.trim().split(/\s+/);

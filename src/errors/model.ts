@@ -134,12 +134,46 @@ export const cannotRaiseOpset = (opset: number, to: number, where: string, why: 
     raiseOutside(to),
   );
 
-export const raisedModelDiffers = (opset: number, to: number, problem: string) =>
+/** `reason`: ONNX Runtime's, which names the node. */
+export const raisedNotImplemented = (opset: string, to: string, reason: string) =>
+  new OfframpError(
+    'cannot-raise-opset',
+    `the model's opset is ${opset}, and raised to ${to} it does not run: ${reason}`,
+    `ONNX Runtime lacks that operator in the newer form: export the network that has opset ${to} with an older one.`,
+  );
+
+/** `opset`, `to`: versions; of another domain with its name, e.g. `ai.onnx.ml 1`. */
+export const raisedModelDiffers = (opset: string, to: string, problem: string) =>
   new OfframpError(
     'raised-model-differs',
     `the model's opset is ${opset}; raised to ${to}, it does not do what it did: ${problem}`,
-    `${raiseOutside(to)} This is a bug in Offramp: please report it with the model.`,
+    `${raiseOutside(Number.parseInt(to, 10) || 13)} This is a bug in Offramp: please report it with the model.`,
   );
+
+/** What went wrong with one of several networks; its name comes first. */
+export const ofNetwork = (name: string, { code, message, hint, cause }: OfframpError) =>
+  new OfframpError(code, `${name}: ${message}`, hint, { cause });
+
+/** Of two networks that go into one file. */
+export const opsetsDiffer = (lower: Versioned, higher: Versioned, most: number) =>
+  new OfframpError(
+    'opsets-differ',
+    `one file has one opset, and ${lower.name} has ${lower.version}, ${higher.name} ${higher.version}: Offramp raises to ${most} at most`,
+    `Export ${higher.name} with opset ${most} or lower (above it, the WebGPU backend of browsers has no If), or both with ${higher.version}.`,
+  );
+
+/** As `opsetsDiffer`, of the operators of `domain`; `why`: what keeps the lower from being raised. */
+export const domainVersionsDiffer = (domain: string, lower: Versioned, higher: Versioned, why: string) =>
+  new OfframpError(
+    'opsets-differ',
+    `one file has one version of ${domain}, and ${lower.name} has ${lower.version}, ${higher.name} ${higher.version}: ${why}`,
+    `Export both with the same version of ${domain}.`,
+  );
+
+interface Versioned {
+  readonly name: string;
+  readonly version: number;
+}
 
 export const nameTaken = (name: string) =>
   new OfframpError(

@@ -1,7 +1,8 @@
 /** The opset of a model is raised, and both are run: a rewriting that does anything else is not used. */
-import { OfframpError, raisedModelDiffers } from '../errors/index.ts';
-import { type Model, opsetOf, type TensorType } from '../graph/types.ts';
-import { dependents } from '../graph/walk.ts';
+import { OfframpError, raisedModelDiffers, raisedNotImplemented } from '../errors/index.ts';
+import { makeValue } from '../graph/builder.ts';
+import { type Graph, isDefaultDomain, type Model, type TensorType } from '../graph/types.ts';
+import { allNames, dependents } from '../graph/walk.ts';
 import { relativeGap } from '../ort/gap.ts';
 import { type Outputs, type SessionOptions, type Tensor, withSession } from '../ort/session.ts';
 import { dataTypeOf, floatsOf } from '../ort/tensors.ts';
@@ -20,39 +21,91 @@ export interface RaiseOptions extends ObserveOptions {
 const MOST_RAISED_DEVIATION = 1e-6;
 
 /**
- * `model` as `raiseOpset` writes it, after both were given the same random input and every tensor that both compute from it was the
- * same. (Seeing every value also keeps ONNX Runtime from rounding float16 at other places.) The very same model when its opset is not
- * below `to`. Throws `raised-model-differs`, and what `raiseOpset` and `inputSlots` throw.
+ * `model` as `raiseOpset` writes it, proved by `raiseProved`. The very same model when its opset is not below `to`. Throws what both
+ * throw.
  */
-export async function raiseModel(model: Model, options: RaiseOptions = {}): Promise<Model> {
-  const first = raiseOpset(model, options.to);
+export const raiseModel = (model: Model, { to, ...options }: RaiseOptions = {}): Promise<Model> =>
+  raiseProved(model, (known) => raiseOpset(model, to, known), options);
+
+/** `known`: types and ranks of values, as they were observed. Returns the very same model when there is nothing to raise. */
+export type RaiseBy = (known?: ReadonlyMap<string, TensorType>) => Model;
+
+/**
+ * What `raise` makes of `model`, after both were run: each node of the raised model was given what `model` had there for random input, and
+ * made the same of it. (So a rounding that another kernel does otherwise is not carried on, to be another level at the next QuantizeLinear.
+ * Seeing every value also keeps ONNX Runtime from rounding float16 at other places.) Throws `raised-model-differs`, `cannot-raise-opset` for
+ * an operator that ONNX Runtime has in the older form only, and what `raise` and `inputSlots` throw.
+ */
+export async function raiseProved(
+  model: Model,
+  raise: RaiseBy,
+  options: ObserveOptions = {},
+): Promise<Model> {
+  const first = raise();
   if (first === model) return model;
-  const [from, to] = [opsetOf(model), opsetOf(first)];
+  const versions = [newVersions(model, first), newVersions(first, model)] as const;
   const feeds = randomFeeds(model, options.dims ?? {}, 2);
   const compared = dependents(model.graph, Object.keys(feeds));
   for (const { name } of model.graph.outputs) compared.add(name);
-  const run = async (which: Model) => {
-    const exposed: Model = { ...which, graph: runPasses(which.graph, [exposeValues]) };
-    const session: SessionOptions = { ...options.session, optimization: 'disabled' };
-    return await withSession(exposed, session, (s) => {
-      const tensors = s.outputMetadata.filter((v) => v.isTensor).map((v) => v.name);
-      return s.run(
-        feeds,
-        tensors.filter((name) => compared.has(name)),
-      );
-    });
-  };
-  const before = await run(model);
-  const raised = raiseOpset(model, to, ranksOf(before));
-  const after = await run(raised).catch((error) => {
-    throw error instanceof OfframpError ? raisedModelDiffers(from, to, error.message) : error;
+  const session: SessionOptions = { ...options.session, optimization: 'disabled' };
+  const exposed = { ...model, graph: runPasses(model.graph, [exposeValues]) };
+  const before = await withSession(exposed, session, (s) => {
+    const tensors = s.outputMetadata.filter((v) => v.isTensor).map((v) => v.name);
+    const fetches = tensors.filter((name) => compared.has(name));
+    return s.run(feeds, fetches);
   });
-  for (const [name, value] of Object.entries(before)) {
-    const difference = after[name] && differenceOf(value, after[name]);
-    if (difference) throw raisedModelDiffers(from, to, `${name} ${difference}`);
+  const raised = raise(ranksOf(before));
+  const { graph, again } = nodeByNode(raised.graph, before);
+  const given = { ...feeds, ...Object.fromEntries([...again.keys()].map((name) => [name, before[name]!])) };
+  const after = await withSession({ ...raised, graph }, session, (s) => s.run(given)).catch((error) => {
+    if (!(error instanceof OfframpError)) throw error;
+    const isMissing = error.message.includes('Could not find an implementation');
+    throw (isMissing ? raisedNotImplemented : raisedModelDiffers)(...versions, error.message);
+  });
+  for (const [name, made] of again) {
+    const difference = differenceOf(before[name]!, after[made]!);
+    if (difference) throw raisedModelDiffers(...versions, `${name} ${difference}`);
   }
   return raised;
 }
+
+/** `graph` whose nodes read the `values` of another run instead of each other's; `again`: what a value is called that it makes anew. */
+function nodeByNode(graph: Graph, values: Outputs) {
+  const names = allNames(graph);
+  const again = new Map<string, string>();
+  const nodes = graph.nodes.map((node) => {
+    const outputs = node.outputs.map((name) => {
+      if (!values[name]) return name;
+      let made = `${name}/again`;
+      while (names.has(made)) made += '_';
+      names.add(made);
+      again.set(name, made);
+      return made;
+    });
+    return { ...node, outputs };
+  });
+  const inputs = [...again.keys()].map((name) => {
+    const { type, dims } = values[name]!;
+    return makeValue(name, dataTypeOf(type), dims);
+  });
+  const stepped: Graph = {
+    ...graph,
+    nodes,
+    inputs: [...graph.inputs, ...inputs],
+    valueInfo: graph.valueInfo.filter(({ name }) => !again.has(name)),
+    outputs: [...again.values()].map((name) => ({ name, type: undefined })),
+  };
+  return { graph: stepped, again };
+}
+
+/** For messages: the versions that `a` imports and `b` does not. */
+const newVersions = (a: Model, b: Model): string =>
+  a.opsetImports
+    .filter(
+      (o) => !b.opsetImports.some(({ domain, version }) => domain === o.domain && version === o.version),
+    )
+    .map(({ domain, version }) => (isDefaultDomain(domain) ? `${version}` : `${domain} ${version}`))
+    .join(', ');
 
 /** Types, and how many axes there are: another input may have other sizes. */
 const ranksOf = (outputs: Outputs): ReadonlyMap<string, TensorType> =>

@@ -103,7 +103,7 @@ const UNCHANGED = new Set([
 ]); // biome-ignore format: a list
 
 /** The opset that a model of `opset` is raised to when nobody asks for another: 12 below 11, else its own. */
-const usableOpset = (opset: number) => (opset < OPSETS.needed ? OPSETS.raised : opset);
+export const usableOpset = (opset: number) => (opset < OPSETS.needed ? OPSETS.raised : opset);
 
 /**
  * `model` in opset `to` (11 to 22; without it 12 for a model below 11); the very same when its own is not lower. Nodes in forms that did not
