@@ -13,7 +13,7 @@ const BAD_INPUT = `
   bad-class-name bad-config bad-data-file bad-fractions bad-input-value bad-labels bad-option bad-preprocessing bad-shard
   bad-tokenizer bad-usage baked-unlabelled batch-not-widened budget-unreachable calibration-data-missing cannot-batch
   cannot-carry cannot-head cannot-raise-opset class-folders class-without-samples config-missing data-not-found
-  empty-dataset exit-classes-differ exit-not-apart exits-do-not-fit external-data-missing external-data-name-taken
+  empty-dataset exit-classes-differ exit-elements-unknown exit-not-apart exits-do-not-fit external-data-missing external-data-name-taken
   external-data-outside external-data-too-short features-differ features-not-merged fields-missing fixed-batch
   functions-too-deep functions-too-large input-not-per-sample input-shape-unknown input-too-large invalid-graph
   invalid-manifest label-count-mismatch label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor
