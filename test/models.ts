@@ -63,7 +63,7 @@ export function tinyResidual({
 }
 
 /** Weights, convolutions and classifiers that the nets with exits of their own are made of. */
-class NetBuilder extends GraphBuilder {
+export class NetBuilder extends GraphBuilder {
   private next: number;
 
   constructor(seed: number) {

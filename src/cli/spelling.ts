@@ -26,12 +26,16 @@ export const withFlags = (text: string): string =>
 
 const isFlag = (flag: string) => Object.values(COMMAND_OPTIONS).some((known) => known.includes(flag));
 
-/** `'none'` → `--labels none`, `{ height: 1, width: 1 }` → `--dim height=1 --dim width=1` */
+/** `'none'` → `--labels none`, `{ height: 1, width: 1 }` → `--dim height=1 --dim width=1`, `['a', 'b']` → `--exit-outputs a,b` */
 function wordsFor(flag: string, value = 'true'): string {
   if (value === 'true') return `--${flag}`;
   if (value === 'false') return `--no-${flag}`;
+  const list = /^\[(.*)\]$/s.exec(value)?.[1];
+  if (list !== undefined) return `--${flag} ${list.split(', ').map(unquoted).join(',')}`;
   const fields = /^\{ (.*) \}$/s.exec(value)?.[1]?.split(', ') ?? [];
   if (fields.length > 0)
     return fields.map((field) => `--${flag} ${field.replace(/^'?(.*?)'?: /s, '$1=')}`).join(' ');
-  return `--${flag} ${value.replace(/^'(.*)'$/s, '$1')}`;
+  return `--${flag} ${unquoted(value)}`;
 }
+
+const unquoted = (value: string) => value.replace(/^'(.*)'$/s, '$1');

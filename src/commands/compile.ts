@@ -97,7 +97,8 @@ function originOf(
   options: CompileOptions,
   { inspection, splits, seed, preprocessing }: CompileContext,
 ): Origin {
-  const { model, exitOutputs, output, dims, set, widenBatch, labels, externalDataFolder, skipBad } = options;
+  const { exitOutputs } = inspection;
+  const { model, output, dims, set, widenBatch, labels, externalDataFolder, skipBad } = options;
   return {
     source: {
       file: basename(model),

@@ -30,11 +30,39 @@ export const exitClassesDiffer = (exit: string, got: number, output: string, cla
     'All exits must score the same classes.',
   );
 
+/** `opType`: what makes `value`. */
+export const elementsUnknown = (value: string, opType: string, isCounted: boolean) =>
+  isCounted
+    ? new OfframpError(
+        'exit-elements-unknown',
+        `the graph does not say how many elements the sequence ${value} has: ${opType} makes it`,
+        `Name them one by one: ${option('exitOutputs', `['${value}[0]', '${value}[1]']`)}.`,
+      )
+    : new OfframpError(
+        'exit-elements-unknown',
+        `the graph does not say which tensors ${value} consists of: ${opType} makes it`,
+        `Name in ${option('exitOutputs')} the value inside the model that holds each exit's scores, or export the scores of each exit as an output of their own.`,
+      );
+
+export const noSuchElement = (name: string, value: string, count: number) =>
+  new OfframpError(
+    'unknown-output',
+    `there is no ${name}: ${value} consists of ${count} tensors`,
+    `They are ${value}[0] to ${value}[${count - 1}].`,
+  );
+
+export const unknownExitOutput = (name: string, outputs: readonly string[]) =>
+  new OfframpError(
+    'unknown-output',
+    `${option('exitOutputs')}: the model has no output and no value ${name}`,
+    `Its outputs are ${outputs.join(', ')}. A value inside the model goes by its own name, an element of a sequence by its place, which counts from 0: ${outputs[0]}[0].`,
+  );
+
 export const exitNotApart = (exit: string, why: string) =>
   new OfframpError(
     'exit-not-apart',
     `the branch of exit output ${exit} cannot be taken out: ${why}`,
-    'An exit must be a branch of its own that reads one value of the backbone. Leave this one out of `exitOutputs`; where it then cannot stay as an output either, `output` with the last one drops it.',
+    'An exit must have scores of its own, and read one value of the backbone. Leave this one out of `exitOutputs`; where it then cannot stay as an output either, `output` with the last one drops it.',
   );
 
 export const noConfidenceHeads = () =>

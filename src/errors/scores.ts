@@ -1,17 +1,23 @@
 /** Of outputs that hold no class scores, or not those that were asked for. */
 import { OfframpError } from './offramp-error.ts';
-import { optionText } from './option.ts';
+import { option, optionText } from './option.ts';
 
 /** How `no-class-scores` lists an output that is a map or a sequence. */
 export const NOT_A_TENSOR = 'not a tensor';
 
-export const noClassScores = (outputs: readonly string[]) =>
+/** `sequence`: an output that is a sequence, and the last of the tensors in it. */
+export const noClassScores = (
+  outputs: readonly string[],
+  sequence?: { readonly name: string; readonly last: string },
+) =>
   new OfframpError(
     'no-class-scores',
     `no output is a float [N, classes]; found ${outputs.join('; ') || 'none'}`,
-    outputs.some((output) => output.includes(NOT_A_TENSOR))
-      ? "A map of probabilities is no tensor. From scikit-learn export with options={'zipmap': False}."
-      : 'Offramp needs a classifier: one float score per class and sample. Export the scores as an output.',
+    sequence
+      ? `${sequence.name} is a sequence. If it holds the scores of exits, earliest first, ${option('exitOutputs', `['${sequence.name}']`)} takes it apart; ${optionText('output', sequence.last)} gives its last tensor in its place.`
+      : outputs.some((output) => output.includes(NOT_A_TENSOR))
+        ? "A map of probabilities is no tensor. From scikit-learn export with options={'zipmap': False}."
+        : 'Offramp needs a classifier: one float score per class and sample. Export the scores as an output.',
   );
 
 /** How to get at an inner value. */

@@ -12,6 +12,7 @@ import type { ExitPlan, TypedModel } from '../passes/exits.ts';
 import { type ExistingExits, extractExits } from '../passes/extract-exits.ts';
 import { fixInputs, type InputOptions } from '../passes/fix-inputs.ts';
 import { freeNames } from '../passes/free-names.ts';
+import { giveExits } from '../passes/give-exits.ts';
 import { describeOutputs, giveValue } from '../passes/give-value.ts';
 import { OWN_NAMES } from '../passes/lower-exits.ts';
 import { runPasses } from '../passes/pass.ts';
@@ -28,7 +29,7 @@ export interface ModelOptions extends PlanOptions, ObserveOptions, InputOptions 
   readonly externalDataFolder?: string | undefined;
   /** Make a model that takes one sample at a time take any number. */
   readonly widenBatch?: boolean | undefined;
-  /** Outputs of a model that has exits already, earliest first, its last output last. */
+  /** Scores of a model that has exits already, earliest first, its own last: outputs, values inside, sequences and their elements (`giveExits`). */
   readonly exitOutputs?: readonly string[] | undefined;
 }
 
@@ -52,6 +53,8 @@ export interface Inspected {
   readonly plan: ExitPlan;
   /** Exits that came with the model; `typed` and `plan` are then of the model without them. */
   readonly existing?: ExistingExits;
+  /** What `exitOutputs` named, one by one: `exit[0]`, `exit[1]` for the sequence `exit`. */
+  readonly exitOutputs?: readonly string[];
 }
 
 const WIDENED = 'Made to take any number of samples: a batch of three gave what the samples gave one by one.';
@@ -74,16 +77,17 @@ export async function inspectLoaded(
 ): Promise<Inspected> {
   const session = { ...options.session, externalDataFolder: source.folder };
   if (source.model.metadataProps.some(({ key }) => key === SOURCE_HASH)) throw alreadyCompiled();
-  const output = options.exitOutputs?.at(-1) ?? options.output;
   const inlined = inlineFunctions(source.model);
-  const asked = giveValue(inlined, output);
+  const given = options.exitOutputs && giveExits(inlined, options.exitOutputs);
+  const output = given?.values.at(-1) ?? options.output;
+  const asked = given?.model ?? giveValue(inlined, output);
   const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs(options), freeNames(OWN_NAMES)]) };
   const raised = await raiseModel(fixed, { ...options, session, to: options.opset });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
   const typed = describeOutputs(await observeFacts(model, { ...options, output, session }));
   const notes: Note[] = [
-    ...(asked === inlined ? [] : [noteOnInner(inlined, output!)]),
+    ...notesOnInner(inlined, given?.replaced ?? replacedIn(inlined, asked), output!),
     ...notesOnOpset(source.model, model),
     ...(widened === raised ? [] : [info('batch-widened', WIDENED)]),
     ...notesOnSet(options.set),
@@ -95,11 +99,16 @@ export async function inspectLoaded(
     ),
   ];
   const hash = hashOf(source, options.set);
-  if (options.exitOutputs) {
-    const existing = extractExits(typed, options.exitOutputs);
+  if (given) {
+    const existing = extractExits(typed, given.values);
     const { plan } = existing;
+<<<<<<< HEAD
     notes.push(...notesOnLost(plan, options));
     return { source, hash, notes, typed: plan.typed, plan, existing };
+=======
+    notes.push(...notesOnLost(plan, options.output));
+    return { source, hash, notes, typed: plan.typed, plan, existing, exitOutputs: given.names };
+>>>>>>> exitouts
   }
   const plan = planExits(typed, options);
   notes.push(...notesOnLost(plan, options));
@@ -162,12 +171,27 @@ function hashOf({ sha256 }: LoadedModel, set: InputOptions['set'] = {}): string 
     .digest('hex');
 }
 
-/** Of an output that was asked for by the name of a value inside the model. */
-const noteOnInner = ({ graph }: Model, name: string): Note =>
-  info(
-    'inner-output',
-    `${name} lies inside the model: the early-exit model gives it in place of ${graph.outputs.map((v) => v.name).join(', ')}.`,
-  );
+const replacedIn = (before: Model, after: Model): string[] =>
+  before === after ? [] : before.graph.outputs.map((v) => v.name);
+
+/** Of outputs that go because a value inside the model was asked for, or because what they hold was. */
+function notesOnInner({ graph }: Model, replaced: readonly string[], output: string): Note[] {
+  if (replaced.length === 0) return [];
+  const list = replaced.join(', ');
+  return graph.outputs.some((v) => v.name === output)
+    ? [
+        info(
+          'outputs-dropped',
+          `The early-exit model goes without ${list}: the scores of exits are part of it.`,
+        ),
+      ]
+    : [
+        info(
+          'inner-output',
+          `${output} lies inside the model: the early-exit model gives it in place of ${list}.`,
+        ),
+      ];
+}
 
 function notesOnOpset(original: Model, model: Model): Note[] {
   const [from, to] = [opsetOf(original), opsetOf(model)];

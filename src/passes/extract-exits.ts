@@ -31,8 +31,9 @@ interface Branch {
 
 /**
  * `outputs` names the graph outputs that carry class scores, earliest first, the whole model's own last. An exit's branch is what
- * leads to its scores and not to the last ones; it must read one value of the backbone. A Softmax at an exit's end is left
- * off: exits answer with logits. Throws `too-few-exit-outputs`, `unknown-output`, `no-class-scores`, `exit-classes-differ`,
+ * leads to its scores and not to the last ones; it must read one value of the backbone, which several exits may read. It is empty where
+ * the rest of the model reads the exit's scores. A Softmax at an exit's end is left off: exits answer with logits. Exits on one value
+ * come in the order of `outputs`. Throws `too-few-exit-outputs`, `unknown-output`, `no-class-scores`, `exit-classes-differ`,
  * `exit-not-apart`, and what `planExits` throws for a tap.
  */
 export function extractExits(original: TypedModel, outputs: readonly string[]): ExistingExits {
@@ -47,20 +48,34 @@ export function extractExits(original: TypedModel, outputs: readonly string[]): 
     typed = { ...split, logits: typed.logits };
     return { output, logits: split.logits };
   });
+  refuseSameScores(ends, typed);
   const branches = ends.map((end) => findBranch(typed, end));
   const kept = typed.model.graph.outputs.filter((v) => !exits.includes(v.name));
   const graph = prune({ ...typed.model.graph, outputs: kept });
   const backbone = { ...typed, model: { ...typed.model, graph } };
-  const plan = planExits(backbone, { taps: branches.map(({ tap }) => tap) });
-  const heads = plan.exits.map((exit): Head => {
-    const [branch, rival] = branches.filter(({ tap }) => tap === exit.tap.value);
-    if (rival) throw exitNotApart(rival.output, `it reads ${rival.tap}, as ${branch!.output} does`);
-    const dims = (value: string) => typed.facts.get(value)?.dims;
-    const macs = [...branch!.nodes].reduce((sum, node) => sum + (nodeMacs(node, dims) ?? 0), 0);
-    return { exit, kind: 'given', graph: headOf(typed, branch!), macs };
+  const taps = planExits(backbone, { taps: branches.map(({ tap }) => tap) });
+  const placed = taps.exits.flatMap((exit) =>
+    branches.filter(({ tap }) => tap === exit.tap.value).map((branch) => ({ branch, exit })),
+  );
+  const dims = (value: string) => typed.facts.get(value)?.dims;
+  const given = placed.map(({ branch, exit }, i): Head => {
+    const macs = [...branch.nodes].reduce((sum, node) => sum + (nodeMacs(node, dims) ?? 0), 0);
+    return { exit: { ...exit, id: `exit_${i + 1}` }, kind: 'given', graph: headOf(typed, branch), macs };
   });
-  const logits = plan.exits.map((exit) => branches.find(({ tap }) => tap === exit.tap.value)!.logits);
-  return { whole: typed, plan, heads, answers: [...logits, typed.logits] };
+  const plan = { ...taps, exits: given.map(({ exit }) => exit) };
+  const logits = placed.map(({ branch }) => branch.logits);
+  return { whole: typed, plan, heads: given, answers: [...logits, typed.logits] };
+}
+
+/** Throws `exit-not-apart` where two outputs, one with a Softmax perhaps, have the same logits. `last`: the whole model's. */
+function refuseSameScores(
+  exits: readonly Pick<Branch, 'output' | 'logits'>[],
+  last: Pick<Branch, 'output' | 'logits'>,
+): void {
+  for (const [i, { output, logits }] of exits.entries()) {
+    const rival = [last, ...exits.slice(0, i)].find((other) => other.logits === logits);
+    if (rival) throw exitNotApart(output, `${rival.output} has the same scores`);
+  }
 }
 
 function findBranch(typed: TypedModel, { output, logits }: Pick<Branch, 'output' | 'logits'>): Branch {
@@ -80,7 +95,7 @@ function findBranch(typed: TypedModel, { output, logits }: Pick<Branch, 'output'
     }
   }
   const [tap, ...others] = taps;
-  if (nodes.size === 0) throw exitNotApart(output, 'the rest of the model is computed from it');
+  if (taps.has(typed.logits)) throw exitNotApart(output, "it is computed from the model's own scores");
   if (tap === undefined) throw exitNotApart(output, 'it does not depend on the input');
   if (others.length > 0)
     throw exitNotApart(output, `it reads several values of the backbone: ${[...taps].join(', ')}`);

@@ -10,8 +10,10 @@ import {
   severalLabels,
   unknownOutput,
 } from '../errors/index.ts';
+import { GraphBuilder } from '../graph/builder.ts';
 import type { Model, Node } from '../graph/types.ts';
 import type { Activation, Fact, TypedModel } from './exits.ts';
+import { elementsOf } from './give-exits.ts';
 import { activationAfter, type Step, stepOf } from './score-steps.ts';
 import { classesOf, isVector, SAME, type Values, valuesOf } from './score-values.ts';
 import { exponentOf, isOverClasses, lessLogSum, sigmoidPair } from './written-softmax.ts';
@@ -45,22 +47,36 @@ export function findClassifier(model: Model, facts: ReadonlyMap<string, Fact>, w
     if ('refusal' in ending) throw ending.refusal;
     return { output, classes, isOneScore: false, ...ending };
   }
-  return findOneScore(values, asked, wanted);
+  const single = findOneScore(values, asked, wanted);
+  if (single) return single;
+  throw noClassScores(
+    asked.map((n) => `${n}: ${facts.get(n)?.dataType ?? NOT_A_TENSOR} [${facts.get(n)?.dims ?? '?'}]`),
+    findSequence(model, asked),
+  );
+}
+
+/** The first of `outputs` that is a sequence of known tensors. */
+function findSequence(model: Model, outputs: readonly string[]) {
+  for (const name of outputs) {
+    const elements = elementsOf(model, new GraphBuilder(), name);
+    if (elements?.count) return { name, last: elements.at(elements.count - 1) };
+  }
+  return undefined;
 }
 
 /** A binary classifier's only score: of what a Sigmoid ends in, or of what is asked for by name. */
-function findOneScore(values: Values, asked: readonly string[], wanted: string | undefined): Classifier {
+function findOneScore(
+  values: Values,
+  asked: readonly string[],
+  wanted: string | undefined,
+): Classifier | undefined {
   const { facts } = values;
   const single = asked.filter((name) => isVector(facts.get(name), 1));
   const known = single.map((output) => ({ output, ending: endingOf(values, output, 1) }));
   const sigmoids = known.filter(({ ending }) => 'activation' in ending && ending.activation === 'sigmoid');
   if (sigmoids.length > 1) throw ambiguousOutput(sigmoids.map(({ output }) => output));
   const [found] = sigmoids.length > 0 ? sigmoids : known;
-  if (!found) {
-    throw noClassScores(
-      asked.map((n) => `${n}: ${facts.get(n)?.dataType ?? NOT_A_TENSOR} [${facts.get(n)?.dims ?? '?'}]`),
-    );
-  }
+  if (!found) return undefined;
   const { output, ending } = found;
   if ('refusal' in ending) throw ending.refusal;
   if (ending.activation === 'none' && wanted === undefined) throw oneScore(output);

@@ -23,6 +23,7 @@ test('every form of an option has a flag', () => {
     [option('force', 'true'), '--force'],
     [option('timing', 'false'), '--no-timing'],
     [optionText('output', "it's"), "--output it's"],
+    [option('exitOutputs', "['all[0]', 'all[1]']"), '--exit-outputs all[0],all[1]'],
     [optionFields('dims', [['ids.1', 'SIZE']]), '--dim ids.1=SIZE'],
     [
       optionFields('set', [

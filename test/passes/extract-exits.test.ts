@@ -7,43 +7,11 @@ import { observeFacts } from '../../src/model/observe-facts.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import { extractExits } from '../../src/passes/extract-exits.ts';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
-import { branchyNet, multiScaleNet, noise } from '../models.ts';
+import { branchyNet, multiScaleNet, NetBuilder } from '../models.ts';
+import { image, leavesAsToldBy, outputsOf, softmax } from './as-told.ts';
 
 const test = suite('extract-exits');
-const SAMPLE = 192;
-const CLASSES = 5;
-const COUNT = 64;
-const samples = noise(COUNT * SAMPLE, 5).map((v, i) => v * (0.3 + Math.floor(i / SAMPLE) / 24));
-const image = (from: number, n: number) =>
-  new Tensor('float32', samples.slice(from * SAMPLE, (from + n) * SAMPLE), [n, 3, 8, 8]);
 const hasCode = (code: string) => (error: { code?: string }) => error.code === code;
-
-const softmax = (z: readonly number[]) => {
-  const e = z.map((v) => Math.exp(v - Math.max(...z)));
-  const sum = e.reduce((a, b) => a + b);
-  return e.map((v) => v / sum);
-};
-
-/** Every output of the model as it came, one sample at a time. */
-async function outputsOf(model: Model, names: readonly string[]): Promise<number[][][]> {
-  return withSession(model, { threads: 1 }, async (session) => {
-    const rows = names.map((): number[][] => []);
-    for (let i = 0; i < COUNT; i++) {
-      const out = await session.run({ image: image(i, 1) });
-      for (const [k, name] of names.entries()) rows[k]!.push([...(out[name]!.data as Float32Array)]);
-    }
-    return rows;
-  });
-}
-
-/** Between the two scores with the widest gap around the middle. */
-function midway(scores: readonly number[]): number {
-  const sorted = scores.toSorted((a, b) => a - b);
-  const some = Array.from({ length: 20 }, (_, i) => 22 + i);
-  const i = some.reduce((a, b) => (sorted[b + 1]! - sorted[b]! > sorted[a + 1]! - sorted[a]! ? b : a));
-  return Math.fround((sorted[i]! + sorted[i + 1]!) / 2);
-}
-
 const FAMILIES = {
   'BranchyNet-like': {
     model: branchyNet,
@@ -60,43 +28,8 @@ const FAMILIES = {
 for (const [family, { model, outputs, ends }] of Object.entries(FAMILIES)) {
   for (const opset of [11, 17, 21]) {
     test(`${family}, opset ${opset}: leaves where its own outputs say, with their answers`, async () => {
-      const original = model(opset);
-      const rows = await outputsOf(original, outputs);
-      const typed = await observeFacts(original, { output: outputs.at(-1)! });
-      const { plan, heads } = extractExits(typed, outputs);
-      assert.equal(
-        plan.exits.map((e) => e.id),
-        ['exit_1', 'exit_2'],
-      );
-      assert.ok(heads.every((h) => h.macs > 0 && h.kind === 'given'));
-      const lowered = lowerExits(plan.typed, heads, { policy: 'max-prob' });
-
-      const probabilities = rows.map((list, k) => list.map((z) => (ends[k] === 'softmax' ? z : softmax(z))));
-      const scores = probabilities.slice(0, -1).map((list) => list.map((y) => Math.max(...y)));
-      const thresholds = scores.map(midway);
-      const leaves = Array.from({ length: COUNT }, (_, i) => {
-        const k = thresholds.findIndex((t, e) => scores[e]![i]! > t);
-        return k < 0 ? 2 : k;
-      });
-      assert.is(new Set(leaves).size, 3, `every exit is taken: ${leaves}`);
-      await withSession(lowered, { threads: 1 }, async (session) => {
-        for (const batch of [1, 7, 64]) {
-          for (let at = 0; at < COUNT; at += batch) {
-            const n = Math.min(batch, COUNT - at);
-            const out = await session.run({
-              image: image(at, n),
-              thresholds: new Tensor('float32', Float32Array.from(thresholds), [2]),
-            });
-            assert.equal([...(out.exit_index!.data as BigInt64Array)].map(Number), leaves.slice(at, at + n));
-            const found = out[outputs.at(-1)!]!.data as Float32Array;
-            for (let i = 0; i < n; i++) {
-              const y = softmax([...found.slice(i * CLASSES, (i + 1) * CLASSES)]);
-              const expected = probabilities[leaves[at + i]!]![at + i]!;
-              for (const [c, p] of y.entries()) assert.ok(Math.abs(p - expected[c]!) < 1e-5);
-            }
-          }
-        }
-      });
+      const { heads } = await leavesAsToldBy(model(opset), outputs, ends);
+      assert.ok(heads.every((h) => h.macs > 0));
     });
   }
 }
@@ -145,33 +78,100 @@ test('exits of one Sigmoid score each are heads of two classes', async () => {
   }
 });
 
+/**
+ * Two exits read `conv1`, the second by way of a value that the first computes too. The scores of `late`, and the pooled features that
+ * `aside` reads, are read by the rest as well.
+ */
+function denseExits(): Model {
+  const b = new NetBuilder(41);
+  const first = b.conv(b.input('image', 'float', ['N', 3, 8, 8]), 'conv1', 3, 8);
+  const shared = b.conv(first, 'shared', 8, 8, 2);
+  b.classifier(shared, 'small', 8, 'small');
+  b.classifier(b.conv(shared, 'more', 8, 12), 'large', 12, 'large');
+  const second = b.conv(first, 'conv2', 8, 16, 2);
+  const late = b.classifier(second, 'late', 16, 'late');
+  b.op('Softmax', [late], { axis: 1 }, 'late_prob');
+  const pooled = b.op(
+    'Flatten',
+    [b.op('GlobalAveragePool', [b.conv(second, 'conv3', 16, 16)])],
+    {},
+    'pooled',
+  );
+  const gemm = (x: string, name: string) =>
+    b.op('Gemm', [x, b.weight(`${name}.weight`, [5, 16], 8)], { transB: 1 }, name);
+  gemm(pooled, 'aside');
+  const hidden = b.op('Tanh', [b.op('Gemm', [pooled, b.weight('hidden.weight', [16, 16])])]);
+  b.op('Add', [late, gemm(hidden, 'rest')], {}, 'logits');
+  b.op('Softmax', ['logits'], { axis: 1 }, 'prob');
+  b.op('Gemm', ['logits', b.weight('again.weight', [5, 5])], {}, 'again');
+  for (const name of ['small', 'large', 'late', 'late_prob', 'aside', 'logits', 'prob', 'again'])
+    b.output(name, 'float', ['N', 5]);
+  return makeModel(b.build('dense_exits'));
+}
+
+test('two exits on one value, in the order given, and exits whose scores or features the rest reads', async () => {
+  const only = (names: readonly string[]) => {
+    const { graph, ...rest } = denseExits();
+    return { ...rest, graph: { ...graph, outputs: graph.outputs.filter((v) => names.includes(v.name)) } };
+  };
+  const names = ['small', 'large', 'late_prob', 'aside', 'logits'];
+  const ends = ['logits', 'logits', 'softmax', 'logits', 'logits'] as const;
+  const { plan, heads, answers } = await leavesAsToldBy(only(names), names, ends);
+  assert.equal(
+    plan.exits.map(({ tap }) => tap.value),
+    ['conv1', 'conv1', 'late', 'pooled'],
+  );
+  assert.equal(answers, ['small', 'large', 'late', 'aside', 'logits']);
+  // A convolution of 3 × 3 from 8 to 8 channels on 4 × 4, then a Gemm; the second has it too, and one more from 8 to 12.
+  const [small, more] = [9 * 8 * 8 * 16 + 8 * 5, 9 * 8 * 8 * 16 + 9 * 8 * 12 * 16 + 12 * 5];
+  assert.equal(
+    heads.map(({ macs }) => macs),
+    [small, more, 0, 16 * 5],
+  );
+  const swapped = ['large', 'small', 'logits'];
+  const other = await leavesAsToldBy(only(swapped), swapped, ['logits', 'logits', 'logits']);
+  assert.equal(other.answers, swapped);
+});
+
+test('an exit must have scores of its own, and before those of the model', async () => {
+  const typed = await observeFacts(denseExits(), { output: 'logits' });
+  for (const [outputs, why] of [
+    [['late', 'late_prob', 'logits'], 'late has the same scores'],
+    [['small', 'prob', 'logits'], 'logits has the same scores'],
+    [['again', 'logits'], "the model's own scores"],
+  ] as const)
+    assert.throws(
+      () => extractExits(typed, outputs),
+      (error: { code: string; message: string }) =>
+        error.code === 'exit-not-apart' && error.message.includes(why),
+    );
+});
+
 test('what cannot be taken apart is refused with a code', async () => {
   const typed = await observeFacts(branchyNet(), { output: 'logits' });
   assert.throws(() => extractExits(typed, ['logits']), hasCode('too-few-exit-outputs'));
   assert.throws(() => extractExits(typed, ['exit1', 'exit1', 'logits']), hasCode('too-few-exit-outputs'));
   assert.throws(() => extractExits(typed, ['exit9', 'logits']), hasCode('unknown-output'));
 
-  const odd = async (classes: number, join: boolean, onPath: boolean) => {
+  const odd = async (classes: number, join: boolean) => {
     const b = new GraphBuilder();
     const x = b.input('image', 'float', ['N', 6]);
     const first = b.op('Relu', [x], {}, 'first');
     const second = b.op('Tanh', [first], {}, 'second');
     const read = join ? b.op('Add', [first, second]) : first;
-    const exit = b.op('Slice', [read, b.int64([0]), b.int64([classes]), b.int64([1])], {}, 'exit');
-    const rest = onPath ? b.op('Concat', [exit, second], { axis: 1 }) : second;
-    b.op('Slice', [rest, b.int64([0]), b.int64([3]), b.int64([1])], {}, 'logits');
+    b.op('Slice', [read, b.int64([0]), b.int64([classes]), b.int64([1])], {}, 'exit');
+    b.op('Slice', [second, b.int64([0]), b.int64([3]), b.int64([1])], {}, 'logits');
     b.output('exit', 'float', ['N', classes]);
     b.output('logits', 'float', ['N', 3]);
     return observeFacts(makeModel(b.build('odd')), { output: 'logits' });
   };
   const wanted = ['exit', 'logits'];
-  const refused = async (classes: number, join: boolean, onPath: boolean, code: string) => {
-    const model = await odd(classes, join, onPath);
+  const refused = async (classes: number, join: boolean, code: string) => {
+    const model = await odd(classes, join);
     assert.throws(() => extractExits(model, wanted), hasCode(code));
   };
-  await refused(4, false, false, 'exit-classes-differ');
-  await refused(3, true, false, 'exit-not-apart');
-  await refused(3, false, true, 'exit-not-apart');
+  await refused(4, false, 'exit-classes-differ');
+  await refused(3, true, 'exit-not-apart');
 });
 
 test.run();
