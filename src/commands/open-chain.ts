@@ -2,6 +2,7 @@
 import type { Events } from '../errors/events.ts';
 import { info } from '../errors/notes.ts';
 import { opsetOf } from '../graph/types.ts';
+import { alignOpsets } from '../model/align-opsets.ts';
 import type { Inspected } from '../model/inspect.ts';
 import { type Chain, chainOf, type Network } from '../networks/chain.ts';
 import {
@@ -31,16 +32,6 @@ export async function loadFirsts(first: readonly (string | FirstOptions)[] = [])
   return loaded;
 }
 
-/** What models of older opsets are raised to anyway. */
-const LEAST_OPSET = 12;
-
-/** The opset that all networks of a chain are to have; undefined for a model on its own. */
-export function commonOpset(original: LoadedModel, firsts: readonly FirstSource[]): number | undefined {
-  if (firsts.length === 0) return undefined;
-  const opsets = [original, ...firsts.map(({ source }) => source)].map(({ model }) => opsetOf(model));
-  return Math.max(LEAST_OPSET, ...opsets);
-}
-
 /** The chain of `firsts` and the original, which has `heads`. Notes go to `events`. */
 export async function openChain(
   firsts: readonly FirstSource[],
@@ -63,7 +54,25 @@ export async function openChain(
   }
   const { source, hash, typed, plan } = inspection;
   const { file, heads } = original;
-  return chainOf([...networks, { id: 'original', file, source, hash, typed, plan, heads }]);
+  return chainOf(
+    await aligned([...networks, { id: 'original', file, source, hash, typed, plan, heads }], session),
+  );
+}
+
+/** `networks` with the same version of every operator set; the very same where there is one. */
+export async function aligned(
+  networks: readonly Network[],
+  session: SessionOptions,
+): Promise<readonly Network[]> {
+  if (networks.length === 1) return networks;
+  const { models } = await alignOpsets(
+    networks.map(({ file, typed, source }) => ({
+      name: file,
+      model: typed.model,
+      options: { session: { ...session, externalDataFolder: source.folder } },
+    })),
+  );
+  return networks.map((network, n) => ({ ...network, typed: { ...network.typed, model: models[n]! } }));
 }
 
 function notesOn({ file, plan, inspection }: OpenedFirst, { plan: { totalMacs } }: Inspected) {

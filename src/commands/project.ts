@@ -21,18 +21,19 @@ import {
 } from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
 import { noTaps, optionText } from '../errors/index.ts';
+import { commonOpset } from '../model/align-opsets.ts';
 import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
 import { type Chain, costsOfChain } from '../networks/chain.ts';
 import type { FirstOptions } from '../networks/open-first.ts';
 import { type SessionOptions, settleSession } from '../ort/session.ts';
-import { loadModel } from '../parser/index.ts';
+import { type LoadedModel, loadModel } from '../parser/index.ts';
 import { attachExits } from '../passes/attach-exits.ts';
 import type { Head, HeadKind } from '../passes/exits.ts';
 import { checkLowerable } from '../passes/lower-exits.ts';
 import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, type PredictOptions } from '../predict/predict.ts';
-import { commonOpset, loadFirsts, openChain } from './open-chain.ts';
+import { type FirstSource, loadFirsts, openChain } from './open-chain.ts';
 
 export interface ProjectOptions extends Omit<ModelOptions, 'session'>, SplitPaths, PreprocessingOptions {
   /**
@@ -95,7 +96,7 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
     ...options,
     ...(isChain && !asksForExits(options) && { taps: [] }),
     isNested: isChain,
-    opset: commonOpset(source, firsts),
+    ...(isChain && { opset: commonOpset(namedModels(options.model, source, firsts)) }),
     session,
   });
   const { typed, plan } = inspection;
@@ -142,6 +143,11 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
     },
   };
 }
+
+const namedModels = (path: string, original: LoadedModel, firsts: readonly FirstSource[]) => [
+  ...firsts.map(({ options, source }) => ({ name: basename(options.model), model: source.model })),
+  { name: basename(path), model: original.model },
+];
 
 /** Whether exits along the original are wanted beside those of networks in front of it. */
 export const asksForExits = ({ exits, placement, taps, exitOutputs }: ProjectOptions) =>

@@ -17,6 +17,7 @@ import { type LoadedModel, loadModel, parseModel } from '../parser/index.ts';
 import { unbundleHeads } from '../passes/bundle-heads.ts';
 import { endExit } from '../passes/end-exit.ts';
 import type { Head, HeadKind, PlannedExit } from '../passes/exits.ts';
+import { aligned } from './open-chain.ts';
 
 export interface Reopened {
   /** Of the original. */
@@ -56,17 +57,14 @@ export async function reopen(folder: string, manifest: Manifest, options: Reopen
       })),
   );
   const heads = trained.length > 0 ? await readHeads(folder, trained, manifest) : [];
-  const chain = chainOf(
-    opened.map((network, n): Network => {
-      const end = exitsIn(n).find(({ head }) => head === 'end');
-      const own = heads.filter(({ exit }) => exit.network === n);
-      const given = n === firsts.length ? (existing?.heads ?? []) : [];
-      const ends = end
-        ? [endExit(network.plan, { id: end.id, network: n }, network.reading?.classOrder)]
-        : [];
-      return { ...network, heads: [...own, ...given, ...ends] };
-    }),
-  );
+  const networks = opened.map((network, n): Network => {
+    const end = exitsIn(n).find(({ head }) => head === 'end');
+    const own = heads.filter(({ exit }) => exit.network === n);
+    const given = n === firsts.length ? (existing?.heads ?? []) : [];
+    const ends = end ? [endExit(network.plan, { id: end.id, network: n }, network.reading?.classOrder)] : [];
+    return { ...network, heads: [...own, ...given, ...ends] };
+  });
+  const chain = chainOf(await aligned(networks, options.session));
   return { inspection: { ...inspection, typed: chain.networks.at(-1)!.typed }, chain };
 }
 
@@ -103,7 +101,14 @@ async function reopenFirsts(
   { model, first = [], session }: ReopenOptions,
 ): Promise<OpenedFirst[]> {
   const preprocessing = manifest.preprocessing as Preprocessing;
-  const original = { inputs: inputsOf(typed), preprocessing, options: {}, typed, source };
+  const original = {
+    file: manifest.source.file,
+    inputs: inputsOf(typed),
+    preprocessing,
+    options: {},
+    typed,
+    source,
+  };
   const opset = opsetOf(typed.model);
   const opened: OpenedFirst[] = [];
   for (const [n, network] of (manifest.networks ?? []).slice(0, -1).entries()) {

@@ -1,28 +1,5 @@
 /** Of networks in front of the original. */
 import { OfframpError } from './offramp-error.ts';
-<<<<<<< HEAD
-
-export const firstClassCount = (file: string, classes: number, original: number) =>
-  new OfframpError(
-    'first-class-count',
-    `first network ${file} tells ${classes} classes apart, the original ${original}`,
-    'All networks of a chain must have the same classes: leave this one out of `first`.',
-  );
-
-export const firstIsOriginal = (file: string) =>
-  new OfframpError(
-    'first-is-original',
-    `first network ${file} is the original itself, and reads the same`,
-    'Leave it out of `first`, or give it smaller pictures: `size`.',
-  );
-
-export const networkMissing = (file: string, folder: string, sha256: string) =>
-  new OfframpError(
-    'network-missing',
-    `${file}, a network of ${folder} (sha256 ${sha256}), is not among the files that were given`,
-    'Give its file: `first`, or put it beside the original.',
-  );
-=======
 import { option } from './option.ts';
 
 const PREPROCESSING = '`firstPreset`, `firstScale`, `firstMean`, `firstStd`, `firstChannels`, `firstLayout`';
@@ -64,4 +41,17 @@ const someOf = (names: readonly string[], most = 5): string => {
   const shown = names.slice(0, most).map((name) => `"${name}"`);
   return names.length > most ? `${shown.join(', ')} and ${names.length - most} more` : shown.join(', ');
 };
->>>>>>> exitouts
+
+export const firstIsOriginal = (file: string) =>
+  new OfframpError(
+    'first-is-original',
+    `first network ${file} is the original itself, and reads the same`,
+    'Leave it out of `first`, or give it smaller pictures: `size`.',
+  );
+
+export const networkMissing = (file: string, folder: string, sha256: string) =>
+  new OfframpError(
+    'network-missing',
+    `${file}, a network of ${folder} (sha256 ${sha256}), is not among the files that were given`,
+    'Give its file: `first`, or put it beside the original.',
+  );

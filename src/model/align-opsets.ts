@@ -55,7 +55,8 @@ export async function alignOpsets(networks: readonly NamedModel[]): Promise<Alig
   return { models, opsetImports, irVersion };
 }
 
-function commonOpset(networks: readonly NamedModel[]): number {
+/** The opset of a file that holds all `networks`: the highest of theirs, at least 11. Throws `opsets-differ` where that would be beyond what can be raised to. */
+export function commonOpset(networks: readonly NamedModel[]): number {
   const versions = networks
     .map(({ name, model }) => ({ name, version: opsetOf(model) }))
     .sort((a, b) => a.version - b.version);

@@ -102,13 +102,8 @@ export async function inspectLoaded(
   if (given) {
     const existing = extractExits(typed, given.values);
     const { plan } = existing;
-<<<<<<< HEAD
     notes.push(...notesOnLost(plan, options));
-    return { source, hash, notes, typed: plan.typed, plan, existing };
-=======
-    notes.push(...notesOnLost(plan, options.output));
     return { source, hash, notes, typed: plan.typed, plan, existing, exitOutputs: given.names };
->>>>>>> exitouts
   }
   const plan = planExits(typed, options);
   notes.push(...notesOnLost(plan, options));

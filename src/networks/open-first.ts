@@ -22,6 +22,7 @@ import { planExits } from '../passes/plan-exits.ts';
 import { adaptNetwork } from './adapt-network.ts';
 import { describeAdapter, type Reader } from './adapter.ts';
 import type { FirstReading, Network } from './chain.ts';
+import { refuseOtherTokenizer } from './same-tokenizer.ts';
 
 /** A network that is given: how its file is read, and what its input is. Preprocessing that is left out is the original's. */
 export interface FirstOptions extends PreprocessingOptions, InputOptions {
@@ -39,6 +40,7 @@ export interface FirstOptions extends PreprocessingOptions, InputOptions {
 
 /** The original, as a first network needs to know it. */
 export interface OriginalReader extends Reader {
+  readonly file: string;
   readonly typed: TypedModel;
   readonly source: LoadedModel;
   readonly options: PreprocessingOptions;
@@ -78,6 +80,8 @@ async function open(options: FirstOptions, about: OpenFirst, file: string): Prom
   const inspection = await inspectAlone(asked, about);
   const { typed: alone } = inspection;
   refuseLooseInputs(alone);
+  const graphOf = (file: string, { model }: TypedModel) => ({ file, graph: model.graph });
+  refuseOtherTokenizer(graphOf(original.file, original.typed), graphOf(file, alone));
   const { classes } = original.typed;
   if (alone.classes !== classes) throw firstClassCount(file, alone.classes, classes);
   const inputs = inputsOf(alone);

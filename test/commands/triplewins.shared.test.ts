@@ -52,7 +52,7 @@ test('compiled by the name of the sequence, its exits are right as often as they
 
 test('calibrated anew: the elements are found again by their places', async () => {
   const before = manifestIn(out);
-  await calibrate({ package: out, model, calibration: images, cache, timing: false });
+  await calibrate({ folder: out, model, calibration: images, cache, timing: false });
   assert.equal(manifestIn(out).operatingPoints, before.operatingPoints);
 });
 
