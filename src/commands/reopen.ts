@@ -1,17 +1,13 @@
 /** What a compiled package was made from, opened again: the original, its exits and their heads. */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Manifest, ManifestInput } from '../emit/manifest.ts';
-import { HEADS_FILE } from '../emit/package-files.ts';
-import { messageOf, otherModel, unusableHeads } from '../errors/index.ts';
+import { otherModel } from '../errors/index.ts';
 import type { Model } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
 import { type Inspected, inspectLoaded } from '../model/inspect.ts';
 import type { SessionOptions } from '../ort/session.ts';
-import { loadModel, parseModel } from '../parser/index.ts';
-import { unbundleHeads } from '../passes/bundle-heads.ts';
-import type { ExitPlan, Head, HeadKind } from '../passes/exits.ts';
+import { loadModel } from '../parser/index.ts';
+import type { Head } from '../passes/exits.ts';
+import { readHeads } from './kept-heads.ts';
 
 export interface Reopened {
   readonly inspection: Inspected;
@@ -41,7 +37,7 @@ export async function reopen(
     widenBatch: manifest.batch === 'dynamic',
     session,
   });
-  const heads = inspection.existing?.heads ?? (await readHeads(folder, inspection.plan, manifest));
+  const heads = inspection.existing?.heads ?? (await readHeads(folder, manifest, inspection.plan.exits));
   return { inspection, heads };
 }
 
@@ -56,27 +52,4 @@ export function sizesOf({ graph }: Model, inputs: readonly ManifestInput[]): Rec
     });
   });
   return Object.fromEntries(entries);
-}
-
-/** The heads that compile kept in `folder`. */
-async function readHeads(
-  folder: string,
-  plan: ExitPlan,
-  { exits, heads: kept }: Manifest,
-): Promise<readonly Head[]> {
-  const file = join(folder, HEADS_FILE);
-  const bytes = await readFile(file).catch((error) => {
-    throw unusableHeads(file, `cannot be read: ${messageOf(error)}`);
-  });
-  if (kept && createHash('sha256').update(bytes).digest('hex') !== kept.sha256)
-    throw unusableHeads(file, `is not the one that manifest.json is of (sha256 ${kept.sha256})`);
-  const planned = plan.exits.map((exit, k) => ({ exit, kind: exits[k]!.head as HeadKind }));
-  let heads: readonly Head[] | undefined;
-  try {
-    heads = unbundleHeads(parseModel(bytes).graph, planned);
-  } catch (error) {
-    throw unusableHeads(file, `is damaged: ${messageOf(error)}`);
-  }
-  if (!heads) throw unusableHeads(file, 'is not of the exits in manifest.json');
-  return heads;
 }
