@@ -158,7 +158,7 @@ const isBlocked = ({ opType, inputs, outputs, attributes }: Node): boolean =>
   [attributes.kernel_shape?.value].flat().every((size) => size === 1) &&
   outputs[0]!.startsWith(`${inputs[0]}/blocked`);
 
-/** The Concat of a weight alone, which makes it a constant of the branch; `branch_1` and on was its name in Offramp 0.1. */
+/** The Concat of a weight alone, which makes it a constant of the branch; older packages call it `branch_1` and on. */
 const isConstantOfBranch = ({ opType, inputs, outputs }: Node): boolean =>
   opType === 'Concat' &&
   inputs.length === 1 &&

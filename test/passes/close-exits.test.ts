@@ -72,7 +72,8 @@ test('a binary classifier answers with its one score again', async () => {
       const model = oneScore(rank);
       const { typed, heads } = await prepare(model, 'pool', ['block1']);
       assert.is(typed.classes, 2);
-      await expectOriginal(model, lowerExits(typed, heads, { policy: 'max-prob', baked }));
+      const closed = await expectOriginal(model, lowerExits(typed, heads, { policy: 'max-prob', baked }));
+      assert.is((await observeFacts(closed)).logits, typed.logits);
     }
 });
 
@@ -118,8 +119,8 @@ test('random classifiers', async () => {
     await expectOriginal(made.original, made.lowered, { threads: 1 });
     tried++;
   });
-  await fc.assert(property, { seed: 2, numRuns: 60 });
-  assert.ok(tried > 40, `${tried}`);
+  await fc.assert(property, { seed: 2, numRuns: 30 });
+  assert.ok(tried > 20, `${tried}`);
 });
 
 test('a model that has no exits is refused, and one that lowering did not write', async () => {

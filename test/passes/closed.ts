@@ -45,7 +45,8 @@ export async function expectOriginal(
     closed.graph.inputs.map((v) => v.name),
     inputs.map((v) => v.name),
   );
-  const expected = await run({ ...original, graph: { ...original.graph, inputs } });
+  const { irVersion } = lowered;
+  const expected = await run({ ...original, irVersion, graph: { ...original.graph, inputs } });
   const got = await run(closed);
   for (const { name } of outputs) {
     assert.equal(got[name]!.dims, expected[name]!.dims, name);
