@@ -46,9 +46,10 @@ function predictFirst(
 ): Pick<ReadyExits, 'predict' | 'predictAlone'> {
   const heads = network.heads.slice(0, -1);
   const { predict, predictAlone } = predictHeads(context, network, heads);
+  const order = network.reading?.classOrder;
   const withEnd = (predictions: Predictions): Predictions => ({
     ...predictions,
-    logits: [...predictions.logits, predictions.original],
+    logits: [...predictions.logits, order ? reordered(predictions.original, order) : predictions.original],
     confidence: [...predictions.confidence, new Float32Array(predictions.labels.length)],
   });
   return {
@@ -56,6 +57,10 @@ function predictFirst(
     predictAlone: async (dataset: Dataset) => withEnd(await predictAlone(dataset)),
   };
 }
+
+/** Rows of `logits` with class c from column `order[c]`. */
+const reordered = (logits: Float32Array, order: readonly number[]): Float32Array =>
+  logits.map((_, at) => logits[at - (at % order.length) + order[at % order.length]!]!);
 
 /** The exits of all networks; the last answer is the original's. */
 const joined = (firsts: readonly Predictions[], original: Predictions): Predictions => ({

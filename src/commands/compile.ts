@@ -17,6 +17,7 @@ import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
 import { checkMerged } from '../train/shards.ts';
 import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
+import { matchClasses } from './match-classes.ts';
 import { checkCall } from './options.ts';
 import {
   asksForExits,
@@ -64,7 +65,8 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
   const { inspection } = project;
   checkCopies(inspection.source.externalFiles);
   const tokenizer = await readTokenizer(options.tokenizer, inspection.typed.sampleInputs);
-  return await withSplits(project, options, events, async (context) => {
+  return await withSplits(project, options, events, async (opened) => {
+    const context = await matchClasses(opened);
     refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
     const exits = inspection.existing
       ? existingExits(context, goals)

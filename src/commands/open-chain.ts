@@ -1,10 +1,13 @@
 /** The networks of a project: those that stand in front, each opened by itself, and the original. */
+import { readClassNames } from '../data/class-names.ts';
+import { isFolder } from '../data/files.ts';
 import type { Events } from '../errors/events.ts';
 import { info } from '../errors/notes.ts';
 import { opsetOf } from '../graph/types.ts';
 import { alignOpsets } from '../model/align-opsets.ts';
 import type { Inspected } from '../model/inspect.ts';
 import { type Chain, chainOf, type Network } from '../networks/chain.ts';
+import { classNamesIn } from '../networks/class-names.ts';
 import {
   type FirstOptions,
   type OpenedFirst,
@@ -15,48 +18,75 @@ import type { SessionOptions } from '../ort/session.ts';
 import { type LoadedModel, loadModel } from '../parser/index.ts';
 import { endExit } from '../passes/end-exit.ts';
 import type { Head } from '../passes/exits.ts';
+import { type OpenedPackage, openPackage } from './open-package.ts';
 
 /** A network in front, as options name it, with its file read. */
 export interface FirstSource {
   readonly options: FirstOptions;
   readonly source: LoadedModel;
+  /** Where it is a compiled package. */
+  readonly package?: OpenedPackage;
 }
 
-/** Reads the files of networks in front, in order. */
+/** Reads the files of networks in front, in order. What a package says of its network holds unless options say otherwise. */
 export async function loadFirsts(first: readonly (string | FirstOptions)[] = []): Promise<FirstSource[]> {
   const loaded: FirstSource[] = [];
   for (const one of first) {
     const options = typeof one === 'string' ? { model: one } : one;
-    loaded.push({ options, source: await loadModel(options.model, options.externalDataFolder) });
+    const { model, externalDataFolder } = options;
+    if (isFolder(model)) {
+      const opened = await openPackage(model);
+      const { output, dims } = opened.reading;
+      const { channels, ...numbers } = opened.preprocessing ?? {};
+      const known = { output, dims, ...numbers, ...(channels && channels !== 'any' && { channels }) };
+      loaded.push({ options: { ...known, ...options }, source: opened.source, package: opened });
+    } else loaded.push({ options, source: await loadModel(model, externalDataFolder) });
   }
   return loaded;
 }
 
-/** The chain of `firsts` and the original, which has `heads`. Notes go to `events`. */
+/** The original of a chain, with its own exits. */
+export interface ChainEnd extends Pick<OriginalReader, 'file' | 'inputs' | 'preprocessing' | 'options'> {
+  readonly inspection: Inspected;
+  readonly heads: readonly Head[];
+}
+
+/** The chain of `firsts` and the original. Notes go to `events`. */
 export async function openChain(
   firsts: readonly FirstSource[],
-  original: { readonly inspection: Inspected; readonly heads: readonly Head[]; readonly file: string } & Pick<
-    OriginalReader,
-    'inputs' | 'preprocessing' | 'options'
-  >,
+  original: ChainEnd,
   session: SessionOptions,
   events: Events,
 ): Promise<Chain> {
-  const { inspection } = original;
-  const opset = opsetOf(inspection.typed.model);
-  const networks: Network[] = [];
-  for (const [n, { options, source }] of firsts.entries()) {
-    const id = `first_${n + 1}`;
-    const reader = { ...original, typed: inspection.typed, source: inspection.source };
-    const opened = await openFirst(options, { id, source, original: reader, opset, session });
-    for (const note of notesOn(opened, inspection)) events.onNote?.(note);
-    networks.push({ ...opened, heads: [endExit(opened.plan, { id: `exit_${n + 1}`, network: n })] });
-  }
+  const { inspection, file, heads } = original;
   const { source, hash, typed, plan } = inspection;
-  const { file, heads } = original;
-  return chainOf(
-    await aligned([...networks, { id: 'original', file, source, hash, typed, plan, heads }], session),
-  );
+  const opset = opsetOf(typed.model);
+  const networks: Network[] = [];
+  for (const [n, first] of firsts.entries()) {
+    const about = { id: `first_${n + 1}`, original: { ...original, typed, source }, opset, session };
+    const taps = first.package?.reading.taps ?? [];
+    const opened = await openFirst(first.options, { ...about, source: first.source, taps });
+    for (const note of notesOn(opened, inspection)) events.onNote?.(note);
+    const own = first.package ? await first.package.readHeads(opened.plan) : [];
+    networks.push({
+      ...opened,
+      reading: { ...opened.reading, ...(first.package && { package: true }) },
+      classNames: await namesOf(first, opened.typed.classes),
+      heads: [...own, endExit(opened.plan, { id: '', network: n })],
+    });
+  }
+  const last = { id: 'original', file, source, hash, typed, plan, heads };
+  return chainOf(await aligned([...networks, last], session));
+}
+
+/** Names of its classes in its own order, as options, its package, or its file say; undefined where nothing does. */
+async function namesOf(
+  { options, source, package: compiled }: FirstSource,
+  classes: number,
+): Promise<readonly string[] | undefined> {
+  const { labels, model } = options;
+  if (labels !== undefined) return await readClassNames(labels, classes);
+  return compiled ? compiled.labels : await classNamesIn(source, model, classes);
 }
 
 /** `networks` with the same version of every operator set; the very same where there is one. */

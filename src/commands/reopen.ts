@@ -1,23 +1,21 @@
 /** What a compiled package was made from, opened again: its networks, their exits and heads. */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isFolder } from '../data/files.ts';
 import type { Preprocessing } from '../data/index.ts';
 import { inputsOf } from '../data/splits.ts';
 import type { Manifest, ManifestInput, ManifestNetwork } from '../emit/manifest.ts';
-import { HEADS_FILE } from '../emit/package-files.ts';
-import { messageOf, networkMissing, otherModel, unusableHeads } from '../errors/index.ts';
+import { networkMissing, otherModel } from '../errors/index.ts';
 import { type Model, opsetOf } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
 import { type Inspected, inspectLoaded } from '../model/inspect.ts';
 import { type Chain, chainOf, type Network } from '../networks/chain.ts';
 import { type OpenedFirst, openFirst } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
-import { type LoadedModel, loadModel, parseModel } from '../parser/index.ts';
-import { unbundleHeads } from '../passes/bundle-heads.ts';
+import { type LoadedModel, loadModel } from '../parser/index.ts';
 import { endExit } from '../passes/end-exit.ts';
-import type { Head, HeadKind, PlannedExit } from '../passes/exits.ts';
+import { readHeads } from './kept-heads.ts';
 import { aligned } from './open-chain.ts';
+import { openPackage } from './open-package.ts';
 
 export interface Reopened {
   /** Of the original. */
@@ -51,12 +49,9 @@ export async function reopen(folder: string, manifest: Manifest, options: Reopen
   const trained = opened.flatMap((network, n) =>
     exitsIn(n)
       .filter(({ head }) => head !== 'end' && head !== 'given')
-      .map(({ id, head }, i) => ({
-        exit: { ...network.plan.exits[i]!, id, network: n },
-        kind: head as HeadKind,
-      })),
+      .map(({ id }, i) => ({ ...network.plan.exits[i]!, id, network: n })),
   );
-  const heads = trained.length > 0 ? await readHeads(folder, trained, manifest) : [];
+  const heads = trained.length > 0 ? await readHeads(folder, manifest, trained) : [];
   const networks = opened.map((network, n): Network => {
     const end = exitsIn(n).find(({ head }) => head === 'end');
     const own = heads.filter(({ exit }) => exit.network === n);
@@ -137,7 +132,8 @@ async function findNetwork(
   folder: string,
 ): Promise<LoadedModel> {
   for (const path of paths) {
-    const source = await loadModel(path).catch(() => undefined);
+    const load = async () => (isFolder(path) ? (await openPackage(path)).source : await loadModel(path));
+    const source = await load().catch(() => undefined);
     if (source?.sha256 === sha256) return source;
   }
   throw networkMissing(file, folder, sha256);
@@ -154,26 +150,4 @@ export function sizesOf({ graph }: Model, inputs: readonly ManifestInput[]): Rec
     });
   });
   return Object.fromEntries(entries);
-}
-
-/** The heads of `trained` that compile kept in `folder`. */
-async function readHeads(
-  folder: string,
-  trained: readonly { readonly exit: PlannedExit; readonly kind: HeadKind }[],
-  { heads: kept }: Manifest,
-): Promise<readonly Head[]> {
-  const file = join(folder, HEADS_FILE);
-  const bytes = await readFile(file).catch((error) => {
-    throw unusableHeads(file, `cannot be read: ${messageOf(error)}`);
-  });
-  if (kept && createHash('sha256').update(bytes).digest('hex') !== kept.sha256)
-    throw unusableHeads(file, `is not the one that manifest.json is of (sha256 ${kept.sha256})`);
-  let heads: readonly Head[] | undefined;
-  try {
-    heads = unbundleHeads(parseModel(bytes).graph, trained);
-  } catch (error) {
-    throw unusableHeads(file, `is damaged: ${messageOf(error)}`);
-  }
-  if (!heads) throw unusableHeads(file, 'is not of the exits in manifest.json');
-  return heads;
 }

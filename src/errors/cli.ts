@@ -52,6 +52,20 @@ export const unusableHeads = (file: string, problem: string) =>
     'Put back the file that compile wrote, or compile the model again: the heads are needed as they were trained.',
   );
 
+export const packageIsChain = (folder: string, networks: number) =>
+  new OfframpError(
+    'package-is-chain',
+    `${folder} is a chain of ${networks} networks itself`,
+    `Give its networks one by one, in their order: ${option('first')} takes an ONNX file, or a package of one network, for each.`,
+  );
+
+export const packageWithoutHeads = (folder: string, file: string) =>
+  new OfframpError(
+    'package-without-heads',
+    `the exits in ${folder} came with the model, so the package keeps no heads of its own`,
+    `Give the ONNX file itself, ${file}: its last output then answers as a network of the chain.`,
+  );
+
 export const otherModel = (path: string, folder: string, sha256: string) =>
   new OfframpError(
     'other-model',

@@ -182,6 +182,14 @@ export const nameTaken = (name: string) =>
     "Rename it, in Python: onnx.save(onnx.compose.add_prefix(onnx.load('in.onnx'), 'original_'), 'out.onnx').",
   );
 
+export const exitsNotRemovable = (problem: string, cause?: unknown) =>
+  new OfframpError(
+    'exits-not-removable',
+    `the exits cannot be taken out of this model again: ${problem}`,
+    'Give the ONNX file that was compiled, or compile it again with this version of Offramp.',
+    { cause },
+  );
+
 export const alreadyCompiled = () =>
   new OfframpError(
     'already-compiled',

@@ -39,6 +39,8 @@ export interface Network {
   readonly plan: ExitPlan;
   /** How it is read; undefined of the original. */
   readonly reading?: FirstReading;
+  /** [C]: names of its classes in its own order, where they are known. */
+  readonly classNames?: readonly string[] | undefined;
   /** Its exits, in the order samples meet them; the last of a network that is not the original is its end. */
   readonly heads: readonly Head[];
 }

@@ -1,6 +1,8 @@
 /** What a network itself answers, as an exit at its end. */
 import { GraphBuilder } from '../graph/builder.ts';
+import { renameNode } from '../graph/rename.ts';
 import { elementBytes } from '../graph/tensor.ts';
+import { allNames } from '../graph/walk.ts';
 import type { ExitPlan, Head, PlannedExit } from './exits.ts';
 
 /**
@@ -26,13 +28,27 @@ export function endExit(
   };
   const b = new GraphBuilder();
   const features = b.input('features', 'float', ['N', ...tap.dims]);
-  const flat = b.op('Reshape', [features, b.int64([-1, typed.classes])], {}, order ? 'own' : 'logits');
-  if (order) b.op('Gather', [flat, b.int64(order)], { axis: 1 }, 'logits');
+  b.op('Reshape', [features, b.int64([-1, typed.classes])], {}, 'logits');
   b.output('logits', 'float', ['N', typed.classes]);
+  const exit = { id, network, tap, prefixMacs: totalMacs };
+  const head: Head = { exit, kind: 'end', graph: b.build('network_end'), macs: 0 };
+  return order ? inOrder(head, order) : head;
+}
+
+/** `head` with its classes in another order: class c is column `order[c]` of its own logits. */
+export function inOrder(head: Head, order: readonly number[]): Head {
+  const { graph } = head;
+  const names = allNames(graph);
+  const b = new GraphBuilder('', names);
+  const own = b.fresh('logits/own');
+  const renamed = graph.nodes.map((node) => renameNode(node, new Map([['logits', own]])));
+  b.op('Gather', [own, b.int64(order)], { axis: 1 }, 'logits');
   return {
-    exit: { id, network, tap, prefixMacs: totalMacs },
-    kind: 'end',
-    graph: b.build('network_end'),
-    macs: 0,
+    ...head,
+    graph: {
+      ...graph,
+      nodes: [...renamed, ...b.nodes],
+      initializers: [...graph.initializers, ...b.initializers],
+    },
   };
 }

@@ -87,6 +87,18 @@ export async function checkCase(c: Case): Promise<Seen> {
   return { skipped: false, exits: heads.length, ways };
 }
 
+/** The case's classifier, and the same with its exits inside, closed ones among them where thresholds are built in. */
+export async function loweredCase(c: Case): Promise<{ original: Model; lowered: Model } | undefined> {
+  const subject = await prepare(c);
+  if (!subject) return undefined;
+  const { typed, heads, parameters } = subject;
+  const baked = c.baked ? heads.map((_, k) => (c.open[k] ? 0.5 : 1)) : undefined;
+  return {
+    original: typed.model,
+    lowered: lowerExits(typed, heads, { ...optionsOf(c, parameters), baked }),
+  };
+}
+
 const weightOf = ({ final }: Case) => (final === undefined ? undefined : Math.fround(final / 10));
 
 const optionsOf = (c: Case, parameters: PolicyParameters) => ({
