@@ -13,14 +13,15 @@ const BAD_INPUT = `
   bad-class-name bad-config bad-data-file bad-fractions bad-input-value bad-labels bad-option bad-preprocessing bad-shard
   bad-tokenizer bad-usage baked-unlabelled batch-not-widened budget-unreachable calibration-data-missing cannot-batch
   cannot-carry cannot-head cannot-raise-opset class-folders class-without-samples config-missing data-not-found
-  empty-dataset exit-classes-differ exit-not-apart exits-do-not-fit external-data-missing external-data-name-taken
+  empty-dataset exit-classes-differ exit-not-apart exits-do-not-fit exits-not-removable external-data-missing external-data-name-taken
   external-data-outside external-data-too-short features-differ features-not-merged fields-missing fixed-batch
   functions-too-deep functions-too-large input-not-per-sample input-shape-unknown input-too-large invalid-graph
   invalid-manifest label-count-mismatch label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor
   manifest-version-unknown model-too-large name-taken nested-too-deeply no-batch-axis no-class-scores no-confidence-heads
   no-logits no-sample-input no-shards no-taps not-a-package not-an-image-input not-an-onnx-file not-class-scores
   not-comparable not-deterministic nothing-counted one-score opset-too-old original-missing other-model other-outputs
-  output-not-empty output-unusable point-not-built-in package-damaged provider-missing sample-shape-mismatch samples-not-independent
+  output-not-empty output-unusable point-not-built-in package-damaged package-is-chain package-without-heads provider-missing
+  sample-shape-mismatch samples-not-independent
   several-labels shards-mixed tokenizer-missing too-few-exit-outputs too-few-for-guarantee too-many-classes too-many-fields
   training-data-missing trial-run-failed truncated-file unknown-data-format unknown-dim unknown-input unknown-input-dim
   unknown-label unknown-operating-point unknown-output unknown-part unknown-setting unknown-tap unreadable-image
