@@ -17,6 +17,7 @@ import { lowerLevel } from './lower-levels.ts';
 import { branchOf } from './lower-segments.ts';
 import type { Lowering, ThresholdsInput } from './lowering.ts';
 import { runPasses } from './pass.ts';
+import { placeWeights, type Runtime } from './place-weights.ts';
 
 export const THRESHOLDS = 'thresholds';
 export const EXIT_INDEX = 'exit_index';
@@ -33,6 +34,8 @@ export interface LowerOptions {
   readonly final?: number | undefined;
   /** Thresholds built into the model instead of the `thresholds` input; a closed exit then vanishes. */
   readonly baked?: readonly number[] | undefined;
+  /** Which ONNX Runtime it is for; `native` by default. What `native` is written with serves nothing in a browser, and takes memory there. */
+  readonly runtime?: Runtime;
   /** Drop outputs that an early exit does not compute, instead of refusing. */
   readonly dropOutputs?: boolean;
   /** Added to the model's metadata_props. */
@@ -67,7 +70,10 @@ export function lowerExits(typed: TypedModel, heads: readonly Head[], options: L
   };
   writeMain(lowering, main);
   const nested = nameNodesApart(mainGraph(lowering, main), lowering.originals, names);
-  return modelOf(typed.model, runPasses(nested, [enterBlockedLayout]), options.metadata);
+  const { runtime = 'native' } = options;
+  const placed = runPasses(nested, [placeWeights(lowering.originals, runtime)]);
+  const laidOut = runtime === 'native' ? runPasses(placed, [enterBlockedLayout]) : placed;
+  return modelOf(typed.model, laidOut, options.metadata);
 }
 
 function thresholdsInput(main: GraphBuilder, exits: number): ThresholdsInput {
