@@ -11,6 +11,7 @@ const folder = fileURLToPath(new URL('.', import.meta.url));
 /** Each prints its page. */
 const known = [
   'emitted',
+  'branch-weights',
   'pytorch',
   'step-parts',
   'rewrite',

@@ -19,6 +19,8 @@ import { lowerNetworks } from './lower-networks.ts';
 import { branchOf } from './lower-segments.ts';
 import type { LoweredExit, Lowering, ThresholdsInput } from './lowering.ts';
 import { runPasses } from './pass.ts';
+import { placeWeights, type Runtime } from './place-weights.ts';
+import { shareInitializers } from './share-initializers.ts';
 
 export const THRESHOLDS = 'thresholds';
 export const EXIT_INDEX = 'exit_index';
@@ -35,6 +37,8 @@ export interface LowerOptions {
   readonly final?: number | undefined;
   /** Thresholds built into the model instead of the `thresholds` input; a closed exit then vanishes. */
   readonly baked?: readonly number[] | undefined;
+  /** Which ONNX Runtime it is for; `native` by default. What `native` is written with serves nothing in a browser, and takes memory there. */
+  readonly runtime?: Runtime;
   /** Drop outputs that an early exit does not compute, instead of refusing. */
   readonly dropOutputs?: boolean;
   /** Added to the model's metadata_props. */
@@ -62,9 +66,13 @@ export function lowerChain(networks: readonly NetworkWithExits[], options: Lower
   writeMain(lowerings, main);
   const originals = new Set(lowerings.flatMap((lowering) => [...lowering.originals]));
   const nested = nameNodesApart(mainGraph(lowerings, main), originals, names);
+  const { runtime = 'native' } = options;
+  const kept = new Set(networks.at(-1)!.typed.model.graph.initializers.map(({ name }) => name));
+  const merged = networks.length > 1 ? [shareInitializers(kept)] : [];
+  const placed = runPasses(nested, [placeWeights(originals, runtime), ...merged]);
   return modelOf(
     networks.map(({ typed }) => typed.model),
-    runPasses(nested, [enterBlockedLayout]),
+    runtime === 'native' ? runPasses(placed, [enterBlockedLayout]) : placed,
     options.metadata,
   );
 }
