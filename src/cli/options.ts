@@ -29,7 +29,7 @@ export const modelOptions = <T>(y: Argv<T>) =>
       placement: { describe: 'where exits go', defaultDescription: 'spread' },
       taps: 'explicit taps by value name, instead of --placement',
       'exit-outputs':
-        'scores of a model that has exits already (outputs, inner values, elements of a sequence: all[0]), earliest first, its own last: trains nothing',
+        'outputs of a model that has exits already, earliest first, its own last: trains nothing',
       head: {
         defaultDescription: 'token at tokens, else strided',
         describe: `branch family, or one an exit: ${HEAD_KINDS.join(', ')}`,

@@ -14,7 +14,7 @@ const BAD_INPUT = `
   bad-tokenizer bad-usage baked-unlabelled batch-not-widened budget-unreachable calibration-data-missing cannot-batch
   cannot-carry cannot-head cannot-raise-opset class-folders class-without-samples config-missing data-not-found
   empty-dataset exit-classes-differ exit-elements-unknown exit-not-apart exits-do-not-fit external-data-missing external-data-name-taken
-  external-data-outside external-data-too-short features-differ features-not-merged fields-missing fixed-batch
+  external-data-outside external-data-too-short features-differ features-not-merged fields-missing first-class-count first-classes-unlike first-disagrees fixed-batch
   functions-too-deep functions-too-large input-not-per-sample input-shape-unknown input-too-large invalid-graph
   invalid-manifest label-count-mismatch label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor
   manifest-version-unknown model-too-large name-taken nested-too-deeply no-batch-axis no-class-scores no-confidence-heads

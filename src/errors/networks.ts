@@ -1,0 +1,43 @@
+/** Of networks in front of the original. */
+import { OfframpError } from './offramp-error.ts';
+import { option } from './option.ts';
+
+const PREPROCESSING = '`firstPreset`, `firstScale`, `firstMean`, `firstStd`, `firstChannels`, `firstLayout`';
+
+/** `measured`: its agreement, and its accuracy where there are labels. `pairs`: what a permutation of its classes would be, if one fits. */
+export const firstDisagrees = (name: string, measured: string, pairs: string | undefined) =>
+  new OfframpError(
+    'first-disagrees',
+    `${name} hardly agrees with the original more than chance: ${measured}`,
+    pairs
+      ? `Its classes seem to be in another order: ${pairs}. Give their names in its own order: ${option('firstLabels')}, a file with one name a line; and those of the original: ${option('labels')}.`
+      : `A network that is fed otherwise than in its training usually guesses: say how its inputs are made (${PREPROCESSING}). If its classes stand in another order, give their names: ${option('firstLabels')}.`,
+  );
+
+export const firstClassCount = (name: string, count: number, classes: number) =>
+  new OfframpError(
+    'first-class-count',
+    `${name} has ${count} classes, the original has ${classes}`,
+    `Every network of a chain answers with the classes of the original. Give one of ${classes} classes.`,
+  );
+
+/** `missing`: names of the original's classes that it lacks. `extra`: names of its own that the original lacks. */
+export const firstClassesUnlike = (name: string, missing: readonly string[], extra: readonly string[]) =>
+  new OfframpError(
+    'first-classes-unlike',
+    `${name} has no class ${someOf(missing)}${extra.length > 0 ? `; the original has none named ${someOf(extra)}` : ''}`,
+    `Classes are matched by name. If only the spelling differs, give the names of ${name} as the original spells them, in its own order: ${option('firstLabels')}.`,
+  );
+
+/** Names that tell no classes apart. `given`: the option with the names of `name`. */
+export const firstClassTwice = (name: string, twice: string, given: string) =>
+  new OfframpError(
+    'first-classes-unlike',
+    `${name} has several classes named "${twice}"`,
+    `Give names that differ, in its own order: ${option(given)}.`,
+  );
+
+const someOf = (names: readonly string[], most = 5): string => {
+  const shown = names.slice(0, most).map((name) => `"${name}"`);
+  return names.length > most ? `${shown.join(', ')} and ${names.length - most} more` : shown.join(', ');
+};
