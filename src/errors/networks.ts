@@ -46,7 +46,7 @@ export const firstIsOriginal = (file: string) =>
   new OfframpError(
     'first-is-original',
     `first network ${file} is the original itself, and reads the same`,
-    'Leave it out of `first`, or give it smaller pictures: `size`.',
+    'Leave it out of `first`, or give it smaller pictures: `firstSize`.',
   );
 
 export const networkMissing = (file: string, folder: string, sha256: string) =>

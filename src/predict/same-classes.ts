@@ -35,8 +35,7 @@ export function checkSameClasses(
     const fits = order.agreed > order.mostFrequent && !isGuessing(order.agreed, order.samples, classes);
     throw firstDisagrees(first.name, measured, fits ? describePairs(order.moved) : undefined);
   }
-  if (!order || order.moved.length === 0 || !isMoreOften({ onlyA: order.lost, onlyB: order.gained }))
-    return undefined;
+  if (order.moved.length === 0 || !isMoreOften({ onlyA: order.lost, onlyB: order.gained })) return undefined;
   return warning(
     'first-classes-swapped',
     `${first.name} would agree with the original on ${order.gained - order.lost} of ${order.samples} samples more if ${describePairs(order.moved)}. If its classes are in another order, give their names: \`firstLabels\`.`,
