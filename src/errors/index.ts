@@ -6,7 +6,7 @@ export * from './emit.ts';
 export { EXIT_CODES } from './exit-codes.ts';
 export * from './graph.ts';
 export * from './model.ts';
-export { messageOf, OfframpError, shown, within } from './offramp-error.ts';
+export { messageOf, OfframpError, ofNetwork, shown, within } from './offramp-error.ts';
 export { option, optionFields, optionText } from './option.ts';
 export * from './ort.ts';
 export * from './parser.ts';
