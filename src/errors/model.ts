@@ -150,10 +150,6 @@ export const raisedModelDiffers = (opset: string, to: string, problem: string) =
     `${raiseOutside(Number.parseInt(to, 10) || 13)} This is a bug in Offramp: please report it with the model.`,
   );
 
-/** What went wrong with one of several networks; its name comes first. */
-export const ofNetwork = (name: string, { code, message, hint, cause }: OfframpError) =>
-  new OfframpError(code, `${name}: ${message}`, hint, { cause });
-
 /** Of two networks that go into one file. */
 export const opsetsDiffer = (lower: Versioned, higher: Versioned, most: number) =>
   new OfframpError(

@@ -43,6 +43,12 @@ export function within<T>(step: string, fn: () => T): T {
   }
 }
 
+/** `error` whose message begins with the `name` of the one network of several that it is about. */
+export function ofNetwork<T>(name: string, error: T): T {
+  if (error instanceof OfframpError) error.message = printable(`${name}: ${error.message}`);
+  return error;
+}
+
 /** The one line of an unknown thrown thing. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

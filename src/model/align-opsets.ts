@@ -1,5 +1,5 @@
 /** Networks of different opsets go into one file, which has one: the lower ones are raised. */
-import { domainVersionsDiffer, OfframpError, ofNetwork, opsetsDiffer } from '../errors/index.ts';
+import { domainVersionsDiffer, ofNetwork, opsetsDiffer } from '../errors/index.ts';
 import {
   type Graph,
   isDefaultDomain,
@@ -44,7 +44,7 @@ export async function alignOpsets(networks: readonly NamedModel[]): Promise<Alig
     try {
       models.push(await raiseProved(model, raise, options));
     } catch (error) {
-      throw error instanceof OfframpError ? ofNetwork(name, error) : error;
+      throw ofNetwork(name, error);
     }
   }
   const opsetImports = [

@@ -31,10 +31,10 @@ export const raiseModel = (model: Model, { to, ...options }: RaiseOptions = {}):
 export type RaiseBy = (known?: ReadonlyMap<string, TensorType>) => Model;
 
 /**
- * What `raise` makes of `model`, after both were run: each node of the raised model was given what `model` had there for random input, and
- * made the same of it. (So a rounding that another kernel does otherwise is not carried on, to be another level at the next QuantizeLinear.
- * Seeing every value also keeps ONNX Runtime from rounding float16 at other places.) Throws `raised-model-differs`, `cannot-raise-opset` for
- * an operator that ONNX Runtime has in the older form only, and what `raise` and `inputSlots` throw.
+ * What `raise` makes of `model`, after both were run node by node: each node was given what `model` had there for random input, and made the
+ * same of it in both. (So a rounding that another kernel does otherwise is not carried on, to be another level at the next
+ * QuantizeLinear, and float16 is rounded at the same places.) Throws `raised-model-differs`, `cannot-raise-opset` for an operator that
+ * ONNX Runtime has in the older form only, and what `raise` and `inputSlots` throw.
  */
 export async function raiseProved(
   model: Model,
@@ -55,15 +55,20 @@ export async function raiseProved(
     return s.run(feeds, fetches);
   });
   const raised = raise(ranksOf(before));
-  const { graph, again } = nodeByNode(raised.graph, before);
-  const given = { ...feeds, ...Object.fromEntries([...again.keys()].map((name) => [name, before[name]!])) };
-  const after = await withSession({ ...raised, graph }, session, (s) => s.run(given)).catch((error) => {
+  const stepwise = async (which: Model): Promise<Outputs> => {
+    const { graph, again } = nodeByNode(which.graph, before);
+    const given = Object.fromEntries([...again.keys()].map((name) => [name, before[name]!]));
+    const outputs = await withSession({ ...which, graph }, session, (s) => s.run({ ...feeds, ...given }));
+    return Object.fromEntries([...again].map(([name, made]) => [name, outputs[made]!]));
+  };
+  const old = await stepwise(model);
+  const renewed = await stepwise(raised).catch((error) => {
     if (!(error instanceof OfframpError)) throw error;
     const isMissing = error.message.includes('Could not find an implementation');
     throw (isMissing ? raisedNotImplemented : raisedModelDiffers)(...versions, error.message);
   });
-  for (const [name, made] of again) {
-    const difference = differenceOf(before[name]!, after[made]!);
+  for (const [name, value] of Object.entries(renewed)) {
+    const difference = differenceOf(old[name]!, value);
     if (difference) throw raisedModelDiffers(...versions, `${name} ${difference}`);
   }
   return raised;

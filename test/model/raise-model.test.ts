@@ -50,6 +50,28 @@ test('a raised model that does something else is not used, and says where', asyn
   assert.match(error.message, /opset is 10; .* scores deviates by \d\.\de[+-]\d of its largest element/);
 });
 
+test('raised as far as asked for, with the ranks that a run showed', async () => {
+  const b = new GraphBuilder();
+  const y = b.op('Relu', [b.input('x', 'float', ['N', 5])]);
+  b.output(b.op('Relu', [b.op('Softmax', [y])], {}, 'scores'), 'float', ['N', 5]);
+  const model = makeModel(b.build('scores'), 12);
+  const raised = await raiseModel(model, { to: 22 });
+  assert.is(opsetOf(raised), 22);
+  assert.equal(
+    raised.graph.nodes.map((n) => n.opType),
+    ['Relu', 'Softmax', 'Relu'],
+  );
+  assert.is(await raiseModel(raised, { to: 17 }), raised);
+});
+
+test('what a newer form no longer gives is not asked for', async () => {
+  const b = new GraphBuilder();
+  const kept = b.ops('Dropout', [b.input('x', 'float', ['N', 5])], {}, ['kept', 'mask'])[0]!;
+  b.output(b.op('Relu', [kept], {}, 'scores'), 'float', ['N', 5]);
+  const raised = await raiseModel(makeModel(b.build('dropout'), 11), { to: 13 });
+  assert.equal(raised.graph.nodes[0]!.outputs, ['kept']);
+});
+
 test('inspect says so, the file stays the source, and exits fit inside a batch', async () => {
   const path = save('old.onnx', clipped(9));
   const { source, typed, plan, notes } = await inspectFile({ model: path });
