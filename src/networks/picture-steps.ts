@@ -21,8 +21,8 @@ interface Scaling {
 }
 
 /**
- * What makes `network`'s input from `original`'s; empty when both are the same. Undefined when that cannot be: they hold other numbers of
- * elements and are not both pictures of 1 or 3 channels, or one of them does not hold numbers.
+ * What makes `network`'s input from `original`'s; empty when both are the same. Undefined when that cannot be: they are not both pictures, of as
+ * many channels or of 1 and 3, and not as many numbers; or one of them does not hold numbers.
  */
 export function numberSteps(original: Side, network: Side): readonly Step[] | undefined {
   const [from, to] = [shapeOf(original, network), shapeOf(network, original)];

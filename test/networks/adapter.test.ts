@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { openDataset, type PreprocessingOptions } from '../../src/data/index.ts';
 import { elementCount } from '../../src/graph/tensor.ts';
 import { adapterFor, describeAdapter, type Reader } from '../../src/networks/adapter.ts';
-import { cache, freshFolder, pixels, put, putImage } from '../data/fixtures.ts';
+import { cache, freshFolder, pixels, putImage } from '../data/fixtures.ts';
 import { hasCode } from '../expect.ts';
 import { firstRows, largestGap, ofInputs, outputsOf, readerOf } from './readers.ts';
 
@@ -279,8 +279,6 @@ test('refuses what cannot be made', () => {
 });
 
 test('numbers in other dims are the same numbers', async () => {
-  const path = join(freshFolder(), 'x.json');
-  put(path, '');
   const dims = [[1960], [49, 40], [1, 1960]] as const;
   const rows = Float32Array.from(pixels(2 * 1960), Number);
   for (const from of dims)
