@@ -7,12 +7,17 @@ export * from './emit.ts';
 export { EXIT_CODES } from './exit-codes.ts';
 export * from './graph.ts';
 export * from './model.ts';
-<<<<<<< HEAD
-export * from './networks.ts';
-export { messageOf, OfframpError, shown, within } from './offramp-error.ts';
-=======
-export { messageOf, OfframpError, ofNetwork, shown, within } from './offramp-error.ts';
->>>>>>> opset
+export {
+  messageOf,
+  messageOf,
+  OfframpError,
+  OfframpError,
+  ofNetwork,
+  shown,
+  shown,
+  within,
+  within,
+} from './offramp-error.ts';
 export { option, optionFields, optionText } from './option.ts';
 export * from './ort.ts';
 export * from './parser.ts';
