@@ -155,7 +155,7 @@ interface Weighed {
   readonly memory: number;
 }
 
-/** A fixed threshold, or the same file takes now 106 MB and now 168; with it, processes differ by 1 MB. */
+/** With a fixed threshold: without one the same file takes now 106 MB and now 168. */
 function weigh(path: string, name: string, form: string): Weighed {
   const env = { ...process.env, MALLOC_MMAP_THRESHOLD_: '131072' };
   const args = ['--import', 'tsx', fileURLToPath(import.meta.url), '--weigh', path, name, form];
