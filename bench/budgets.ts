@@ -11,7 +11,7 @@ import { outcomesAt } from '../src/predict/outcomes.ts';
 import type { HeadPredictions, Predictions } from '../src/predict/predict.ts';
 
 export interface Kept {
-  readonly costs: { readonly prefix: number[]; readonly head: number[] };
+  readonly costs: CostModel;
   readonly calibration: HeadPredictions;
   readonly test: HeadPredictions;
   readonly seconds: number;

@@ -43,10 +43,10 @@ const rows = BUDGETS.map((budget) => {
     PUBLISHED[budget] ?? '',
   ];
 });
-const headRows = kept[0]!.costs.prefix.map((prefix, k) => [
+const headRows = kept[0]!.costs.exits.map(({ prefix, head }, k) => [
   `exit_${k + 1}`,
   `${(100 * prefix).toFixed(1)} %`,
-  `${(100 * kept[0]!.costs.head[k]!).toFixed(2)} %`,
+  `${(100 * head).toFixed(2)} %`,
   ...[
     kept.map((r) =>
       mean([r.calibration, r.test].map((j) => accuracy(argMaxRows(j.logits[k]!, j.labels.length), j.labels))),

@@ -11,11 +11,12 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { serialize } from 'node:v8';
 import { defaultCache } from '../src/cache/folder.ts';
+import { costsOf } from '../src/calibrate/costs.ts';
 import { openDataset, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
 import { inspectFile } from '../src/model/inspect.ts';
 import { attachExits } from '../src/passes/attach-exits.ts';
-import type { Head, HeadKind } from '../src/passes/exits.ts';
+import type { HeadKind } from '../src/passes/exits.ts';
 import type { Placement } from '../src/passes/plan-exits.ts';
 import { predict } from '../src/predict/predict.ts';
 import { openFeatures } from '../src/train/features.ts';
@@ -104,10 +105,7 @@ for (const seed of values.seeds.split(',').map(Number)) {
   });
   await features.close();
   const kept: Kept = {
-    costs: {
-      prefix: plan.exits.map((e) => e.prefixMacs / plan.totalMacs),
-      head: trained.map((h: Head) => h.macs / plan.totalMacs),
-    },
+    costs: costsOf([plan], trained),
     calibration: await predict(trained, calibration!, predicting),
     test: await predict(trained, test!, predicting),
     seconds: (performance.now() - started) / 1000,

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as echarts from 'echarts';
 import { inferenceForm } from '../src/autodiff/training-form.ts';
-import { searchPolicy } from '../src/calibrate/index.ts';
+import { type CostModel, searchPolicy } from '../src/calibrate/index.ts';
 import { GraphBuilder, makeModel } from '../src/graph/builder.ts';
 import { floatTensor } from '../src/graph/tensor.ts';
 import type { Model } from '../src/graph/types.ts';
@@ -75,9 +75,9 @@ function outcomes(samples: number, exits: number) {
   return { scores, predictions, original, labels };
 }
 
-const costs = (exits: number) => ({
-  prefix: Array.from({ length: exits }, (_, k) => (k + 1) / (exits + 1)),
-  head: new Array<number>(exits).fill(0.02),
+const costs = (exits: number): CostModel => ({
+  exits: Array.from({ length: exits }, (_, k) => ({ network: 0, prefix: (k + 1) / (exits + 1), head: 0.02 })),
+  networks: [1],
 });
 
 interface Sweep {

@@ -49,7 +49,7 @@ const test = await openDataset(join(values.pictures, 'test'), opening);
 const { part } = partition(all, { part: Number(values.samples) / all.size }, seed);
 const predicting = { typed, modelHash: source.sha256, session: {} };
 const heads = attachExits(plan, { kind: 'conv2', seed });
-const costs = costsOf(plan, heads);
+const costs = costsOf([plan], heads);
 const features = await openFeatures({
   ...predicting,
   heads,
@@ -79,7 +79,7 @@ for (const lambda of values.lambdas.split(',').map(Number)) {
     heads.map(() => THRESHOLD),
   );
   const published = at.exitShares.reduce(
-    (sum, share, k) => sum + share * (k < heads.length ? costs.prefix[k]! + costs.head[k]! : 1),
+    (sum, share, k) => sum + share * (k < heads.length ? costs.exits[k]!.prefix + costs.exits[k]!.head : 1),
     0,
   );
   rows.push([
@@ -110,7 +110,7 @@ writeFileSync(
   `# PTEENet's recipe: a λ sweep on ResNet-20, CIFAR-10
 
 Made by \`npx tsx bench/lambda.ts --pictures DIR\`: \`--head conv2 --recipe pteenet-v2 --policy confidence\`, exits at
-${costs.prefix.map((_, k) => `${percent(costs.prefix[k]!)} (head ${percent(costs.head[k]!)})`).join(', ')} of the backbone's MACs. ${part.size} training pictures with
+${costs.exits.map(({ prefix, head }) => `${percent(prefix)} (head ${percent(head)})`).join(', ')} of the backbone's MACs. ${part.size} training pictures with
 their mirror images, ${values.epochs} epochs (PTEENet: 50,000 pictures, 30 epochs), Adam 5e-4, batch 128, targets are the
 original's answers, seed ${seed}. One threshold of ${THRESHOLD} for all exits, as in PTEENet's code. Reported on the 3,000 pictures of \`test\`.
 

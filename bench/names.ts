@@ -13,6 +13,7 @@ import {
   budgetName,
   type Candidate,
   type CostModel,
+  costsOf,
   crossFit,
   dropName,
   measure,
@@ -189,10 +190,7 @@ async function demoShape(): Promise<Shape> {
     const predictions = await predict(heads, dataset, { typed, modelHash: source.sha256, session: {} });
     await dataset.close();
     const pool = outcomesAt(predictions, { policy: 'max-prob', parameters: {} })();
-    const costs = {
-      prefix: manifest.exits.map((exit) => exit.prefixMacs / manifest.baseline.macs),
-      head: manifest.exits.map((exit) => exit.headMacs / manifest.baseline.macs),
-    };
+    const costs = costsOf([{ totalMacs: manifest.baseline.macs }], heads);
     return { name: 'the demo', pool, costs, samples: 2000 };
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -162,7 +162,8 @@ const sections = places.map((place) => {
       ...(policyOf(name).thresholds ? [[`${name}, its own thresholds`, ...contestOwn(kept, name)]] : []),
     ]),
   ];
-  const { prefix, head } = kept[0]!.costs;
+  const { exits } = kept[0]!.costs;
+  const [prefix, head] = [exits.map((exit) => exit.prefix), exits.map((exit) => exit.head)];
   const title = `${model}, ${kept.length} seeds, exits at ${shares(prefix)} % with heads of ${shares(head)} % of the MACs`;
   console.log(`${title}\n${formatTable([header, ...rows])}`);
   const others = model === 'resnet56' ? PUBLISHED : [];

@@ -4,14 +4,16 @@ import { leavingExits } from './walk.ts';
 
 /**
  * The samples that reach one exit, surest first: cut p lets the first p leave. A sample whose score is NaN or -Infinity reaches the exit,
- * pays its head and stays. Valid only inside the `choose` that it is given to: `worth` and `cost` are overwritten at the next exit.
+ * pays for its being open and stays. Valid only inside the `choose` that it is given to: `worth` and `cost` are overwritten at the next exit.
  */
 export class Cuts {
   /** Samples that can be made to leave: cuts are 0..length. */
   length = 0;
-  /** Samples that reach the exit, hence pay its head. */
+  /** Samples that reach the exit. */
   reached = 0;
-  /** [length + 1]: worth and cost of the first p leaving here, less those of their going on. The head is not counted. */
+  /** What each of them pays more when the exit is open than when it is closed, nobody leaving. */
+  opening = 0;
+  /** [length + 1]: worth and cost of the first p leaving here, less those of their going on. `opening` is not counted. */
   readonly worth: Float64Array;
   readonly cost: Float64Array;
   private readonly scores: Float32Array;
@@ -22,9 +24,10 @@ export class Cuts {
     this.scores = new Float32Array(samples);
   }
 
-  clear(): void {
+  clear(opening: number): void {
     this.length = 0;
     this.reached = 0;
+    this.opening = opening;
   }
 
   /** Appends the next sample in falling order of `score`. `worth` and `cost`: sums up to and with it. */
@@ -80,25 +83,39 @@ export class Cascade {
     const onward = {
       worth: Float64Array.from(this.worths[this.exits]!),
       cost: new Float64Array(this.samples).fill(1),
+      network: this.cost.networks.length - 1,
     };
     for (let k = this.exits - 1; k >= 0; k--) {
       if (!open[k]) continue;
-      this.fill(k, leaving, onward);
+      this.fill(k, leaving, onward, this.wayTo(k, thresholds));
       this.hold(k, choose(k, this.cuts), onward);
     }
   }
 
-  /** Fills `cuts` with those at exit k. */
-  private fill(k: number, leaving: Int32Array, onward: Onward): void {
+  /** Cost of the way to exit k from the last exit before it in its network that is open in `thresholds`. */
+  private wayTo(k: number, thresholds: readonly number[]): number {
+    const { exits } = this.cost;
+    const { network, prefix } = exits[k]!;
+    for (let j = k - 1; exits[j]?.network === network; j--)
+      if (thresholds[j]! < CLOSED) return prefix - exits[j]!.prefix;
+    return prefix;
+  }
+
+  /** Fills `cuts` with those at exit k. `way`: what is run of its network for it alone, where no later exit there is open. */
+  private fill(k: number, leaving: Int32Array, onward: Onward, way: number): void {
     const { cuts } = this;
-    const [score, worths, prefix] = [this.scores[k]!, this.worths[k]!, this.cost.prefix[k]!];
+    const [score, worths] = [this.scores[k]!, this.worths[k]!];
+    const { network, prefix, head } = this.cost.exits[k]!;
+    const isSame = network === onward.network;
+    // Samples that stay go on from its tap in the same network; into a later network they go on from that one's start.
+    const run = isSame ? prefix : 0;
     let worth = 0;
     let cost = 0;
-    cuts.clear();
+    cuts.clear(isSame ? head : head + way);
     for (const i of this.order[k]!) {
       if (leaving[i]! < k) continue;
       worth += worths[i]! - onward.worth[i]!;
-      cost += prefix - onward.cost[i]!;
+      cost += run - onward.cost[i]!;
       cuts.add(score[i]!, worth, cost);
     }
     for (let i = 0; i < this.samples; i++) if (leaving[i]! >= k) cuts.reached++;
@@ -108,21 +125,27 @@ export class Cascade {
   private hold(k: number, threshold: number, onward: Onward): void {
     if (!(threshold < CLOSED)) return;
     const [score, worths] = [this.scores[k]!, this.worths[k]!];
-    const [prefix, head] = [this.cost.prefix[k]!, this.cost.head[k]!];
+    const { network, prefix, head } = this.cost.exits[k]!;
+    const isSame = network === onward.network;
     for (let i = 0; i < this.samples; i++) {
       if (score[i]! > threshold) {
         onward.worth[i] = worths[i]!;
         onward.cost[i] = prefix;
-      }
+      } else if (!isSame) onward.cost[i]! += prefix;
       onward.cost[i]! += head;
     }
+    onward.network = network;
   }
 }
 
-/** [N]: worth and cost of samples that do not leave at the exit visited. */
+/** What samples that do not leave at the exit visited come to. */
 interface Onward {
+  /** [N] */
   readonly worth: Float64Array;
+  /** [N]: counted from the start of `network`. */
   readonly cost: Float64Array;
+  /** Network of the first open exit after the one visited; the original where there is none. */
+  network: number;
 }
 
 /** Samples by falling score, equal ones in their own order, without NaN and -Infinity, which exceed no threshold. */

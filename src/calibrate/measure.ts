@@ -3,8 +3,8 @@ import { CLOSED, type CostModel, type Measured, type Outcomes } from './types.ts
 import { walk } from './walk.ts';
 
 /**
- * What `thresholds` ([K]) do on `outcomes`. A sample pays `head[k]` at every open exit that it reaches; one that leaves at exit k has also
- * cost `prefix[k]`, one that reaches the end 1. Throws `wrong-threshold-count`.
+ * What `thresholds` ([K]) do on `outcomes`. A sample pays the head of every open exit that it reaches, its network up to the exit that it
+ * leaves at (1 at the end), and each network before that up to the last open exit. Throws `wrong-threshold-count`.
  */
 export function measure(outcomes: Outcomes, cost: CostModel, thresholds: readonly number[]): Measured {
   const { scores, original, labels } = outcomes;
@@ -30,16 +30,22 @@ export function measure(outcomes: Outcomes, cost: CostModel, thresholds: readonl
 /** Cost of all samples when `leaving[k]` of them ([K + 1]) leave at exit k. The order of the sum decides its last bits: keep it. */
 function totalCost(
   leaving: readonly number[],
-  { prefix, head }: CostModel,
+  { exits, networks }: CostModel,
   thresholds: readonly number[],
 ): number {
   let staying = leaving.reduce((sum, count) => sum + count);
   let total = 0;
+  // The last open exit so far: how far its network is run by the samples that stay.
+  let reached = { network: networks.length - 1, prefix: 0 };
   for (const [k, threshold] of thresholds.entries()) {
     if (!(threshold < CLOSED)) continue;
-    total += staying * head[k]!;
-    total += leaving[k]! * prefix[k]!;
+    const exit = exits[k]!;
+    if (exit.network !== reached.network) total += staying * reached.prefix;
+    total += staying * exit.head;
+    total += leaving[k]! * exit.prefix;
     staying -= leaving[k]!;
+    reached = exit;
   }
+  if (reached.network !== networks.length - 1) total += staying * reached.prefix;
   return total + staying;
 }

@@ -149,7 +149,7 @@ class Search {
     for (let round = 0, moved = true; moved && round < MOST_ROUNDS; round++) {
       moved = false;
       this.cascade.backwards(thresholds, open, (k, cuts) => {
-        const threshold = this.bestCut(cuts, this.cascade.cost.head[k]!, price);
+        const threshold = this.bestCut(cuts, price);
         moved ||= threshold !== thresholds[k];
         thresholds[k] = threshold;
         return threshold;
@@ -158,9 +158,9 @@ class Search {
     return this.add(thresholds);
   }
 
-  /** arg-max over cuts of Σ_{leaving} (Δworth - price·Δcost), less the `head` of every sample that reaches it; closing is worth 0. */
-  private bestCut(cuts: Cuts, head: number, price: number): number {
-    let best = this.open ? NO_GAIN : price * head * cuts.reached + NO_GAIN;
+  /** arg-max over cuts of Σ_{leaving} (Δworth - price·Δcost), less what opening costs all who reach it; closing is worth 0. */
+  private bestCut(cuts: Cuts, price: number): number {
+    let best = this.open ? NO_GAIN : price * cuts.opening * cuts.reached + NO_GAIN;
     let threshold = this.shut;
     for (let p = 1; p <= cuts.length; p++) {
       const value = cuts.worth[p]! - price * cuts.cost[p]!;

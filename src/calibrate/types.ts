@@ -35,12 +35,24 @@ export interface ExitOutcomes extends Outcomes {
 /** Outcomes by thresholds, with all exits open when they are left out: an exit's scores may depend on which exits before it are open. */
 export type OutcomesAt<O extends Outcomes = Outcomes> = (thresholds?: readonly number[]) => O;
 
-/** Cost of a sample relative to the original model, every executed head counted. */
+/**
+ * Costs of a chain of networks, the original last, as shares of the original's. A sample runs a network up to its last open exit that the
+ * sample reaches; a network whose exits are all closed is not run; the original is run to its end by samples that leave nowhere.
+ */
 export interface CostModel {
-  /** Per exit: cost of the backbone up to its tap, as a share of the original. */
-  readonly prefix: readonly number[];
-  /** Per exit: cost of its head, as a share of the original. Paid by every sample that reaches an open exit. */
-  readonly head: readonly number[];
+  /** [K] In the order samples meet them. */
+  readonly exits: readonly ExitCost[];
+  /** [networks]: whole cost of each; the original's, the last, is 1. */
+  readonly networks: readonly number[];
+}
+
+export interface ExitCost {
+  /** Index of its network. */
+  readonly network: number;
+  /** Cost of its network up to its tap. It does not fall along a network. */
+  readonly prefix: number;
+  /** Cost of its head. Paid by every sample that reaches the exit when it is open. */
+  readonly head: number;
 }
 
 /** A closed exit: its head is not run and no sample leaves. Every score is below it. */

@@ -105,7 +105,7 @@ async function reopenProject(
   return {
     inspection,
     heads,
-    costs: costsOf(plan, heads),
+    costs: costsOf([plan], heads),
     preprocessing,
     seed: before.seed,
     cache,

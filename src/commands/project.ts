@@ -100,7 +100,7 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   return {
     inspection,
     heads,
-    costs: costsOf(plan, heads),
+    costs: costsOf([plan], heads),
     preprocessing,
     seed,
     cache,

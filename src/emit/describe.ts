@@ -1,6 +1,7 @@
 /** The manifest of a compiled model, put together from what every step found out. */
 
 import { createHash } from 'node:crypto';
+import { leavingCosts } from '../calibrate/costs.ts';
 import type { Goals } from '../calibrate/goals.ts';
 import type { Guarantee } from '../calibrate/guarantee.ts';
 import { measure } from '../calibrate/measure.ts';
@@ -79,7 +80,10 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
   const { file, ...reading } = origin.source;
   const { labels } = origin;
   const options = toOrtOptions(facts.session);
-  let headsSoFar = 0;
+  const leavingMacs = leavingCosts({
+    exits: heads.map(({ exit, macs }) => ({ network: exit.network, prefix: exit.prefixMacs, head: macs })),
+    networks: facts.costs.networks.map((share) => share * plan.totalMacs),
+  });
   return {
     schemaVersion: 1,
     version: VERSION,
@@ -119,19 +123,15 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     model: { sha256: createHash('sha256').update(facts.model).digest('hex') },
     ...(facts.kept && { heads: { sha256: createHash('sha256').update(facts.kept).digest('hex') } }),
     preprocessing: origin.preprocessing,
-    exits: heads.map(({ exit, kind, macs }) => {
-      headsSoFar += macs;
-      const costMacs = exit.prefixMacs + headsSoFar;
-      return {
-        id: exit.id,
-        tap: exit.tap.value,
-        head: kind,
-        prefixMacs: exit.prefixMacs,
-        headMacs: macs,
-        costMacs,
-        relativeCost: costMacs / plan.totalMacs,
-      };
-    }),
+    exits: heads.map(({ exit, kind, macs }, k) => ({
+      id: exit.id,
+      tap: exit.tap.value,
+      head: kind,
+      prefixMacs: exit.prefixMacs,
+      headMacs: macs,
+      costMacs: leavingMacs[k]!,
+      relativeCost: leavingMacs[k]! / plan.totalMacs,
+    })),
     baseline: {
       accuracy: accuracyOf(outcomes().original, outcomes().labels),
       macs: plan.totalMacs,

@@ -21,7 +21,8 @@ export interface TimeCosts {
 export interface TimeOptions {
   /** With thresholds as an input. */
   readonly model: Uint8Array;
-  readonly exits: number;
+  /** Costs in MACs: which exits there are, and in which networks. */
+  readonly costs: CostModel;
   readonly dataset: Dataset;
   readonly session: SessionOptions;
   readonly signal?: AbortSignal | undefined;
@@ -37,7 +38,8 @@ const BELOW_ALL_SCORES = -1;
  * time is what opening it adds.
  */
 export async function timeCosts(options: TimeOptions): Promise<TimeCosts> {
-  const { model, exits, dataset } = options;
+  const { model, dataset } = options;
+  const exits = options.costs.exits.length;
   const samples = await spreadSamples(dataset, TIMING.samples);
   const thresholds = (before: number, at: number) =>
     Array.from({ length: exits }, (_, k) => (k < at ? before : k === at ? BELOW_ALL_SCORES : CLOSED));
@@ -51,23 +53,32 @@ export async function timeCosts(options: TimeOptions): Promise<TimeCosts> {
   });
   const alone = Array.from({ length: exits + 1 }, (_, k) => times.get(`alone ${k}`)!.mean);
   const open = Array.from({ length: exits + 1 }, (_, k) => times.get(`open ${k}`)!.mean);
-  const costs = costsOfTimes(alone, open);
-  return { costs, exactMs: alone.at(-1)! };
+  return { costs: costsOfTimes(alone, open, options.costs), exactMs: alone.at(-1)! };
 }
 
 /**
- * `alone` and `open` [exits + 1]: milliseconds of leaving at exit k, never leaving last, with the exits before closed or open. The heads
- * before k take `open[k] - alone[k]` together; what is left of `alone[k]` is the way to its tap. Nothing is less than 0, and
- * no tap nearer than the one before.
+ * `alone` and `open` [exits + 1]: milliseconds of leaving at exit k, never leaving last, with the exits before closed or open. What comes
+ * before exit k, earlier networks and heads, takes `open[k] - alone[k]` together. Opening an exit adds its head to the exits after it in its
+ * network; what is left of `alone[k]` is the way to its tap. The last exit of a network before the original adds way and head alike to all
+ * that follows, and one is never paid without the other: both count as way. Nothing is less than 0, and no tap nearer than the one before it
+ * in its network. The last parameter: the networks, and which exits are in them.
  */
-export function costsOfTimes(alone: readonly number[], open: readonly number[]): CostModel {
+export function costsOfTimes(
+  alone: readonly number[],
+  open: readonly number[],
+  { exits, networks }: CostModel,
+): CostModel {
   const exact = alone.at(-1)!;
   const before = open.map((time, k) => Math.max(0, time - alone[k]!));
-  const head = alone.slice(0, -1).map((_, k) => Math.max(0, before[k + 1]! - before[k]!) / exact);
-  let reached = 0;
-  const prefix = head.map((share, k) => {
-    reached = Math.min(1, Math.max(reached, alone[k]! / exact - share));
-    return reached;
+  const reached = networks.map(() => 0);
+  const timed = exits.map(({ network }, k) => {
+    const isOriginal = network === networks.length - 1;
+    const isLast = !isOriginal && exits[k + 1]?.network !== network;
+    const head = isLast ? 0 : Math.max(0, before[k + 1]! - before[k]!) / exact;
+    const way = Math.max(reached[network]!, alone[k]! / exact - head);
+    const prefix = isOriginal ? Math.min(1, way) : way;
+    reached[network] = prefix;
+    return { network, prefix, head };
   });
-  return { prefix, head };
+  return { exits: timed, networks: [...reached.slice(0, -1), 1] };
 }

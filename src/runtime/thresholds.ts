@@ -79,3 +79,31 @@ export function relativeCosts(
   costs.push((fullMacs + heads) / fullMacs);
   return costs;
 }
+
+/**
+ * `relativeCosts` of a chain of networks: `network` of an exit, and of the original (`full`), is the index of its own; 0 when it is left out.
+ * Every network before that of the exit taken has been run up to its last open exit.
+ */
+export function chainCosts(
+  exits: readonly {
+    readonly network?: number | undefined;
+    readonly prefixMacs: number;
+    readonly headMacs: number;
+  }[],
+  full: { readonly network: number; readonly macs: number },
+  thresholds: ArrayLike<number>,
+): number[] {
+  let heads = 0;
+  let spent = 0;
+  let reached = { network: full.network, prefixMacs: 0 };
+  const costOf = (network: number, macs: number) =>
+    (spent + (network === reached.network ? 0 : reached.prefixMacs) + macs + heads) / full.macs;
+  const costs = exits.map(({ network = 0, prefixMacs, headMacs }, k) => {
+    if (!(thresholds[k]! < 1)) return costOf(network, prefixMacs);
+    if (network !== reached.network) spent += reached.prefixMacs;
+    heads += headMacs;
+    reached = { network, prefixMacs };
+    return costOf(network, prefixMacs);
+  });
+  return [...costs, costOf(full.network, full.macs)];
+}

@@ -13,7 +13,7 @@ import { measure } from '../../src/calibrate/measure.ts';
 import { searchThresholds } from '../../src/calibrate/search.ts';
 import type { Candidate, Outcomes } from '../../src/calibrate/types.ts';
 import { Random } from '../../src/graph/random.ts';
-import { CIFAR_LIKE, FIVE_EXITS, simulate, type World } from './simulate.ts';
+import { CIFAR_LIKE, FIVE_EXITS, ofOriginal, simulate, type World } from './simulate.ts';
 
 const test = suite('calibrate: guarantee');
 
@@ -155,7 +155,7 @@ test('the paired test holds its level exactly, whatever the spread: every outcom
 
 const exactly = (outcomes: Outcomes) => () => outcomes;
 const DROP: Promised = { risk: 'drop', limit: 0.02, confidence: 0.95 };
-const closed = FIVE_EXITS.prefix.map(() => 1);
+const closed = FIVE_EXITS.exits.map(() => 1);
 
 test('too few samples are refused with the number that would do; that number suffices a faultless candidate', () => {
   for (const risk of ['drop', 'disagreement'] as const) {
@@ -318,7 +318,7 @@ test('of an ensembled final answer, losses and gains are counted against the ori
   const final = labels.map((_, i) => Number(i < 10 || (i >= 40 && i < 50)));
   const ensembled = { scores: [new Float32Array(n)], predictions: [labels], original, final, labels };
   const closed = { ...ensembled, final: original };
-  const cost = { prefix: [0.5], head: [0.1] };
+  const cost = ofOriginal([0.5], [0.1]);
   const outcomes = ([t]: readonly number[]) => (t! < 1 ? ensembled : closed);
   const open = [0.5];
   const candidates = [open, [1]].map((thresholds) => ({

@@ -19,12 +19,12 @@ function naive(
     for (let k = 0; k <= scores.length; k++) {
       const isLast = k === scores.length;
       if (!isLast && !(thresholds[k]! < 1)) continue;
-      if (!isLast) heads += cost.head[k]!;
+      if (!isLast) heads += cost.exits[k]!.head;
       if (!isLast && !(scores[k]![i]! > thresholds[k]!)) continue;
       const answer = isLast ? final[i]! : predictions[k]![i]!;
       right += +(answer === label);
       same += +(answer === original[i]);
-      total += heads + (isLast ? 1 : cost.prefix[k]!);
+      total += heads + (isLast ? 1 : cost.exits[k]!.prefix);
       counts[k]!++;
       break;
     }
@@ -47,7 +47,7 @@ test('equals the definition, sample by sample', () => {
   };
   const random = uniform(2);
   for (let n = 0; n < 50; n++) {
-    const thresholds = FIVE_EXITS.prefix.map(() => (random() < 0.3 ? CLOSED : random()));
+    const thresholds = FIVE_EXITS.exits.map(() => (random() < 0.3 ? CLOSED : random()));
     if (n === 0) thresholds[2] = Number.NaN;
     const outcomes = n % 2 ? ensembled : alone;
     const got = measure(outcomes, FIVE_EXITS, thresholds);

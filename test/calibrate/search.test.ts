@@ -2,15 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { measure } from '../../src/calibrate/measure.ts';
 import { searchPolicy, searchThresholds, worthOf } from '../../src/calibrate/search.ts';
-import {
-  type Candidate,
-  CLOSED,
-  type CostModel,
-  type Measured,
-  type Outcomes,
-} from '../../src/calibrate/types.ts';
+import { type Candidate, CLOSED, type Measured, type Outcomes } from '../../src/calibrate/types.ts';
 import { HIGHEST_OPEN } from '../../src/policies/index.ts';
-import { FIVE_EXITS, simulate, uniform } from './simulate.ts';
+import { FIVE_EXITS, ofOriginal, simulate, uniform } from './simulate.ts';
 
 const test = suite('calibrate: search');
 
@@ -46,7 +40,7 @@ function arbitrary(samples: number, exits: number, levels: number, seed: number)
   };
 }
 
-const twoExits: CostModel = { prefix: [0.3, 0.6], head: [0.05, 0.04] };
+const twoExits = ofOriginal([0.3, 0.6], [0.05, 0.04]);
 
 function everyCombination({ scores }: Outcomes): number[][] {
   const cuts = scores.map((score) => [-1, ...score, CLOSED]);
@@ -57,7 +51,7 @@ test('finds the Lagrangian optimum of every combination of thresholds, on small 
   for (let seed = 0; seed < 200; seed++) {
     const exits = 1 + (seed % 2);
     const outcomes = arbitrary(3 + (seed % 6), exits, seed % 3 === 0 ? 3 : 1000, seed);
-    const cost = { prefix: twoExits.prefix.slice(0, exits), head: twoExits.head.slice(0, exits) };
+    const cost = { ...twoExits, exits: twoExits.exits.slice(0, exits) };
     const all = everyCombination(outcomes).map((t) => measure(outcomes, cost, t));
     const hull = searchThresholds(outcomes, cost, PLAIN);
     for (const price of PRICES) {
@@ -99,7 +93,7 @@ test('no worse on its own data than one threshold for all, or than MSDNet', () =
   }
 });
 
-const oneForAll = () => Array.from({ length: 100 }, (_, n) => FIVE_EXITS.prefix.map(() => 0.3 + 0.007 * n));
+const oneForAll = () => Array.from({ length: 100 }, (_, n) => FIVE_EXITS.exits.map(() => 0.3 + 0.007 * n));
 
 /** Thresholds of budgeted batch classification as MSDNet's `adaptive_inference.py` finds them, for p = 0.05 … 1.95. */
 function geometric({ scores, labels }: Outcomes): number[][] {
@@ -126,7 +120,7 @@ test('equal scores leave together, and thresholds part neighbours in single prec
     original: Int32Array.of(0, 0, 0, 0),
     labels: Int32Array.of(0, 0, 0, 0),
   };
-  const hull = searchThresholds(outcomes, { prefix: [0.5], head: [0.01] }, PLAIN);
+  const hull = searchThresholds(outcomes, ofOriginal([0.5], [0.01]), PLAIN);
   assert.equal(
     hull.map((p) => [p.thresholds[0], p.exitShares[0]]),
     [
@@ -144,7 +138,7 @@ test('scores of 1 can leave alone, and all samples can leave when all are 1', ()
     original: Int32Array.of(0, 0, 0),
     labels: Int32Array.of(0, 0, 0),
   };
-  const cost = { prefix: [0.5], head: [0.01] };
+  const cost = ofOriginal([0.5], [0.01]);
   const some = searchThresholds(outcomes, cost, PLAIN).map((p) => p.exitShares[0]);
   assert.equal(some, [1, 2 / 3, 0]);
   const ones = { ...outcomes, scores: [Float32Array.of(1, 1, 1)] };
@@ -169,7 +163,7 @@ test('NaN stays to the end and pays every head', () => {
 });
 
 test('opens no exit that costs more than the original', () => {
-  const dear: CostModel = { prefix: [0.95], head: [0.2] };
+  const dear = ofOriginal([0.95], [0.2]);
   const hull = searchThresholds(arbitrary(20, 1, 100, 9), dear, PLAIN);
   assert.equal(
     hull.map((p: Candidate) => p.thresholds),
@@ -197,7 +191,7 @@ test('seven exits are worth as much as every second of them', () => {
     blur: 2.5,
     classes: 10,
   };
-  const cost = { prefix: [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], head: new Array<number>(7).fill(0.03) };
+  const cost = ofOriginal([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], new Array<number>(7).fill(0.03));
   const outcomes = simulate(150, 11, world);
   const hull = searchThresholds(outcomes, cost, PLAIN);
   const four = [0, 2, 4, 6];
@@ -207,7 +201,7 @@ test('seven exits are worth as much as every second of them', () => {
       scores: four.map((k) => outcomes.scores[k]!),
       predictions: four.map((k) => outcomes.predictions[k]!),
     },
-    { prefix: four.map((k) => cost.prefix[k]!), head: four.map(() => 0.03) },
+    { ...cost, exits: four.map((k) => cost.exits[k]!) },
     PLAIN,
   );
   for (const point of some) assert.ok(heightAt(hull, point.relativeCost) >= point.accuracy - 1e-9);

@@ -9,10 +9,13 @@ export function normal(random: () => number): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
-export const FIVE_EXITS: CostModel = {
-  prefix: [0.22, 0.34, 0.48, 0.67, 0.82],
-  head: [0.039, 0.039, 0.03, 0.03, 0.021],
-};
+/** Costs of exits of one network, the original. */
+export const ofOriginal = (prefix: readonly number[], head: readonly number[]): CostModel => ({
+  exits: prefix.map((way, k) => ({ network: 0, prefix: way, head: head[k]! })),
+  networks: [1],
+});
+
+export const FIVE_EXITS = ofOriginal([0.22, 0.34, 0.48, 0.67, 0.82], [0.039, 0.039, 0.03, 0.03, 0.021]);
 
 export interface World {
   /** Per exit, then the original: mean signal. Higher is more skilled. */
@@ -36,7 +39,7 @@ export const CIFAR_LIKE: World = {
   classes: 10,
 };
 
-export const TWO_EXITS: CostModel = { prefix: [0.3, 0.6], head: [0.02, 0.02] };
+export const TWO_EXITS = ofOriginal([0.3, 0.6], [0.02, 0.02]);
 
 /** Four classes, two early exits that know much less than the encoder. */
 export const TEXT_LIKE: World = {

@@ -8,13 +8,13 @@ import { POLICIES } from '../../src/policies/index.ts';
 import { type FittedPolicy, fitPolicy, ownThresholds } from '../../src/predict/fitted-policy.ts';
 import { outcomesAt } from '../../src/predict/outcomes.ts';
 import type { Predictions } from '../../src/predict/predict.ts';
-import { normal, uniform } from '../calibrate/simulate.ts';
+import { normal, ofOriginal, uniform } from '../calibrate/simulate.ts';
 import { noise, tinyResidual } from '../models.ts';
 import { byHand, COUNT, prepare, runLowered, samples } from '../passes/by-hand.ts';
 
 const test = suite('policies: eenet');
 
-const COST = { prefix: [0.2, 0.45], head: [0.03, 0.02] };
+const COST = ofOriginal([0.2, 0.45], [0.03, 0.02]);
 const COSTS = [0.23, 0.5, 1.05];
 const CLASSES = 4;
 

@@ -16,6 +16,7 @@ import type { PolicyName } from '../../src/policies/index.ts';
 import { type FittedPolicy, fitFinalAnswer, fitPolicy } from '../../src/predict/fitted-policy.ts';
 import { outcomesAt, outcomesOf } from '../../src/predict/outcomes.ts';
 import type { Predictions } from '../../src/predict/predict.ts';
+import { ofOriginal } from '../calibrate/simulate.ts';
 import { noise, tinyResidual } from '../models.ts';
 import {
   type ByHand,
@@ -31,7 +32,7 @@ import {
 
 const test = suite('the last answer');
 
-const COSTS = { prefix: [0.2, 0.5, 0.8], head: [0.05, 0.05, 0.05] };
+const COSTS = ofOriginal([0.2, 0.5, 0.8], [0.05, 0.05, 0.05]);
 const RHO = Math.fround(0.3);
 
 const softmax = (z: readonly number[]) => {

@@ -4,10 +4,11 @@ import { Random } from '../../src/graph/random.ts';
 import { POLICY_NAMES } from '../../src/policies/index.ts';
 import { choosePolicy } from '../../src/predict/choose-policy.ts';
 import type { Predictions } from '../../src/predict/predict.ts';
+import { ofOriginal } from '../calibrate/simulate.ts';
 
 const test = suite('choose policy');
 
-const COSTS = { prefix: [0.3, 0.6], head: [0.05, 0.05] };
+const COSTS = ofOriginal([0.3, 0.6], [0.05, 0.05]);
 const CLASSES = 3;
 
 /** An original that is right nine times in ten, and exits whose confidence is `sure` of being right, while their logits do not show it. */

@@ -13,13 +13,14 @@ import { type FittedPolicy, fitPolicy } from '../../src/predict/fitted-policy.ts
 import { outcomesAt } from '../../src/predict/outcomes.ts';
 import { type Predictions, predict } from '../../src/predict/predict.ts';
 import { type Verification, verifyEmitted } from '../../src/predict/verify.ts';
+import { ofOriginal } from '../calibrate/simulate.ts';
 import { rejectsWith } from '../expect.ts';
 import { tinyResidual } from '../models.ts';
 import { COUNT, midway, prepareVaried, SAMPLE, samples } from '../passes/by-hand.ts';
 
 const test = suite('wrong emitted models');
 
-const COSTS = { prefix: [0.2, 0.5, 0.8], head: [0.05, 0.05, 0.05] };
+const COSTS = ofOriginal([0.2, 0.5, 0.8], [0.05, 0.05, 0.05]);
 
 function datasetOf(pixels: Float32Array): Dataset {
   const size = pixels.length / SAMPLE;
@@ -91,10 +92,7 @@ async function provable(wanted: Wanted): Promise<Verification> {
     predict(heads, data, { typed, modelHash: 'tiny', session: { threads: 1 } });
   const predictions = await run(dataset);
   let alone: Promise<Predictions> | undefined;
-  const fitted = fitPolicy(wanted.policy ?? 'max-prob', predictions, {
-    prefix: COSTS.prefix,
-    head: COSTS.head,
-  });
+  const fitted = fitPolicy(wanted.policy ?? 'max-prob', predictions, COSTS);
   const fittedPolicy = { ...fitted, final: wanted.final };
   const outcomes = outcomesAt(predictions, fittedPolicy);
   const open = outcomes([0, 0, 0]).scores.map((scores) => midway(scores, 0.6));

@@ -102,7 +102,7 @@ async function pointsForTimes(
   const { costs, seed, predicting, progress } = context;
   const { costs: times, exactMs } = await timeCosts({
     model: serializeModel(lower(context, exits, policy)),
-    exits: exits.heads.length,
+    costs,
     dataset: searched.dataset,
     session: predicting.session,
     signal: predicting.signal,
