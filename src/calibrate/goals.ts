@@ -63,16 +63,32 @@ export const DEFAULT_GOALS: Goals = {
 
 const GOAL_NAMES = [...(Object.keys(DEFAULT_GOALS) as (keyof Goals)[]), 'confidence'] as const;
 
-/** `options`, and `before` where they leave something out. Without labels no answer can be more often right than the original's. */
+/**
+ * `options`, and where they leave something out, `before`; without labels no answer can be more often right than the original's. `chain`: the
+ * defaults are those of a chain of networks whose calibration split has so many `samples` (see `chainDefaults`).
+ */
 export function settleGoals(
   options: ThresholdOptions,
   unlabelled: boolean,
   before: Goals = DEFAULT_GOALS,
+  chain?: { readonly samples: number },
 ): Goals {
   const given = GOAL_NAMES.filter((name) => options[name] !== undefined);
-  const goals: Goals = { ...before, ...Object.fromEntries(given.map((name) => [name, options[name]])) };
-  return options.final === undefined ? { ...goals, final: finalFor(goals, unlabelled) } : goals;
+  const asked = Object.fromEntries(given.map((name) => [name, options[name]]));
+  const goals: Goals = { ...before, ...asked };
+  const forAccuracy = goals.target === 'accuracy' && !unlabelled;
+  const settled: Goals =
+    chain && forAccuracy ? { ...before, ...chainDefaults(chain.samples), ...asked } : goals;
+  return options.final === undefined ? { ...settled, final: finalFor(settled, unlabelled) } : settled;
 }
+
+/** Least size of the calibration split, counting what validation takes of it, at which `auto` is the default of a chain. */
+export const CHAIN_AUTO_SAMPLES = 2000;
+
+const chainDefaults = (samples: number): Pick<Goals, 'policy' | 'final'> => ({
+  policy: samples >= CHAIN_AUTO_SAMPLES ? 'auto' : 'max-prob',
+  final: 'ensembled',
+});
 
 /** The final answer of `goals` when none was asked for: an ensemble where it may be one and the policy is chosen by measurement. */
 function finalFor({ target, policy, final }: Goals, unlabelled: boolean): Goals['final'] {

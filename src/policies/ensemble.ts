@@ -1,99 +1,100 @@
 import { Adam } from './adam.ts';
 import { reduceMax } from './nodes.ts';
 import type { FitData, Policy, PolicyParameters } from './policy.ts';
-import { largestOf, logSoftmax, ofSoftmax, softmax } from './rows.ts';
+import { largestOf, ofSoftmax, softmax } from './rows.ts';
 
 const STEPS = 400;
 const RATE = 0.05;
+/** Penalty on the distance from the exit alone, (a, s) = (0, 1): as in `fitFinal`, where it keeps the optimum finite. */
+const RIDGE = 1;
+/** Penalty on the biases, of which there is one a class: few samples of a class leave its bias near 0. */
+const BIAS_RIDGE = 3;
 
 /**
- * Geometric ensemble of the open exits so far: z_m = mean_{j ≤ m} exp(w_mj)·log p_j + b_m answers in exit m's place, and its largest
- * softmax probability is the score (Zero Time Waste, section 3.2; the original's own output is not in it). w [exits, exits] and
- * b [exits, classes] minimise the cross-entropy on the validation split. State: log p of every exit, 0 for those not open.
+ * The open exits so far answer together: in exit m's place answers z_m + ρ_m · Σ_{j < m} z_j + b_m, and its largest softmax probability is the
+ * score. That is the geometric ensemble p_m · Π_{j < m} p_j^ρ of Zero Time Waste, section 3.2, in the form that the final answer has
+ * (final-answer.ts): exit m itself has weight 1, so that its probabilities stay as sharp as they are, and those before it share one weight,
+ * which fewer samples settle than one each. ρ [exits] and b [exits, classes] are fitted on the validation split. State: Σ z_j of the open exits.
  */
 export const ensemble: Policy = {
   citation: 'Wołczyk et al. 2021 (Zero Time Waste), section 3.2',
   readsConfidence: false,
-  state: (exits, classes) => exits * classes,
-  fit: fitEnsemble,
-  nodes(b, { logits, exit, exits, classes, state, opset }, parameters) {
-    const here = b.op('LogSoftmax', [logits], { axis: 1 });
-    const pads = b.int64([0, exit * classes, 0, (exits - exit - 1) * classes]);
-    const all = b.op('Add', [state!, b.op('Pad', [here, pads])]);
-    const mixing = b.float(mixingOf(parameters, exit, exits, classes), [exits * classes, classes]);
-    const bias = b.float(parameters.bias!.slice(exit * classes, (exit + 1) * classes));
-    const mixed = b.op('Add', [b.op('MatMul', [all, mixing]), bias]);
+  state: (_, classes) => classes,
+  fit: ({ exits, labels, classes }) => fitEnsemble(exits, labels, classes),
+  nodes(b, { logits, exit, classes, state, opset }, parameters) {
+    const earlier = b.op('Mul', [state!, b.float(parameters.rho![exit]!)]);
+    const together = b.op('Add', [
+      b.op('Add', [logits, earlier]),
+      b.float(biasOf(parameters, exit, classes)),
+    ]);
     return {
-      score: reduceMax(b, b.op('Softmax', [mixed], { axis: 1 }), 1, opset),
-      logits: mixed,
-      state: all,
+      score: reduceMax(b, b.op('Softmax', [together], { axis: 1 }), 1, opset),
+      logits: together,
+      state: b.op('Add', [state!, logits]),
     };
   },
-  decide({ logits, exit, exits, classes, state }, parameters) {
-    const width = exits * classes;
-    const rows = logits.length / classes;
-    const here = logSoftmax(logits, classes);
-    for (let i = 0; i < rows; i++)
-      state.set(here.subarray(i * classes, (i + 1) * classes), i * width + exit * classes);
-    const factors = factorsOf(parameters, exit, exits);
-    const mixed = Float32Array.from({ length: rows * classes }, (_, at) => {
-      const [i, c] = [Math.floor(at / classes), at % classes];
-      let z = parameters.bias![exit * classes + c]!;
-      for (let j = 0; j <= exit; j++) z += factors[j]! * state[i * width + j * classes + c]!;
-      return z;
-    });
-    return { score: ofSoftmax(mixed, classes, largestOf), logits: mixed };
+  decide({ logits, exit, classes, state }, parameters) {
+    const rho = parameters.rho![exit]!;
+    const bias = biasOf(parameters, exit, classes);
+    const together = logits.map(
+      (z, at) => Math.fround(z + Math.fround(rho * state[at]!)) + bias[at % classes]!,
+    );
+    for (let at = 0; at < logits.length; at++) state[at]! += logits[at]!;
+    return { score: ofSoftmax(together, classes, largestOf), logits: together };
   },
 };
 
-/** exp(w_mj) / (m + 1) for j ≤ m = `exit`, 0 for later exits. */
-function factorsOf({ weight }: PolicyParameters, exit: number, exits: number): number[] {
-  return Array.from({ length: exits }, (_, j) =>
-    j <= exit ? Math.exp(weight![exit * exits + j]!) / (exit + 1) : 0,
-  );
-}
+const biasOf = ({ bias }: PolicyParameters, exit: number, classes: number) =>
+  bias!.slice(exit * classes, (exit + 1) * classes);
 
-/** The factors as a matrix [exits · classes, classes] that sums each class over the exits. */
-function mixingOf(parameters: PolicyParameters, exit: number, exits: number, classes: number): number[] {
-  const factors = factorsOf(parameters, exit, exits);
-  return Array.from({ length: exits * classes * classes }, (_, at) => {
-    const [row, c] = [Math.floor(at / classes), at % classes];
-    return row % classes === c ? factors[Math.floor(row / classes)]! : 0;
-  });
-}
-
-/** Adam on the cross-entropy of each exit's mixture, from the plain mean of the exits' log probabilities. */
-function fitEnsemble({ exits, labels, classes }: FitData): PolicyParameters {
-  const count = exits.length;
-  const samples = labels.length;
-  const logs = exits.map(({ logits }) => logSoftmax(logits, classes));
-  const weight: number[] = [];
+/**
+ * Of every exit m, ρ = max(0, a / s) and b / s, where (a, s, b) minimise Σ_i cross-entropy(softmax(a · Σ_{j < m} z_j + s · z_m + b), label)
+ * + RIDGE / 2 · (a² + (s - 1)²) + BIAS_RIDGE / 2 · |b|²: convex, by Adam. The exit alone answers where s is not above 0 or logits are not finite.
+ */
+function fitEnsemble(
+  exits: FitData['exits'],
+  labels: Int32Array,
+  classes: number,
+): { readonly rho: number[]; readonly bias: number[] } {
+  const rho: number[] = [];
   const bias: number[] = [];
-  for (let m = 0; m < count; m++) {
-    const size = m + 1 + classes;
-    const theta = new Float64Array(size);
-    const adam = new Adam(size);
-    const z = new Float64Array(classes);
-    const p = new Float64Array(classes);
-    for (let step = 0; step < STEPS; step++) {
-      const gradient = new Float64Array(size);
-      const factors = Float64Array.from({ length: m + 1 }, (_, j) => Math.exp(theta[j]!) / (m + 1));
-      for (let i = 0; i < samples; i++) {
-        for (let c = 0; c < classes; c++) {
-          z[c] = theta[m + 1 + c]!;
-          for (let j = 0; j <= m; j++) z[c]! += factors[j]! * logs[j]![i * classes + c]!;
-        }
-        softmax(z, p);
-        for (let c = 0; c < classes; c++) {
-          const excess = (p[c]! - (c === labels[i] ? 1 : 0)) / samples;
-          gradient[m + 1 + c]! += excess;
-          for (let j = 0; j <= m; j++) gradient[j]! += excess * factors[j]! * logs[j]![i * classes + c]!;
-        }
-      }
-      adam.step(theta, gradient, RATE);
-    }
-    weight.push(...theta.slice(0, m + 1), ...new Array<number>(count - m - 1).fill(0));
-    bias.push(...theta.slice(m + 1));
+  const earlier = new Float64Array(labels.length * classes);
+  for (const { logits } of exits) {
+    const [a = 0, s = 0, ...b] = fitExit(earlier, logits, labels, classes);
+    const usable = s > 0 && Number.isFinite(a);
+    rho.push(usable ? Math.fround(Math.max(0, a / s)) : 0);
+    bias.push(...b.map((value) => (usable ? Math.fround(value / s) : 0)));
+    for (let at = 0; at < earlier.length; at++) earlier[at]! += logits[at]!;
   }
-  return { weight: weight.map(Math.fround), bias: bias.map(Math.fround) };
+  return { rho, bias };
+}
+
+/** [2 + classes]: a, s and b of one exit. */
+function fitExit(
+  earlier: Float64Array,
+  logits: Float32Array,
+  labels: Int32Array,
+  classes: number,
+): Float64Array {
+  const theta = Float64Array.from({ length: 2 + classes }, (_, at) => (at === 1 ? 1 : 0));
+  const adam = new Adam(theta.length);
+  const p = new Float64Array(classes);
+  for (let step = 0; step < STEPS; step++) {
+    const [a, s] = [theta[0]!, theta[1]!];
+    const gradient = theta.map((value, at) => (at < 2 ? RIDGE * (value - at) : BIAS_RIDGE * value));
+    for (const [i, label] of labels.entries()) {
+      const first = i * classes;
+      for (let c = 0; c < classes; c++)
+        p[c] = a * earlier[first + c]! + s * logits[first + c]! + theta[2 + c]!;
+      softmax(p, p);
+      p[label]! -= 1;
+      for (let c = 0; c < classes; c++) {
+        gradient[0]! += p[c]! * earlier[first + c]!;
+        gradient[1]! += p[c]! * logits[first + c]!;
+        gradient[2 + c]! += p[c]!;
+      }
+    }
+    adam.step(theta, gradient, RATE);
+  }
+  return theta;
 }

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  CHAIN_AUTO_SAMPLES,
   DEFAULT_GOALS,
   refuseContradictions,
   settleGoals,
@@ -30,6 +31,21 @@ test('calibrating again keeps the final answer, unless the new goals exclude it'
   assert.is(finalOf({ target: 'agreement' }, false, ensembled), 'original');
   assert.is(finalOf({ final: 'original' }, false, ensembled), 'original');
   assert.is(finalOf({ policy: 'auto' }, false, DEFAULT_GOALS), 'ensembled');
+});
+
+test('a chain answers together when nothing is asked for, by the best policy where samples are enough to find it', () => {
+  const inChain = (options: ThresholdOptions, samples: number, unlabelled = false) => {
+    const { policy, final } = settleGoals(options, unlabelled, DEFAULT_GOALS, { samples });
+    return [policy, final];
+  };
+  assert.equal(inChain({}, CHAIN_AUTO_SAMPLES), ['auto', 'ensembled']);
+  assert.equal(inChain({}, CHAIN_AUTO_SAMPLES - 1), ['max-prob', 'ensembled']);
+  assert.equal(inChain({ policy: 'max-prob' }, CHAIN_AUTO_SAMPLES), ['max-prob', 'ensembled']);
+  assert.equal(inChain({ policy: 'auto' }, 10), ['auto', 'ensembled']);
+  assert.equal(inChain({ final: 'original' }, CHAIN_AUTO_SAMPLES), ['auto', 'original']);
+  assert.equal(inChain({ target: 'agreement' }, CHAIN_AUTO_SAMPLES), ['max-prob', 'original']);
+  assert.equal(inChain({}, CHAIN_AUTO_SAMPLES, true), ['max-prob', 'original'], 'nothing is labelled');
+  assert.equal(settleGoals({}, false), DEFAULT_GOALS, 'no chain');
 });
 
 test('an ensemble is refused where agreement with the original is the target', () => {

@@ -233,7 +233,10 @@ const PARAMETERS: Record<PolicyName, (exits: number, classes: number, random: Ra
   entropy: () => ({}),
   margin: () => ({}),
   patience: () => ({}),
-  ensemble: (k, c, random) => ({ weight: normals(k * k, 0.5, random), bias: normals(k * c, 0.3, random) }),
+  ensemble: (k, c, random) => ({
+    rho: normals(k, 0.5, random).map(Math.abs),
+    bias: normals(k * c, 0.3, random),
+  }),
   gain: (k, c, random) => ({
     weight: normals(k * (3 + 2 * k) * 2, 0.5, random),
     bias: normals(k * c * 2, 0.3, random),

@@ -80,19 +80,18 @@ const REFERENCE: Record<PolicyName, Reference> = {
       return { score: count_ / exits.length, answer: z };
     });
   },
-  // z_m = 1/m Σ_{j ≤ m} exp(w_mj) log p_j + b_m (Zero Time Waste, eq. 2 in logarithms); closed exits add nothing.
-  ensemble(exits, open, { weight, bias }) {
-    const [K, C] = [exits.length, exits[0]!.z.length];
-    return exits.map((_, m) => {
-      const answer = exits[m]!.z.map((_, c) => {
-        let z = bias![m * C + c]!;
-        for (let j = 0; j <= m; j++) {
-          if (open[j] || j === m)
-            z += (Math.exp(weight![m * K + j]!) / (m + 1)) * Math.log(softmax(exits[j]!.z)[c]!);
-        }
-        return z;
-      });
-      return { score: Math.max(...softmax(answer)), answer };
+  // z_m + ρ_m Σ_{j < m} z_j + b_m; its softmax is p_m · Π p_j^ρ · e^b, normalised (Zero Time Waste, eq. 2). Closed exits add nothing.
+  ensemble(exits, open, { rho, bias }) {
+    return exits.map(({ z }, m) => {
+      const earlier = exits.filter((_, j) => j < m && open[j]);
+      const biases = bias!.slice(m * z.length, (m + 1) * z.length);
+      const product = softmax(z).map((p, c) =>
+        earlier.reduce((all, e) => all * softmax(e.z)[c]! ** rho![m]!, p * Math.exp(biases[c]!)),
+      );
+      return {
+        score: Math.max(...product) / product.reduce((all, p) => all + p),
+        answer: z.map((own, c) => own + rho![m]! * earlier.reduce((sum, e) => sum + e.z[c]!, 0) + biases[c]!),
+      };
     });
   },
   // P(right here, wrong in the end) − P(wrong here, right in the end), both σ(w·[features] + b_answer).
@@ -295,6 +294,57 @@ test('the ensemble fits a better mixture than any exit alone', () => {
     POLICIES.ensemble.decide({ ...e, exit, exits: 2, classes, state }, parameters),
   );
   assert.ok(accuracy(decided[1]!.logits) > Math.max(...exits.map((e) => accuracy(e.logits))) + 0.02);
+});
+
+test('the ensemble minimises the penalised cross-entropy of each exit with those before it', () => {
+  const [classes, n] = [3, 90];
+  const labels = Int32Array.from({ length: n }, (_, i) => (i % 5) % classes);
+  const exits = [31, 32, 33].map((seed) => ({
+    logits: noise(n * classes, seed).map(
+      (v, at) => 3 * v + (at % classes === labels[Math.floor(at / classes)] ? 2 : 0),
+    ),
+    confidence: new Float32Array(n),
+  }));
+  const original = new Float32Array(n * classes);
+  const { rho, bias } = POLICIES.ensemble.fit!({ exits, original, labels, classes, costs: COSTS });
+  assert.is(rho![0], 0);
+  for (const [m, { logits }] of exits.entries()) {
+    const loss = (a: number, s: number, b: readonly number[]) =>
+      labels.reduce(
+        (sum, label, i) => {
+          const row = (of: Float32Array) => [...of.subarray(i * classes, (i + 1) * classes)];
+          const z = row(logits).map(
+            (own, c) =>
+              s * own + b[c]! + a * exits.slice(0, m).reduce((all, e) => all + row(e.logits)[c]!, 0),
+          );
+          return sum - Math.log(softmax(z)[label]!);
+        },
+        (a * a + (s - 1) ** 2 + 3 * b.reduce((all, v) => all + v * v, 0)) / 2,
+      );
+    const b = bias!.slice(m * classes, (m + 1) * classes);
+    const along = (s: number) =>
+      loss(
+        rho![m]! * s,
+        s,
+        b.map((v) => v * s),
+      );
+    let [low, high] = [0.01, 5];
+    while (high - low > 1e-7) {
+      const third = (high - low) / 3;
+      if (along(low + third) < along(high - third)) high -= third;
+      else low += third;
+    }
+    const best = along(low);
+    const at = b.map((v) => v * low);
+    for (const by of [-0.02, 0.02]) {
+      if (m > 0) assert.ok(loss(rho![m]! * low + by, low, at) > best, `exit ${m}, the weight off by ${by}`);
+      for (const c of at.keys())
+        assert.ok(
+          loss(rho![m]! * low, low, at.with(c, at[c]! + by)) > best,
+          `exit ${m}, bias ${c} off by ${by}`,
+        );
+    }
+  }
 });
 
 test('class-margin has the lowest thresholds that keep the precision, among those still in play', () => {
