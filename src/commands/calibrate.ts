@@ -107,13 +107,19 @@ async function reopenProject(
   });
   const { externalDataFolder, first } = options;
   const session = onCpu(sessionOptions);
-  const { inspection, chain } = await reopen(folder, before, { model, first, externalDataFolder, session });
+  const { inspection, chain, external } = await reopen(folder, before, {
+    model,
+    first,
+    externalDataFolder,
+    session,
+  });
   const { heads } = chain;
   const { typed } = inspection;
   const preprocessing = before.preprocessing as Preprocessing;
   return {
     inspection,
     chain,
+    external,
     heads,
     costs: costsOfChain(chain),
     preprocessing,

@@ -1,6 +1,7 @@
 /** Compiles a trained classifier into one early-exit model and its package. */
 import { basename } from 'node:path';
 import {
+  DEFAULT_GOALS,
   type Goals,
   refuseContradictions,
   refuseUnreachable,
@@ -60,13 +61,14 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions, Fi
  */
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
   checkCall('compile', options, events);
-  const goals = await checkBeforeWork(options);
+  await checkBeforeWork(options);
   const project = await openProject(options, events);
   const { inspection } = project;
-  checkCopies(inspection.source.externalFiles);
+  checkCopies([...project.external.files.keys()]);
   const tokenizer = await readTokenizer(options.tokenizer, inspection.typed.sampleInputs);
   return await withSplits(project, options, events, async (opened) => {
     const context = await matchClasses(opened);
+    const goals = settledFor(context, options);
     refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
     const exits = inspection.existing
       ? existingExits(context, goals)
@@ -80,6 +82,18 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       force: options.force ?? false,
     });
   });
+}
+
+/** The goals in `options`; in a chain, what is left out depends on how many calibration samples there are. */
+function settledFor({ chain, splits }: CompileContext, options: CompileOptions): Goals {
+  const samples = splits.calibration.dataset.size;
+  const isChain = chain.networks.length > 1;
+  return settleGoals(
+    options,
+    options.labels === UNLABELLED,
+    DEFAULT_GOALS,
+    isChain ? { samples } : undefined,
+  );
 }
 
 /** The goals in `options`, after everything that can be refused from `options` alone was refused. */

@@ -48,6 +48,10 @@ export async function finish(
   const reported = await reportedSamples(context, exits, chosen);
   const calibrated = { exits, goals, chosen, points, leftOut, reported };
   const emitted = await lowerAndVerify(context, calibrated, verify);
-  const latency = timing ? await measureLatency(context, calibrated, emitted) : undefined;
-  return await describeAndWrite(context, calibrated, { emitted, latency }, { ...destination, report });
+  try {
+    const latency = timing ? await measureLatency(context, calibrated, emitted) : undefined;
+    return await describeAndWrite(context, calibrated, { emitted, latency }, { ...destination, report });
+  } finally {
+    await emitted.close();
+  }
 }

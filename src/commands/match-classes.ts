@@ -53,12 +53,11 @@ function matchNames(network: Network, names: readonly string[] | undefined): Net
 
 /** [size]: the class that `network` answers with, by the original's order. */
 async function answersIn(
-  { typed, hash, source, reading }: Network,
+  { typed, hash, reading }: Network,
   dataset: Dataset,
   { predicting }: CompileContext,
 ): Promise<Int32Array> {
-  const session = { ...predicting.session, externalDataFolder: source.folder };
-  const answers = await answersOf(dataset, { ...predicting, typed, modelHash: hash, session });
+  const answers = await answersOf(dataset, { ...predicting, typed, modelHash: hash });
   const order = reading?.classOrder;
   return order ? answers.map((own) => order.indexOf(own)) : answers;
 }

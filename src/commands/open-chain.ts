@@ -8,6 +8,7 @@ import { alignOpsets } from '../model/align-opsets.ts';
 import type { Inspected } from '../model/inspect.ts';
 import { type Chain, chainOf, type Network } from '../networks/chain.ts';
 import { classNamesIn } from '../networks/class-names.ts';
+import { type ExternalFiles, nameExternalFiles } from '../networks/external-files.ts';
 import {
   type FirstOptions,
   type OpenedFirst,
@@ -15,7 +16,7 @@ import {
   openFirst,
 } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
-import { type LoadedModel, loadModel } from '../parser/index.ts';
+import { type LoadedModel, loadModel, renameExternal } from '../parser/index.ts';
 import { endExit } from '../passes/end-exit.ts';
 import type { Head } from '../passes/exits.ts';
 import { type OpenedPackage, openPackage } from './open-package.ts';
@@ -57,7 +58,7 @@ export async function openChain(
   original: ChainEnd,
   session: SessionOptions,
   events: Events,
-): Promise<Chain> {
+): Promise<OpenedChain> {
   const { inspection, file, heads } = original;
   const { source, hash, typed, plan } = inspection;
   const opset = opsetOf(typed.model);
@@ -76,8 +77,28 @@ export async function openChain(
     });
   }
   const last = { id: 'original', file, source, hash, typed, plan, heads };
-  return chainOf(await aligned([...networks, last], session));
+  return await mergeable([...networks, last], session);
 }
+
+/** A chain, and where the external data of its networks lie under the names that they have in one file. */
+export interface OpenedChain {
+  readonly chain: Chain;
+  readonly external: ExternalFiles;
+}
+
+/** `networks`, the original last, so that they can be written into one file: one version of every operator set, external data apart. */
+export async function mergeable(networks: readonly Network[], session: SessionOptions): Promise<OpenedChain> {
+  const external = await nameExternalFiles(networks);
+  const apart = (await aligned(networks, session)).map((network, n) =>
+    n === networks.length - 1 ? network : renamed(network, external),
+  );
+  return { chain: chainOf(apart), external };
+}
+
+const renamed = (network: Network, { renames }: ExternalFiles): Network => ({
+  ...network,
+  typed: { ...network.typed, model: renameExternal(network.typed.model, renames.get(network.id)!) },
+});
 
 /** Names of its classes in its own order, as options, its package, or its file say; undefined where nothing does. */
 async function namesOf(
@@ -90,10 +111,7 @@ async function namesOf(
 }
 
 /** `networks` with the same version of every operator set; the very same where there is one. */
-export async function aligned(
-  networks: readonly Network[],
-  session: SessionOptions,
-): Promise<readonly Network[]> {
+async function aligned(networks: readonly Network[], session: SessionOptions): Promise<readonly Network[]> {
   if (networks.length === 1) return networks;
   const { models } = await alignOpsets(
     networks.map(({ file, typed, source }) => ({

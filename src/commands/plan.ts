@@ -86,7 +86,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   const project = await openProject(options, events);
   const { inspection, heads, costs, opening } = project;
   const { source, typed, plan, existing } = inspection;
-  checkCopies(source.externalFiles);
+  checkCopies([...project.external.files.keys()]);
   const preparing = secondsSince(started);
 
   const peeks = await peekSplits(project, options, events);

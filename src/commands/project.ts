@@ -24,6 +24,8 @@ import { noTaps, optionText } from '../errors/index.ts';
 import { commonOpset } from '../model/align-opsets.ts';
 import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
 import { type Chain, costsOfChain } from '../networks/chain.ts';
+import { openDataFolder } from '../networks/data-folder.ts';
+import type { ExternalFiles } from '../networks/external-files.ts';
 import type { FirstOptions } from '../networks/open-first.ts';
 import { type SessionOptions, settleSession } from '../ort/session.ts';
 import { type LoadedModel, loadModel } from '../parser/index.ts';
@@ -61,6 +63,8 @@ export interface Project {
   readonly inspection: Inspected;
   /** The original and the networks in front of it. Heads that will be trained are untrained here. */
   readonly chain: Chain;
+  /** External data of all networks, by the names that they have in the emitted model. */
+  readonly external: ExternalFiles;
   /** [K] All exits of the chain. */
   readonly heads: readonly Head[];
   readonly costs: CostModel;
@@ -118,11 +122,12 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
       : await readClassNames(options.labels, typed.classes);
   const own = inspection.existing?.heads ?? attachExits(plan, { kind: options.head, seed });
   const original = { inspection, heads: own, file: basename(options.model), inputs, preprocessing, options };
-  const chain = await openChain(firsts, original, session, events);
+  const { chain, external } = await openChain(firsts, original, session, events);
   const { networks, heads } = chain;
   return {
     inspection: { ...inspection, typed: networks.at(-1)!.typed },
     chain,
+    external,
     heads,
     costs: costsOfChain(chain),
     preprocessing,
@@ -166,7 +171,7 @@ export const sessionOf = ({ sessionOptions, inspection }: Project): SessionOptio
 
 /**
  * Opens the data of `project`, warns of what would spoil the figures (samples that splits share, an original that only guesses), hands
- * both to `use`, and closes the data whatever happens.
+ * both to `use`, and closes the data whatever happens. External data of several networks are in one folder meanwhile.
  */
 export async function withSplits<T>(
   project: Project,
@@ -174,13 +179,29 @@ export async function withSplits<T>(
   events: Events,
   use: (context: CompileContext) => Promise<T>,
 ): Promise<T> {
-  const { opening, ...rest } = project;
-  const { inspection, seed } = project;
+  const data = await openDataFolder(project.external.files, project.cache, events.signal);
+  const session = { ...project.sessionOptions, externalDataFolder: data.folder };
+  try {
+    return await withSession(project, session, paths, events, use);
+  } finally {
+    await data.close();
+  }
+}
+
+/** As `withSplits`, with networks run in `session`. */
+async function withSession<T>(
+  { opening, ...rest }: Project,
+  session: SessionOptions,
+  paths: SplitPaths,
+  events: Events,
+  use: (context: CompileContext) => Promise<T>,
+): Promise<T> {
+  const { inspection, seed } = rest;
   const progress = progressOf(events);
   const predicting = {
     typed: inspection.typed,
     modelHash: inspection.hash,
-    session: sessionOf(project),
+    session,
     signal: events.signal,
   };
   const labelling = {

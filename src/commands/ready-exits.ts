@@ -267,10 +267,9 @@ function predictThrough(
   heads: unknown,
   run: (dataset: Dataset, options: PredictOptions) => Promise<Predictions>,
 ): Pick<ReadyExits, 'predict' | 'predictAlone'> {
-  const { typed, hash, plan, source } = network;
-  const session = { ...through.session, externalDataFolder: source.folder };
-  const predicting = { ...through, typed, modelHash: hash, session };
-  const { signal } = through;
+  const { typed, hash, plan } = network;
+  const predicting = { ...through, typed, modelHash: hash };
+  const { session, signal } = through;
   const calibration = splits.calibration.dataset;
   const key = {
     cache,

@@ -8,19 +8,21 @@ import { networkMissing, otherModel } from '../errors/index.ts';
 import { type Model, opsetOf } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
 import { type Inspected, inspectLoaded } from '../model/inspect.ts';
-import { type Chain, chainOf, type Network } from '../networks/chain.ts';
+import type { Chain, Network } from '../networks/chain.ts';
+import type { ExternalFiles } from '../networks/external-files.ts';
 import { type OpenedFirst, openFirst } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { type LoadedModel, loadModel } from '../parser/index.ts';
 import { endExit } from '../passes/end-exit.ts';
 import { readHeads } from './kept-heads.ts';
-import { aligned } from './open-chain.ts';
+import { mergeable } from './open-chain.ts';
 import { openPackage } from './open-package.ts';
 
 export interface Reopened {
   /** Of the original. */
   readonly inspection: Inspected;
   readonly chain: Chain;
+  readonly external: ExternalFiles;
 }
 
 export interface ReopenOptions {
@@ -59,8 +61,8 @@ export async function reopen(folder: string, manifest: Manifest, options: Reopen
     const ends = end ? [endExit(network.plan, { id: end.id, network: n }, network.reading?.classOrder)] : [];
     return { ...network, heads: [...own, ...given, ...ends] };
   });
-  const chain = chainOf(await aligned(networks, options.session));
-  return { inspection: { ...inspection, typed: chain.networks.at(-1)!.typed }, chain };
+  const { chain, external } = await mergeable(networks, options.session);
+  return { inspection: { ...inspection, typed: chain.networks.at(-1)!.typed }, chain, external };
 }
 
 /** Names of the values that the exits of network `n` are at, but for its end. */

@@ -58,6 +58,8 @@ export interface CompiledFacts {
   readonly accuracies: readonly number[];
   /** model.onnx */
   readonly model: Uint8Array;
+  /** Locations of its external data. */
+  readonly dataFiles: readonly string[];
   /** heads.onnx; undefined where exits came with the model. */
   readonly kept: Uint8Array | undefined;
   readonly goals: Goals;
@@ -127,7 +129,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     },
     activation: typed.activation,
     batch: typed.batch,
-    ...(source.externalFiles.length > 0 && { dataFiles: source.externalFiles }),
+    ...(facts.dataFiles.length > 0 && { dataFiles: facts.dataFiles }),
     ...(facts.tokenizer && { tokenizer: { sha256: facts.tokenizer.sha256 } }),
     model: {
       sha256: createHash('sha256').update(facts.model).digest('hex'),

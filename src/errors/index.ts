@@ -7,17 +7,8 @@ export * from './emit.ts';
 export { EXIT_CODES } from './exit-codes.ts';
 export * from './graph.ts';
 export * from './model.ts';
-export {
-  messageOf,
-  messageOf,
-  OfframpError,
-  OfframpError,
-  ofNetwork,
-  shown,
-  shown,
-  within,
-  within,
-} from './offramp-error.ts';
+export * from './networks.ts';
+export { messageOf, OfframpError, ofNetwork, shown, within } from './offramp-error.ts';
 export { option, optionFields, optionText } from './option.ts';
 export * from './ort.ts';
 export * from './parser.ts';

@@ -12,7 +12,8 @@ import { externalDataGone } from '../errors/index.ts';
 import type { Copied } from './external-files.ts';
 
 /** Location → a file, or what is to be in one, in pieces. `writeOutput` takes the same. */
-export type DataFiles = ReadonlyMap<string, Copied | readonly Uint8Array[]>;
+export type DataFiles = ReadonlyMap<string, DataFile>;
+export type DataFile = Copied | readonly Uint8Array[];
 
 export interface DataFolder {
   /** For `externalDataFolder` of sessions; undefined when there are no external data. */

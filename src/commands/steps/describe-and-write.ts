@@ -60,12 +60,11 @@ export async function describeAndWrite(
   const { exits, reported } = calibrated;
   const manifest = describe(context, calibrated, findings, origin, tokenizer);
   for (const note of notesOnCompiled(manifest, calibrated)) context.events.onNote?.(note);
-  const { source } = context.inspection;
   await writeOutput(
     out,
     new Map<string, Content>([
       ['model.onnx', findings.emitted.model],
-      ...source.externalFiles.map((name) => [name, { copyOf: join(source.folder, name) }] as const),
+      ...findings.emitted.files,
       ...(exits.headsFile ? [[HEADS_FILE, exits.headsFile] as const] : []),
       ...(tokenizer ? [[TOKENIZER_FILE, tokenizer.content] as const] : []),
       ['manifest.json', printManifest(manifest)],
@@ -97,6 +96,7 @@ function describe(
     heads: exits.heads,
     accuracies: endAccuracies(exits.heads, reported.predictions),
     model: emitted.model,
+    dataFiles: [...emitted.files.keys()],
     kept: exits.headsFile,
     goals,
     training: exits.training,

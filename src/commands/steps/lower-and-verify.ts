@@ -1,6 +1,10 @@
 /** Step 3 of 5: one graph with the exits inside, compared with heads and policy applied by hand before anything is written. */
 import { info, type Note } from '../../errors/notes.ts';
-import { serializeModel } from '../../parser/index.ts';
+import type { Model } from '../../graph/types.ts';
+import { type DataFile, type DataFiles, openDataFolder } from '../../networks/data-folder.ts';
+import type { SessionOptions } from '../../ort/session.ts';
+import { tensorsOf } from '../../parser/external-data.ts';
+import { serializeWithData } from '../../parser/index.ts';
 import { type Verified, type VerifyEffort, verifyEmitted } from '../../predict/verify.ts';
 import { ORIGINAL_TOLERANCE } from '../../predict/verify-limits.ts';
 import { networksWith } from '../chain-exits.ts';
@@ -11,6 +15,12 @@ import { lower } from './lower.ts';
 export interface Emitted {
   /** model.onnx */
   readonly model: Uint8Array;
+  /** Its external data, by location. */
+  readonly files: DataFiles;
+  /** How it is run before it is written. */
+  readonly session: SessionOptions;
+  /** Removes what `session` reads and nobody else. */
+  close(): Promise<void>;
   /** Thresholds that are built in; undefined when they are an input. */
   readonly baked: readonly number[] | undefined;
   /** Outputs of the original that the model lacks. */
@@ -27,9 +37,11 @@ export async function lowerAndVerify(
   const { typed } = inspection;
   const baked = goals.thresholds === 'baked' ? defaultPoint.thresholds : undefined;
   const lowered = lower(context, exits, chosen.policy, baked);
-  const model = serializeModel(lowered);
+  const emitted = await serialize(context, lowered);
+  const kept = new Set(lowered.graph.outputs.map(({ name }) => name));
+  const dropped = typed.model.graph.outputs.flatMap(({ name }) => (kept.has(name) ? [] : [name]));
   const verified = await verifyEmitted({
-    model,
+    model: emitted.model,
     typed,
     networks: networksWith(chain, exits.heads),
     dataset: reported.dataset,
@@ -38,15 +50,32 @@ export async function lowerAndVerify(
     predictAlone: exits.predictAlone,
     thresholds: baked ? [baked] : points.map((point) => point.thresholds),
     baked: baked !== undefined,
-    session: predicting.session,
+    session: emitted.session,
     effort,
     signal: predicting.signal,
     onProgress: progress('verifying', 'answers'),
+  }).catch(async (error) => {
+    await emitted.close();
+    throw error;
   });
   for (const note of notesOnVerification(verified)) events.onNote?.(note);
-  const kept = new Set(lowered.graph.outputs.map(({ name }) => name));
-  const dropped = typed.model.graph.outputs.flatMap(({ name }) => (kept.has(name) ? [] : [name]));
-  return { model, baked, dropped };
+  return { ...emitted, baked, dropped };
+}
+
+/** The bytes of `lowered`, and the files that it needs beside it: what has no room in 2 GB goes into one of its own. */
+async function serialize(
+  { external, chain, cache, predicting }: CompileContext,
+  lowered: Model,
+): Promise<Pick<Emitted, 'model' | 'files' | 'session' | 'close'>> {
+  const { model, data } = serializeWithData(lowered, { location: external.free });
+  const used = new Set(Array.from(tensorsOf(lowered.graph, []), (tensor) => tensor.external?.location));
+  const own = chain.networks.at(-1)!.source.externalFiles;
+  const here = [...external.files].filter(([location]) => own.includes(location) || used.has(location));
+  const files: DataFiles = new Map<string, DataFile>(data ? [...here, [external.free, data]] : here);
+  const { session, signal } = predicting;
+  if (!data) return { model, files, session, close: async () => {} };
+  const { folder, close } = await openDataFolder(files, cache, signal);
+  return { model, files, session: { ...session, externalDataFolder: folder }, close };
 }
 
 function notesOnVerification({ compared, deviation, tolerance, unsteady }: Verified): Note[] {

@@ -8,7 +8,7 @@ import type { Emitted } from './lower-and-verify.ts';
 export async function measureLatency(
   { inspection, predicting, progress }: CompileContext,
   { points: { points, defaultPoint }, reported }: Calibrated,
-  { model, baked }: Emitted,
+  { model, baked, session }: Emitted,
 ): Promise<ReadonlyMap<string, Latency>> {
   return await benchmarkEmitted({
     model,
@@ -16,7 +16,7 @@ export async function measureLatency(
     dataset: reported.dataset,
     points: baked ? [defaultPoint] : points,
     baked: baked !== undefined,
-    session: predicting.session,
+    session,
     signal: predicting.signal,
     onProgress: progress('timing', 'runs'),
   });
