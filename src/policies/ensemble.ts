@@ -36,12 +36,13 @@ export const ensemble: Policy = {
     for (let i = 0; i < rows; i++)
       state.set(here.subarray(i * classes, (i + 1) * classes), i * width + exit * classes);
     const factors = factorsOf(parameters, exit, exits);
-    const mixed = Float32Array.from({ length: rows * classes }, (_, at) => {
-      const [i, c] = [Math.floor(at / classes), at % classes];
-      let z = parameters.bias![exit * classes + c]!;
-      for (let j = 0; j <= exit; j++) z += factors[j]! * state[i * width + j * classes + c]!;
-      return z;
-    });
+    const mixed = new Float32Array(rows * classes);
+    for (let i = 0; i < rows; i++)
+      for (let c = 0; c < classes; c++) {
+        let z = parameters.bias![exit * classes + c]!;
+        for (let j = 0; j <= exit; j++) z += factors[j]! * state[i * width + j * classes + c]!;
+        mixed[i * classes + c] = z;
+      }
     return { score: ofSoftmax(mixed, classes, largestOf), logits: mixed };
   },
 };
