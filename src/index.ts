@@ -53,6 +53,7 @@ export type {
   Manifest,
   ManifestExit,
   ManifestInput,
+  ManifestNetwork,
   ManifestOutputs,
   ManifestSessionOptions,
   OperatingPoint,
@@ -84,9 +85,10 @@ export type {
 } from './graph/types.ts';
 export type { ModelOptions } from './model/inspect.ts';
 export type { ObserveOptions } from './model/observe-facts.ts';
+export type { FirstOptions } from './networks/open-first.ts';
 export type { SessionOptions } from './ort/session.ts';
 export { type LoadedModel, parseModel, serializeModel } from './parser/index.ts';
-export type { Activation, HeadKind, PlannedExit, RejectedTap, Tap } from './passes/exits.ts';
+export type { Activation, Head, HeadKind, PlannedExit, RejectedTap, Tap } from './passes/exits.ts';
 export type { InputOptions } from './passes/fix-inputs.ts';
 export type { Placement, PlanOptions } from './passes/plan-exits.ts';
 export type { PolicyName } from './policies/index.ts';

@@ -2,14 +2,7 @@
 import { HIGHEST_OPEN } from '../policies/index.ts';
 import { Cascade, type Cuts } from './cascade.ts';
 import { measure } from './measure.ts';
-import {
-  type Candidate,
-  CLOSED,
-  type CostModel,
-  type Measured,
-  type Outcomes,
-  type OutcomesAt,
-} from './types.ts';
+import { type Candidate, CLOSED, type CostModel, type Measured, type Outcomes } from './types.ts';
 
 export interface SearchOptions {
   /** What an answer should equal: the label, or the original's answer. */
@@ -21,7 +14,7 @@ export interface SearchOptions {
   readonly caution?: number;
 }
 
-const CHEAPEST_PRICE = 1e4;
+export const CHEAPEST_PRICE = 1e4;
 const LEAST_PRICE = 1e-3;
 const HULL_STEP = 0.02;
 const FILL_STEP = 0.0025;
@@ -43,12 +36,27 @@ export function searchThresholds(outcomes: Outcomes, cost: CostModel, options: S
 }
 
 /** `open`: exits that stay open, whatever leaves there; the others stay closed. */
-function hullOf(
+export function hullOf(
   outcomes: Outcomes,
   cost: CostModel,
   options: SearchOptions,
   open?: readonly boolean[],
 ): Candidate[] {
+  const search = searchIn(outcomes, cost, options, open);
+  const exact = search.add(outcomes.scores.map(() => CLOSED));
+  const cheapest = search.solve(CHEAPEST_PRICE);
+  refine(cheapest, exact, search);
+  const hull = concaveHull(rising([...search.found.values()], exact));
+  return [...rising([...hull, ...search.between(hull)], exact), exact].map(withoutWorth);
+}
+
+/** The search on `outcomes`; `open` as for `hullOf`. */
+export function searchIn(
+  outcomes: Outcomes,
+  cost: CostModel,
+  options: SearchOptions,
+  open?: readonly boolean[],
+): Search {
   const answers = [...outcomes.predictions, outcomes.final ?? outcomes.original];
   const { target, caution = 0.2 } = options;
   const truth = target === 'accuracy' ? outcomes.labels : outcomes.original;
@@ -62,24 +70,21 @@ function hullOf(
     const found = measure(outcomes, cost, thresholds);
     return { ...found, thresholds, worth: worthOf(found, options) };
   };
-  const search = new Search(new Cascade(outcomes.scores, worths, cost), measured, open);
-  const exact = search.add(outcomes.scores.map(() => CLOSED));
-  const cheapest = search.solve(CHEAPEST_PRICE);
-  refine(cheapest, exact, search);
-  const hull = concaveHull(rising([...search.found.values()], exact));
-  return [...rising([...hull, ...search.between(hull)], exact), exact].map(({ worth: _, ...point }) => point);
+  return new Search(new Cascade(outcomes.scores, worths, cost), measured, open);
 }
 
-interface Point extends Candidate {
+export const withoutWorth = ({ worth: _, ...point }: Point): Candidate => point;
+
+export interface Point extends Candidate {
   readonly worth: number;
 }
 
 const valueAt = (price: number, point: Point) => point.worth - price * point.relativeCost;
-const better = (price: number, a: Point, b: Point) =>
+export const better = (price: number, a: Point, b: Point) =>
   valueAt(price, b) > valueAt(price, a) + NO_GAIN ? b : a;
 
 /** Finds the points of the hull between `a` and `b`, cheaper first; they stay in `search.found`. */
-function refine(a: Point, b: Point, search: Search): void {
+export function refine(a: Point, b: Point, search: { readonly solve: (price: number) => Point }): void {
   const gap = b.relativeCost - a.relativeCost;
   if (gap < HULL_STEP) return;
   const price = Math.max((b.worth - a.worth) / gap, LEAST_PRICE);
@@ -89,7 +94,7 @@ function refine(a: Point, b: Point, search: Search): void {
   refine(found, b, search);
 }
 
-class Search {
+export class Search {
   /** Every vector met, by its text. */
   readonly found = new Map<string, Point>();
   /** The exits that may be open. */
@@ -120,10 +125,8 @@ class Search {
    */
   solve(price: number): Point {
     const closed = this.allowed.map(() => CLOSED);
-    const start = [...this.found.values()].reduce((a, b) => better(price, a, b));
-    const best = [closed, closed.map(() => -1)].reduce((point, from) => {
-      return better(price, point, this.climb(price, from, this.allowed));
-    }, start);
+    for (const start of [closed, closed.map(() => -1)]) this.climb(price, start, this.allowed);
+    const best = [...this.found.values()].reduce((a, b) => better(price, a, b));
     const climbed = better(price, best, this.climb(price, best.thresholds, this.allowed));
     return this.open ? climbed : this.toggleExits(price, climbed);
   }
@@ -144,7 +147,7 @@ class Search {
   }
 
   /** Coordinate ascent from `start` with an exact line search, among the exits that are `open`; each may still end up closed. */
-  private climb(price: number, start: readonly number[], open: readonly boolean[]): Point {
+  climb(price: number, start: readonly number[], open: readonly boolean[]): Point {
     const thresholds = start.map((t, k) => (open[k] ? Math.min(t, this.shut) : CLOSED));
     for (let round = 0, moved = true; moved && round < MOST_ROUNDS; round++) {
       moved = false;
@@ -199,7 +202,7 @@ class Search {
 }
 
 /** The points cheaper than `exact` that are worth more than everything cheaper, by cost. */
-function rising(points: readonly Point[], exact: Point): Point[] {
+export function rising(points: readonly Point[], exact: Point): Point[] {
   const sorted = points.toSorted((a, b) => a.relativeCost - b.relativeCost || b.worth - a.worth);
   let most = -Infinity;
   return sorted.filter((point) => {
@@ -210,7 +213,7 @@ function rising(points: readonly Point[], exact: Point): Point[] {
 }
 
 /** The upper concave hull of points sorted by cost (Andrew 1979, monotone chain). */
-function concaveHull(points: readonly Point[]): Point[] {
+export function concaveHull(points: readonly Point[]): Point[] {
   const hull: Point[] = [];
   for (const point of points) {
     while (hull.length >= 2 && slope(hull.at(-2)!, hull.at(-1)!) <= slope(hull.at(-1)!, point)) hull.pop();
@@ -220,41 +223,3 @@ function concaveHull(points: readonly Point[]): Point[] {
 }
 
 const slope = (a: Point, b: Point) => (b.worth - a.worth) / (b.relativeCost - a.relativeCost);
-
-export interface PolicySearchOptions extends SearchOptions {
-  /** Threshold vectors to consider beside those found. */
-  readonly also?: readonly (readonly number[])[];
-}
-
-/**
- * `searchThresholds` where an exit's scores depend on which exits before it are open: every set of open exits is searched by
- * itself (2^K - 1 searches), and the best of all is kept.
- */
-export function searchPolicy(
-  outcomes: OutcomesAt,
-  cost: CostModel,
-  options: PolicySearchOptions,
-): Candidate[] {
-  const all = outcomes();
-  const exits = all.scores.length;
-  const sets = Array.from({ length: 2 ** exits - 1 }, (_, set) =>
-    all.scores.map((_, k) => (((set + 1) >> k) & 1) === 1),
-  );
-  const outcomesOf = (open: readonly boolean[]) => outcomes(open.map((is) => (is ? HIGHEST_OPEN : CLOSED)));
-  const { also = [] } = options;
-  const independent = sets.every((open) => outcomesOf(open) === all);
-  if (independent && also.length === 0) return hullOf(all, cost, options);
-  const found = independent
-    ? hullOf(all, cost, options)
-    : sets.flatMap((open) => hullOf(outcomesOf(open), cost, options, open));
-  const measured = (thresholds: readonly number[]): Candidate => ({
-    thresholds,
-    ...measure(outcomes(thresholds), cost, thresholds),
-  });
-  // Found points that open no exit are left out: where a set of exits is searched, their final answer is an ensemble that exact is not.
-  const open = found.filter(({ thresholds }) => thresholds.some((t) => t < CLOSED));
-  const [exact, ...points] = [measured(all.scores.map(() => CLOSED)), ...open, ...also.map(measured)].map(
-    (point): Point => ({ ...point, worth: worthOf(point, options) }),
-  );
-  return [...rising(points, exact!), exact!].map(({ worth: _, ...point }) => point);
-}

@@ -26,7 +26,7 @@ import { EXIT_INDEX } from '../passes/lower-exits.ts';
 import { runPasses } from '../passes/pass.ts';
 import { totalMacsOf } from '../passes/plan-exits.ts';
 import { inputsIn } from './evaluate.ts';
-import { sizesOf } from './reopen.ts';
+import { sizesOf } from './sizes.ts';
 
 /** Which models, and how they are read. The preprocessing is that of plain models; packages have their own, and a plain model takes that of the other where nothing is said. */
 export interface SideOptions extends PreprocessingOptions {

@@ -10,7 +10,7 @@ import { type LoadedModel, loadModel } from '../parser/index.ts';
 import { closeExits } from '../passes/close-exits.ts';
 import type { ExitPlan, Head } from '../passes/exits.ts';
 import { readHeads } from './kept-heads.ts';
-import { sizesOf } from './reopen.ts';
+import { sizesOf } from './sizes.ts';
 
 export interface OpenedPackage {
   readonly manifest: Manifest;

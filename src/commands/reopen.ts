@@ -3,10 +3,9 @@ import { dirname, join } from 'node:path';
 import { isFolder } from '../data/files.ts';
 import type { Preprocessing } from '../data/index.ts';
 import { inputsOf } from '../data/splits.ts';
-import type { Manifest, ManifestInput, ManifestNetwork } from '../emit/manifest.ts';
+import type { Manifest, ManifestNetwork } from '../emit/manifest.ts';
 import { networkMissing, otherModel } from '../errors/index.ts';
-import { type Model, opsetOf } from '../graph/types.ts';
-import { indexGraph } from '../graph/walk.ts';
+import { opsetOf } from '../graph/types.ts';
 import { type Inspected, inspectLoaded } from '../model/inspect.ts';
 import type { Chain, Network } from '../networks/chain.ts';
 import type { ExternalFiles } from '../networks/external-files.ts';
@@ -17,6 +16,7 @@ import { endExit } from '../passes/end-exit.ts';
 import { readHeads } from './kept-heads.ts';
 import { mergeable } from './open-chain.ts';
 import { openPackage } from './open-package.ts';
+import { sizesOf } from './sizes.ts';
 
 export interface Reopened {
   /** Of the original. */
@@ -139,17 +139,4 @@ async function findNetwork(
     if (source?.sha256 === sha256) return source;
   }
   throw networkMissing(file, folder, sha256);
-}
-
-/** Sizes of the symbolic dimensions of `model`, as `observeFacts` takes them, from the shapes they turned into. */
-export function sizesOf({ graph }: Model, inputs: readonly ManifestInput[]): Record<string, number> {
-  const { realInputs } = indexGraph(graph);
-  const entries = inputs.flatMap(({ name, dims }) => {
-    const declared = graph.inputs.find((value) => value.name === name && realInputs.has(name))?.type?.dims;
-    return dims.flatMap((size, axis) => {
-      const dim = declared?.[axis];
-      return size === 'N' ? [] : [[typeof dim === 'string' ? dim : `${name}.${axis}`, size] as const];
-    });
-  });
-  return Object.fromEntries(entries);
 }

@@ -66,9 +66,11 @@ export function largestOf(p: ArrayLike<number>): number {
 /** Index of the largest of each of `rows` rows, the first of equals, as ONNX's ArgMax. */
 export function argMaxRows(scores: Float32Array, rows: number): Int32Array {
   const width = scores.length / rows;
-  return Int32Array.from({ length: rows }, (_, row) => {
+  const found = new Int32Array(rows);
+  for (let row = 0; row < rows; row++) {
     let best = row * width;
     for (let i = best + 1; i < (row + 1) * width; i++) if (scores[i]! > scores[best]!) best = i;
-    return best - row * width;
-  });
+    found[row] = best - row * width;
+  }
+  return found;
 }

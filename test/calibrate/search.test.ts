@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { measure } from '../../src/calibrate/measure.ts';
-import { searchPolicy, searchThresholds, worthOf } from '../../src/calibrate/search.ts';
+import { searchThresholds, worthOf } from '../../src/calibrate/search.ts';
+import { searchPolicy } from '../../src/calibrate/search-policy.ts';
 import { type Candidate, CLOSED, type Measured, type Outcomes } from '../../src/calibrate/types.ts';
 import { HIGHEST_OPEN } from '../../src/policies/index.ts';
 import { FIVE_EXITS, ofOriginal, simulate, uniform } from './simulate.ts';
