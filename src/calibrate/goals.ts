@@ -82,7 +82,11 @@ export function settleGoals(
   return options.final === undefined ? { ...settled, final: finalFor(settled, unlabelled) } : settled;
 }
 
-/** Least size of the calibration split, counting what validation takes of it, at which `auto` is the default of a chain. */
+/**
+ * Least size of the calibration split, counting what validation takes of it, at which `auto` is the default of a chain. Two chains before
+ * ResNet-56 on CIFAR-10, against max-prob with the original's final answer: `auto` loses more in 5 of 10 draws of 500 samples, in 7 of 26 of 1,000
+ * in 1 of 26 of 2,000 and in 2 of 18 of 3,000. Max-prob with the final answer ensembled loses more in 1 of 102 draws of 500 to 2,000.
+ */
 export const CHAIN_AUTO_SAMPLES = 2000;
 
 const chainDefaults = (samples: number): Pick<Goals, 'policy' | 'final'> => ({
