@@ -31,8 +31,7 @@ ${scrolling(html`<table>
     html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
 )}</tbody>
 </table>`)}
-${manifest.networks && networksTable(facts)}
-<details><summary>All ${points.length} settings, by name</summary>
+${manifest.networks && networksTable(facts)}<details><summary>All ${points.length} settings, by name</summary>
 ${scrolling(html`<table>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Thresholds</th></tr></thead>
 <tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${p.thresholds.map(describeThreshold).join(', ')}</td></tr>`)}</tbody>
