@@ -55,8 +55,8 @@ export interface CompiledFacts {
   readonly leftOut: readonly Network[];
   /** [K], of all networks. */
   readonly heads: readonly Head[];
-  /** Accuracy of each network in front by itself. */
-  readonly accuracies: readonly number[];
+  /** [networks]: accuracy of each by itself; undefined of the original, and where a network's end is no exit. */
+  readonly accuracies: readonly (number | undefined)[];
   /** model.onnx */
   readonly model: Uint8Array;
   /** Which ONNX Runtime model.onnx is for. */

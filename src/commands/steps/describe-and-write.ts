@@ -1,6 +1,5 @@
 /** Step 5 of 5: the manifest, the package and the report, written together. */
 
-import { join } from 'node:path';
 import { closesAll, isNamed } from '../../calibrate/index.ts';
 import { summaryOf } from '../../data/splits.ts';
 import { describeCompiled, type Origin } from '../../emit/describe.ts';
@@ -18,7 +17,7 @@ import { policyOf } from '../../policies/index.ts';
 import { argMaxRows } from '../../policies/rows.ts';
 import type { Latency } from '../../predict/measure-latency.ts';
 import { accuracyOf, type Predictions } from '../../predict/predict.ts';
-import { lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
+import { betterAlone, lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
 import { reportCompiled } from '../../report/write-report.ts';
 import type { CompileContext } from '../project.ts';
 import type { Calibrated } from './calibrated.ts';
@@ -95,7 +94,7 @@ function describe(
     leftOut,
     runtime,
     heads: exits.heads,
-    accuracies: endAccuracies(exits.heads, reported.predictions),
+    accuracies: accuraciesAlone(chain.networks.length, exits.heads, reported.predictions),
     model: emitted.model,
     dataFiles: [...emitted.files.keys()],
     kept: exits.headsFile,
@@ -125,11 +124,16 @@ function describe(
   });
 }
 
-/** Accuracy of each network in front by itself. */
-const endAccuracies = (heads: readonly Head[], { logits, labels }: Predictions): number[] =>
-  heads.flatMap(({ kind }, k) =>
-    kind === 'end' ? [accuracyOf(argMaxRows(logits[k]!, labels.length), labels)] : [],
-  );
+/** [networks]: accuracy of each by itself, where its end is an exit. */
+const accuraciesAlone = (
+  networks: number,
+  heads: readonly Head[],
+  { logits, labels }: Predictions,
+): (number | undefined)[] =>
+  Array.from({ length: networks }, (_, n) => {
+    const k = heads.findIndex(({ exit, kind }) => exit.network === n && kind === 'end');
+    return k < 0 ? undefined : accuracyOf(argMaxRows(logits[k]!, labels.length), labels);
+  });
 
 /** What a user should know before the figures are believed. */
 function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): Note[] {
@@ -137,9 +141,11 @@ function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): 
   const { dataset, isTest, outcomes } = reported;
   const slow = noTimeSaved(manifest, optionText('thresholds', 'baked'));
   const beyond = lossesBeyondNames(manifest, outcomes);
+  const alone = betterAlone(manifest);
   const notes = [
     slow && info('no-time-saved', slow),
     beyond && warning('losses-beyond-names', beyond),
+    alone && !dataset.random && info('better-alone', alone),
     ...exactPromises.map(([name, { samples }]) =>
       info(
         'guarantee-is-exact',
