@@ -48,6 +48,8 @@ export async function loadFirsts(first: readonly (string | FirstOptions)[] = [])
 
 /** The original of a chain, with its own exits. */
 export interface ChainEnd extends Pick<OriginalReader, 'file' | 'inputs' | 'preprocessing' | 'options'> {
+  /** Path of its file. */
+  readonly path: string;
   readonly inspection: Inspected;
   readonly heads: readonly Head[];
 }
@@ -76,7 +78,8 @@ export async function openChain(
       heads: [...own, endExit(opened.plan, { id: '', network: n })],
     });
   }
-  const last = { id: 'original', file, source, hash, typed, plan, heads };
+  const classNames = firsts.length > 0 ? await classNamesIn(source, original.path, typed.classes) : undefined;
+  const last = { id: 'original', file, source, hash, typed, plan, classNames, heads };
   return await mergeable([...networks, last], session);
 }
 
