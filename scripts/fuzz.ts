@@ -1,5 +1,5 @@
 /**
- * Throws at Offramp what nobody would: damaged models, random models, random classifiers with random exits. Ends with the line
+ * Throws at Offramp what nobody would: damaged models, random models, random classifiers and chains with random exits. Ends with the line
  * `N passed, N failed`; what failed stays in a folder that is named, and is told with the command that makes it again.
  *
  *   npm run fuzz                                  what CI runs: the same every time, in less than two minutes
@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util';
 import * as fc from 'fast-check';
 import { serializeModel } from '../src/parser/index.ts';
 import { buildBackbone } from '../test/fuzz/backbone.ts';
+import { type ChainCase, chains, checkChain, recipesOf, type SeenChain } from '../test/fuzz/chains.ts';
 import { fuzzNative } from '../test/fuzz/fuzz-native.ts';
 import { type Failure, fuzzParser } from '../test/fuzz/fuzz-parser.ts';
 import { type Case, cases, checkCase, type Seen } from '../test/fuzz/lowering.ts';
@@ -75,7 +76,8 @@ const lanes: readonly (readonly Stage[])[] = [
   [
     { name: 'round trip: models made here', times: 400, share: 0.1, run: madeModels },
     { name: 'round trip: files from elsewhere', times: 400, share: 0.1, run: files },
-    { name: 'lowering: random classifiers', times: 100, share: 0.8, run: classifiers },
+    { name: 'lowering: random classifiers', times: 100, share: 0.4, run: classifiers },
+    { name: 'lowering: random chains', times: 60, share: 0.4, run: randomChains },
   ],
 ];
 
@@ -173,6 +175,24 @@ async function classifiers(budget: Budget): Promise<Result> {
     : result;
 }
 
+async function randomChains(budget: Budget): Promise<Result> {
+  const all: SeenChain[] = [];
+  const check = async (c: ChainCase) => void all.push(await checkChain(c));
+  const evidence = (c: ChainCase) => [
+    ...recipesOf(c).map((recipe) => serializeModel(buildBackbone(recipe))),
+    c,
+  ];
+  const result = await property(budget, chains, check, evidence);
+  const several = all.filter((seen) => seen.ways > 1).length;
+  const networks = [2, 3, 4].map((n) => all.filter((seen) => seen.networks === n).length).join(', ');
+  console.log(
+    `\n${all.length} chains, of two, three and four networks: ${networks}; ${several} batches left at several places`,
+  );
+  return several < 0.4 * all.length && all.length >= ENOUGH
+    ? { ...result, problems: [...result.problems, 'the chains are worth little'] }
+    : result;
+}
+
 /** Checks many of `things`; `evidence` makes files of a counterexample: bytes, or what can be shown as JSON. */
 async function property<T>(
   { name, times, time }: Budget,
@@ -187,9 +207,9 @@ async function property<T>(
   const again = values.path === undefined ? {} : { path: values.path };
   const found = await fc.check(checked, { seed, numRuns: times, interruptAfterTimeLimit: time, ...again });
   if (!found.failed) return { passed: found.numRuns, problems: [] };
-  const written = evidence(found.counterexample![0]).map((thing) => {
+  const written = evidence(found.counterexample![0]).map((thing, at) => {
     const isModel = thing instanceof Uint8Array;
-    const file = join(folder, `${name.replace(/\W+/g, '-')}.${isModel ? 'onnx' : 'json'}`);
+    const file = join(folder, `${name.replace(/\W+/g, '-')}-${at + 1}.${isModel ? 'onnx' : 'json'}`);
     writeFileSync(file, isModel ? thing : JSON.stringify(thing, null, 2));
     return file;
   });

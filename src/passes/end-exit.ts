@@ -43,11 +43,13 @@ export function inOrder(head: Head, order: readonly number[]): Head {
   const own = b.fresh('logits/own');
   const renamed = graph.nodes.map((node) => renameNode(node, new Map([['logits', own]])));
   b.op('Gather', [own, b.int64(order)], { axis: 1 }, 'logits');
+  // The node that made the logits may be named after them.
+  const gather = b.nodes.map((node) => ({ ...node, name: b.fresh('classes') }));
   return {
     ...head,
     graph: {
       ...graph,
-      nodes: [...renamed, ...b.nodes],
+      nodes: [...renamed, ...gather],
       initializers: [...graph.initializers, ...b.initializers],
     },
   };

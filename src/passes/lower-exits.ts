@@ -93,7 +93,7 @@ function loweringsOf(
         .map((exit) => ({ ...exit, threshold: options.baked?.[exit.index] }))
         .filter(({ threshold }) => threshold === undefined || threshold < 1);
       return {
-        typed: isFollowed && exits.length > 0 ? upTo(typed, exits.at(-1)!) : typed,
+        typed: isFollowed && exits.length > 0 ? upTo(typed, exits) : typed,
         exits,
         isFollowed,
       };
@@ -125,11 +125,12 @@ function loweringsOf(
   );
 }
 
-/** `typed` without what only leads beyond its last open exit: nobody goes there. */
-function upTo(typed: TypedModel, { head }: LoweredExit): TypedModel {
-  const { value } = head.exit.tap;
-  const graph = prune({ ...typed.model.graph, outputs: [{ name: value, type: undefined }] });
-  return { ...typed, model: { ...typed.model, graph }, logits: value };
+/** `typed` without what leads to none of its `exits`: nobody goes there. The last one's tap need not depend on those of the others. */
+function upTo(typed: TypedModel, exits: readonly LoweredExit[]): TypedModel {
+  const taps = exits.map(({ head }) => ({ name: head.exit.tap.value, type: undefined }));
+  const last = taps.at(-1)!;
+  const graph = { ...prune({ ...typed.model.graph, outputs: taps }), outputs: [last] };
+  return { ...typed, model: { ...typed.model, graph }, logits: last.name };
 }
 
 function thresholdsInput(main: GraphBuilder, exits: number): ThresholdsInput {

@@ -1,7 +1,7 @@
 /** Random classifiers, whole by construction: a recipe is a list of steps, and every list of steps can be built. */
 import * as fc from 'fast-check';
 import type { Model } from '../../src/graph/types.ts';
-import { ENDS, INPUT, Net, type Recipe } from './net.ts';
+import { ENDS, Net, type Recipe } from './net.ts';
 import { STEPS } from './steps.ts';
 
 export const recipes: fc.Arbitrary<Recipe> = fc.record({
@@ -26,8 +26,7 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
 
 export function buildBackbone(recipe: Recipe): Model {
   const net = new Net(recipe);
-  const name = net.input(INPUT, 'float', [recipe.batch, ...recipe.input]);
-  const input = { name, dims: recipe.input, axis: 0 };
+  const input = net.sample();
   net.values.push(input);
   // So that taps stand behind the measured batch size, and what follows them needs it again.
   if (recipe.measured) net.values.push(net.reshaped(input, recipe.input));

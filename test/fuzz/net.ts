@@ -11,7 +11,7 @@ export interface Recipe {
   readonly input: readonly number[];
   readonly steps: readonly Step[];
   readonly classes: number;
-  readonly end: (typeof ENDS)[number];
+  readonly end: (typeof ENDS)[number] | (typeof ONE_SCORE_ENDS)[number];
   /** How weights are given. */
   readonly weights: 'initializers' | 'inputs' | 'constants';
   /** Whether shapes hold the batch size as the graph measures it at its input, not -1. */
@@ -19,6 +19,19 @@ export interface Recipe {
   /** Whether values have names that something might trip over. */
   readonly oddNames: boolean;
   readonly seed: number;
+  /** How its input comes: as floats in the shape of `input` where nothing is said. */
+  readonly reads?: Reads;
+  /** Where a second input of samples, [N, CONTEXT], comes in. */
+  readonly context?: 'first' | 'last' | undefined;
+  /** Whether the last layer computes in float16, and the scores are float16. */
+  readonly half?: boolean;
+}
+
+export interface Reads {
+  /** Whole numbers are pixels of 0 to 255. */
+  readonly dataType: 'float' | 'float16' | 'uint8';
+  /** Of a map: whether channels are the last axis. */
+  readonly isLast: boolean;
 }
 
 /** One thing done to the first value it can be done to, from the `which`-th last on; `other` chooses what else there is to choose. */
@@ -30,6 +43,9 @@ export interface Step {
 
 /** What stands behind the last layer: `map` is a classifier [N, classes, 1, 1], `both` has logits and softmax as outputs. */
 export const ENDS = ['logits', 'softmax', 'log-softmax', 'map', 'reshaped', 'both'] as const;
+
+/** A binary classifier of one score. */
+export const ONE_SCORE_ENDS = ['sigmoid', 'logit'] as const;
 
 /** A value with its shape a sample, and where the batch stands between those axes. */
 export interface Value {
@@ -46,6 +62,13 @@ const ODD_NAMES = [
 /** The output that carries the scores, among others perhaps. */
 export const SCORES = 'scores';
 export const INPUT = 'x';
+export const CONTEXT_INPUT = 'context';
+/** Numbers of a sample in the second input. */
+export const CONTEXT = 3;
+
+/** A sample of `recipe`'s input as it comes in. */
+export const inputDims = ({ input, reads }: Recipe): readonly number[] =>
+  reads?.isLast ? [...input.slice(1), input[0]!] : input;
 
 export class Net extends GraphBuilder {
   readonly values: Value[] = [];
@@ -63,6 +86,23 @@ export class Net extends GraphBuilder {
 
   get opset(): number {
     return this.recipe.opset;
+  }
+
+  /** The input as floats in the shape of the recipe's `input`. */
+  sample(): Value {
+    const { batch, input, reads, context } = this.recipe;
+    const { dataType = 'float', isLast = false } = reads ?? {};
+    let name = this.input(INPUT, dataType, [batch, ...inputDims(this.recipe)]);
+    if (dataType !== 'float') name = this.op('Cast', [name], { to: 1 });
+    if (dataType === 'uint8')
+      name = this.op('Mul', [this.op('Sub', [name, this.float(128)]), this.float(1 / 128)]);
+    if (isLast) name = this.op('Transpose', [name], { perm: [0, 3, 1, 2] });
+    const value = { name, dims: input, axis: 0 };
+    if (context === undefined) return value;
+    this.input(CONTEXT_INPUT, 'float', [batch, CONTEXT]);
+    if (context === 'last') return value;
+    const shift = this.gemm({ name: CONTEXT_INPUT, dims: [CONTEXT], axis: 0 }, 1);
+    return this.like(value, 'Add', [this.reshaped(shift, Array(input.length).fill(1)).name]);
   }
 
   /** Numbers that keep the size of what they are multiplied with, `fan` at a time. */
@@ -154,10 +194,11 @@ export class Net extends GraphBuilder {
     return { name, dims: [to], axis: 0 };
   }
 
-  finish(last: Value): Model {
-    const { batch, classes, end, opset } = this.recipe;
-    const out = (name: string, dims: readonly number[]) => this.output(name, 'float', [batch, ...dims]);
-    const front = this.batchFirst(last);
+  finish(value: Value): Model {
+    const { batch, classes, end, opset, half } = this.recipe;
+    const type = half ? 'float16' : 'float';
+    const out = (name: string, dims: readonly number[]) => this.output(name, type, [batch, ...dims]);
+    const front = this.batchFirst(value);
     if (end === 'map') {
       const map = front.dims.length === 3 ? front : this.reshaped(front, [elementCount(front.dims), 1, 1]);
       const pooled = { ...map, name: this.op('GlobalAveragePool', [map.name]), dims: [map.dims[0]!, 1, 1] };
@@ -166,13 +207,32 @@ export class Net extends GraphBuilder {
       return makeModel(this.build('random'), opset);
     }
     const flat = front.dims.length === 1 ? front : this.reshaped(front, [elementCount(front.dims)]);
-    const logits = this.gemm(flat, classes, end === 'logits' ? SCORES : this.fresh('raw'));
+    const last = this.recipe.context === 'last' ? this.withContext(flat) : flat;
+    const isPlain = end === 'logits' || end === 'logit';
+    const to = end === 'logit' || end === 'sigmoid' ? 1 : classes;
+    const logits = this.lastLayer(last, to, isPlain ? SCORES : this.fresh('raw'));
     if (end === 'reshaped') this.op('Reshape', [logits.name, this.int64([-1, classes])], {}, SCORES);
     if (end === 'softmax') this.op('Softmax', [logits.name], { axis: 1 }, SCORES);
     if (end === 'both') this.op('Softmax', [logits.name], { axis: 1 }, SCORES);
     if (end === 'log-softmax') this.op('LogSoftmax', [logits.name], { axis: 1 }, SCORES);
-    out(SCORES, [classes]);
+    if (end === 'sigmoid') this.op('Sigmoid', [logits.name], {}, SCORES);
+    out(SCORES, [to]);
     if (end === 'both') out(logits.name, [classes]);
     return makeModel(this.build('random'), opset);
+  }
+
+  private withContext(flat: Value): Value {
+    const name = this.op('Concat', [flat.name, CONTEXT_INPUT], { axis: 1 });
+    return { ...flat, name, dims: [flat.dims[0]! + CONTEXT] };
+  }
+
+  /** A Gemm; in float16 where the recipe says so. */
+  private lastLayer(value: Value, to: number, as: string): Value {
+    if (!this.recipe.half) return this.gemm(value, to, as);
+    const half = (name: string) => this.op('Cast', [name], { to: 10 });
+    const from = value.dims[0]!;
+    const product = this.op('MatMul', [half(value.name), half(this.weight([from, to], from))]);
+    const name = this.op('Add', [product, half(this.weight([to], 4))], {}, as);
+    return { ...value, name, dims: [to] };
   }
 }

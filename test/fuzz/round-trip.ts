@@ -15,7 +15,7 @@ import {
   type ValueInfo,
 } from '../../src/graph/types.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
-import { anew } from './lowering.ts';
+import { anew } from './by-hand.ts';
 import {
   type Field,
   type Message,
