@@ -124,7 +124,9 @@ export async function checkExactPath(c: Trial, subject: Subject, model: Model): 
     expectClose(without[SCORES]!, expected[SCORES]!, tolerance, 'baked closed');
   }
   const again = parseModel(serializeModel(anew(parseModel(serializeModel(model)))));
-  assert.equal(await run(again, subject, batch, closed), got, 'written and read again');
+  // As entries: an output may be called `constructor`, which `equal` takes for the object's own.
+  const reread = await run(again, subject, batch, closed);
+  assert.equal(Object.entries(reread), Object.entries(got), 'written and read again');
 }
 
 /** A deep copy that shares no object, and so no source bytes, with `x`. */

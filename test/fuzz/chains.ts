@@ -264,7 +264,7 @@ async function prepare(drawn: ChainCase): Promise<Prepared> {
     policy,
     open: chain.heads.map(isOpen),
     // There is no whole number for NaN; what becomes of it in float16 is not known yet.
-    sick: hasPixels || isHalf ? undefined : drawn.sick,
+    sick: hasPixels ? undefined : drawn.sick,
   };
   const subject = { networks: chain.networks, parameters, samples, feed, hand, isHalf };
   return { subject, trial, original: original! };
@@ -293,11 +293,11 @@ function justScores(model: Model): Model {
   return { ...model, graph: prune({ ...model.graph, outputs }) };
 }
 
-/** The end of a network with a confidence: the sigmoid of its first logit. */
+/** The end of a network with a confidence: the sigmoid of its last logit. The first of two classes is 0 even where the score is NaN. */
 function withConfidence(head: Head): Head {
   const b = new GraphBuilder('confidence/');
-  const first = b.op('Gather', ['logits', b.int64([0])], { axis: 1 });
-  b.op('Sigmoid', [b.op('Reshape', [first, b.int64([-1])])], {}, 'confidence');
+  const last = b.op('Gather', ['logits', b.int64([-1])], { axis: 1 });
+  b.op('Sigmoid', [b.op('Reshape', [last, b.int64([-1])])], {}, 'confidence');
   b.output('confidence', 'float', ['N']);
   const { graph } = head;
   return {
