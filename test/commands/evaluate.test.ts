@@ -4,10 +4,13 @@ import * as assert from 'uvu/assert';
 import { compile } from '../../src/commands/compile.ts';
 import { type EvaluateOptions, evaluate } from '../../src/commands/evaluate.ts';
 import type { Manifest } from '../../src/emit/manifest.ts';
+import { floatTensor } from '../../src/graph/tensor.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
+import { serializeModel } from '../../src/parser/index.ts';
 import { rejectsWith } from '../expect.ts';
+import { noise, tinyResidual } from '../models.ts';
 import { manifestIn } from '../timeless.ts';
-import { tinyProject } from '../tiny-project.ts';
+import { tinyProject, withoutTraining } from '../tiny-project.ts';
 import { tinySamples } from '../tiny-samples.ts';
 
 const test = suite('evaluate');
@@ -105,6 +108,45 @@ test('other samples are known as such, and without labels the original is always
   assert.is(measured.baseline.accuracy, 1);
   for (const { accuracy, agreement } of measured.operatingPoints) assert.is(accuracy, agreement);
   assert.match(notes.join(), /^Nothing is labelled/);
+});
+
+/** `model` with another last layer: it mostly answers as that does. */
+function writeNear(path: string): void {
+  const near = tinyResidual({ seed: 4 });
+  const { initializers } = near.graph;
+  const changed = initializers.map((tensor) => {
+    if (tensor.name !== 'fc.weight') return tensor;
+    const values = new Float32Array(tensor.bytes.slice().buffer);
+    const moved = noise(values.length, 77);
+    return floatTensor(tensor.name, tensor.dims, values.map((v, i) => v + 1.75 * moved[i]!));
+  }); // biome-ignore format: short
+  writeFileSync(path, serializeModel({ ...near, graph: { ...near.graph, initializers: changed } }));
+}
+
+test('a network of a chain alone is as right as its own file', async () => {
+  writeNear(at('near.onnx'));
+  const options = { first: [at('near.onnx')], keepAll: true, policy: 'max-prob', budgets: [1.2] } as const;
+  await compile(withoutTraining(compileOptions('chain', options)));
+  const { planar, labels } = await tinySamples(model, COUNT, COUNT + 'test'.length);
+  const answers = await withSession(at('near.onnx'), { threads: 1 }, async (session) => {
+    const image = new Tensor('float32', planar, [COUNT, 3, 8, 8]);
+    const scores = Array.from((await session.run({ image })).scores!.data as Float32Array);
+    return Array.from({ length: COUNT }, (_, n) => {
+      const row = scores.slice(5 * n, 5 * n + 5);
+      return row.indexOf(Math.max(...row));
+    });
+  });
+  const right = answers.filter((answer, n) => answer === labels[n]).length / COUNT;
+  const { measured, promised, largestDifference } = await evaluated({ folder: at('chain') });
+  assert.equal(
+    [measured, promised].map(({ networks }) => networks!.map(({ accuracy }) => accuracy)),
+    [
+      [right, undefined],
+      [right, undefined],
+    ],
+  );
+  assert.ok(right < measured.baseline.accuracy!, 'it is another network');
+  assert.ok(largestDifference < 1e-9, `${largestDifference}`);
 });
 
 test('a point that does not exist is refused, and a model that is not the one of the manifest', async () => {

@@ -116,7 +116,7 @@ test('the page names networks at every exit, alone beside the points, and those 
     'The original (pets.onnx)',
     'exit_1 is kitten.onnx itself, exit_2 is a strided head in pets.onnx',
     'Each network alone',
-    'a network alone',
+    'Diamonds are the other networks alone',
   ])
     assert.ok(words.includes(text), text);
   assert.not.match(words, /full path|undefined|NaN|the whole model/);

@@ -108,7 +108,6 @@ function inPixels(
 /** What has a place in the drawing. */
 type Compared = Pick<PointFacts, 'name' | 'relativeCost' | 'accuracy'>;
 
-const ALONE = 'a network alone';
 /** A network alone may lie as many times the height of the points and their band below them; what lies further down is not drawn. */
 const DEEPEST = 3;
 
@@ -139,7 +138,6 @@ export function frontier({ manifest, points, chosen, alone }: ReportFacts, size:
   const networksSeries = {
     ...quiet,
     type: 'scatter' as const,
-    name: ALONE,
     color: colour('ink'),
     symbol: 'diamond',
     symbolSize: 11,
@@ -148,10 +146,9 @@ export function frontier({ manifest, points, chosen, alone }: ReportFacts, size:
     label: { ...plainLabel, show: true, formatter: '{b}' },
     z: 4,
   };
-  const legend = ['operating points', ...(others.length > 0 ? [ALONE] : []), '95 % of the difference'];
   return {
     grid: MARGINS,
-    legend: { ...LEGEND, data: legend },
+    legend: { ...LEGEND, data: ['operating points', '95 % of the difference'] },
     xAxis: {
       type: 'value',
       ...named('average cost, % of the original’s MACs', 32),
