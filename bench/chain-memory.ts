@@ -1,23 +1,26 @@
 /** Memory of a chain's file against the sum of its networks' files. For chain.ts. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { networksWith } from '../src/commands/chain-exits.ts';
 import { openProject } from '../src/commands/project.ts';
 import type { Preset } from '../src/data/preprocessing.ts';
 import { GraphBuilder, makeModel } from '../src/graph/builder.ts';
 import { Random } from '../src/graph/random.ts';
-import { elementCount, floatTensor } from '../src/graph/tensor.ts';
+import { floatTensor } from '../src/graph/tensor.ts';
 import { allNames } from '../src/graph/walk.ts';
-import { type Feeds, Session, Tensor } from '../src/ort/session.ts';
+import { inspectFile } from '../src/model/inspect.ts';
 import { serializeModel } from '../src/parser/index.ts';
+import type { TypedModel } from '../src/passes/exits.ts';
 import { lowerChain } from '../src/passes/lower-exits.ts';
+import type { Runtime } from '../src/passes/place-weights.ts';
 import { HIGHEST_OPEN } from '../src/policies/index.ts';
 import { heapsInChromium } from './branch-weights-browser.ts';
 import { subjectModel } from './branch-weights-subjects.ts';
 import { modelPath, nameOf, type Places, R8_R20_R56, R20_R56 } from './chain-data.ts';
+import { feedsOf, type Weighed } from './chain-weigh.ts';
 import { markdown } from './markdown.ts';
 
 const MEGABYTES = 100;
@@ -27,15 +30,11 @@ const KINDS = ['residual convolutions', 'MatMul'];
 /** Processes; the median counts. */
 const TIMES = 3;
 const CLASSES = 10;
+const HEADER = ['chain', 'file', 'MB', 'of the sum', 'heap in Chromium, MB', 'of the sum'];
+const WEIGH = fileURLToPath(new URL('chain-weigh.ts', import.meta.url));
 
-interface Weighed {
+interface NamedFile extends Weighed {
   readonly file: string;
-  readonly path: string;
-  readonly input: string;
-  /** Of a sample. */
-  readonly dims: readonly number[];
-  /** 0 of a network by itself. */
-  readonly exits: number;
 }
 
 /** The subject as a classifier: x [N, …] → scores [N, classes]. */
@@ -52,53 +51,48 @@ function classifier(kind: string, megabytes: number) {
   return makeModel(b.build('classifier'));
 }
 
-/** Writes the chain of `first` before `model` for each runtime, and says what there is to weigh: the chain first. */
+/** Writes the chain of `first` before `model` for each runtime, and says what there is to weigh. */
 async function filesOf(
   folder: string,
   model: { readonly path: string; readonly preset: Preset },
   first: readonly { readonly path: string; readonly preset: Preset }[],
-): Promise<{ readonly native: Weighed; readonly web: Weighed; readonly alone: Weighed[] }> {
+): Promise<{ readonly native: NamedFile; readonly web: NamedFile; readonly alone: NamedFile[] }> {
   const { chain } = await openProject({
     model: model.path,
     preset: model.preset,
     first: first.map(({ path, preset }) => ({ model: path, preset })),
   });
   const { heads, networks } = chain;
-  const of = (typed: (typeof networks)[number]['typed']) => {
+  const of = (typed: TypedModel) => {
     const input = typed.sampleInputs[0]!;
     return { input, dims: typed.facts.get(input)!.dims.slice(1) };
   };
-  const emitted = (runtime: 'native' | 'web'): Weighed => {
+  const emitted = (runtime: Runtime): NamedFile => {
     const path = join(folder, `${runtime}.onnx`);
     writeFileSync(
       path,
       serializeModel(lowerChain(networksWith(chain, heads), { policy: 'max-prob', runtime })),
     );
-    return { file: `chain, \`${runtime}\``, path, exits: heads.length, ...of(networks.at(-1)!.typed) };
+    return {
+      file: `chain, \`${runtime}\``,
+      path,
+      thresholds: heads.map(() => HIGHEST_OPEN),
+      ...of(networks.at(-1)!.typed),
+    };
   };
-  const alone: Weighed[] = [];
-  for (const { path } of [...first, model]) {
-    const { inspection } = await openProject({ model: path });
-    alone.push({ file: path.split('/').at(-1)!, path, exits: 0, ...of(inspection.typed) });
-  }
+  const alone: NamedFile[] = [];
+  const named = (path: string, typed: TypedModel): NamedFile => {
+    return { file: basename(path, '.onnx'), path, thresholds: [], ...of(typed) };
+  };
+  for (const { path } of first) alone.push(named(path, (await inspectFile({ model: path })).typed));
+  alone.push(named(model.path, networks.at(-1)!.typed));
   return { native: emitted('native'), web: emitted('web'), alone };
 }
-
-/** A sample that no exit is sure enough of: every network runs. */
-function feedsOf({ input, dims, exits }: Weighed): Feeds {
-  const data = Float32Array.from({ length: elementCount(dims) }, (_, i) => Math.sin(i * 0.7));
-  const x = { [input]: new Tensor('float32', data, [1, ...dims]) };
-  if (exits === 0) return x;
-  return { ...x, thresholds: new Tensor('float32', new Float32Array(exits).fill(HIGHEST_OPEN), [exits]) };
-}
-
-const resident = () =>
-  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]) / 1024;
 
 /** Megabytes, each time in a process of its own, whose allocator has a fixed threshold: without one the same file takes now 106 MB and now 168. */
 function weigh(weighed: Weighed): number {
   const env = { ...process.env, MALLOC_MMAP_THRESHOLD_: '131072' };
-  const args = ['--import', 'tsx', fileURLToPath(import.meta.url), '--weigh', JSON.stringify(weighed)];
+  const args = ['--import', 'tsx', WEIGH, '--weigh', JSON.stringify(weighed)];
   const all = Array.from({ length: TIMES }, () =>
     Number(execFileSync('node', args, { encoding: 'utf8', env })),
   );
@@ -132,7 +126,9 @@ export async function memorySection(places: Places): Promise<string> {
     const started = performance.now();
     const folder = mkdtempSync(join(tmpdir(), 'offramp-chain-memory-'));
     try {
-      rows.push(...(await rowsOf(name, await files(folder))));
+      const own = await rowsOf(name, await files(folder));
+      rows.push(...own);
+      console.error(markdown([HEADER, ...own]));
       console.error(`  ${name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
     } finally {
       rmSync(folder, { recursive: true });
@@ -156,21 +152,11 @@ export async function memorySection(places: Places): Promise<string> {
       };
       return filesOf(folder, written('original', MEGABYTES), [written('small', SMALL_MEGABYTES)]);
     });
-  const header = ['chain', 'file', 'MB', 'of the sum', 'heap in Chromium, MB', 'of the sum'];
   return `## Memory
 
 Resident after loading and one run in which every network runs, less what was before: each file in a process of its own with \`MALLOC_MMAP_THRESHOLD_\` fixed, median of ${TIMES}. The sum is that of the
-networks' own files. \`web\` is what packages for browsers hold. Heap: ONNX Runtime's WebAssembly in Chromium; it has a least size, which the sum counts once a file. Aimed at: 1.1.
+networks' own files. \`native\` and \`web\`: as the chain is written for machines, and for browsers. Heap: ONNX Runtime's WebAssembly in Chromium; it has a least size, which the sum counts once a file. Aimed at: 1.1.
 
-${markdown([header, ...rows])}
+${markdown([HEADER, ...rows])}
 `;
-}
-
-if (process.argv[2] === '--weigh') {
-  const weighed = JSON.parse(process.argv[3]!) as Weighed;
-  const before = resident();
-  const session = await Session.open(weighed.path, { threads: 1 });
-  await session.run(feedsOf(weighed));
-  console.log(resident() - before);
-  process.exit();
 }

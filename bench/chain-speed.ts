@@ -186,7 +186,9 @@ export async function speedSection(places: Places): Promise<string> {
       'realised',
       'scores only',
     ];
-    sections.push(`### ${nameOf(spec)}: time\n\n${markdown([header, ...(await rowsOf(spec, places))])}\n`);
+    const section = `### ${nameOf(spec)}: time\n\n${markdown([header, ...(await rowsOf(spec, places))])}\n`;
+    console.error(section);
+    sections.push(section);
   }
   return `## Speed
 
