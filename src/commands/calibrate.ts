@@ -56,7 +56,8 @@ export interface CalibrateOptions extends ThresholdOptions, SplitPaths, Omit<Fin
 
 /**
  * Calibrates the heads that `compile` kept and writes what it would have written for these options. Training data
- * are used only to cut the same splits as compile did. Throws `not-a-package`, `unusable-heads`, `other-model`, `calibration-data-missing`, and what `compile` throws.
+ * are used only to cut the same splits as compile did. Throws `not-a-package`, `unusable-heads`, `other-model`, `network-missing`,
+ * `calibration-data-missing`, and what `compile` throws.
  */
 export async function calibrate(options: CalibrateOptions, events: Events = {}): Promise<Compiled> {
   checkCall('calibrate', options, events);
@@ -144,7 +145,7 @@ async function reopenProject(
 
 /** What the new manifest takes over from `before`. */
 function originOf({ externalDataFolder, skipBad }: CalibrateOptions, before: Manifest): Origin {
-  const { seed, recipe, labels } = before;
+  const { seed, recipe, labels, leftOut } = before;
   const { sha256: _, opset: __, producer: ___, ...source } = before.source;
   return {
     source: {
@@ -156,6 +157,7 @@ function originOf({ externalDataFolder, skipBad }: CalibrateOptions, before: Man
     recipe,
     labels,
     preprocessing: before.preprocessing as Preprocessing,
+    ...(leftOut && { leftOut }),
   };
 }
 

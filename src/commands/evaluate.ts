@@ -12,7 +12,7 @@ import { bakedUnlabelled, pointNotBuiltIn } from '../errors/index.ts';
 import { type Session, settleSession, withSession } from '../ort/session.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted } from '../predict/run-emitted.ts';
-import { relativeCosts } from '../runtime/thresholds.ts';
+import { chainCosts } from '../runtime/thresholds.ts';
 import { checkCall } from './options.ts';
 
 export interface EvaluateOptions {
@@ -169,13 +169,15 @@ export const inputsIn = ({ inputs }: Manifest): InputSpec[] =>
 export const share = (exits: Int32Array, k: number) =>
   exits.reduce((n, e) => n + Number(e === k), 0) / exits.length;
 
-/** Mean cost relative to the original of samples that took `exits`, every executed head counted. */
-export function meanCost(
-  { exits, baseline }: Pick<Manifest, 'exits' | 'baseline'>,
-  thresholds: readonly number[],
-  taken: Int32Array,
-): number {
-  const costs = relativeCosts(exits, baseline.macs, thresholds);
+type Costs = Pick<Manifest, 'exits' | 'baseline' | 'networks'>;
+
+/** [K + 1]: cost of a sample that leaves at each exit under `thresholds`, the full path last, relative to the original (`chainCosts`). */
+export const costsAt = ({ exits, baseline, networks = [] }: Costs, thresholds: readonly number[]) =>
+  chainCosts(exits, { network: Math.max(0, networks.length - 1), macs: baseline.macs }, thresholds);
+
+/** Mean cost relative to the original of samples that took the exits `taken`, every executed head counted. */
+export function meanCost(manifest: Costs, thresholds: readonly number[], taken: Int32Array): number {
+  const costs = costsAt(manifest, thresholds);
   return taken.reduce((sum, k) => sum + costs[k]!, 0) / taken.length;
 }
 

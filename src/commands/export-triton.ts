@@ -17,8 +17,8 @@ import { loadModel, serializeModel } from '../parser/index.ts';
 import { isOneScore } from '../passes/exits.ts';
 import { lowerChain } from '../passes/lower-exits.ts';
 import type { PolicyName } from '../policies/index.ts';
-import { relativeCosts } from '../runtime/thresholds.ts';
 import { networksWith } from './chain-exits.ts';
+import { costsAt } from './evaluate.ts';
 import { checkCall } from './options.ts';
 import { reopen } from './reopen.ts';
 
@@ -167,9 +167,8 @@ async function bakedModel(
   return { bytes: serializeModel(lowered), dataFolder: source.folder, dataFiles: source.externalFiles };
 }
 
-function batchFor({ exits, baseline }: Manifest, { thresholds, exitShares }: OperatingPoint): number {
-  return largestBatch(relativeCosts(exits, baseline.macs, thresholds), exitShares);
-}
+const batchFor = (manifest: Manifest, { thresholds, exitShares }: OperatingPoint): number =>
+  largestBatch(costsAt(manifest, thresholds), exitShares);
 
 /** The classifier's outputs, with the shapes that ONNX Runtime, and with it Triton, sees. */
 function outputsOf({ outputMetadata }: Session, { outputs }: Manifest): TensorSpec[] {

@@ -6,7 +6,7 @@ import type { ManifestNetwork } from './manifest.ts';
 /** Undefined for a model on its own. `accuracies`: of each network in front by itself, on the split that is reported. */
 export function describeNetworks(
   { networks }: Chain,
-  accuracies: readonly number[],
+  accuracies: readonly (number | undefined)[],
 ): ManifestNetwork[] | undefined {
   if (networks.length === 1) return undefined;
   const { totalMacs } = networks.at(-1)!.plan;
@@ -20,7 +20,7 @@ export function describeNetworks(
       relativeCost: plan.totalMacs / totalMacs,
       ...others,
       ...(adapter.length > 0 && { adapter }),
-      ...(n < accuracies.length && { accuracy: accuracies[n]! }),
+      ...(accuracies[n] !== undefined && { accuracy: accuracies[n] }),
       ...(output !== undefined && { output }),
       ...(Object.keys(dims).length > 0 && { dims }),
       ...(set && { set }),

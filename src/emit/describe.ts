@@ -41,6 +41,8 @@ export interface Origin {
   readonly recipe: string;
   readonly labels: readonly string[] | undefined;
   readonly preprocessing: Preprocessing;
+  /** Networks that an earlier compile left out. */
+  readonly leftOut?: Manifest['leftOut'];
 }
 
 export interface CompiledFacts {
@@ -54,8 +56,8 @@ export interface CompiledFacts {
   readonly leftOut: readonly Network[];
   /** [K], of all networks. */
   readonly heads: readonly Head[];
-  /** Accuracy of each network in front by itself. */
-  readonly accuracies: readonly number[];
+  /** Accuracy of each network in front by itself; undefined where it is not known. */
+  readonly accuracies: readonly (number | undefined)[];
   /** model.onnx */
   readonly model: Uint8Array;
   /** Locations of its external data. */
@@ -90,6 +92,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
   const { model } = source;
   const { file, ...reading } = origin.source;
   const { labels } = origin;
+  const leftOut = [...(origin.leftOut ?? []), ...facts.leftOut.map((one) => describeLeftOut(one, plan))];
   const options = toOrtOptions(facts.session);
   const leavingMacs = leavingCosts({
     exits: heads.map(({ exit, macs }) => ({ network: exit.network, prefix: exit.prefixMacs, head: macs })),
@@ -138,7 +141,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     ...(facts.kept && { heads: { sha256: createHash('sha256').update(facts.kept).digest('hex') } }),
     preprocessing: origin.preprocessing,
     ...(networks && { networks }),
-    ...(facts.leftOut.length > 0 && { leftOut: facts.leftOut.map((one) => describeLeftOut(one, plan)) }),
+    ...(leftOut.length > 0 && { leftOut }),
     exits: heads.map(({ exit, kind, macs }, k) => ({
       id: exit.id,
       ...(networks && { network: exit.network }),

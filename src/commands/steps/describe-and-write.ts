@@ -124,11 +124,13 @@ function describe(
   });
 }
 
-/** Accuracy of each network in front by itself. */
-const endAccuracies = (heads: readonly Head[], { logits, labels }: Predictions): number[] =>
-  heads.flatMap(({ kind }, k) =>
-    kind === 'end' ? [accuracyOf(argMaxRows(logits[k]!, labels.length), labels)] : [],
-  );
+/** Accuracy of each network in front by itself, by its place; undefined where its end is no exit. */
+function endAccuracies(heads: readonly Head[], { logits, labels }: Predictions): (number | undefined)[] {
+  const accuracies: (number | undefined)[] = [];
+  for (const [k, { kind, exit }] of heads.entries())
+    if (kind === 'end') accuracies[exit.network] = accuracyOf(argMaxRows(logits[k]!, labels.length), labels);
+  return accuracies;
+}
 
 /** What a user should know before the figures are believed. */
 function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): Note[] {
