@@ -31,7 +31,10 @@ import { reopen } from './reopen.ts';
 import type { Compiled } from './steps/describe-and-write.ts';
 
 /** Threshold options that are left out keep the package's values. */
-export interface CalibrateOptions extends ThresholdOptions, SplitPaths, Omit<FinishOptions, 'keepAll'> {
+export interface CalibrateOptions
+  extends ThresholdOptions,
+    SplitPaths,
+    Omit<FinishOptions, 'keepAll' | 'runtime'> {
   /** What `compile` wrote. */
   readonly folder: string;
   /** Path of the original ONNX file. */
@@ -83,7 +86,11 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       context,
       withFirsts(context, exits),
       goals,
-      { ...options, keepAll: true },
+      {
+        ...options,
+        keepAll: true,
+        ...(before.model?.runtime && { runtime: before.model.runtime }),
+      },
       {
         origin: originOf(options, before),
         tokenizer,

@@ -2,6 +2,7 @@
 import type { Goals } from '../calibrate/goals.ts';
 import type { Origin } from '../emit/describe.ts';
 import type { KeptTokenizer } from '../emit/keep-tokenizer.ts';
+import type { Runtime } from '../passes/place-weights.ts';
 import type { VerifyEffort } from '../predict/verify.ts';
 import type { CompileContext } from './project.ts';
 import type { ReadyExits } from './ready-exits.ts';
@@ -19,6 +20,8 @@ export interface FinishOptions {
   readonly report?: boolean;
   /** Measure latencies; true by default. Without them the same run writes the same bytes. */
   readonly timing?: boolean;
+  /** Which ONNX Runtime the model is for; `native` by default. In browsers the `web` form takes less memory. */
+  readonly runtime?: Runtime;
   /** Keep networks and exits of a chain that no named point uses. */
   readonly keepAll?: boolean;
 }
@@ -41,12 +44,12 @@ export async function finish(
   opened: CompileContext,
   ready: ReadyExits,
   goals: Goals,
-  { verify, report = true, timing = true, keepAll = false }: FinishOptions,
+  { verify, report = true, timing = true, keepAll = false, runtime }: FinishOptions,
   destination: Destination,
 ): Promise<Compiled> {
   const { context, exits, chosen, points, leftOut } = await chooseUsed(opened, ready, goals, keepAll);
   const reported = await reportedSamples(context, exits, chosen);
-  const calibrated = { exits, goals, chosen, points, leftOut, reported };
+  const calibrated = { exits, goals, chosen, points, leftOut, reported, runtime };
   const emitted = await lowerAndVerify(context, calibrated, verify);
   try {
     const latency = timing ? await measureLatency(context, calibrated, emitted) : undefined;

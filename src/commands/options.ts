@@ -14,6 +14,7 @@ import type { ModelOptions } from '../model/inspect.ts';
 import type { FirstOptions } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { HEAD_KINDS } from '../passes/exits.ts';
+import { RUNTIMES } from '../passes/place-weights.ts';
 import { PLACEMENTS } from '../passes/plan-exits.ts';
 import { POLICY_NAMES, type PolicyName } from '../policies/index.ts';
 import { RECIPES } from '../train/recipes.ts';
@@ -110,7 +111,7 @@ export const FIRST = {
   ...PREPROCESSING,
   model: required(text('an ONNX file, or a folder that compile wrote')),
   externalDataFolder: folder,
-  size: oneOrListOf(atLeastOne) as Rule<number | readonly [number, number]>,
+  size: oneOrListOf(atLeastOne),
   labels: text('a file of class names'),
 } satisfies Rules<FirstOptions>;
 
@@ -154,6 +155,7 @@ const COMPILE = {
   ...THRESHOLDS,
   ...WRITING,
   keepAll: flag,
+  runtime: oneOf(RUNTIMES),
   out: required(folder),
   views: integer({ atLeast: 1, atMost: MOST_VIEWS }),
   features: folder,

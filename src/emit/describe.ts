@@ -13,6 +13,7 @@ import type { Chain, Network } from '../networks/chain.ts';
 import { ONNXRUNTIME_VERSION, type SessionOptions, toOrtOptions } from '../ort/session.ts';
 import type { Head } from '../passes/exits.ts';
 import { EXIT_CONFIDENCE, EXIT_INDEX, THRESHOLDS } from '../passes/lower-exits.ts';
+import type { Runtime } from '../passes/place-weights.ts';
 import { BASELINE, BENCHMARK, type Latency } from '../predict/measure-latency.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { describeLeftOut, describeNetworks } from './describe-networks.ts';
@@ -60,6 +61,8 @@ export interface CompiledFacts {
   readonly accuracies: readonly (number | undefined)[];
   /** model.onnx */
   readonly model: Uint8Array;
+  /** Which ONNX Runtime model.onnx is for. */
+  readonly runtime: Runtime | undefined;
   /** Locations of its external data. */
   readonly dataFiles: readonly string[];
   /** heads.onnx; undefined where exits came with the model. */
@@ -137,6 +140,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     model: {
       sha256: createHash('sha256').update(facts.model).digest('hex'),
       ...(networks && { opset: opsetOf(typed.model) }),
+      ...(facts.runtime === 'web' && { runtime: 'web' as const }),
     },
     ...(facts.kept && { heads: { sha256: createHash('sha256').update(facts.kept).digest('hex') } }),
     preprocessing: origin.preprocessing,

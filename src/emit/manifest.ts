@@ -46,6 +46,8 @@ export interface Manifest {
     readonly sha256: string;
     /** Its operator set, where there are several networks. */
     readonly opset?: number;
+    /** Set when it was written for browsers' ONNX Runtime. */
+    readonly runtime?: 'web';
   };
   /** The trained heads, kept beside model.onnx as heads.onnx; absent where exits came with the model, and in older manifests. */
   readonly heads?: { readonly sha256: string };

@@ -32,8 +32,8 @@ export interface FirstOptions extends PreprocessingOptions, InputOptions {
   readonly externalDataFolder?: string;
   /** Its output of class scores, when there are several. */
   readonly output?: string;
-  /** Height and width of the pictures that it is given, where it takes any: one number for both. */
-  readonly size?: number | readonly [height: number, width: number];
+  /** Height and width of the pictures that it is given, where it takes any; one number for both. */
+  readonly size?: number | readonly number[];
   /** Text file with one class name a line, in the order of its outputs. */
   readonly labels?: string;
 }
@@ -149,8 +149,8 @@ function readingOf(
 }
 
 /** Sizes of a picture's axes behind the batch, of which only height and width matter. */
-function picture(declared: readonly unknown[], size: number | readonly [number, number], layout?: string) {
-  const [height, width] = typeof size === 'number' ? [size, size] : size;
+function picture(declared: readonly unknown[], size: number | readonly number[], layout?: string) {
+  const [height, width = height] = [size].flat();
   const isLast = layout === 'NHWC' || (layout === undefined && (declared[3] === 3 || declared[3] === 1));
   return isLast ? [height, width, undefined] : [undefined, height, width];
 }

@@ -11,7 +11,8 @@ import { allNames, mapSubgraphs } from '../graph/walk.ts';
 import type { Pass } from './pass.ts';
 
 /** Which ONNX Runtime a model is written for: one for machines (onnxruntime-node, Python, servers), or the browser's. */
-export type Runtime = 'native' | 'web';
+export const RUNTIMES = ['native', 'web'] as const;
+export type Runtime = (typeof RUNTIMES)[number];
 
 /** Up to here a tensor lies in the branch that alone reads it: shapes, axes and scales have to be constants there. */
 const BRANCH_LOCAL_BYTES = 4096;

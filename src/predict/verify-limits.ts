@@ -6,12 +6,15 @@ import { largestFinite } from '../ort/gap.ts';
 import { type SessionOptions, withSession } from '../ort/session.ts';
 import { floatsOf } from '../ort/tensors.ts';
 import type { TypedModel } from '../passes/exits.ts';
+import type { NetworkWithExits } from '../passes/lower-exits.ts';
 import { type Predictions, rowsOf } from './predict.ts';
 import { sampleFeeds } from './run-emitted.ts';
 
 /** The original and its heads by hand, which the emitted model is compared with. */
 export interface Reference {
   readonly typed: TypedModel;
+  /** All networks of the chain, the original last. */
+  readonly networks: readonly Pick<NetworkWithExits, 'typed'>[];
   readonly dataset: Dataset;
   /** Of `dataset`. */
   readonly predictions: Predictions;
@@ -50,12 +53,22 @@ export interface Limits {
 
 /** `spread`: samples of `reference.dataset`, of which the first are measured. */
 export async function limitsOf(reference: Reference, spread: readonly number[]): Promise<Limits> {
-  const coarse = await coarseness(reference, spread.slice(0, COARSE_SAMPLES));
+  const some = spread.slice(0, COARSE_SAMPLES);
+  const coarse = await coarseness(reference, some);
+  let coarseHeads = coarse;
+  for (const { typed } of reference.networks.slice(0, -1))
+    coarseHeads = Math.max(coarseHeads, await coarseness({ ...reference, typed }, some));
   const moved = await unsteadiness(reference, spread.slice(0, UNSTEADY_SAMPLES));
   const original = Math.max(ORIGINAL_TOLERANCE, coarse, moved.original);
-  const heads = Math.max(HEAD_TOLERANCE, original, moved.heads);
+  const heads = Math.max(HEAD_TOLERANCE, original, coarseHeads, moved.heads);
   const unsteady = moved.heads === heads ? moved.heads : 0;
-  const tie = Math.max(TIE, Math.max(coarse, unsteady) * largestFinite(reference.predictions.original));
+  const { original: last, logits } = reference.predictions;
+  const isChain = reference.networks.length > 1;
+  const largest = (isChain ? logits : []).reduce(
+    (most, own) => largestFinite(own, most),
+    largestFinite(last),
+  );
+  const tie = Math.max(TIE, Math.max(coarseHeads, unsteady) * largest);
   return { original, heads, unsteady, tie };
 }
 

@@ -30,6 +30,10 @@ export const compileCommand = command(
           batch: `training batch (distill: ${RECIPE.distill.batch})`,
           'learning-rate': `the highest of the schedule (distill: ${RECIPE.distill.learningRate})`,
           'keep-all': 'keep networks and exits of a chain that no named point uses',
+          runtime: {
+            describe: 'which ONNX Runtime the model is for: web takes less memory in browsers',
+            defaultDescription: 'native',
+          },
           'dry-run': 'write nothing: plan, and estimate time, memory and disk by trying a few samples',
           'cache-limit': 'most that cached features may take, e.g. 8GB',
         }),

@@ -2,6 +2,7 @@ import type { Goals } from '../../calibrate/goals.ts';
 import type { ExitOutcomes, OutcomesAt } from '../../calibrate/index.ts';
 import type { Dataset } from '../../data/index.ts';
 import type { Network } from '../../networks/chain.ts';
+import type { Runtime } from '../../passes/place-weights.ts';
 import { outcomesAt } from '../../predict/outcomes.ts';
 import type { Predictions } from '../../predict/predict.ts';
 import type { CompileContext } from '../project.ts';
@@ -18,6 +19,8 @@ export interface Calibrated {
   /** Networks that no named point uses, and which are not in the file. */
   readonly leftOut?: readonly Network[];
   readonly reported: Reported;
+  /** Which ONNX Runtime the model is written for; `native` when left out. */
+  readonly runtime?: Runtime | undefined;
 }
 
 /** The samples that figures are measured on: the test split, or without one those that thresholds were searched on. */

@@ -80,7 +80,7 @@ export async function describeAndWrite(
 
 function describe(
   { inspection, chain, splits, costs, sessionOptions }: CompileContext,
-  { exits, goals, chosen: { policy, comparison }, points, leftOut = [], reported }: Calibrated,
+  { exits, goals, chosen: { policy, comparison }, points, leftOut = [], reported, runtime }: Calibrated,
   { emitted, latency }: Findings,
   origin: Origin,
   tokenizer: KeptTokenizer | undefined,
@@ -93,6 +93,7 @@ function describe(
     dropped: emitted.dropped,
     chain,
     leftOut,
+    runtime,
     heads: exits.heads,
     accuracies: endAccuracies(exits.heads, reported.predictions),
     model: emitted.model,

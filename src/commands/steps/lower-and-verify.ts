@@ -30,13 +30,13 @@ export interface Emitted {
 /** Throws `emitted-model-differs` where the lowered model answers otherwise than heads and policy applied by hand. */
 export async function lowerAndVerify(
   context: CompileContext,
-  { exits, goals, chosen, points: { points, defaultPoint }, reported }: Calibrated,
+  { exits, goals, chosen, points: { points, defaultPoint }, reported, runtime }: Calibrated,
   effort: VerifyEffort = 'some',
 ): Promise<Emitted> {
   const { inspection, chain, predicting, events, progress } = context;
   const { typed } = inspection;
   const baked = goals.thresholds === 'baked' ? defaultPoint.thresholds : undefined;
-  const lowered = lower(context, exits, chosen.policy, baked);
+  const lowered = lower(context, exits, chosen.policy, baked, runtime);
   const emitted = await serialize(context, lowered);
   const kept = new Set(lowered.graph.outputs.map(({ name }) => name));
   const dropped = typed.model.graph.outputs.flatMap(({ name }) => (kept.has(name) ? [] : [name]));
