@@ -27,6 +27,7 @@ export type { FinishOptions } from './commands/finish.ts';
 export {
   type InspectedExit,
   type InspectedInput,
+  type InspectedNetwork,
   type Inspection,
   type InspectOptions,
   inspect,

@@ -42,7 +42,7 @@ export function formatModel(path: string, inspection: Inspection): string {
 }
 
 /** What to do after looking at a model. */
-export function formatNext(path: string, { inputs: [first] }: Inspection): string {
+export function formatNext(path: string, { inputs: [first], networks }: Inspection): string {
   const isPicture = first !== undefined && [3, 4].includes(first.dims.length);
   const isText = first?.dataType.startsWith('int');
   const preset = isPicture
@@ -50,7 +50,8 @@ export function formatNext(path: string, { inputs: [first] }: Inspection): strin
     : isText
       ? '--tokenizer <tokenizer.json> '
       : '';
-  return `Next, to see what compiling it would take:\n  offramp compile ${path} \\\n    ${preset}--train <samples> --dry-run`;
+  const samples = networks ? '--first … --calibration <samples>' : '--train <samples>';
+  return `Next, to see what compiling it would take:\n  offramp compile ${path} \\\n    ${preset}${samples} --dry-run`;
 }
 
 /** The original and every operating point: accuracy, agreement, cost, latency (the mean, or the median where it is all there is; left out where none is), and where samples leave. */

@@ -191,6 +191,8 @@ export const OPTIONS = {
   load: { path: required(model), dataFolder: folder } satisfies Rules<{ path: string; dataFolder?: string }>,
   inspect: {
     ...INSPECTED,
+    ...PREPROCESSING,
+    first: PROJECT.first,
     head: HEAD,
     session: optionsOf<SessionOptions>({
       threads,

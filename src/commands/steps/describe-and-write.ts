@@ -1,6 +1,5 @@
 /** Step 5 of 5: the manifest, the package and the report, written together. */
 
-import { join } from 'node:path';
 import { closesAll, isNamed } from '../../calibrate/index.ts';
 import { summaryOf } from '../../data/splits.ts';
 import { describeCompiled, type Origin } from '../../emit/describe.ts';
