@@ -20,6 +20,7 @@ import { checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { calibrationDataMissing } from '../errors/index.ts';
 import { costsOfChain } from '../networks/chain.ts';
+import type { FirstOptions } from '../networks/open-first.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { withFirsts } from './chain-exits.ts';
@@ -39,8 +40,8 @@ export interface CalibrateOptions
   readonly folder: string;
   /** Path of the original ONNX file. */
   readonly model: string;
-  /** Files of the networks in front of it, in any order; those that lie beside `model` are found. */
-  readonly first?: readonly string[];
+  /** The networks in front of it, in any order; those that lie beside `model` are found. Of each, only where its file lies counts. */
+  readonly first?: readonly (string | FirstOptions)[];
   /** Folder that its external data lie in; its own by default. */
   readonly externalDataFolder?: string;
   /** Folder to write, empty or absent unless `force`; `folder` itself when left out. */

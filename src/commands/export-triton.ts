@@ -11,6 +11,7 @@ import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
 import { cannotBatch, emittedModelDiffers, originalMissing } from '../errors/index.ts';
 import { largestBatch } from '../export/largest-batch.ts';
 import { printTritonConfig, type TensorSpec, warmUpSizes } from '../export/triton-config.ts';
+import type { FirstOptions } from '../networks/open-first.ts';
 import { type Session, withSession } from '../ort/session.ts';
 import { dataTypeOf } from '../ort/tensors.ts';
 import { loadModel, serializeModel } from '../parser/index.ts';
@@ -29,8 +30,8 @@ export interface ExportTritonOptions {
   readonly repository: string;
   /** Path of the original ONNX file; needed unless `folder` has the thresholds of that point built in. */
   readonly model?: string;
-  /** Files of the networks in front of it, in any order; those that lie beside `model` are found. */
-  readonly first?: readonly string[];
+  /** The networks in front of it, in any order; those that lie beside `model` are found. Of each, only where its file lies counts. */
+  readonly first?: readonly (string | FirstOptions)[];
   /** Folder that its external data lie in; its own by default. */
   readonly externalDataFolder?: string;
   /** Operating point to build in; the package's default by default. */

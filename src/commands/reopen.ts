@@ -1,15 +1,15 @@
 /** What a compiled package was made from, opened again: its networks, their exits and heads. */
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isFolder } from '../data/files.ts';
 import type { Preprocessing } from '../data/index.ts';
 import { inputsOf } from '../data/splits.ts';
 import type { Manifest, ManifestNetwork } from '../emit/manifest.ts';
-import { networkMissing, otherModel, within } from '../errors/index.ts';
+import { networkMissing, otherModel } from '../errors/index.ts';
 import { opsetOf } from '../graph/types.ts';
 import { type Inspected, inspectLoaded } from '../model/inspect.ts';
 import type { Chain, Network } from '../networks/chain.ts';
 import type { ExternalFiles } from '../networks/external-files.ts';
-import { type OpenedFirst, openFirst } from '../networks/open-first.ts';
+import { type FirstOptions, type OpenedFirst, openFirst } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { type LoadedModel, loadModel } from '../parser/index.ts';
 import { endExit } from '../passes/end-exit.ts';
@@ -30,8 +30,8 @@ export interface ReopenOptions {
   readonly model: string;
   /** Folder that its external data lie in; its own by default. */
   readonly externalDataFolder?: string | undefined;
-  /** Files of the networks in front, in any order; those that lie beside `model` are found. */
-  readonly first?: readonly string[] | undefined;
+  /** The networks in front, in any order; those that lie beside `model` are found. Of each, only where its file lies counts. */
+  readonly first?: readonly (string | FirstOptions)[] | undefined;
   readonly session: SessionOptions;
 }
 
@@ -100,7 +100,8 @@ async function reopenFirsts(
   const networks = (manifest.networks ?? []).slice(0, -1);
   if (networks.length === 0) return [];
   const given: LoadedModel[] = [];
-  for (const path of first) given.push(await within(`first network ${basename(path)}`, () => load(path)));
+  for (const one of first)
+    given.push(await (typeof one === 'string' ? load(one) : load(one.model, one.externalDataFolder)));
   const original = {
     file: manifest.source.file,
     inputs: inputsOf(typed),
@@ -137,8 +138,8 @@ const saidOf = ({ classOrder, externalDataFolder, package: compiled }: ManifestN
   ...(compiled && { package: compiled }),
 });
 
-const load = async (path: string): Promise<LoadedModel> =>
-  isFolder(path) ? (await openPackage(path)).source : await loadModel(path);
+const load = async (path: string, dataFolder?: string): Promise<LoadedModel> =>
+  isFolder(path) ? (await openPackage(path)).source : await loadModel(path, dataFolder);
 
 /** The one of `given` that `network` is of, or else the file of its name in `beside`. Throws `network-missing`. */
 async function findNetwork(
