@@ -4,7 +4,7 @@ export class OfframpError extends Error {
   /** What was being done when it happened, outermost first. */
   readonly trail: string[] = [];
   /** What the user can do about it. */
-  readonly hint: string;
+  hint: string;
 
   constructor(
     /** Stable kebab-case identifier, e.g. `not-an-onnx-file`. */

@@ -8,7 +8,7 @@ import {
   resolvePreprocessing,
 } from '../data/index.ts';
 import { inputsOf } from '../data/splits.ts';
-import { firstClassCount, firstIsOriginal, OfframpError, ofNetwork } from '../errors/index.ts';
+import { firstClassCount, firstIsOriginal, OfframpError, ofFirst } from '../errors/index.ts';
 import { prune } from '../graph/prune.ts';
 import type { Model } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
@@ -73,7 +73,7 @@ export async function openFirst(options: FirstOptions, about: OpenFirst): Promis
   try {
     return await open(options, about, file);
   } catch (error) {
-    throw ofNetwork(file, error);
+    throw ofFirst(file, error);
   }
 }
 
