@@ -35,6 +35,7 @@ export {
 export {
   type CompilePlan,
   type PlannedBranch,
+  type PlannedNetwork,
   type PlannedSeconds,
   type PlannedSplit,
   planCompile,

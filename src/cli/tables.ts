@@ -171,13 +171,19 @@ export function formatComparison({
 
 /** What a dry run found. */
 export function formatPlan(plan: CompilePlan): string {
-  const exits = plan.exits.map(({ id, tap, head, prefixCost, headCost }) => [
-    id,
-    tap,
-    head,
-    percent(prefixCost, 1),
-    percent(headCost, 1),
+  const { networks = [] } = plan;
+  const fileOf = (id: string | undefined) =>
+    networks.flatMap((network) => (network.id === id ? [network.file] : []));
+  const exits = plan.exits.map(({ id, network, tap, head, prefixCost, headCost }) => [
+    ...[id, ...fileOf(network), head === 'end' ? 'its end' : tap, head === 'end' ? '–' : head],
+    ...[percent(prefixCost, 1), percent(headCost, 1)],
   ]);
+  const costs = networks.map(({ file, relativeCost, secondsPerSample }) => [
+    file,
+    percent(relativeCost, 1),
+    ms(1000 * secondsPerSample),
+  ]);
+  const inNetwork = networks.length > 0 ? ['network'] : [];
   const data = Object.entries(plan.data).map(([split, { samples, from, cached }]) => [
     split,
     String(samples),
@@ -188,7 +194,8 @@ export function formatPlan(plan: CompilePlan): string {
     .filter(([, value]) => value >= 0.05)
     .map(([name, value]) => `${name === 'verifying' ? 'verifying and timing' : name} ${seconds(value)}`);
   return [
-    formatTable([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
+    ...(costs.length > 0 ? [formatTable([['network', 'MACs', 'a sample in a batch'], ...costs])] : []),
+    formatTable([['exit', ...inNetwork, 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
     formatTable([['data', 'samples', ''], ...data]),
     ...(plan.data.validation || !plan.features
       ? []
