@@ -1,10 +1,10 @@
 /** What a compiled package was made from, opened again: its networks, their exits and heads. */
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isFolder } from '../data/files.ts';
 import type { Preprocessing } from '../data/index.ts';
 import { inputsOf } from '../data/splits.ts';
 import type { Manifest, ManifestNetwork } from '../emit/manifest.ts';
-import { networkMissing, otherModel } from '../errors/index.ts';
+import { networkMissing, ofFirst, otherModel } from '../errors/index.ts';
 import { opsetOf } from '../graph/types.ts';
 import { type Inspected, inspectLoaded } from '../model/inspect.ts';
 import type { Chain, Network } from '../networks/chain.ts';
@@ -100,8 +100,14 @@ async function reopenFirsts(
   const networks = (manifest.networks ?? []).slice(0, -1);
   if (networks.length === 0) return [];
   const given: LoadedModel[] = [];
-  for (const one of first)
-    given.push(await (typeof one === 'string' ? load(one) : load(one.model, one.externalDataFolder)));
+  for (const one of first) {
+    const { model, externalDataFolder }: FirstOptions = typeof one === 'string' ? { model: one } : one;
+    try {
+      given.push(await load(model, externalDataFolder));
+    } catch (error) {
+      throw ofFirst(basename(model), error);
+    }
+  }
   const original = {
     file: manifest.source.file,
     inputs: inputsOf(typed),

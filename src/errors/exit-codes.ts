@@ -24,7 +24,7 @@ const BAD_INPUT = `
   no-class-scores no-confidence-heads no-logits no-sample-input no-shards no-taps not-a-package not-an-image-input
   not-an-onnx-file not-class-scores not-comparable not-deterministic nothing-counted one-score opset-too-old
   opsets-differ original-missing other-model other-outputs output-not-empty output-unusable package-damaged
-  package-is-chain package-without-heads point-not-built-in provider-missing sample-shape-mismatch
+  package-is-chain package-without-heads point-not-built-in policy-outdated provider-missing sample-shape-mismatch
   samples-not-independent several-labels shards-mixed tokenizer-missing too-few-exit-outputs too-few-for-guarantee
   too-many-classes too-many-fields training-data-missing trial-run-failed truncated-file unknown-data-format
   unknown-dim unknown-input unknown-input-dim unknown-label unknown-operating-point unknown-output unknown-part

@@ -1,11 +1,15 @@
 /** Networks in front of the original, through every command that opens a chain. */
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CalibrateOptions, calibrate } from '../../src/commands/calibrate.ts';
-import { compile } from '../../src/commands/compile.ts';
+import { type CompileOptions, compile } from '../../src/commands/compile.ts';
 import { evaluate } from '../../src/commands/evaluate.ts';
-import { Tensor, withSession } from '../../src/ort/session.ts';
+import { inspect } from '../../src/commands/inspect.ts';
+import { planCompile } from '../../src/commands/plan.ts';
+import type { Note } from '../../src/errors/notes.ts';
+import type { Tensor } from '../../src/graph/types.ts';
+import { Tensor as OrtTensor, withSession } from '../../src/ort/session.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { rejectsWith } from '../expect.ts';
 import { assertSamePackage, manifestIn } from '../timeless.ts';
@@ -47,13 +51,13 @@ test('the manifest has every network, and exact answers as the original', async 
     networks.slice(0, -1).map(({ macs }, n) => [n, 'end', macs]),
   );
   const { planar } = await tinySamples(model, 20, 5);
-  const image = new Tensor('float32', planar, [20, 3, 8, 8]);
+  const image = new OrtTensor('float32', planar, [20, 3, 8, 8]);
   const scoresOf = (path: string, more = {}) =>
     withSession(path, {}, async (session) => {
       const { scores } = await session.run({ image, ...more });
       return [...(scores!.data as Float32Array)];
     });
-  const thresholds = new Tensor('float32', Float32Array.of(1, 1), [2]);
+  const thresholds = new OrtTensor('float32', Float32Array.of(1, 1), [2]);
   assert.equal(await scoresOf(at('chain/model.onnx'), { thresholds }), await scoresOf(model));
 });
 
@@ -90,68 +94,62 @@ test('a file that is given and cannot be read is named', async () => {
   assert.match(error.message, /text\.onnx/);
 });
 
-test('so does calibrate after networks were left out, with other goals, and with thresholds built in', async () => {
-  const options = { first: [small, middle], budgets: [0.5] };
-  await compile(chainOptions('left-out', options));
-  const { networks, leftOut } = manifestIn(at('left-out'));
-  assert.is(networks!.length, 2);
-  assert.equal(leftOut!.map(({ file }) => file), ['middle.onnx']); // biome-ignore format: short
-  await again('left-out-again', {}, 'left-out');
-  assertSamePackage(at('left-out-again'), at('left-out'));
-  const baked = { thresholds: 'baked', at: 'budget-0.7', budgets: [0.7] } as const;
-  await compile(chainOptions('wanted', { ...baked, keepAll: true, first: [small, middle] }));
-  await again('baked', baked);
-  assertSamePackage(at('baked'), at('wanted'));
-  const { promised, largestDifference } = await evaluate({
-    folder: at('baked'),
-    test: at('test.npz'),
-    cache: at('cache'),
-  });
-  assert.is(promised.outputs.thresholds, null);
-  assert.ok(largestDifference < 1e-12);
-});
-
-test('a compiled package in front keeps its exits, and calibrate finds it by its folder', async () => {
-  const own = {
-    ...project.compileOptions('own'),
-    model: middle,
-    taps: ['stem', 'block1'],
-    epochs: 1,
-    views: 1,
-  };
-  await compile(own);
-  const options = { first: [at('own')], budgets, keepAll: true };
-  await compile(chainOptions('with-package', options));
-  const { exits, networks } = manifestIn(at('with-package'));
-  assert.equal(exits.map(({ head }) => head === 'end'), [false, false, true]); // biome-ignore format: short
-  assert.is(networks![0]!.package, true);
-  await again('package-again', { first: [at('own')] }, 'with-package');
-  assertSamePackage(at('package-again'), at('with-package'));
-});
-
-test('classes in another order are put right by names, and calibrate does so too', async () => {
-  const order = [3, 0, 4, 1, 2];
-  const { graph, ...rest } = parseModel(await import('node:fs').then((fs) => fs.readFileSync(small)));
-  const moved = graph.initializers.map((tensor) => {
-    if (!tensor.name.startsWith('fc.')) return tensor;
-    const size = tensor.bytes.byteLength / 5;
-    const rows = order.map((own) => tensor.bytes.slice(own * size, (own + 1) * size));
-    return { ...tensor, bytes: new Uint8Array(Buffer.concat(rows)) };
-  });
-  writeFileSync(at('moved.onnx'), serializeModel({ ...rest, graph: { ...graph, initializers: moved } }));
-  const names = ['ant', 'bee', 'cat', 'dog', 'emu'];
-  writeFileSync(at('names.txt'), names.join('\n'));
-  writeFileSync(at('moved.txt'), order.map((own) => names[own]).join('\n'));
-  const labels = at('names.txt');
-  await compile(chainOptions('plain', { budgets, labels }));
-  await compile(
-    chainOptions('moved', { budgets, labels, first: [{ model: at('moved.onnx'), labels: at('moved.txt') }] }),
+test('the dry run and inspect show every network', async () => {
+  const options = chainOptions('unwritten', { first: [small, middle] });
+  const plan = await planCompile(options);
+  assert.equal(plan.exits.map(({ network, head }) => [network, head]), [['first_1', 'end'], ['first_2', 'end']]); // biome-ignore format: short
+  assert.equal([plan.seconds.training, plan.seconds.features, plan.features], [0, 0, null]);
+  assert.ok(plan.networks!.every(({ secondsPerSample }) => secondsPerSample > 0));
+  const sizes = [small, middle, model].map((path) => readFileSync(path).length);
+  const weights = sizes.reduce((a, b) => a + b);
+  assert.ok(plan.outputBytes >= weights && plan.outputBytes < weights + 1000);
+  const found = await inspect({ model, preset: 'unit', first: [{ model: small, preset: 'none' }] });
+  assert.equal(
+    found.networks!.map(({ file, adapter, exits }) => [
+      file,
+      adapter,
+      exits.map(({ id, head }) => [id, head]),
+    ]),
+    [
+      ['small.onnx', ['scale'], [['exit_1', 'end']]],
+      ['tiny-net.onnx', [], []],
+    ],
   );
-  const [plain, reordered] = [manifestIn(at('plain')), manifestIn(at('moved'))];
-  assert.equal(reordered.networks![0]!.classOrder, [1, 3, 4, 0, 2]);
-  assert.equal(reordered.operatingPoints, plain.operatingPoints);
-  await again('moved-again', {}, 'moved');
-  assertSamePackage(at('moved-again'), at('moved'));
+  assert.is((await inspect({ model })).networks, undefined);
+});
+
+test('what is wrong with a network in front is told with its file and its options', async () => {
+  const refused = async (code: string, message: RegExp, more: Partial<CompileOptions>) => {
+    const { message: told, hint } = await rejectsWith(code, () => compile(chainOptions('never', more)));
+    assert.match(`${told}\n${hint}`, message);
+  };
+  await refused('first-is-original', /tiny-net\.onnx.*\n.*`first\[\]\.size`/s, { first: [model] });
+  await refused('package-is-chain', /chain/, { first: [at('chain')] });
+  mkdirSync(at('no-package'));
+  await refused('not-a-package', /no-package/, { first: [at('no-package')] });
+  await refused('unknown-output', /^small\.onnx: /, { first: [{ model: small, output: 'absent' }] });
+  writeFileSync(at('text.onnx'), 'no model');
+  await refused('not-an-onnx-file', /text\.onnx/, { first: [small, at('text.onnx')] });
+  await refused('bad-option', /`first\[1\]\.preset`/, {
+    first: [small, { model: middle, preset: 'lunar' as never }],
+  });
+  const scores = (change: (tensor: Tensor) => Tensor) => {
+    const { graph, ...rest } = parseModel(readFileSync(small));
+    return serializeModel({ ...rest, graph: { ...graph, initializers: graph.initializers.map(change) } });
+  };
+  writeFileSync(
+    at('guesses.onnx'),
+    scores((t) => (t.name === 'fc.weight' ? { ...t, bytes: t.bytes.map(() => 0) } : t)),
+  );
+  await refused(
+    'first-disagrees',
+    /guesses\.onnx.*among 5 classes; .* % of its answers are right\n.*`first\[\]\.preset`/s,
+    { first: [at('guesses.onnx')] },
+  );
+  const notes: string[] = [];
+  const onNote = ({ code }: Note) => notes.push(code);
+  await compile(chainOptions('dear', { model: small, first: [model] }), { onNote });
+  assert.ok(notes.includes('first-costs-more'));
 });
 
 test.run();
