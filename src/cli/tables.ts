@@ -5,7 +5,9 @@ import type { Evaluation, Measured, MeasuredPoint } from '../commands/evaluate.t
 import type { Inspection } from '../commands/inspect.ts';
 import type { CompilePlan } from '../commands/plan.ts';
 import type { Compiled } from '../commands/steps/describe-and-write.ts';
+import { answerAt } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
+import { networksAlone } from '../report/index.ts';
 import { macs } from '../report/numbers.ts';
 import { passesOf } from '../report/section.ts';
 import { formatNote } from './command.ts';
@@ -54,7 +56,10 @@ export function formatNext(path: string, { inputs: [first], networks }: Inspecti
   return `Next, to see what compiling it would take:\n  offramp compile ${path} \\\n    ${preset}${samples} --dry-run`;
 }
 
-/** The original and every operating point: accuracy, agreement, cost, latency (the mean, or the median where it is all there is; left out where none is), and where samples leave. */
+/**
+ * The original, each network of a chain alone, and every operating point: accuracy, agreement, cost, latency (the mean, or the median where it
+ * is all there is; left out where none is), and where samples leave.
+ */
 function formatResults(
   manifest: Manifest | Measured,
   points: readonly (OperatingPoint | MeasuredPoint)[] = manifest.operatingPoints,
@@ -73,8 +78,9 @@ function formatResults(
     'MACs',
     ...(timed ? ['latency'] : []),
     ...exits.map((e) => e.id),
-    'full path',
+    manifest.networks ? 'original' : 'full path',
   ];
+  const nowhere = [...exits.map(() => ''), ''];
   const original = [
     'original',
     percent(baseline.accuracy),
@@ -82,6 +88,14 @@ function formatResults(
     macs(baseline.macs),
     ...latency(baseline),
   ];
+  const alone = networksAlone(manifest).map(({ name, accuracy, relativeCost }) => [
+    `${name} alone`,
+    percent(accuracy),
+    '',
+    percent(relativeCost, 1),
+    ...(timed ? [''] : []),
+    ...nowhere,
+  ]);
   const rows = points.map((point) => [
     point.name,
     percent(point.accuracy),
@@ -90,7 +104,14 @@ function formatResults(
     ...latency(point),
     ...point.exitShares.map((share) => percent(share, 1)),
   ]);
-  return formatTable([header, [...original, ...exits.map(() => ''), ''], ...rows]);
+  const table = formatTable([header, ...alone, [...original, ...nowhere], ...rows]);
+  return manifest.networks ? `${table}\n\n${describeAnswers(manifest)}` : table;
+}
+
+/** Who answers at the exits of a chain, which the columns of the table are. */
+function describeAnswers(manifest: Manifest | Measured): string {
+  const columns = [...manifest.exits.map(({ id }) => id), 'original'];
+  return `${columns.map((column, k) => `${column}: ${answerAt(manifest, k)}`).join('; ')}.`;
 }
 
 /** What came out of a compile or a calibration, in `folder`. */

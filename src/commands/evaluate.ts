@@ -4,6 +4,7 @@ import { defaultCache } from '../cache/folder.ts';
 import { CLOSED, pointNamed } from '../calibrate/index.ts';
 import { type Dataset, type InputSpec, openDataset, type Preprocessing } from '../data/index.ts';
 import { NOTHING_LABELLED, UNLABELLED } from '../data/splits.ts';
+import { leavingCostsAt } from '../emit/chain-words.ts';
 import { tokenizerFor } from '../emit/keep-tokenizer.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { checkEmitted, readPackage } from '../emit/read-package.ts';
@@ -12,7 +13,7 @@ import { bakedUnlabelled, pointNotBuiltIn } from '../errors/index.ts';
 import { type Session, settleSession, withSession } from '../ort/session.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted } from '../predict/run-emitted.ts';
-import { chainCosts } from '../runtime/thresholds.ts';
+import { pointsAlone } from '../report/index.ts';
 import { checkCall } from './options.ts';
 
 export interface EvaluateOptions {
@@ -116,7 +117,7 @@ function pointsToRun(
   return wanted;
 }
 
-/** Runs all samples at each of `wanted`; before that at `exact`, where the model can be run so. */
+/** Runs all samples at each of `wanted`; besides at `exact`, and through each network of a chain alone, where the model can be run so. */
 async function measurePoints(
   promised: Manifest,
   wanted: readonly OperatingPoint[],
@@ -158,7 +159,16 @@ async function measurePoints(
   }
   const accuracy = original ? accuracyOf(original, labels) : null;
   const baseline = { ...promised.baseline, accuracy, latencyMsP50: null, latencyMsMean: null };
-  return { ...promised, operatingPoints, baseline, latency: null };
+  const accuracies = new Map<number, number>();
+  for (const { network, thresholds } of isBaked(promised) ? [] : pointsAlone(promised)) {
+    const { classes } = await run(thresholds, `network ${network + 1} alone`);
+    accuracies.set(network, accuracyOf(classes, labels));
+  }
+  const networks = promised.networks?.map(({ accuracy: _, ...network }, n) => {
+    const accuracy = accuracies.get(n);
+    return { ...network, ...(accuracy !== undefined && { accuracy }) };
+  });
+  return { ...promised, ...(networks && { networks }), operatingPoints, baseline, latency: null };
 }
 
 /** What samples of a compiled model consist of. */
@@ -169,15 +179,13 @@ export const inputsIn = ({ inputs }: Manifest): InputSpec[] =>
 export const share = (exits: Int32Array, k: number) =>
   exits.reduce((n, e) => n + Number(e === k), 0) / exits.length;
 
-type Costs = Pick<Manifest, 'exits' | 'baseline' | 'networks'>;
-
-/** [K + 1]: cost of a sample that leaves at each exit under `thresholds`, the full path last, relative to the original (`chainCosts`). */
-export const costsAt = ({ exits, baseline, networks = [] }: Costs, thresholds: readonly number[]) =>
-  chainCosts(exits, { network: Math.max(0, networks.length - 1), macs: baseline.macs }, thresholds);
-
-/** Mean cost relative to the original of samples that took the exits `taken`, every executed head counted. */
-export function meanCost(manifest: Costs, thresholds: readonly number[], taken: Int32Array): number {
-  const costs = costsAt(manifest, thresholds);
+/** Mean cost relative to the original of samples that took `exits`, every executed head counted. */
+export function meanCost(
+  manifest: Pick<Manifest, 'exits' | 'networks' | 'baseline'>,
+  thresholds: readonly number[],
+  taken: Int32Array,
+): number {
+  const costs = leavingCostsAt(manifest, thresholds);
   return taken.reduce((sum, k) => sum + costs[k]!, 0) / taken.length;
 }
 

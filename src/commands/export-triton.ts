@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
+import { leavingCostsAt, titleOf } from '../emit/chain-words.ts';
 import { checkBaked } from '../emit/check-baked.ts';
 import { provenance } from '../emit/describe.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
@@ -21,7 +22,6 @@ import { isOneScore } from '../passes/exits.ts';
 import { lowerChain } from '../passes/lower-exits.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { networksWith } from './chain-exits.ts';
-import { costsAt } from './evaluate.ts';
 import { checkCall } from './options.ts';
 import { reopen } from './reopen.ts';
 import { serializeChain } from './steps/lower-and-verify.ts';
@@ -131,14 +131,12 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
 
 const LABELS = 'labels.txt';
 
-function describePoint(
-  { source, version, measuredOn }: Manifest,
-  point: OperatingPoint,
-  maxBatch: number,
-): string[] {
+function describePoint(manifest: Manifest, point: OperatingPoint, maxBatch: number): string[] {
+  const { source, networks, version, measuredOn } = manifest;
   const { name, accuracy, relativeCost } = point;
+  const what = networks ? titleOf(manifest) : `${source.file} with early exits`;
   return [
-    `${source.file} with early exits, at the operating point ${name}, by Offramp ${version}.`,
+    `${what}, at the operating point ${name}, by Offramp ${version}.`,
     `On ${measuredOn} data: accuracy ${accuracy.toFixed(4)}, relative cost ${relativeCost.toFixed(4)}.`,
     ...(maxBatch > 1
       ? ['A run is answered when its last sample is: no request waits for others to join it.']
@@ -174,8 +172,9 @@ async function bakedModel(
   return { bytes, files };
 }
 
-const batchFor = (manifest: Manifest, { thresholds, exitShares }: OperatingPoint): number =>
-  largestBatch(costsAt(manifest, thresholds), exitShares);
+function batchFor(manifest: Manifest, { thresholds, exitShares }: OperatingPoint): number {
+  return largestBatch(leavingCostsAt(manifest, thresholds), exitShares);
+}
 
 /** The classifier's outputs, with the shapes that ONNX Runtime, and with it Triton, sees. */
 function outputsOf({ outputMetadata }: Session, { outputs }: Manifest): TensorSpec[] {

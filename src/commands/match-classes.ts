@@ -1,7 +1,7 @@
 /** Whether the networks in front have the original's classes, before anything is trained or searched. */
 import { type Dataset, partition } from '../data/index.ts';
 import { chainOf, costsOfChain, type Network } from '../networks/chain.ts';
-import { classNamesIn, classOrder } from '../networks/class-names.ts';
+import { classOrder } from '../networks/class-names.ts';
 import { inOrder } from '../passes/end-exit.ts';
 import { answersOf } from '../predict/predict.ts';
 import { checkSameClasses } from '../predict/same-classes.ts';
@@ -21,7 +21,7 @@ export async function matchClasses(context: CompileContext): Promise<CompileCont
   if (firsts.length === 0) return context;
   const original = chain.networks.at(-1)!;
   const { classes } = original.typed;
-  const names = splits.classes?.names ?? (await classNamesIn(original.source, original.file, classes));
+  const names = splits.classes?.names ?? original.classNames;
   const matched = firsts.map((network) => matchNames(network, names));
   if (!dataset.random) {
     const share = Math.min(1, COMPARED / dataset.size);

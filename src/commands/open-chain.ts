@@ -57,6 +57,8 @@ async function loadFirst(options: FirstOptions): Promise<FirstSource> {
 
 /** The original of a chain, with its own exits. */
 export interface ChainEnd extends Pick<OriginalReader, 'file' | 'inputs' | 'preprocessing' | 'options'> {
+  /** Path of its file. */
+  readonly path: string;
   readonly inspection: Inspected;
   readonly heads: readonly Head[];
 }
@@ -85,7 +87,8 @@ export async function openChain(
       heads: [...own, endExit(opened.plan, { id: '', network: n })],
     });
   }
-  const last = { id: 'original', file, source, hash, typed, plan, heads };
+  const classNames = firsts.length > 0 ? await classNamesIn(source, original.path, typed.classes) : undefined;
+  const last = { id: 'original', file, source, hash, typed, plan, classNames, heads };
   return await mergeable([...networks, last], session);
 }
 

@@ -121,7 +121,15 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
       ? undefined
       : await readClassNames(options.labels, typed.classes);
   const own = inspection.existing?.heads ?? attachExits(plan, { kind: options.head, seed });
-  const original = { inspection, heads: own, file: basename(options.model), inputs, preprocessing, options };
+  const original = {
+    inspection,
+    heads: own,
+    path: options.model,
+    file: basename(options.model),
+    inputs,
+    preprocessing,
+    options,
+  };
   const { chain, external } = await openChain(firsts, original, session, events);
   const { networks, heads } = chain;
   return {

@@ -57,7 +57,7 @@ export interface CompiledFacts {
   readonly leftOut: readonly Network[];
   /** [K], of all networks. */
   readonly heads: readonly Head[];
-  /** Accuracy of each network in front by itself; undefined where it is not known. */
+  /** [networks]: accuracy of each by itself; undefined of the original, and where a network's end is no exit. */
   readonly accuracies: readonly (number | undefined)[];
   /** model.onnx */
   readonly model: Uint8Array;

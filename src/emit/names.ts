@@ -5,7 +5,7 @@ import { runtimeNames } from './runtime-source.ts';
 /** Names that the generated file declares or uses itself, but for those of src/runtime/. */
 const RESERVED = new Set(
   `Array BigInt64Array BigUint64Array ClassifyOptions ExitId Float32Array Float64Array Input Int8Array Int16Array Int32Array
-  Label Math Number Object OperatingPoint OperatingPointName Ort Promise Readonly Record Result String Thresholds Uint8Array
+  Label Math NetworkId Number Object OperatingPoint OperatingPointName Ort Promise Readonly Record Result String Thresholds Uint8Array
   Uint16Array Uint32Array URL`.split(/\s+/),
 );
 

@@ -1,4 +1,5 @@
 /** package.json and README.md of the generated package. */
+import { countExits, inWords, networkName, networkNames, titleOf } from './chain-words.ts';
 import type { Manifest } from './manifest.ts';
 import { markdownCode, markdownText, propertyName, quoted } from './names.ts';
 import { pictureInput } from './stub-pictures.ts';
@@ -11,16 +12,14 @@ export const HEADS_FILE = 'heads.onnx';
 export const REPORT_FILE = 'report.html';
 
 /** External data of model.onnx, and a tokenizer, are packed with it. */
-export function printPackageJson(
-  { source, exits, environment, dataFiles: weights = [], tokenizer }: Manifest,
-  name: string,
-): string {
+export function printPackageJson(manifest: Manifest, name: string): string {
+  const { environment, dataFiles: weights = [], tokenizer } = manifest;
   const dataFiles = [...weights, ...(tokenizer ? [TOKENIZER_FILE] : [])];
   const runtime = `^${environment.onnxruntime}`;
   const content = {
     name,
     version: '1.0.0',
-    description: `${source.file} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}`,
+    description: titleOf(manifest),
     type: 'module',
     sideEffects: false,
     exports: {
@@ -47,7 +46,8 @@ export function printPackageJson(
 }
 
 export function printReadme(manifest: Manifest, name: string, className: string): string {
-  const { source, exits, measuredOn, baseline, version, labels, outputs, defaultPoint, tokenizer } = manifest;
+  const { exits, networks, measuredOn, baseline, version, labels, outputs, defaultPoint, tokenizer } =
+    manifest;
   const baked = outputs.thresholds === null;
   const asked = baked ? '' : `, { at: ${quoted(defaultPoint)} }`;
   const pictures = pictureInput(manifest);
@@ -57,11 +57,11 @@ export function printReadme(manifest: Manifest, name: string, className: string)
     ? `\nimport { Tokenizer } from '@huggingface/tokenizers';\nimport tokenizer from ${quoted(`${name}/${TOKENIZER_FILE}`)} with { type: 'json' };`
     : '';
   const installed = tokenizer ? ' @huggingface/tokenizers' : '';
-  const shown = `${labels ? 'r.label' : 'r.index'}, r.probability, r.exitId, r.relativeCost`;
+  const shown = `${labels ? 'r.label' : 'r.index'}, r.probability, ${networks ? 'r.network' : 'r.exitId'}, r.relativeCost`;
   return `\
 # ${name}
 
-${markdownText(source.file)} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}, compiled by Offramp ${markdownText(version)}. Easy samples leave early and cost less.
+${describeModel(manifest)}, compiled by Offramp ${markdownText(version)}. ${networks ? 'Easy samples are answered by the first networks and cost less.' : 'Easy samples leave early and cost less.'}
 
 In Node, after \`npm install --install-links path/to/this/folder onnxruntime-node${installed}\`:
 
@@ -94,13 +94,13 @@ const [r] = await model.classify(input${asked});
 console.log(${shown});
 \`\`\`
 
-${describeInput(manifest)}
+${describeNetworks(manifest)}${describeInput(manifest)}
 ${describeDropped(manifest)}
 ${baked ? `The thresholds are baked into the model. Measured on the ${measuredOn} data:` : `How eagerly samples leave is said by each call: ${markdownCode(`{ at: ${quoted(defaultPoint)} }`)}, \`{ budget: ${exampleBudget(manifest)} }\` (the dearest point that costs at most that) or \`{ thresholds: [${exits.map(() => '0.9').join(', ')}] }\`. Operating points, measured on the ${measuredOn} data:`}
 
 | point | accuracy | agreement with the original | relative cost |
 |---|---|---|---|
-${pointRows(manifest)}| original model | ${percent(baseline.accuracy)} | | 1.000 |
+${pointRows(manifest)}${aloneRows(manifest)}| original model${networks ? ' alone' : ''} | ${percent(baseline.accuracy)} | | 1.000 |
 
 \`model.statistics\` counts where samples left: \`counts\`, \`meanRelativeCost\`, and \`drift\`, whose \`alarm\` says that the last 1,000 samples no
 longer leave where they did on the ${measuredOn} data. It never throws.
@@ -115,6 +115,43 @@ Calls may overlap: they run one after another. \`release()\` frees the session w
 \`load\` also takes \`{ path }\`, \`{ bytes }\` and \`sessionOptions\`.
 `;
 }
+
+/** One model with its exits, or a chain. */
+const describeModel = (manifest: Manifest): string =>
+  manifest.networks
+    ? `A chain of ${inWords(networkNames(manifest).map(markdownText))}`
+    : `${markdownText(manifest.source.file)} with ${countExits(manifest)}`;
+
+/** The networks of a chain, what each costs, and where it answers. */
+function describeNetworks(manifest: Manifest): string {
+  const { networks, exits, leftOut = [] } = manifest;
+  if (!networks) return '';
+  const rows = networks.map(({ id, relativeCost }, n) => {
+    const own = exits.filter(({ network }) => network === n).map((exit) => markdownCode(exit.id));
+    const answers = [...own, ...(n === networks.length - 1 ? ['`full`'] : [])].join(', ');
+    return `| ${markdownCode(id)} | ${markdownText(networks[n]!.file)} | ${relativeCost.toFixed(3)} | ${answers} |\n`;
+  });
+  const gone = leftOut.map(({ file }) => markdownText(file));
+  const unused = gone.length === 0 ? '' : `\nNot in it: ${inWords(gone)}, which no operating point uses.\n`;
+  return `Networks are run in this order, each for the samples that those before it are not sure of. A result says by \`network\` which one answered,
+by \`exitId\` where in it.
+
+| network | file | cost relative to the original | exits |
+|---|---|---|---|
+${rows.join('')}${unused}
+`;
+}
+
+/** What networks in front are worth by themselves, where it was measured. */
+const aloneRows = (manifest: Manifest): string =>
+  (manifest.networks ?? [])
+    .slice(0, -1)
+    .map(({ accuracy, relativeCost }, n) =>
+      accuracy === undefined
+        ? ''
+        : `| ${markdownText(networkName(manifest, n))} alone | ${percent(accuracy)} | | ${relativeCost.toFixed(3)} |\n`,
+    )
+    .join('');
 
 /** One that the default point keeps. */
 function exampleBudget({ operatingPoints, defaultPoint }: Manifest): number {

@@ -1,6 +1,7 @@
 /** The generated class: loads a session, runs it, reads its outputs. */
 import { type ClassDeclarationStructure, Scope, StructureKind } from 'ts-morph';
 import { type Activation, isOneScore } from '../passes/exits.ts';
+import { networkName, titleOf } from './chain-words.ts';
 import type { Manifest } from './manifest.ts';
 import { commentText, literal, propertyName, quoted } from './names.ts';
 import { pictureInput } from './stub-pictures.ts';
@@ -11,15 +12,14 @@ export function modelClass(
   className: string,
   modelFolder: string,
 ): ClassDeclarationStructure {
-  const { outputs, exits, classes, source } = manifest;
-  const describeExits = exits.length === 1 ? 'an early exit' : `${exits.length} early exits`;
+  const { outputs, classes } = manifest;
   return {
     kind: StructureKind.Class,
     isExported: true,
     name: className,
     docs: [
       `
-${commentText(source.file)} with ${describeExits}: a classifier of ${classes} classes.
+${describeModel(manifest)}: a classifier of ${classes} classes.
 Calls may overlap; they run one after another, in the order they were made.`,
     ],
     properties: [
@@ -105,6 +105,17 @@ Classifies at the operating point that keeps a moving average at a target: \`tar
   };
 }
 
+/** One model with its exits, or the networks of a chain with theirs, in order. */
+function describeModel(manifest: Manifest): string {
+  const { networks, exits } = manifest;
+  if (!networks) return commentText(titleOf(manifest));
+  const described = networks.map((_, n) => {
+    const own = exits.filter(({ network }) => network === n).map(({ id }) => id);
+    return `${networkName(manifest, n)}${own.length > 0 ? ` (${own.join(', ')})` : ''}`;
+  });
+  return commentText(`${described.join(', then ')}, each for what those before it are not sure of`);
+}
+
 /** There is no call without a sample. */
 const resultsType = ({ batch }: Manifest) => (batch === 'fixed' ? '[Result]' : '[Result, ...Result[]]');
 
@@ -140,7 +151,7 @@ return new ${className}(ort, new Turns(session, ${quoted(className)}));`;
 }
 
 function classifyBody(manifest: Manifest): string {
-  const { inputs, outputs, labels } = manifest;
+  const { inputs, outputs, labels, networks } = manifest;
   const { thresholds } = outputs;
   const single = inputs.length === 1;
   const pictures = pictureInput(manifest);
@@ -175,7 +186,7 @@ const outputs = await this.#turns.run(feeds, ${literal(fetched(outputs))});
 const scores = ${scores};
 const exitIndex = dataOf(outputs, ${quoted(outputs.exitIndex)}, 'int64');
 const confidence = dataOf(outputs, ${quoted(outputs.exitConfidence)}, 'float32');
-const costs = relativeCosts(exits, fullMacs, thresholds);
+const costs = ${networks ? `chainCosts(exits, { network: ${networks.length - 1}, macs: fullMacs }, thresholds)` : 'relativeCosts(exits, fullMacs, thresholds)'};
 const results = Array.from(exitIndex, (taken, n) => {
   const exit = Number(taken);
   const own = scores.slice(${rowOf(manifest)});
@@ -186,6 +197,7 @@ ${labels ? '    label: labels[index]!,\n' : ''}\
     probability: ${PROBABILITY[manifest.activation]},
     exit,
     exitId: exits[exit]?.id ?? 'full',
+${networks ? `    network: networks[exits[exit]?.network ?? ${networks.length - 1}].id,\n` : ''}\
     confidence: confidence[n]!,
     relativeCost: costs[exit]!,
     scores: own,

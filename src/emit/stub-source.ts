@@ -1,20 +1,15 @@
 /** The statements of the generated index.ts, in the order a reader meets them: tables, types, the class, functions. */
-import {
-  type PropertySignatureStructure,
-  type StatementStructures,
-  StructureKind,
-  VariableDeclarationKind,
-} from 'ts-morph';
+import { StructureKind } from 'ts-morph';
 import { type Activation, isOneScore } from '../passes/exits.ts';
 import type { Manifest, ManifestInput, OperatingPoint } from './manifest.ts';
 import { shortestFloat32 } from './manifest-json.ts';
-import { commentText, literal, propertyName, quoted, table } from './names.ts';
+import { literal, propertyName, quoted, table } from './names.ts';
+import { alias, constant, field, list, record, type Statement } from './statements.ts';
+import { describeExitIds, EXITS_DOC, networkIdType, networksTable } from './stub-chain.ts';
 import { modelClass } from './stub-class.ts';
 import { pictureInput, picturesType, preprocessFunction, preprocessingTable } from './stub-pictures.ts';
 import { textEncoder } from './stub-texts.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
-
-export type Statement = StatementStructures | string;
 
 /** Everything below the file's header but what of src/runtime/ it uses. `modelFolder`: where model.onnx is, relative to this file. */
 export function stubStatements(manifest: Manifest, className: string, modelFolder: string): Statement[] {
@@ -51,10 +46,10 @@ function pointsOf({ operatingPoints, outputs, defaultPoint }: Manifest): readonl
 }
 
 function tables(manifest: Manifest): Statement[] {
-  const { labels, inputs, exits, baseline, batch, outputs } = manifest;
+  const { labels, inputs, exits, networks, baseline, batch, outputs } = manifest;
   const pictures = pictureInput(manifest);
-  const exitRows = exits.map(({ id, tap, prefixMacs, headMacs, relativeCost }) =>
-    literal({ id, tap, prefixMacs, headMacs, relativeCost }),
+  const exitRows = exits.map(({ id, network = 0, tap, prefixMacs, headMacs, relativeCost }) =>
+    literal({ id, ...(networks && { network }), tap, prefixMacs, headMacs, relativeCost }),
   );
   const pointRows = pointsOf(manifest).map((point) => {
     const { name, accuracy, agreement, relativeCost, exitShares, latencyMsP50, latencyMsMean = null } = point;
@@ -71,10 +66,13 @@ function tables(manifest: Manifest): Statement[] {
       table(inputs.map(({ name, dataType, dims }) => [name, { type: tensorType(dataType), dims }])),
       `Inputs of the model.${batch === 'dynamic' ? ' N is the number of samples.' : ''}`,
     ),
+    ...(networks ? [networksTable(networks)] : []),
     constant(
       'exits',
       list(exitRows),
-      `Exits, in the order samples meet them. MACs are per sample; \`relativeCost\` is what a sample that leaves there has
+      networks
+        ? EXITS_DOC
+        : `Exits, in the order samples meet them. MACs are per sample; \`relativeCost\` is what a sample that leaves there has
        cost with every exit open, all executed heads counted, as a share of the original model.`,
     ),
     constant('fullMacs', String(baseline.macs), 'MACs a sample of the original model.', 'number'),
@@ -112,7 +110,7 @@ function tables(manifest: Manifest): Statement[] {
 }
 
 function typesOf(manifest: Manifest, className: string): Statement[] {
-  const { labels, outputs, exits, defaultPoint } = manifest;
+  const { labels, outputs, exits, networks, defaultPoint } = manifest;
   return [
     ...(labels ? [alias('Label', '(typeof labels)[number]', 'A class name.')] : []),
     alias(
@@ -125,8 +123,9 @@ function typesOf(manifest: Manifest, className: string): Statement[] {
     alias(
       'ExitId',
       `${exits.map(({ id }) => quoted(id)).join(' | ')} | 'full'`,
-      'Where a sample left; `full` is the whole model.',
+      networks ? describeExitIds(manifest) : 'Where a sample left; `full` is the whole model.',
     ),
+    ...(networks ? [networkIdType(networks)] : []),
     alias(
       'Thresholds',
       `readonly [${exits.map(({ id }) => `${id}: number`).join(', ')}]`,
@@ -150,13 +149,22 @@ function typesOf(manifest: Manifest, className: string): Statement[] {
       field('index', 'number', 'Class index.'),
       ...(labels ? [field('label', 'Label', 'Class name.')] : []),
       field('probability', 'number', 'Probability of the class, as the exit that answered sees it.'),
-      field('exit', 'number', `Index of the exit taken; ${exits.length} is the whole model.`),
+      field(
+        'exit',
+        'number',
+        networks
+          ? `Index of the exit taken; ${exits.length} where the original answered.`
+          : `Index of the exit taken; ${exits.length} is the whole model.`,
+      ),
       field('exitId', 'ExitId', 'Name of the exit taken.'),
+      ...(networks ? [field('network', 'NetworkId', 'The network that answered.')] : []),
       field('confidence', 'number', 'The score that was compared with the threshold.'),
       field(
         'relativeCost',
         'number',
-        'MACs spent on the sample as a share of the original model, every executed head counted: above 1 where it passed open exits and went all the way.',
+        networks
+          ? 'MACs spent on the sample as a share of the original model, every executed network and head counted: above 1 where the networks in front were run and the original answered.'
+          : 'MACs spent on the sample as a share of the original model, every executed head counted: above 1 where it passed open exits and went all the way.',
       ),
       field('scores', 'Float32Array', describeScores(manifest)),
     ]),
@@ -168,7 +176,7 @@ const CHOICES = ['at', 'budget', 'thresholds'];
 const choice = (name: string, chosen: string) =>
   chosen.startsWith(name) ? `readonly ${chosen}` : `readonly ${name}?: never`;
 
-function operatingPointType({ measuredOn, exits }: Manifest): Statement {
+function operatingPointType({ measuredOn, exits, networks }: Manifest): Statement {
   const latency = 'on the machine that compiled, one sample a run; null when not measured.';
   return record('OperatingPoint', `Thresholds, and what they did on the ${measuredOn} data.`, [
     field('thresholds', 'Thresholds', 'One an exit.'),
@@ -177,12 +185,12 @@ function operatingPointType({ measuredOn, exits }: Manifest): Statement {
     field(
       'relativeCost',
       'number',
-      'Mean MACs a sample as a share of the original model, every executed head counted.',
+      `Mean MACs a sample as a share of the original model, every executed ${networks ? 'network and head' : 'head'} counted.`,
     ),
     field(
       'exitShares',
       'readonly number[]',
-      `Share of samples that left at each exit, [${exits.length + 1}], the full path last.`,
+      `Share of samples that left at each exit, [${exits.length + 1}], ${networks ? 'those that the original answered' : 'the full path'} last.`,
     ),
     field('latencyMsP50', 'number | null', `Median milliseconds ${latency}`),
     field(
@@ -237,51 +245,3 @@ function ortOptions({ sessionOptions: { provider, threads, optimization, spinnin
     extra: { session: { intra_op: { allow_spinning: spinning ? '1' : '0' } } },
   };
 }
-
-const docs = (text: string): [string] => [commentLines(text)];
-
-/** A doc comment's text; one of several lines starts on a line of its own. */
-function commentLines(text: string): string {
-  const lines = text.split('\n').map((line) => commentText(line.trim()));
-  return lines.length > 1 ? `\n${lines.join('\n')}` : lines[0]!;
-}
-
-const list = (items: readonly string[]) => `[\n${items.map((item) => `  ${item},\n`).join('')}]`;
-
-/** An exported constant; without a type its value is its type. */
-function constant(name: string, value: string, doc: string, type?: string): Statement {
-  const typed = type ? { type, initializer: value } : { initializer: `${value} as const` };
-  return {
-    kind: StructureKind.VariableStatement,
-    isExported: true,
-    declarationKind: VariableDeclarationKind.Const,
-    declarations: [{ name, ...typed }],
-    docs: docs(doc),
-    leadingTrivia: '\n',
-  };
-}
-
-const alias = (name: string, type: string, doc: string): Statement => ({
-  kind: StructureKind.TypeAlias,
-  isExported: true,
-  name,
-  type,
-  docs: docs(doc),
-  leadingTrivia: '\n',
-});
-
-const record = (name: string, doc: string, properties: PropertySignatureStructure[]): Statement => ({
-  kind: StructureKind.Interface,
-  isExported: true,
-  name,
-  properties,
-  docs: docs(doc),
-});
-
-const field = (name: string, type: string, doc: string): PropertySignatureStructure => ({
-  kind: StructureKind.PropertySignature,
-  isReadonly: true,
-  name,
-  type,
-  docs: docs(doc),
-});

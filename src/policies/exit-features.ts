@@ -51,11 +51,20 @@ export function exitFeatureNodes(
   return { features, count: all.length, answer, state: after };
 }
 
-/** `features` [N, exitFeaturesSize] and `answers` [N]. Writes this exit's part of `state`. */
-export function exitFeatures({ logits, classes, exit, exits, state }: Omit<ExitOutputs, 'confidence'>) {
-  const size = exitFeaturesSize(exits);
+/** Of an exit by itself: answers [N], and its `OWN` features [N, OWN]. */
+interface OwnFeatures {
+  readonly answers: Int32Array;
+  readonly own: Float64Array;
+}
+
+/** The search asks for the same logits with every set of open exits: only what earlier exits add differs. */
+const known = new WeakMap<Float32Array, OwnFeatures>();
+
+function ownFeatures(logits: Float32Array, classes: number): OwnFeatures {
+  const found = known.get(logits);
+  if (found) return found;
   const answers = argMaxRows(logits, logits.length / classes);
-  const features = new Float64Array(answers.length * size);
+  const own = new Float64Array(OWN * answers.length);
   for (const [i, answer] of answers.entries()) {
     const z = logits.subarray(i * classes, (i + 1) * classes);
     let second = -Infinity;
@@ -66,15 +75,29 @@ export function exitFeatures({ logits, classes, exit, exits, state }: Omit<ExitO
       const log = value - z[answer]! - Math.log(sum);
       entropy += Math.exp(log) * log;
     }
-    const margin = z[answer]! - second;
-    const row = features.subarray(i * size, (i + 1) * size);
-    row.set([margin, 1 / sum, 1 + entropy / Math.log(classes)]);
-    const known = state.subarray(i * STATE * exits, (i + 1) * STATE * exits);
+    own.set([z[answer]! - second, 1 / sum, 1 + entropy / Math.log(classes)], OWN * i);
+  }
+  const made = { answers, own };
+  known.set(logits, made);
+  return made;
+}
+
+/** `features` [N, exitFeaturesSize] and `answers` [N]. Writes this exit's part of `state`. */
+export function exitFeatures({ logits, classes, exit, exits, state }: Omit<ExitOutputs, 'confidence'>) {
+  const size = exitFeaturesSize(exits);
+  const { answers, own } = ownFeatures(logits, classes);
+  const features = new Float64Array(answers.length * size);
+  for (let i = 0; i < answers.length; i++) {
+    const [row, before] = [i * size, i * STATE * exits];
+    const answer = answers[i]! + 1;
+    for (let f = 0; f < OWN; f++) features[row + f] = own[OWN * i + f]!;
     for (let j = 0; j < exit; j++) {
-      const same = known[STATE * j] === answer + 1;
-      row.set([Number(same), known[STATE * j + 1]! * (same ? 1 : -1)], OWN + EARLIER * j);
+      const same = state[before + STATE * j] === answer;
+      features[row + OWN + EARLIER * j] = Number(same);
+      features[row + OWN + EARLIER * j + 1] = state[before + STATE * j + 1]! * (same ? 1 : -1);
     }
-    known.set([answer + 1, margin], STATE * exit);
+    state[before + STATE * exit] = answer;
+    state[before + STATE * exit + 1] = own[OWN * i]!;
   }
   return { features, answers };
 }

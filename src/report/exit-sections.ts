@@ -1,4 +1,5 @@
 /** The sections of a report about exits: where they are, who leaves there, and how sure they are. */
+import { answerAt, exitName, exitNames, inWords, leavingCostsAt } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import type { Size } from './charts/draw.ts';
 import { leavingAtExits, leavingAtPoints, reliabilityDiagram, scoreHistogram } from './charts/exits.ts';
@@ -16,13 +17,16 @@ const HALF: Size = { width: 440, height: 310 };
 
 export function modelSection({ manifest, chosen }: ReportFacts): Html {
   const line = lineOf(manifest, chosen);
+  const reading = manifest.networks
+    ? `Networks stand in the order samples meet them; each reads the input anew, and runs only for samples that have not left. Circles are exits: below each is what answers there, a network itself or a head. “Spent” counts all MACs so far, in shares of the original’s. Lines are as thick as their share of the samples at ${chosen.name}.`
+    : `Boxes on top are pieces of the original, in equal width; circles are taps, and below each hangs its exit’s head. Lines are as thick as their share of the samples at ${chosen.name}.`;
   return html`<section>
-<h2>The model and its exits</h2>
+<h2>${manifest.networks ? 'The networks and their exits' : 'The model and its exits'}</h2>
 ${figure(
   'Left to right is the way of a sample',
-  `Boxes on top are pieces of the original, in equal width; circles are taps, and below each hangs its exit’s head. Lines are as thick as their share of the samples at ${chosen.name}.`,
+  reading,
   scrolling(new Html(drawModelLine(line))),
-  describeHeads(manifest),
+  manifest.networks ? describeChain(manifest) : describeHeads(manifest),
 )}
 </section>`;
 }
@@ -32,9 +36,31 @@ function describeHeads({ exits, baseline }: Manifest): string {
   return `The heads add ${macs(heads)} MACs where all are open, ${percent(heads / baseline.macs)} of the original; a closed one is not run.`;
 }
 
+function describeChain(manifest: Manifest): string {
+  const { exits, baseline, leftOut = [] } = manifest;
+  const heads = exits.reduce((sum, { headMacs }) => sum + headMacs, 0);
+  const worst = leavingCostsAt(
+    manifest,
+    exits.map(() => 0),
+  ).at(-1)!;
+  const gone = leftOut.map(
+    ({ file, relativeCost }) => `${file} (${percent(relativeCost)} of the original’s MACs)`,
+  );
+  return [
+    `A sample that the original answers after every exit was asked has cost ${percent(worst)}.`,
+    heads > 0 &&
+      `The heads add ${macs(heads)} MACs where all are open, ${percent(heads / baseline.macs)} of the original.`,
+    'A network whose exits are all closed is not run.',
+    gone.length > 0 &&
+      `Left out of the file: ${inWords(gone)} ${gone.length === 1 ? 'is' : 'are'} never worth ${gone.length === 1 ? 'its' : 'their'} cost here, for no named point uses ${gone.length === 1 ? 'it' : 'them'}.`,
+  ]
+    .filter(Boolean)
+    .join(' ');
+}
+
 export function leavingSection(facts: ReportFacts, { chart }: Pen): Html {
   const { manifest, leaving, chosen, samples } = facts;
-  const names = [...manifest.exits.map(({ id }) => id), 'full path'];
+  const names = exitNames(manifest);
   const counts = leaving
     .map(({ right, wrong }, k) => `${names[k]} ${right} right and ${wrong} wrong`)
     .join(', ');
@@ -67,11 +93,17 @@ ${figure(
       .join('; ')}.`,
     HALF,
   ),
-  'Gray goes all the way through the original.',
+  manifest.networks
+    ? `Gray is answered by the original. ${whoAnswers(manifest)}`
+    : 'Gray goes all the way through the original.',
 )}
 </div>
 </section>`;
 }
+
+/** Who answers at each exit of a chain. */
+const whoAnswers = (manifest: Manifest): string =>
+  `${manifest.exits.map(({ id }, k) => `${id} is ${answerAt(manifest, k)}`).join(', ')}.`;
 
 export function scoresSection({ manifest, scores }: ReportFacts, { chart }: Pen): Html {
   const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
@@ -80,7 +112,7 @@ export function scoresSection({ manifest, scores }: ReportFacts, { chart }: Pen)
 <p>Every exit was asked about every sample, and answered with a class and a score (policy <code>${manifest.policy}</code>). Samples whose score is above the threshold leave. The further apart the bars above and below the axis, the better the exit tells its right answers from its wrong ones. Above and below are drawn to scales of their own: the tallest bar of each is as high.</p>
 <div class="${columnsFor(scores.length)}">
 ${scores.map((exit, k) => {
-  const { id } = manifest.exits[k]!;
+  const id = exitName(manifest, k);
   const [right, wrong] = [sum(exit.right), sum(exit.wrong)];
   const lines = exit.thresholds.map(({ point, at }) => `${point} ${Number(at.toPrecision(3))}`).join(', ');
   return figure(
@@ -103,10 +135,11 @@ export function reliabilitySection({ manifest, reliability }: ReportFacts, { cha
 <p>Answers are sorted by the probability they were given (15 bins). On the diagonal, what was said is what was seen; below it the exit is too sure of itself, above it too modest. Bars are 95 % intervals (Wilson). ECE is the mean distance from the diagonal, weighted by samples (expected calibration error, Naeini et al. 2015).</p>
 <div class="${columnsFor(reliability.length)}">
 ${reliability.map((exit, k) => {
-  const id = manifest.exits[k]?.id ?? 'original';
-  const tint = k < manifest.exits.length ? exitColour(k, manifest.exits.length) : colour('full');
+  const isExit = k < manifest.exits.length;
+  const id = isExit || manifest.networks ? exitName(manifest, k) : 'original';
+  const tint = isExit ? exitColour(k, manifest.exits.length) : colour('full');
   return figure(
-    id === 'original' ? 'The original' : `Probabilities of ${id}`,
+    isExit ? `Probabilities of ${id}` : `The ${id}`,
     `ECE ${percent(exit.ece, 2)}, accuracy ${percent(exit.accuracy)} on all samples.`,
     chart(
       reliabilityDiagram(exit, tint),
@@ -135,9 +168,14 @@ export function examplesSection({ manifest, examples, chosen }: ReportFacts, ima
 <h2>Who leaves where</h2>
 <p>Samples that leave at each exit at ${chosen.name}, with the answer they get and its probability: the extremes of each kind, chosen by that probability alone.</p>
 ${examples.map((exit, k) => {
-  const id = manifest.exits[k]?.id;
+  const isExit = k < manifest.exits.length;
+  const title = isExit
+    ? `Leave at ${exitName(manifest, k)}`
+    : manifest.networks
+      ? `Go on to the ${exitName(manifest, k)}`
+      : 'Go all the way';
   const some = kinds.filter(([kind]) => exit[kind].length > 0);
-  return html`<article class="leaving"><h3>${id ? `Leave at ${id}` : 'Go all the way'}</h3>${
+  return html`<article class="leaving"><h3>${title}</h3>${
     some.length === 0
       ? html`<p class="aside">Nobody, at this point.</p>`
       : html`<div class="kinds">${some.map(([kind, title]) => html`<div><h4>${title}</h4><div class="examples">${exit[kind].map(shown)}</div></div>`)}</div>`

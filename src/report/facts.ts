@@ -2,9 +2,11 @@
 
 import { changesOf, isNamed, NAMED_DROPS, pairedInterval, walk } from '../calibrate/index.ts';
 import { CLOSED, closesAll, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
+import { networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { option } from '../errors/index.ts';
 import { eachSoftmax, largestOf } from '../policies/rows.ts';
+import { type Alone, pointsAlone } from './alone.ts';
 import { type Interval, type Reliability, reliabilityOf } from './statistics.ts';
 
 export interface ReportFacts {
@@ -14,6 +16,8 @@ export interface ReportFacts {
   readonly points: readonly PointFacts[];
   /** The one that is used when none is named; all that follows is at its thresholds. */
   readonly chosen: PointFacts;
+  /** Networks in front of the original by themselves, cheapest first. */
+  readonly alone: readonly AloneFacts[];
   /** [K + 1]: samples that leave at each exit, the full path last. */
   readonly leaving: readonly { readonly right: number; readonly wrong: number }[];
   /** [K] */
@@ -33,6 +37,9 @@ export interface PointFacts extends OperatingPoint {
   /** Whether it has a name that says what it is for. */
   readonly named: boolean;
 }
+
+/** A network by itself. */
+export type AloneFacts = Alone & Pick<PointFacts, 'drop' | 'agreement'>;
 
 /** How an exit's scores are spread over all samples, whether or not they get that far. */
 export interface ScoreFacts {
@@ -71,14 +78,17 @@ export interface Example {
  * are built in.
  */
 export function noTimeSaved(
-  { operatingPoints, defaultPoint, baseline, outputs }: Manifest,
+  { operatingPoints, defaultPoint, baseline, outputs, networks }: Manifest,
   baking: string,
 ): string | undefined {
   const mean = operatingPoints.find(({ name }) => name === defaultPoint)?.latencyMsMean ?? undefined;
   const before = baseline.latencyMsMean ?? undefined;
   if (mean === undefined || before === undefined || mean < before) return undefined;
   const remedy = outputs.thresholds === null ? '' : ` ${baking} costs less of it.`;
-  return `No time is saved here: a sample takes ${mean} ms at ${defaultPoint} and ${before} ms in the original. An exit needs some 0.1 ms besides its head: too few samples leave here, because heads know too little (more samples or epochs) or much is asked of them, or the model is too small to make up for it.${remedy}`;
+  const why = networks
+    ? 'too few samples leave before the original, because the networks in front know too little or much is asked of them, or those networks cost nearly what the original does.'
+    : 'too few samples leave here, because heads know too little (more samples or epochs) or much is asked of them, or the model is too small to make up for it.';
+  return `No time is saved here: a sample takes ${mean} ms at ${defaultPoint} and ${before} ms in the original. An exit needs some 0.1 ms besides its ${networks ? 'MACs' : 'head'}: ${why}${remedy}`;
 }
 
 /** What a point with a standing name may lose on new samples, on average over draws of the calibration samples; undefined for others. */
@@ -100,7 +110,7 @@ export function lossesBeyondNames(
     ({ name, drop }) =>
       `${name} lost ${(100 * drop.value).toFixed(2)} points (meant: ${100 * allowedDrop(name)!})`,
   );
-  return `On the test samples ${losses.join(', ')}; that is beyond chance. More calibration samples, which the original has not been trained on, make thresholds that hold; ${option('maxAccuracyDrops')} with ${option('confidence')} promises.`;
+  return `On the test samples ${losses.join(', ')}; that is beyond chance. More calibration samples, which ${manifest.networks ? 'no network' : 'the original'} has${manifest.networks ? '' : ' not'} been trained on, make thresholds that hold; ${option('maxAccuracyDrops')} with ${option('confidence')} promises.`;
 }
 
 const EXAMPLES = 4;
@@ -124,6 +134,7 @@ export function reportFacts(manifest: Manifest, outcomes: OutcomesAt<ExitOutcome
     samples,
     points,
     chosen,
+    alone: aloneFacts(manifest, outcomes),
     leaving: places.map((k) => {
       const here = isRight.filter((_, i) => exits[i] === k);
       const right = here.filter(Boolean).length;
@@ -165,13 +176,37 @@ export const picturedSamples = ({ examples }: ReportFacts): number[] => [
   ...new Set(examples.flatMap((e) => [e.easy, e.hard, e.wrong].flat().map(({ sample }) => sample))),
 ];
 
-function pointFacts(point: OperatingPoint, seen: ExitOutcomes): PointFacts {
-  const { samples, losses, gains } = changesOf(seen, point.thresholds, 'accuracy');
+const pointFacts = (point: OperatingPoint, seen: ExitOutcomes): PointFacts => ({
+  ...point,
+  drop: dropOf(seen, point.thresholds),
+  named: isNamed(point.name),
+});
+
+function dropOf(seen: ExitOutcomes, thresholds: readonly number[]): PointFacts['drop'] {
+  const { samples, losses, gains } = changesOf(seen, thresholds, 'accuracy');
   // The original itself: nothing is left to chance.
-  const [low, high] = closesAll(point.thresholds)
+  const [low, high] = closesAll(thresholds)
     ? [0, 0]
     : pairedInterval({ samples, onlyA: gains, onlyB: losses });
-  return { ...point, drop: { value: (losses - gains) / samples, low, high }, named: isNamed(point.name) };
+  return { value: (losses - gains) / samples, low, high };
+}
+
+function aloneFacts(manifest: Manifest, outcomes: OutcomesAt<ExitOutcomes>): AloneFacts[] {
+  return pointsAlone(manifest)
+    .map(({ network, thresholds }) => {
+      const seen = outcomes(thresholds);
+      const { answers } = walk(seen, thresholds);
+      const shareOf = (wanted: Int32Array) =>
+        answers.filter((answer, i) => answer === wanted[i]).length / answers.length;
+      return {
+        name: networkName(manifest, network),
+        relativeCost: manifest.networks![network]!.relativeCost,
+        accuracy: shareOf(seen.labels),
+        agreement: shareOf(seen.original),
+        drop: dropOf(seen, thresholds),
+      };
+    })
+    .sort((a, b) => a.relativeCost - b.relativeCost);
 }
 
 /** [n]: the largest softmax of each row of `logits`. */

@@ -1,5 +1,6 @@
 /** The report as one HTML file that asks for nothing: text, tables, and charts as SVG. */
 import { closesAll, isGuessing } from '../calibrate/index.ts';
+import { networkName, titleOf } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { openCharts, type Size } from './charts/draw.ts';
 import {
@@ -45,7 +46,7 @@ export async function reportPage(facts: ReportFacts, images: Images | undefined)
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>${manifest.source.file} with early exits</title>
+<title>${manifest.networks ? titleOf(manifest) : `${manifest.source.file} with early exits`}</title>
 <style>${new Html(PAGE_CSS)}</style>
 </head>
 <body>
@@ -69,7 +70,7 @@ ${reproduction(manifest)}
 }
 
 function summary({ manifest, chosen, samples }: ReportFacts): Html {
-  const { source, baseline, exits, measuredOn, data } = manifest;
+  const { baseline, measuredOn, data } = manifest;
   const reported = data[measuredOn];
   const saved = 1 - chosen.relativeCost;
   const measured = chosen.latencyMsMean ?? undefined;
@@ -81,8 +82,8 @@ function summary({ manifest, chosen, samples }: ReportFacts): Html {
   );
   return html`<header>
 <p class="kicker">Offramp report</p>
-<h1>${source.file} with ${exits.length === 1 ? 'an early exit' : `${exits.length} early exits`}</h1>
-<p class="lead">At <strong>${chosen.name}</strong>, the operating point used unless you name another, a sample costs ${percent(chosen.relativeCost)} of the original’s MACs on average. ${describeLoss(chosen, manifest)}</p>
+<h1>${manifest.networks ? `A ${titleOf(manifest)}` : titleOf(manifest)}</h1>
+<p class="lead">At <strong>${chosen.name}</strong>, the operating point used unless you name another, a sample costs ${percent(chosen.relativeCost)} of the original’s MACs on average. ${describeLoss(chosen, manifest)}${manifest.networks && ` The original is ${networkName(manifest, manifest.networks.length - 1)}: only samples that the networks before it are not sure of get there.`}</p>
 ${reported?.random && html`<p class="warning">The samples were random numbers. They show that everything runs: no accuracy, cost or share below means anything.</p>`}
 ${reported && !reported.random && isGuessing(Math.round(baseline.accuracy * samples), samples, manifest.classes) && html`<p class="warning">The original itself is right on ${percent(baseline.accuracy)} only, hardly better than guessing among ${count(manifest.classes)} classes: it was fed something else than it was trained on, or labels are not in the order of its outputs. Nothing below means anything.</p>`}
 ${slow && html`<p class="warning" data-clock>${slow}</p>`}

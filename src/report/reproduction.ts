@@ -1,8 +1,10 @@
 /** The report's last section: how the same is made again. */
 
 import type { DataSummary } from '../data/splits.ts';
+import { answerAt, exitName } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { RECIPE, type RecipeName } from '../train/recipes.ts';
+import { firstOptions, needsSettings } from './first-words.ts';
 import { type Html, html, scrolling } from './html.ts';
 import { count } from './numbers.ts';
 
@@ -15,18 +17,21 @@ export function commandOf(manifest: Manifest): string {
   const { policy, policyComparison, final, data, policyFit, measuredOn, preprocessing, tokenizer } = manifest;
   const { provider, threads } = sessionOptions;
   const unlabelled = data[measuredOn]?.labels === 'original';
+  const last = (manifest.networks?.length ?? 1) - 1;
+  const placed = exits.filter(({ network = 0, head }) => network === last && head !== 'end');
   const own = source.exitOutputs === undefined;
   const budgets = [...calibration.budgets.map(String), ...(calibration.budgetsMs ?? []).map((b) => `${b}ms`)];
   const lambda = training?.lambda ?? 0;
-  const options: [name: string, value: Value][] = [
+  const options: (readonly [name: string, value: Value])[] = [
     ['external-data-folder', source.externalDataFolder && 'FOLDER'],
     ['output', source.output],
     ['dim', Object.entries(source.dims ?? {}).map((entry) => entry.join('='))],
     ...Object.entries(source.set ?? {}).map(([name, value]): [string, Value] => ['set', `${name}=${value}`]),
     ['widen-batch', source.widenBatch],
     ['exit-outputs', source.exitOutputs],
-    ['taps', own ? exits.map(({ tap }) => tap) : []],
-    ['head', own ? exits.map(({ head }) => head) : []],
+    ['taps', own ? placed.map(({ tap }) => tap) : []],
+    ['head', own ? placed.map(({ head }) => head) : []],
+    ...firstOptions(manifest),
     ...(inputs.length === 1 && preprocessing ? Object.entries(preprocessing) : []).filter(
       ([name, value]) => name !== 'channels' || value !== 'any',
     ),
@@ -110,6 +115,16 @@ export function reproduction(manifest: Manifest): Html {
       'Original',
       html`${source.file}, opset ${source.opset}${source.producer && `, ${source.producer}`}<br><code>sha256 ${source.sha256}</code>`,
     ],
+    ...(manifest.networks ?? [])
+      .slice(0, -1)
+      .map((network): [string, Html] => [
+        network.id,
+        html`${network.file}${network.adapter && `, made to read the original’s inputs: ${network.adapter.join(', ')}`}<br><code>sha256 ${network.sha256}</code>`,
+      ]),
+    ...(manifest.leftOut ?? []).map(({ file, sha256 }): [string, Html] => [
+      'Left out',
+      html`${file}<br><code>sha256 ${sha256}</code>`,
+    ]),
     ['Offramp', version],
     ['Ran on', `Node ${environment.node}, ONNX Runtime ${environment.onnxruntime}, ${environment.platform}`],
     [
@@ -119,12 +134,16 @@ export function reproduction(manifest: Manifest): Html {
     ['Seed', String(manifest.seed)],
     [
       'Exits',
-      html`${manifest.exits.map(({ id, tap, head }) => html`${id}: <code>${tap}</code>, ${head}<br>`)}`,
+      html`${manifest.exits.map(({ id, tap, head }, k) =>
+        head === 'end'
+          ? html`${id}: ${answerAt(manifest, k)}<br>`
+          : html`${manifest.networks ? exitName(manifest, k) : id}: <code>${tap}</code>, ${head}<br>`,
+      )}`,
     ],
   ];
   return html`<section>
 <h2>To do it again</h2>
-<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that split, which their hashes identify; splits cut off another are not given.</p>
+<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that split, which their hashes identify; splits cut off another are not given.${needsSettings(manifest) && ' How some networks in front were read takes a settings file, offramp.config.json (“first”): manifest.json says it.'}</p>
 <pre><code>${commandOf(manifest)}</code></pre>
 ${scrolling(html`<table><caption>What compiled it</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="words">${value}</td></tr>`)}</tbody></table>`)}
 ${scrolling(html`<table><caption>Data splits</caption>

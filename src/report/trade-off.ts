@@ -1,26 +1,28 @@
 /** The report's first section: what every operating point costs and loses, and what it is for. */
 import { CLOSED, closesAll, NAMED_DROPS } from '../calibrate/index.ts';
+import { inWords, networkName } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
+import { betterAlone, betterThan } from './alone.ts';
 import { frontier } from './charts/points.ts';
-import { losesMore, type PointFacts, type ReportFacts } from './facts.ts';
+import { type AloneFacts, losesMore, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
 import { count, percent, signedPoints } from './numbers.ts';
 import { figure, ms, type Pen, passesOf } from './section.ts';
 
 export function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
-  const { manifest, points, chosen } = facts;
+  const { manifest, points, chosen, alone } = facts;
   const named = points.filter((point) => point.named);
   const baked = manifest.outputs.thresholds === null;
-  const label = `Accuracy against average cost: ${named.map((p) => `${p.name} ${percent(p.accuracy)} at ${percent(p.relativeCost)} cost`).join(', ')}; original ${percent(manifest.baseline.accuracy)}.`;
+  const label = `Accuracy against average cost: ${named.map((p) => `${p.name} ${percent(p.accuracy)} at ${percent(p.relativeCost)} cost`).join(', ')}; ${alone.map((one) => `${one.name} alone ${percent(one.accuracy)} at ${percent(one.relativeCost)} cost, `).join('')}original ${percent(manifest.baseline.accuracy)}.`;
   return html`<section>
 <h2>Which operating point to take</h2>
 ${figure(
   'Up is more accurate, left is cheaper',
-  'Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.',
+  `Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.${alone.length > 0 ? ' Diamonds are the other networks alone: what they cost and know without a chain.' : ''}`,
   twice((size) => frontier(facts, size), label),
   html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself. ${cheapestLikeOriginal(points)}`,
 )}
-${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; only these were run and timed. The other rows are of other thresholds, by hand from what heads and original say.</p>`}
+${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; only these were run and timed. The other rows are of other thresholds, by hand from what ${manifest.networks ? 'the networks' : 'heads and original'} say.</p>`}
 ${scrolling(html`<table>
 <caption>Operating points. Change: accuracy in points against the original, with its 95 % interval.${manifest.latency !== null && ` Latency: one sample a run, the mean over samples of each one’s least of ${passesOf(manifest.latency)} runs.`}</caption>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
@@ -29,12 +31,32 @@ ${scrolling(html`<table>
     html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
 )}</tbody>
 </table>`)}
-<details><summary>All ${points.length} settings, by name</summary>
+${manifest.networks && networksTable(facts)}<details><summary>All ${points.length} settings, by name</summary>
 ${scrolling(html`<table>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Thresholds</th></tr></thead>
 <tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${p.thresholds.map(describeThreshold).join(', ')}</td></tr>`)}</tbody>
 </table>`)}</details>
 </section>`;
+}
+
+/** What a user would run instead of the chain. */
+function networksTable({ manifest, alone, points }: ReportFacts): Html {
+  const { networks = [], baseline } = manifest;
+  const worse = betterAlone(manifest);
+  const beaten = (one: AloneFacts) =>
+    points.filter((point) => point.named && !closesAll(point.thresholds) && betterThan([one], point));
+  const rows = alone.map((one) => {
+    const names = beaten(one).map(({ name }) => name);
+    const says =
+      names.length > 0 ? `costs less than ${inWords(names)}, and is at least as accurate here.` : '';
+    return html`<tr><th scope="row">${one.name}</th><td>${percent(one.relativeCost)}</td><td>${percent(one.accuracy, 2)}</td><td>${changeOf(one.drop)}</td><td>${percent(one.agreement, 2)}</td><td data-clock>–</td><td class="words">${says}</td></tr>`;
+  });
+  return html`${worse !== undefined && html`<p class="warning">${worse}</p>`}
+${scrolling(html`<table>
+<caption>Each network alone, without the chain, on the same samples.</caption>
+<thead><tr><th scope="col">Network</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words"></th></tr></thead>
+<tbody>${rows}<tr><th scope="row">${networkName(manifest, networks.length - 1)}</th><td>100.0 %</td><td>${percent(baseline.accuracy, 2)}</td><td>none</td><td>100.00 %</td><td data-clock>${ms(baseline.latencyMsMean ?? undefined)}</td><td class="words">the original, as <strong>exact</strong> answers</td></tr></tbody>
+</table>`)}`;
 }
 
 const describeThreshold = (threshold: number) =>
@@ -49,9 +71,10 @@ function cheapestLikeOriginal(points: readonly PointFacts[]): string {
 }
 
 const describeChange = ({ drop, thresholds }: PointFacts) =>
-  closesAll(thresholds)
-    ? 'none'
-    : html`${signedPoints(-drop.value)} <span class="aside">(${signedPoints(-drop.high)} to ${signedPoints(-drop.low)})</span>`;
+  closesAll(thresholds) ? 'none' : changeOf(drop);
+
+const changeOf = (drop: PointFacts['drop']) =>
+  html`${signedPoints(-drop.value)} <span class="aside">(${signedPoints(-drop.high)} to ${signedPoints(-drop.low)})</span>`;
 
 /** What a point is for, by its name (calibrate/operating-points.ts). */
 function advice(point: PointFacts, { calibration }: Manifest): string {

@@ -81,8 +81,9 @@ export function relativeCosts(
 }
 
 /**
- * `relativeCosts` of a chain of networks: `network` of an exit, and of the original (`full`), is the index of its own; 0 when it is left out.
- * Every network before that of the exit taken has been run up to its last open exit.
+ * What a sample that leaves at each exit of a chain (the original's answer last) has cost under `thresholds`, [K + 1], relative to the
+ * original; a closed exit costs nothing. `network` of an exit, and of the original (`full`), is the index of its network; 0 when it is
+ * left out. Every network before that has been run up to its last open exit.
  */
 export function chainCosts(
   exits: readonly {

@@ -15,7 +15,7 @@ import { reportFacts, reportPage } from '../../src/report/index.ts';
 import { MODEL_CONFIG } from '../export/model-config.ts';
 import { readTextProto } from '../export/read-text-proto.ts';
 import { drawnSeen, MANIFEST } from '../report/sample.ts';
-import { SAMPLE } from './sample.ts';
+import { CHAIN, SAMPLE } from './sample.ts';
 
 const test = suite('emit: hostile manifests');
 const PROTOTYPE = Object.getOwnPropertyNames(Object.prototype).sort();
@@ -47,6 +47,14 @@ const WHOLE: Manifest = {
   ],
   dataFiles: ['weights.bin'],
   tokenizer: { sha256: 'ab'.repeat(32) },
+};
+
+/** The same of a chain. */
+const CHAINED: Manifest = {
+  ...WHOLE,
+  exits: CHAIN.exits,
+  networks: CHAIN.networks!.map((network) => ({ ...network, output: 'y', dims: { rows: 2 } })),
+  leftOut: CHAIN.leftOut!,
 };
 
 type Path = readonly (string | number)[];
@@ -117,14 +125,15 @@ const withoutCode = (text: string) =>
 
 test('strings are values in every file of the package', async () => {
   const globals = globalThis as { EVIL?: unknown };
-  const usual = emitPackage(readManifest(JSON.stringify(WHOLE)));
-  for (let turn = 0; turn < HOSTILE.length; turn += 3) {
-    const { manifest, taken } = hostile(turn);
+  const turns = [[0, WHOLE], [3, WHOLE], [6, WHOLE], [0, CHAINED], [2, CHAINED], [4, CHAINED]] as const;
+  for (const [turn, base] of turns) {
+    const usual = emitPackage(readManifest(JSON.stringify(base)));
+    const { manifest, taken } = hostile(turn, base);
     assert.ok(taken > 15, `${taken} fields took hostile text`);
     const files = emitPackage(manifest);
     for (const name of ['index.ts', 'index.js', 'index.d.ts'])
       assert.is(kindsOf(name, files.get(name)!), kindsOf(name, usual.get(name)!), name);
-    const path = join(folder, `${turn}.mjs`);
+    const path = join(folder, `${turn}${base === WHOLE ? '' : '-chain'}.mjs`);
     writeFileSync(path, files.get('index.js')!);
     const made = await import(pathToFileURL(path).href);
     assert.is(globals.EVIL, undefined);
@@ -138,7 +147,9 @@ test('strings are values in every file of the package', async () => {
     assert.is(made.defaultPoint, manifest.defaultPoint);
     assert.equal(made.sessionOptions.executionProviders, [manifest.sessionOptions.provider]);
     const { description } = JSON.parse(files.get('package.json')!);
-    assert.is(description, `${manifest.source.file} with 2 early exits`);
+    const [first, last] = manifest.networks?.map(({ file }) => file) ?? [];
+    assert.is(description, first ? `chain of ${first} and ${last}` : `${manifest.source.file} with 2 early exits`);
+    if (first) assert.equal(made.networks.map(({ file }: { file: string }) => file), [first, last]);
     const readme = withoutCode(files.get('README.md')!);
     assert.not.match(readme, /(?<!\\)<|(?<!\\)\]\(|(?<!\\)\*\*/, readme);
     const lines = (text: string) => text.split('\n').length;
@@ -208,8 +219,10 @@ test('emit refuses a manifest whose exits are no names, and sees what was tamper
 
 test('strings are text in the report', async () => {
   const seen = drawnSeen();
-  for (let turn = 0; turn < HOSTILE.length; turn += 4) {
-    const { manifest } = hostile(turn, MANIFEST);
+  const { networks, leftOut, exits } = CHAINED;
+  const chain = { ...MANIFEST, networks: networks!, leftOut: leftOut!, exits };
+  for (const [turn, base] of [[0, MANIFEST], [4, MANIFEST], [0, chain], [1, chain], [4, chain]] as const) {
+    const { manifest } = hostile(turn, base);
     const page = await reportPage(reportFacts(manifest, () => seen), new Map());
     assert.is(/<script|<img src=x|<!--| onerror="/.exec(page)?.[0], undefined);
     assert.is(/="[^"<>]*<(?!\/?svg)/.exec(page)?.[0], undefined);

@@ -86,6 +86,20 @@ export const SAMPLE: Manifest = {
   environment: { node: '20.20.2', onnxruntime: '1.30.0', platform: 'linux-x64' },
 };
 
+/** A chain: a small network, whose end is `exit_1`, then that of `SAMPLE` with a head at half of it, `exit_2`. */
+export const CHAIN: Manifest = {
+  ...SAMPLE,
+  networks: [
+    { id: 'first_1', file: 'kitten.onnx', sha256: '1c'.repeat(32), macs: 200, relativeCost: 0.2, adapter: ['NHWC'], accuracy: 0.875 },
+    { id: 'original', file: 'pets.onnx', sha256: SAMPLE.source.sha256, macs: TOTAL, relativeCost: 1 },
+  ],
+  leftOut: [{ file: 'mouse.onnx', sha256: '2d'.repeat(32), relativeCost: 0.05 }],
+  exits: [
+    { id: 'exit_1', network: 0, tap: 'first_1/scores', head: 'end', prefixMacs: 200, headMacs: 0, costMacs: 200, relativeCost: 0.2 },
+    { id: 'exit_2', network: 1, tap: 'relu_5', head: 'strided', prefixMacs: 500, headMacs: 20, costMacs: 720, relativeCost: 0.72 },
+  ],
+}; // biome-ignore format: one row
+
 /** A manifest without labels. */
 export function unlabelled({ labels: _, ...rest }: Manifest): Manifest {
   return rest;

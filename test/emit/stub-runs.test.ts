@@ -20,7 +20,7 @@ import { serializeModel } from '../../src/parser/index.ts';
 import { pathOrUrl, Turns } from '../../src/runtime/session.ts';
 import { freshFolder, input, openAt, pixels, putImage } from '../data/fixtures.ts';
 import { noise } from '../models.ts';
-import { SAMPLE } from './sample.ts';
+import { CHAIN, SAMPLE } from './sample.ts';
 
 const test = suite('emit: generated packages run');
 
@@ -326,6 +326,23 @@ test('fixed batch takes exactly one sample', async () => {
   assert.is((await model.classify(picture)).length, 1);
   const two = [picture, picture] as never;
   assert.is(await rejection(model.classify(two)), '1 expected, got 2');
+  await model.release();
+});
+
+test('of a chain a result says which network answered, and counts what earlier ones cost', async () => {
+  const { Pets } = await install('chain', CHAIN, pretender({ batch: 'N' }));
+  const model = await Pets.load(ort);
+  const told = async (thresholds: readonly [number, number]) =>
+    (await model.classify(flat(0.9, 0.5, 0.1), { thresholds })).map((r) => [
+      r.exitId,
+      Reflect.get(r, 'network'),
+      r.relativeCost,
+    ]);
+  // kitten 200 of 1000 MACs; then pets to 500 and a head of 20; then pets to its end.
+  assert.equal(await told([0.7, 0.3]), [['exit_1', 'first_1', 0.2], ['exit_2', 'original', 0.72], ['full', 'original', 1.22]]); // biome-ignore format: a table
+  // kitten is closed: it is not run, and costs nothing.
+  assert.equal(await told([1, 0.3]), [['exit_2', 'original', 0.52], ['exit_2', 'original', 0.52], ['full', 'original', 1.02]]); // biome-ignore format: a table
+  assert.equal(await told([0.3, 1]), [['exit_1', 'first_1', 0.2], ['exit_1', 'first_1', 0.2], ['full', 'original', 1.2]]); // biome-ignore format: a table
   await model.release();
 });
 

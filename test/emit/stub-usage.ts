@@ -1,6 +1,7 @@
 /** Compiled, never run: what the types of a generated stub allow, and what they refuse. */
 import * as ort from 'onnxruntime-node';
 import * as baked from '../../golden/stub-baked/index.ts';
+import * as chain from '../../golden/stub-chain/index.ts';
 import * as gray from '../../golden/stub-fixed-gray/index.ts';
 import * as pets from '../../golden/stub-image-labels/index.ts';
 import * as several from '../../golden/stub-several-inputs/index.ts';
@@ -114,6 +115,15 @@ export async function use(pixels: Uint8Array, clamped: Uint8ClampedArray): Promi
   // @ts-expect-error this model takes no pictures
   await text.classify(picture);
 
+  const sure = await chain.Pets.load(ort);
+  const [answered] = await sure.classify(picture, { at: 'fast' });
+  const network: 'first_1' | 'original' = answered.network;
+  const file: 'kitten.onnx' | 'pets.onnx' = chain.networks[0].file;
+  // @ts-expect-error no network of that name
+  answered.network === 'first_2';
+  // @ts-expect-error a model on its own has no networks
+  result.network;
+
   class Tokenizer {
     constructor(
       readonly file: object,
@@ -129,5 +139,19 @@ export async function use(pixels: Uint8Array, clamped: Uint8ClampedArray): Promi
   // @ts-expect-error a text is no input
   await mood.classify('a text');
 
-  console.log(label, exit, perhaps, names, relativeCost, latencyMsP50, at, costs, drift, done, index);
+  console.log(
+    label,
+    exit,
+    perhaps,
+    names,
+    relativeCost,
+    latencyMsP50,
+    at,
+    costs,
+    drift,
+    done,
+    index,
+    network,
+    file,
+  );
 }

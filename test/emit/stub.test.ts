@@ -13,7 +13,7 @@ import { classNameOf, packageNameOf, quoted } from '../../src/emit/names.ts';
 import { emitPackage, emitStub } from '../../src/emit/stub.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
 import { goldenCase } from '../golden.ts';
-import { SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
+import { CHAIN, SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
 
 const test = suite('emit: stub');
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -116,12 +116,16 @@ test('texts, by the tokenizer beside the model', () => {
   goldenCase('stub-texts', emitted(manifest, ['manifest.json', 'index.ts', 'package.json', 'README.md']));
 });
 
+test('a chain of networks: which one answered, what each costs, and which was left out', () => {
+  goldenCase('stub-chain', emitted(CHAIN, ['manifest.json', 'index.ts', 'package.json', 'README.md']));
+});
+
 test('the same manifest gives the same bytes', () => {
   assert.equal([...emitPackage(SAMPLE)], [...emitPackage(structuredClone(SAMPLE))]);
   for (const [name, text] of emitPackage(SAMPLE)) assert.not(text.includes('\r'), name);
 });
 
-const CASES = ['image-labels', 'tensor-one-exit', 'fixed-gray', 'baked', 'several-inputs', 'texts'];
+const CASES = ['image-labels', 'tensor-one-exit', 'fixed-gray', 'baked', 'several-inputs', 'texts', 'chain'];
 
 test('golden stubs and their use pass strict tsc, in Node and in the browser; declarations need no types of Node', async () => {
   const sources = CASES.map((name) => `golden/stub-${name}/index.ts`);

@@ -17,7 +17,7 @@ import { policyOf } from '../../policies/index.ts';
 import { argMaxRows } from '../../policies/rows.ts';
 import type { Latency } from '../../predict/measure-latency.ts';
 import { accuracyOf, type Predictions } from '../../predict/predict.ts';
-import { lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
+import { betterAlone, lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
 import { reportCompiled } from '../../report/write-report.ts';
 import type { CompileContext } from '../project.ts';
 import type { Calibrated } from './calibrated.ts';
@@ -94,7 +94,7 @@ function describe(
     leftOut,
     runtime,
     heads: exits.heads,
-    accuracies: endAccuracies(exits.heads, reported.predictions),
+    accuracies: accuraciesAlone(chain.networks.length, exits.heads, reported.predictions),
     model: emitted.model,
     dataFiles: [...emitted.files.keys()],
     kept: exits.headsFile,
@@ -124,13 +124,16 @@ function describe(
   });
 }
 
-/** Accuracy of each network in front by itself, by its place; undefined where its end is no exit. */
-function endAccuracies(heads: readonly Head[], { logits, labels }: Predictions): (number | undefined)[] {
-  const accuracies: (number | undefined)[] = [];
-  for (const [k, { kind, exit }] of heads.entries())
-    if (kind === 'end') accuracies[exit.network] = accuracyOf(argMaxRows(logits[k]!, labels.length), labels);
-  return accuracies;
-}
+/** [networks]: accuracy of each by itself, where its end is an exit. */
+const accuraciesAlone = (
+  networks: number,
+  heads: readonly Head[],
+  { logits, labels }: Predictions,
+): (number | undefined)[] =>
+  Array.from({ length: networks }, (_, n) => {
+    const k = heads.findIndex(({ exit, kind }) => exit.network === n && kind === 'end');
+    return k < 0 ? undefined : accuracyOf(argMaxRows(logits[k]!, labels.length), labels);
+  });
 
 /** What a user should know before the figures are believed. */
 function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): Note[] {
@@ -138,9 +141,11 @@ function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): 
   const { dataset, isTest, outcomes } = reported;
   const slow = noTimeSaved(manifest, optionText('thresholds', 'baked'));
   const beyond = lossesBeyondNames(manifest, outcomes);
+  const alone = betterAlone(manifest);
   const notes = [
     slow && info('no-time-saved', slow),
     beyond && warning('losses-beyond-names', beyond),
+    alone && !dataset.random && info('better-alone', alone),
     ...exactPromises.map(([name, { samples }]) =>
       info(
         'guarantee-is-exact',

@@ -1,5 +1,6 @@
 /** Exits: who leaves there, how sure they are, and whether that can be believed. */
 import type { EChartsOption } from 'echarts';
+import type { Manifest } from '../../emit/manifest.ts';
 import type { ReportFacts, ScoreFacts } from '../facts.ts';
 import { percent } from '../numbers.ts';
 import { colour, exitColour } from '../palette.ts';
@@ -8,7 +9,7 @@ import { LEGEND, named, plainLabel, quiet } from './draw.ts';
 
 /** How many samples leave at each exit of the chosen point, right and wrong. */
 export function leavingAtExits({ manifest, leaving }: ReportFacts): EChartsOption {
-  const names = placesOf(manifest.exits.map(({ id }) => id));
+  const names = placesOf(manifest);
   return {
     grid: { left: 76, right: 60, top: 36, bottom: 44 },
     legend: LEGEND,
@@ -38,7 +39,7 @@ export function leavingAtExits({ manifest, leaving }: ReportFacts): EChartsOptio
 /** Where samples leave at each named point. */
 export function leavingAtPoints({ manifest, points }: ReportFacts): EChartsOption {
   const rows = points.filter(({ named }) => named);
-  const places = placesOf(manifest.exits.map(({ id }) => id));
+  const places = placesOf(manifest);
   return {
     grid: { left: 100, right: 24, top: 36, bottom: 44 },
     legend: LEGEND,
@@ -61,7 +62,10 @@ export function leavingAtPoints({ manifest, points }: ReportFacts): EChartsOptio
   };
 }
 
-const placesOf = (exits: readonly string[]) => [...exits, 'full path'];
+const placesOf = ({ exits, networks }: Manifest) => [
+  ...exits.map(({ id }) => id),
+  networks ? 'original' : 'full path',
+];
 
 /** One exit's scores: of samples it answers right upwards, wrong downwards, both as high as their tallest bar. */
 export function scoreHistogram({ edges, right, wrong, thresholds }: ScoreFacts): EChartsOption {

@@ -105,11 +105,18 @@ function inPixels(
   ];
 }
 
+/** What has a place in the drawing. */
+type Compared = Pick<PointFacts, 'name' | 'relativeCost' | 'accuracy'>;
+
+const ALONE = 'a network alone';
+/** A network alone may lie as many times the height of the points and their band below them; what lies further down is not drawn. */
+const DEEPEST = 3;
+
 /**
- * Accuracy against average cost, both in percent: points with their band, the named ones by name, and the original. What lies far below
- * every named point is cut off, or it would flatten all that matters.
+ * Accuracy against average cost, both in percent: points with their band, the named ones by name, the original, and the other networks of a
+ * chain alone. What lies far below every named point is cut off, or it would flatten all that matters.
  */
-export function frontier({ manifest, points, chosen }: ReportFacts, size: Size): EChartsOption {
+export function frontier({ manifest, points, chosen, alone }: ReportFacts, size: Size): EChartsOption {
   const base = manifest.baseline.accuracy;
   const band = points.map(({ relativeCost, drop }) => ({
     cost: 100 * relativeCost,
@@ -119,17 +126,32 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
   const highest = Math.max(100 * base, ...band.map(({ high }) => high));
   const least = Math.min(...band.filter((_, i) => points[i]!.named).map(({ low }) => low));
   const shown = band.filter(({ high }) => high >= least - (highest - least) / 2);
-  const y = niceAxis(Math.min(...shown.map(({ low }) => low)), highest);
-  const x = niceAxis(Math.min(...shown.map(({ cost }) => cost)), 100);
-  const at = ({ relativeCost, accuracy }: PointFacts): [number, number] => [
-    100 * relativeCost,
-    100 * accuracy,
-  ];
-  const labelled = points.filter((point) => point.named);
+  const others = alone.filter(({ accuracy }) => 100 * accuracy >= least - DEEPEST * (highest - least));
+  const lows = [...shown.map(({ low }) => low), ...others.map(({ accuracy }) => 100 * accuracy)];
+  const costs = [...shown.map(({ cost }) => cost), ...others.map((one) => 100 * one.relativeCost)];
+  const y = niceAxis(Math.min(...lows), Math.max(highest, ...others.map((one) => 100 * one.accuracy)));
+  const x = niceAxis(Math.min(...costs), Math.max(100, ...others.map((one) => 100 * one.relativeCost)));
+  const at = ({ relativeCost, accuracy }: Compared): [number, number] => [100 * relativeCost, 100 * accuracy];
+  const settings = points.filter((point) => point.named);
+  const labelled: Compared[] = [...settings, ...others].sort((a, b) => a.relativeCost - b.relativeCost);
   const names = placeNames(labelled, at, x, y, size, false);
+  const nameOf = (point: Compared) => names[labelled.indexOf(point)]!;
+  const networksSeries = {
+    ...quiet,
+    type: 'scatter' as const,
+    name: ALONE,
+    color: colour('ink'),
+    symbol: 'diamond',
+    symbolSize: 11,
+    itemStyle: { opacity: 1 },
+    data: others.map((one) => ({ value: at(one), name: one.name, label: nameOf(one) })),
+    label: { ...plainLabel, show: true, formatter: '{b}' },
+    z: 4,
+  };
+  const legend = ['operating points', ...(others.length > 0 ? [ALONE] : []), '95 % of the difference'];
   return {
     grid: MARGINS,
-    legend: { ...LEGEND, data: ['operating points', '95 % of the difference'] },
+    legend: { ...LEGEND, data: legend },
     xAxis: {
       type: 'value',
       ...named('average cost, % of the original’s MACs', 32),
@@ -187,7 +209,7 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
         ...quiet,
         type: 'scatter',
         itemStyle: { opacity: 1 },
-        data: labelled.map((point, i) => ({
+        data: settings.map((point) => ({
           value: at(point),
           name: point.name,
           symbolSize: point === chosen ? 13 : 9,
@@ -198,12 +220,13 @@ export function frontier({ manifest, points, chosen }: ReportFacts, size: Size):
           },
           label: {
             fontWeight: point === chosen ? ('bold' as const) : ('normal' as const),
-            ...names[i]!,
+            ...nameOf(point),
           },
         })),
         label: { ...plainLabel, show: true, formatter: '{b}' },
         z: 5,
       },
+      ...(others.length > 0 ? [networksSeries] : []),
     ],
   };
 }
