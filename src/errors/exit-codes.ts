@@ -17,7 +17,8 @@ const BAD_INPUT = `
   class-without-samples config-missing data-not-found empty-dataset exit-classes-differ exit-elements-unknown
   exit-not-apart exits-do-not-fit exits-not-removable external-data-in-function external-data-missing
   external-data-name-taken external-data-outside external-data-too-short features-differ features-not-merged
-  fields-missing first-class-count first-classes-unlike first-disagrees first-is-original fixed-batch
+  fields-missing first-class-count first-classes-unlike first-disagrees first-input-missing
+  first-input-unlike first-is-original first-tokenizer-unlike fixed-batch
   functions-too-deep functions-too-large input-not-per-sample input-shape-unknown input-too-large invalid-graph
   invalid-manifest label-count-mismatch label-missing label-out-of-range labels-file-missing malformed-file
   malformed-tensor manifest-version-unknown model-too-large name-taken nested-too-deeply network-missing no-batch-axis
