@@ -27,6 +27,7 @@ export type { FinishOptions } from './commands/finish.ts';
 export {
   type InspectedExit,
   type InspectedInput,
+  type InspectedNetwork,
   type Inspection,
   type InspectOptions,
   inspect,
@@ -34,6 +35,7 @@ export {
 export {
   type CompilePlan,
   type PlannedBranch,
+  type PlannedNetwork,
   type PlannedSeconds,
   type PlannedSplit,
   planCompile,

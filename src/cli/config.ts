@@ -3,9 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Parser } from 'yargs/helpers';
 import schema from '../../schema/config.schema.json' with { type: 'json' };
+import { wordsIn } from '../commands/option-rules.ts';
+import { FIRST } from '../commands/options.ts';
 import { findViolation } from '../emit/violation.ts';
 import { badConfig, badOption, configMissing, messageOf, unknownSetting } from '../errors/index.ts';
 import { nearest } from '../errors/nearest.ts';
+import type { FirstOptions } from '../networks/open-first.ts';
 import { validate } from './config-validator.ts';
 import { renewSettings } from './former-words.ts';
 
@@ -32,10 +35,13 @@ export const COMMAND_OPTIONS: Readonly<Record<string, readonly string[]>> = Obje
 export const describeOption = (command: string, option: string): string | undefined =>
   PROPERTIES[command]?.properties?.[option]?.description;
 
-/** Options that are paths: relative ones are relative to the file. */
+/** Options that are paths, or lists of them: relative ones are relative to the file. */
 export const PATHS = [
   'train', 'validation', 'calibration', 'test', 'out', 'cache', 'tokenizer', 'labels', 'model', 'external-data-folder', 'stub-only',
+  'first', 'first-labels',
 ]; // biome-ignore format: a list
+/** The same of a network in `first` that is an object. */
+const PATHS_OF_NETWORK: readonly (keyof FirstOptions)[] = ['model', 'labels', 'externalDataFolder'];
 /** What stands for no path there. */
 const NO_PATH = /^(none|random(:\d+)?)$/;
 
@@ -79,18 +85,38 @@ function readConfig(path: string): Settings {
   if (!violation) return value as Settings;
   const { where, problem, isUnknownKey } = violation;
   if (!isUnknownKey) throw badConfig(path, where, problem);
-  const [section, name] = where.includes('.') ? where.split('.') : [undefined, where];
-  const known = section === undefined ? Object.keys(PROPERTIES) : COMMAND_OPTIONS[section]!;
-  throw unknownSetting(path, where, nearest(name!, known), section);
-}
-
-function fromFolder(folder: string, settings: Settings): Settings {
-  const isPath = (name: string, value: unknown): value is string =>
-    PATHS.includes(name) && typeof value === 'string' && !NO_PATH.test(value);
-  return Object.fromEntries(
-    Object.entries(settings).map(([name, value]) => [
-      name,
-      isPath(name, value) ? resolve(folder, value) : value,
-    ]),
+  const [name, ...places] = where.split('.').reverse() as [string, ...string[]];
+  const known = places[0]?.startsWith('first[') ? Object.keys(FIRST) : namesIn(places[0]);
+  const section = places.at(-1);
+  throw unknownSetting(
+    path,
+    where,
+    nearest(name, known),
+    section?.startsWith('first[') ? undefined : section,
   );
 }
+
+const namesIn = (section: string | undefined) =>
+  section === undefined ? Object.keys(PROPERTIES) : COMMAND_OPTIONS[section]!;
+
+function fromFolder(folder: string, settings: Settings): Settings {
+  const place = (path: unknown): unknown =>
+    typeof path === 'string' && !NO_PATH.test(path) ? resolve(folder, path) : path;
+  const placeIn = (network: object) => {
+    const paths = new Set<string>(PATHS_OF_NETWORK);
+    return mapValues(network, (value, name) => (paths.has(name) ? place(value) : value));
+  };
+  return mapValues(settings, (value, name) => {
+    if (!PATHS.includes(name)) return value;
+    // Read as on the command line, where a comma stands between two paths unless a backslash is before it.
+    if (name === 'first')
+      return wordsIn(value).map((one) => (isNetwork(one) ? placeIn(one) : escaped(String(place(one)))));
+    return Array.isArray(value) ? value.map(place) : place(value);
+  });
+}
+
+const isNetwork = (one: unknown): one is object => typeof one === 'object' && one !== null;
+const escaped = (path: string) => path.replace(/[\\,]/g, '\\$&');
+
+const mapValues = (values: object, map: (value: unknown, name: string) => unknown): Settings =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, map(value, name)]));

@@ -37,7 +37,8 @@ export const modelOptions = <T>(y: Argv<T>) =>
     }),
   );
 
-export const dataOptions = <T>(y: Argv<T>) =>
+/** What the numbers of the model's input are. */
+export const preprocessingOptions = <T>(y: Argv<T>) =>
   y.options(
     from('compile', {
       preset: 'usual preprocessing',
@@ -47,9 +48,37 @@ export const dataOptions = <T>(y: Argv<T>) =>
       layout: "axes of the model's input",
       channels: "colour order of the model's input",
       resize: 'fit pictures of another size',
-      'skip-bad': 'leave unreadable pictures out instead of stopping',
     }),
   );
+
+export const dataOptions = <T>(y: Argv<T>) =>
+  preprocessingOptions(y).options(
+    from('compile', { 'skip-bad': 'leave unreadable pictures out instead of stopping' }),
+  );
+
+const FIRST = {
+  first:
+    'an ONNX file, or a folder that compile wrote; once for each network, in order: samples leave where one is sure',
+  'first-preset': 'usual preprocessing of the k-th network (default: that of the model)',
+  'first-scale': 'pixels are divided by this first',
+  'first-mean': 'then this is subtracted, one value a channel',
+  'first-std': 'then divided by this',
+  'first-layout': 'axes of its input',
+  'first-channels': 'colour order of its input',
+  'first-resize': 'how pictures of another shape fit it',
+  'first-size': 'height and width of the pictures that it is given, where it takes any',
+  'first-output': 'its output with the class scores, when there are several',
+  'first-labels': 'text file, one class name a line, in the order of its outputs',
+} as const;
+
+/** Networks in front of the model; help shows them together. */
+export const firstOptions = <T>(y: Argv<T>) =>
+  y
+    .options(from('compile', FIRST))
+    .group(
+      Object.keys(FIRST),
+      'Networks in front of the model (--first-… once for each --first, or not at all):',
+    );
 
 export const tokenizer = <T>(y: Argv<T>) =>
   y.options(from('compile', { tokenizer: "the model's tokenizer.json, where data are text" }));
@@ -79,20 +108,8 @@ export const machineOptions = <T>(y: Argv<T>) =>
 
 /** What heads are trained from, and which features of it they read: the same for `compile` and `features`. */
 export const projectOptions = <T>(y: Argv<T>) =>
-  machineOptions(sampleOptions(dataOptions(modelOptions(modelFile(y))))).options(
+  firstOptions(machineOptions(sampleOptions(dataOptions(modelOptions(modelFile(y)))))).options(
     from('compile', {
-      first:
-        'networks in front of the model, in order, each an ONNX file or a folder that compile wrote: samples leave where one is sure',
-      'first-preset': 'usual preprocessing of each, in the same order (default: that of the model)',
-      'first-scale': 'pixels are divided by this for each of them',
-      'first-mean': 'then this is subtracted, one value a channel',
-      'first-std': 'then divided by this',
-      'first-layout': 'axes of their inputs',
-      'first-channels': 'colour order of their inputs',
-      'first-resize': 'how pictures of another shape fit them',
-      'first-size': 'height and width of the pictures that they are given, where they take any',
-      'first-output': 'their outputs with the class scores, when there are several',
-      'first-labels': 'text files, one class name a line, in the order of their outputs',
       train: 'image folder, CIFAR, Parquet, JSONL, IDX, npz, npy or random: fits the heads',
       validation: 'fits the confidence heads',
       calibration: 'chooses thresholds',

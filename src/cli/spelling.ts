@@ -15,11 +15,12 @@ const FLAGS = new Map([
   ['minAccuracies', 'min-accuracy'],
   ['maxAccuracyDrops', 'max-accuracy-drop'],
 ]);
-const flagOf = (name: string) => FLAGS.get(name) ?? name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+const flagOf = (name: string) =>
+  FLAGS.get(name) ?? name.replace('[].', '-').replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
 
-/** `text`, a message in which options are named as in the API (`errors/option.ts`), with flags in their place. */
+/** `text`, a message in which options are named as in the API (`errors/option.ts`), with flags in their place: `first[].preset` is `--first-preset`. */
 export const withFlags = (text: string): string =>
-  text.replace(/`([A-Za-z]+)(?:: ([^`]+))?`/g, (whole, name: string, value?: string) => {
+  text.replace(/`((?:first\[\]\.)?[A-Za-z]+)(?:: ([^`]+))?`/g, (whole, name: string, value?: string) => {
     const flag = flagOf(name);
     return isFlag(flag) ? wordsFor(flag, value) : whole;
   });

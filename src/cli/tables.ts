@@ -44,7 +44,7 @@ export function formatModel(path: string, inspection: Inspection): string {
 }
 
 /** What to do after looking at a model. */
-export function formatNext(path: string, { inputs: [first] }: Inspection): string {
+export function formatNext(path: string, { inputs: [first], networks }: Inspection): string {
   const isPicture = first !== undefined && [3, 4].includes(first.dims.length);
   const isText = first?.dataType.startsWith('int');
   const preset = isPicture
@@ -52,7 +52,8 @@ export function formatNext(path: string, { inputs: [first] }: Inspection): strin
     : isText
       ? '--tokenizer <tokenizer.json> '
       : '';
-  return `Next, to see what compiling it would take:\n  offramp compile ${path} \\\n    ${preset}--train <samples> --dry-run`;
+  const samples = networks ? '--first … --calibration <samples>' : '--train <samples>';
+  return `Next, to see what compiling it would take:\n  offramp compile ${path} \\\n    ${preset}${samples} --dry-run`;
 }
 
 /**
@@ -191,13 +192,19 @@ export function formatComparison({
 
 /** What a dry run found. */
 export function formatPlan(plan: CompilePlan): string {
-  const exits = plan.exits.map(({ id, tap, head, prefixCost, headCost }) => [
-    id,
-    tap,
-    head,
-    percent(prefixCost, 1),
-    percent(headCost, 1),
+  const { networks = [] } = plan;
+  const fileOf = (id: string | undefined) =>
+    networks.flatMap((network) => (network.id === id ? [network.file] : []));
+  const exits = plan.exits.map(({ id, network, tap, head, prefixCost, headCost }) => [
+    ...[id, ...fileOf(network), head === 'end' ? 'its end' : tap, head === 'end' ? '–' : head],
+    ...[percent(prefixCost, 1), percent(headCost, 1)],
   ]);
+  const costs = networks.map(({ file, relativeCost, secondsPerSample }) => [
+    file,
+    percent(relativeCost, 1),
+    ms(1000 * secondsPerSample),
+  ]);
+  const inNetwork = networks.length > 0 ? ['network'] : [];
   const data = Object.entries(plan.data).map(([split, { samples, from, cached }]) => [
     split,
     String(samples),
@@ -208,7 +215,8 @@ export function formatPlan(plan: CompilePlan): string {
     .filter(([, value]) => value >= 0.05)
     .map(([name, value]) => `${name === 'verifying' ? 'verifying and timing' : name} ${seconds(value)}`);
   return [
-    formatTable([['exit', 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
+    ...(costs.length > 0 ? [formatTable([['network', 'MACs', 'a sample in a batch'], ...costs])] : []),
+    formatTable([['exit', ...inNetwork, 'tap', 'head', 'prefix cost', 'head cost'], ...exits]),
     formatTable([['data', 'samples', ''], ...data]),
     ...(plan.data.validation || !plan.features
       ? []

@@ -20,6 +20,7 @@ import { checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { calibrationDataMissing } from '../errors/index.ts';
 import { costsOfChain } from '../networks/chain.ts';
+import type { FirstOptions } from '../networks/open-first.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { withFirsts } from './chain-exits.ts';
@@ -39,8 +40,8 @@ export interface CalibrateOptions
   readonly folder: string;
   /** Path of the original ONNX file. */
   readonly model: string;
-  /** Files of the networks in front of it, in any order; those that lie beside `model` are found. */
-  readonly first?: readonly string[];
+  /** The networks in front of it, in any order; those that lie beside `model` are found. Of each, only where its file lies counts. */
+  readonly first?: readonly (string | FirstOptions)[];
   /** Folder that its external data lie in; its own by default. */
   readonly externalDataFolder?: string;
   /** Folder to write, empty or absent unless `force`; `folder` itself when left out. */
@@ -59,7 +60,8 @@ export interface CalibrateOptions
 
 /**
  * Calibrates the heads that `compile` kept and writes what it would have written for these options. Training data
- * are used only to cut the same splits as compile did. Throws `not-a-package`, `unusable-heads`, `other-model`, `calibration-data-missing`, and what `compile` throws.
+ * are used only to cut the same splits as compile did. Throws `not-a-package`, `unusable-heads`, `other-model`, `network-missing`,
+ * `calibration-data-missing`, and what `compile` throws.
  */
 export async function calibrate(options: CalibrateOptions, events: Events = {}): Promise<Compiled> {
   checkCall('calibrate', options, events);
@@ -151,7 +153,7 @@ async function reopenProject(
 
 /** What the new manifest takes over from `before`. */
 function originOf({ externalDataFolder, skipBad }: CalibrateOptions, before: Manifest): Origin {
-  const { seed, recipe, labels } = before;
+  const { seed, recipe, labels, leftOut } = before;
   const { sha256: _, opset: __, producer: ___, ...source } = before.source;
   return {
     source: {
@@ -163,6 +165,7 @@ function originOf({ externalDataFolder, skipBad }: CalibrateOptions, before: Man
     recipe,
     labels,
     preprocessing: before.preprocessing as Preprocessing,
+    ...(leftOut && { leftOut }),
   };
 }
 

@@ -39,19 +39,24 @@ export function withFirsts(context: CompileContext, own: ReadyExits): ReadyExits
   };
 }
 
-/** Predictions of a network in front: its end is the last of its exits. */
+/** Predictions of a network in front: its end, where that is an exit, is the last. */
 function predictFirst(
   context: CompileContext,
   network: Network,
 ): Pick<ReadyExits, 'predict' | 'predictAlone'> {
-  const heads = network.heads.slice(0, -1);
+  const heads = network.heads.filter(({ kind }) => kind !== 'end');
+  const hasEnd = heads.length < network.heads.length;
   const { predict, predictAlone } = predictHeads(context, network, heads);
   const order = network.reading?.classOrder;
-  const withEnd = (predictions: Predictions): Predictions => ({
-    ...predictions,
-    logits: [...predictions.logits, order ? reordered(predictions.original, order) : predictions.original],
-    confidence: [...predictions.confidence, new Float32Array(predictions.labels.length)],
-  });
+  const withEnd = (predictions: Predictions): Predictions => {
+    if (!hasEnd) return predictions;
+    const end = order ? reordered(predictions.original, order) : predictions.original;
+    return {
+      ...predictions,
+      logits: [...predictions.logits, end],
+      confidence: [...predictions.confidence, new Float32Array(predictions.labels.length)],
+    };
+  };
   return {
     predict: async (dataset: Dataset, phase: string) => withEnd(await predict(dataset, phase)),
     predictAlone: async (dataset: Dataset) => withEnd(await predictAlone(dataset)),

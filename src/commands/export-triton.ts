@@ -1,6 +1,7 @@
 /** A compiled model as a model repository of NVIDIA's Triton Inference Server, which batches and scales it. */
 
 import { join } from 'node:path';
+import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
 import { leavingCostsAt, titleOf } from '../emit/chain-words.ts';
 import { checkBaked } from '../emit/check-baked.ts';
@@ -9,18 +10,21 @@ import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { packageNameOf } from '../emit/names.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
-import { cannotBatch, emittedModelDiffers, originalMissing } from '../errors/index.ts';
+import { cannotBatch, emittedModelDiffers, originalMissing, policyOutdated } from '../errors/index.ts';
 import { largestBatch } from '../export/largest-batch.ts';
 import { printTritonConfig, type TensorSpec, warmUpSizes } from '../export/triton-config.ts';
+import { type DataFiles, openDataFolder } from '../networks/data-folder.ts';
+import type { FirstOptions } from '../networks/open-first.ts';
 import { type Session, withSession } from '../ort/session.ts';
 import { dataTypeOf } from '../ort/tensors.ts';
-import { loadModel, serializeModel } from '../parser/index.ts';
+import { loadModel } from '../parser/index.ts';
 import { isOneScore } from '../passes/exits.ts';
 import { lowerChain } from '../passes/lower-exits.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { networksWith } from './chain-exits.ts';
 import { checkCall } from './options.ts';
 import { reopen } from './reopen.ts';
+import { serializeChain } from './steps/lower-and-verify.ts';
 
 export interface ExportTritonOptions {
   /** What `compile` wrote. */
@@ -29,8 +33,8 @@ export interface ExportTritonOptions {
   readonly repository: string;
   /** Path of the original ONNX file; needed unless `folder` has the thresholds of that point built in. */
   readonly model?: string;
-  /** Files of the networks in front of it, in any order; those that lie beside `model` are found. */
-  readonly first?: readonly string[];
+  /** The networks in front of it, in any order; those that lie beside `model` are found. Of each, only where its file lies counts. */
+  readonly first?: readonly (string | FirstOptions)[];
   /** Folder that its external data lie in; its own by default. */
   readonly externalDataFolder?: string;
   /** Operating point to build in; the package's default by default. */
@@ -61,18 +65,17 @@ export interface ExportedTriton {
   readonly threads: number;
 }
 
-/** A model file with thresholds built in, and the external data that belong to it. */
+/** A model file with thresholds built in, and the external data that belong to it, by location. */
 interface Baked {
   readonly bytes: Uint8Array;
-  readonly dataFolder: string;
-  readonly dataFiles: readonly string[];
+  readonly files: DataFiles;
 }
 
 /**
  * Writes `<repository>/<name>/`: config.pbtxt, labels.txt where labels are known, and the model as version 1, its
  * thresholds built in, since an input without a batch axis cannot be batched. The model is run once before: at the
  * batch sizes it is served with, and against the package's own. Throws `not-a-package`, `unknown-operating-point`,
- * `bad-option`, `original-missing`, `other-model`, `unusable-heads`, `cannot-batch`, `emitted-model-differs`,
+ * `bad-option`, `original-missing`, `other-model`, `network-missing`, `policy-outdated`, `unusable-heads`, `cannot-batch`, `emitted-model-differs`,
  * `output-not-empty` and `output-failed`.
  */
 export async function exportTriton(options: ExportTritonOptions): Promise<ExportedTriton> {
@@ -86,7 +89,8 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
 
   const baked = await bakedModel(manifest, point, options);
   const maxBatch = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? batchFor(manifest, point));
-  const session = { threads, externalDataFolder: baked.dataFolder };
+  const data = await openDataFolder(baked.files, defaultCache());
+  const session = { threads, externalDataFolder: data.folder };
   const outputs = await withSession(baked.bytes, session, async (running) => {
     const described = outputsOf(running, manifest);
     const stuck = described.find((output) => maxBatch > 0 && output.dims[0] !== -1);
@@ -94,7 +98,7 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
     for (const samples of warmUpSizes(maxBatch))
       await checkBaked(running, samples, manifest, point, folder, session);
     return described;
-  });
+  }).finally(() => data.close());
 
   // Triton names the largest of an output's numbers, which says nothing where there is one score.
   const labels = isOneScore(manifest.activation) ? undefined : manifest.labels;
@@ -148,21 +152,24 @@ async function bakedModel(
 ): Promise<Baked> {
   if (manifest.outputs.thresholds === null && point.name === manifest.defaultPoint) {
     const { bytes, externalFiles } = await loadModel(join(folder, 'model.onnx'));
-    return { bytes, dataFolder: folder, dataFiles: externalFiles };
+    const files = externalFiles.map((file) => [file, { copyOf: join(folder, file) }] as const);
+    return { bytes, files: new Map(files) };
   }
   if (model === undefined) throw originalMissing(folder, point.name);
+  const { parameters = {} } = manifest.policyFit ?? {};
+  if (manifest.policy === 'ensemble' && !parameters.rho) throw policyOutdated(folder, manifest.policy, 'rho');
   const reopened = await reopen(folder, manifest, { model, first, externalDataFolder, session: {} });
-  const { inspection, chain } = reopened;
-  const { source } = inspection;
+  const { inspection, chain, external } = reopened;
   const lowered = lowerChain(networksWith(chain, chain.heads), {
     policy: manifest.policy as PolicyName,
-    parameters: manifest.policyFit?.parameters ?? {},
+    parameters,
     final: manifest.final?.weight,
     baked: point.thresholds,
     dropOutputs: true,
-    metadata: provenance(source.sha256),
+    metadata: provenance(inspection.source.sha256),
   });
-  return { bytes: serializeModel(lowered), dataFolder: source.folder, dataFiles: source.externalFiles };
+  const { model: bytes, files } = serializeChain(lowered, chain, external);
+  return { bytes, files };
 }
 
 function batchFor(manifest: Manifest, { thresholds, exitShares }: OperatingPoint): number {
@@ -187,13 +194,10 @@ const labelLines = (labels: readonly string[]) =>
  * A model of several files lies in a folder that is called model.onnx itself
  * (https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_repository.md#onnx-models).
  */
-function modelFiles({ bytes, dataFolder, dataFiles }: Baked): [string, Content][] {
-  if (dataFiles.length === 0) return [['1/model.onnx', bytes]];
+function modelFiles({ bytes, files }: Baked): [string, Content][] {
+  if (files.size === 0) return [['1/model.onnx', bytes]];
   return [
     ['1/model.onnx/model.onnx', bytes],
-    ...dataFiles.map((file): [string, Content] => [
-      `1/model.onnx/${file}`,
-      { copyOf: join(dataFolder, file) },
-    ]),
+    ...Array.from(files, ([file, content]): [string, Content] => [`1/model.onnx/${file}`, content]),
   ];
 }

@@ -3,8 +3,9 @@ import { checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, option, trainingDataMissing } from '../errors/index.ts';
 import { type Shard, writeShard } from '../train/shards.ts';
+import { shown } from './option-rules.ts';
 import { checkCall } from './options.ts';
-import { openProject, type ProjectOptions, withSplits } from './project.ts';
+import { asksForExits, openProject, type ProjectOptions, withSplits } from './project.ts';
 import { trainingFeatures } from './ready-exits.ts';
 
 export interface ExtractShardOptions extends ProjectOptions {
@@ -38,6 +39,12 @@ export async function extractShard(
       option('exitOutputs'),
       exitOutputs.join(','),
       'a model without: nothing is trained on it',
+    );
+  if (options.first && !asksForExits(options))
+    throw badOption(
+      option('first'),
+      shown(options.first),
+      'it with `exits` or `taps`: without them nothing is trained on the original',
     );
   if (options.train === undefined) throw trainingDataMissing();
   await checkOutput(options.out, { update: true });

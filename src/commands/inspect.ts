@@ -1,12 +1,18 @@
 /** What Offramp finds in a model, and where exits could go. */
+import type { Preprocessing, PreprocessingOptions } from '../data/index.ts';
 import type { Note } from '../errors/notes.ts';
 import { type DataType, opsetOf } from '../graph/types.ts';
-import { inspectFile, type ModelOptions } from '../model/inspect.ts';
+import { type Inspected, inspectFile, type ModelOptions } from '../model/inspect.ts';
+import type { Network } from '../networks/chain.ts';
+import type { FirstOptions } from '../networks/open-first.ts';
 import { attachExits } from '../passes/attach-exits.ts';
 import type { Activation, Head, HeadKind, PlannedExit, RejectedTap, Tap } from '../passes/exits.ts';
 import { checkCall } from './options.ts';
+import { openProject } from './project.ts';
 
-export interface InspectOptions extends ModelOptions {
+export interface InspectOptions extends ModelOptions, PreprocessingOptions {
+  /** Networks in front of the model, as `compile` takes them. Preprocessing is of use with them alone. */
+  readonly first?: readonly (string | FirstOptions)[];
   /** One for all exits, or one an exit; by default `token` at tokens and `strided` elsewhere. */
   readonly head?: HeadKind | readonly HeadKind[] | undefined;
 }
@@ -24,6 +30,25 @@ export interface InspectedExit extends Omit<PlannedExit, 'network'> {
   readonly head: Head['kind'];
   /** MACs a sample of the head. */
   readonly headMacs: number;
+}
+
+/** A network of a chain. */
+export interface InspectedNetwork {
+  /** `first_1`, `first_2`, …, `original` */
+  readonly id: string;
+  /** Base name of its file, or of the package that it is. */
+  readonly file: string;
+  readonly classes: number;
+  /** MACs a sample, its adapter included. */
+  readonly macs: number;
+  /** `macs` as a share of the original's. */
+  readonly relativeCost: number;
+  /** How numbers become its input. */
+  readonly preprocessing: Preprocessing;
+  /** What is done to the original's inputs to make its own, in words; empty when nothing is, as of the original. */
+  readonly adapter: readonly string[];
+  /** Its exits, in the order samples meet them; of kind `end` where the network itself answers. */
+  readonly exits: readonly InspectedExit[];
 }
 
 /** A model as `compile` would take it, in plain data. */
@@ -48,16 +73,57 @@ export interface Inspection {
   readonly taps: readonly Tap[];
   /** Where none can, and why. */
   readonly rejected: readonly RejectedTap[];
-  /** In the order samples meet them. */
+  /** The model's own, in the order samples meet them. */
   readonly exits: readonly InspectedExit[];
+  /** With `first`: the networks of the chain in the order samples meet them, the model last. */
+  readonly networks?: readonly InspectedNetwork[];
   readonly notes: readonly Note[];
 }
 
 /** Reads the model and plans exits as `compile` would. Throws `bad-option`, and what reading a model and `attachExits` throw. */
 export async function inspect(options: InspectOptions): Promise<Inspection> {
   checkCall('inspect', options);
-  const { source, typed, plan, existing, notes } = await inspectFile(options);
-  const heads = existing?.heads ?? attachExits(plan, { kind: options.head, seed: 1 });
+  if (options.first) return await inspectChain(options);
+  const inspection = await inspectFile(options);
+  const { plan, existing } = inspection;
+  return describe(inspection, existing?.heads ?? attachExits(plan, { kind: options.head, seed: 1 }));
+}
+
+async function inspectChain({ session = {}, head, ...options }: InspectOptions): Promise<Inspection> {
+  const { threads, provider } = session;
+  const notes: Note[] = [];
+  const asked = {
+    ...options,
+    ...(head !== undefined && { head }),
+    ...(threads !== undefined && { threads }),
+    ...(provider !== undefined && { provider }),
+  };
+  const { inspection, chain, preprocessing } = await openProject(asked, {
+    onNote: (note) => notes.push(note),
+  });
+  const { networks } = chain;
+  const original = networks.at(-1)!;
+  const { totalMacs } = original.plan;
+  const describeNetwork = ({ id, file, typed, plan, reading, heads }: Network): InspectedNetwork => ({
+    id,
+    file,
+    classes: typed.classes,
+    macs: plan.totalMacs,
+    relativeCost: plan.totalMacs / totalMacs,
+    preprocessing: reading?.preprocessing ?? preprocessing,
+    adapter: reading?.adapter ?? [],
+    exits: heads.map(describeExit),
+  });
+  return { ...describe({ ...inspection, notes }, original.heads), networks: networks.map(describeNetwork) };
+}
+
+const describeExit = ({ exit: { network: _, ...exit }, kind, macs }: Head): InspectedExit => ({
+  ...exit,
+  head: kind,
+  headMacs: macs,
+});
+
+function describe({ source, typed, plan, notes }: Inspected, heads: readonly Head[]): Inspection {
   const { output, logits, activation, classes, batch } = typed;
   const { totalMacs, notCounted, taps, rejected } = plan;
   return {
@@ -75,11 +141,7 @@ export async function inspect(options: InspectOptions): Promise<Inspection> {
     notCounted,
     taps,
     rejected,
-    exits: heads.map(({ exit: { network: _, ...exit }, kind, macs }) => ({
-      ...exit,
-      head: kind,
-      headMacs: macs,
-    })),
+    exits: heads.map(describeExit),
     notes,
   };
 }

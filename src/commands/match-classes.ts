@@ -8,7 +8,7 @@ import { checkSameClasses } from '../predict/same-classes.ts';
 import type { CompileContext } from './project.ts';
 
 /** Calibration samples that networks are compared on. */
-const COMPARED = 1000;
+export const COMPARED = 1000;
 
 /**
  * `context` with the classes of every network in the original's order: by their names where both are known, else as they are. Each network is

@@ -1,7 +1,9 @@
 /** The networks of a project: those that stand in front, each opened by itself, and the original. */
+import { basename } from 'node:path';
 import { readClassNames } from '../data/class-names.ts';
 import { isFolder } from '../data/files.ts';
 import type { Events } from '../errors/events.ts';
+import { ofFirst } from '../errors/index.ts';
 import { info } from '../errors/notes.ts';
 import { opsetOf } from '../graph/types.ts';
 import { alignOpsets } from '../model/align-opsets.ts';
@@ -34,16 +36,23 @@ export async function loadFirsts(first: readonly (string | FirstOptions)[] = [])
   const loaded: FirstSource[] = [];
   for (const one of first) {
     const options = typeof one === 'string' ? { model: one } : one;
-    const { model, externalDataFolder } = options;
-    if (isFolder(model)) {
-      const opened = await openPackage(model);
-      const { output, dims } = opened.reading;
-      const { channels, ...numbers } = opened.preprocessing ?? {};
-      const known = { output, dims, ...numbers, ...(channels && channels !== 'any' && { channels }) };
-      loaded.push({ options: { ...known, ...options }, source: opened.source, package: opened });
-    } else loaded.push({ options, source: await loadModel(model, externalDataFolder) });
+    try {
+      loaded.push(await loadFirst(options));
+    } catch (error) {
+      throw ofFirst(basename(options.model), error);
+    }
   }
   return loaded;
+}
+
+async function loadFirst(options: FirstOptions): Promise<FirstSource> {
+  const { model, externalDataFolder } = options;
+  if (!isFolder(model)) return { options, source: await loadModel(model, externalDataFolder) };
+  const opened = await openPackage(model);
+  const { output, dims } = opened.reading;
+  const { channels, ...numbers } = opened.preprocessing ?? {};
+  const known = { output, dims, ...numbers, ...(channels && channels !== 'any' && { channels }) };
+  return { options: { ...known, ...options }, source: opened.source, package: opened };
 }
 
 /** The original of a chain, with its own exits. */

@@ -98,7 +98,8 @@ export const oneOf = <T extends string>(choices: readonly T[]): Rule<T> => ({
 /** How a settings file may give a list: like the command line, or as one. */
 export const LIST = { type: ['string', 'number', 'array'], items: { type: ['string', 'number'] } };
 
-const wordsIn = (given: unknown): unknown[] =>
+/** Of lists: texts are split at commas. */
+export const wordsIn = (given: unknown): unknown[] =>
   [given].flat().flatMap((one) => (typeof one === 'string' ? split(one) : [one]));
 
 /** Words between commas; in a word a comma has a backslash before it, and so may a backslash. */
@@ -124,18 +125,37 @@ export const listOf = <T>(rule: Rule<T>, { atLeast = 0, atMost = Number.POSITIVE
     isList: true,
   }) satisfies Rule<readonly T[]>;
 
-/** Networks, each a path or an object with options of its own, which are checked by themselves. */
-export const networks = <T extends object>(path: Rule<string>): Rule<readonly (string | T)[]> => {
-  const list = listOf<string | T>(
+/** Networks, each a path or an object with options of its own, `rules`, which are checked by themselves (`checkOptions`). */
+export function networks<O extends { readonly model: string }>(
+  rules: Rules<O> & { readonly model: Rule<string> },
+): Rule<readonly (string | O)[]> {
+  const { model } = rules;
+  const each = Object.entries(rules as Readonly<Record<string, Rule>>);
+  const list = listOf<string | O>(
     {
-      ...path,
-      wanted: `${path.wanted}, or an object with it as model and with its preprocessing`,
-      accepts: (value): value is string | T => path.accepts(value) || isObject(value),
+      ...model,
+      wanted: `${model.wanted}, or an object with it as model and with its preprocessing`,
+      accepts: (value): value is string | O => model.accepts(value) || isObject(value),
+      read: (given) =>
+        isObject(given)
+          ? Object.fromEntries(
+              Object.entries(given).map(([name, value]) => [
+                name,
+                (rules as Readonly<Record<string, Rule>>)[name]?.read(value) ?? value,
+              ]),
+            )
+          : given,
     },
     { atLeast: 1 },
   );
-  return { ...list, schema: { type: ['string', 'array'], items: { type: ['string', 'object'] } } };
-};
+  const items = {
+    type: ['string', 'object'],
+    properties: Object.fromEntries(each.map(([name, rule]) => [name, rule.schema])),
+    required: ['model'],
+    additionalProperties: false,
+  };
+  return { ...list, schema: { type: ['string', 'array'], items } };
+}
 
 /** One for each network: each time that the option is given, what `rule` says. */
 export const eachOf = <T>(rule: Rule<T>): Rule<readonly T[]> => ({

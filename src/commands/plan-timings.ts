@@ -5,16 +5,19 @@ import { MOST_POINTS } from '../calibrate/index.ts';
 import { type InputSpec, PLAIN_VIEW } from '../data/index.ts';
 import { Random } from '../graph/random.ts';
 import { elementCount, toHalf } from '../graph/tensor.ts';
+import { openDataFolder } from '../networks/data-folder.ts';
 import { type SessionOptions, Tensor } from '../ort/session.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { BENCHMARK } from '../predict/measure-latency.ts';
 import { EFFORT } from '../predict/verify.ts';
-import { Extractor, LOGITS, type Samples, type Slot } from '../train/extractor.ts';
+import { Extractor, LOGITS, type Samples, type Slot, slotsOf } from '../train/extractor.ts';
 import type { FeatureSource } from '../train/feature-source.ts';
 import { runHeads } from '../train/outputs.ts';
 import { recipeOf, trainHeads } from '../train/train.ts';
 import type { TrainOptions } from '../train/train-options.ts';
 import { groupByMacs } from '../train/workers.ts';
+import { type CompilePlanOptions, trainingOf } from './compile.ts';
+import type { Project } from './project.ts';
 
 /** Samples that are tried: two batches of the extractor, after one to warm up. */
 const TRIED = 128;
@@ -24,6 +27,52 @@ const TRIED_STEPS = 4;
 const MEAN_COST = 0.75;
 
 export const secondsSince = (started: number) => (performance.now() - started) / 1000;
+
+export interface Times {
+  /** As in the chain. */
+  readonly networks: readonly (BackboneTimes & {
+    /** Seconds of the heads on it that are run by themselves, a sample. */
+    readonly heads: number;
+  })[];
+  /** Seconds of all of it. */
+  readonly training: number;
+}
+
+/** Runs every network of the chain, its heads, and training steps of the original's, on random numbers. `train`: how many samples it has. */
+export async function tryNetworks(
+  project: Project,
+  options: CompilePlanOptions,
+  train: number | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Times> {
+  const { chain, external, cache, sessionOptions, opening } = project;
+  const folder = await openDataFolder(external.files, cache, signal);
+  const session = { ...sessionOptions, externalDataFolder: folder.folder };
+  const tried = randomSamples(opening.inputs);
+  try {
+    const networks: Times['networks'][number][] = [];
+    for (const { typed, heads } of chain.networks) {
+      const own = heads.filter(({ kind }) => kind !== 'end');
+      const slots = slotsOf(typed, own, true);
+      const time = await timeBackbone(typed, tried, slots, session);
+      const alone = own.filter(({ kind }) => kind !== 'given');
+      networks.push({ ...time, heads: alone.length > 0 ? await timeHeads(own, slots, typed, session) : 0 });
+    }
+    const { typed, heads } = chain.networks.at(-1)!;
+    const slots = slotsOf(typed, heads, true);
+    const { training: recipe } = trainingOf(options);
+    const training = isTrained(project, train)
+      ? await timeTraining(heads, slots, typed, train!, recipe, sessionOptions)
+      : 0;
+    return { networks, training };
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Whether heads are trained on the original. */
+export const isTrained = ({ inspection, chain }: Project, train: unknown) =>
+  inspection.existing === undefined && chain.networks.at(-1)!.heads.length > 0 && train !== undefined;
 
 /** Seconds of verifying, one by one and in batches, and of the benchmark, on `reported` samples. `single`: of one sample alone. */
 export function timeToFinish(reported: number, { eachSample, single }: BackboneTimes): number {

@@ -1,6 +1,5 @@
 /** Estimates time, memory and disk of a compile from a few samples, without writing anything. */
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { refuseUnreachable } from '../calibrate/goals.ts';
 import { type Peek, peekDataset } from '../data/index.ts';
 import { SHARES, SPLITS, type Split, type SplitPaths, settleClasses } from '../data/splits.ts';
@@ -13,21 +12,17 @@ import { slotsOf } from '../train/extractor.ts';
 import { DEFAULT_LIMIT_BYTES } from '../train/features.ts';
 import { RECIPE } from '../train/recipes.ts';
 import { trainingViews } from '../train/views.ts';
-import { type CompilePlanOptions, checkBeforeWork, trainingOf } from './compile.ts';
+import { type CompilePlanOptions, checkBeforeWork } from './compile.ts';
+import { COMPARED } from './match-classes.ts';
 import { checkCall } from './options.ts';
-import {
-  randomSamples,
-  secondsSince,
-  timeBackbone,
-  timeHeads,
-  timeToFinish,
-  timeTraining,
-} from './plan-timings.ts';
-import { openProject, type Project, sessionOf } from './project.ts';
+import { isTrained, secondsSince, timeToFinish, tryNetworks } from './plan-timings.ts';
+import { openProject, type Project } from './project.ts';
 
 export interface CompilePlan {
   /** MACs of the original, a sample. */
   readonly macs: number;
+  /** Of a chain: its networks in the order samples meet them, the original last. */
+  readonly networks?: readonly PlannedNetwork[];
   readonly exits: readonly PlannedBranch[];
   readonly data: Readonly<Partial<Record<Split, PlannedSplit>>>;
   /** Views of each training sample; features are kept in the cache, recomputed for each batch, or given (`features`). */
@@ -41,12 +36,24 @@ export interface CompilePlan {
   readonly outputBytes: number;
 }
 
+export interface PlannedNetwork {
+  readonly id: string;
+  /** Base name of its file, or of the package that it is. */
+  readonly file: string;
+  /** MACs as a share of the original's. */
+  readonly relativeCost: number;
+  /** Estimated seconds of the network and the heads on it, a sample in a batch. */
+  readonly secondsPerSample: number;
+}
+
 export interface PlannedBranch {
   readonly id: string;
+  /** Id of its network, in a chain. */
+  readonly network?: string;
   readonly tap: string;
-  /** Head family; `given` when the exit came with the model. */
+  /** Head family; `given` when the exit came with the model, `end` where a network itself answers. */
   readonly head: string;
-  /** Of the original's MACs: up to the tap, and of the head. */
+  /** Of the original's MACs: of its network up to the tap, and of the head. */
   readonly prefixCost: number;
   readonly headCost: number;
 }
@@ -66,7 +73,7 @@ export interface PlannedSeconds {
   readonly decoding: number;
   readonly features: number;
   readonly training: number;
-  /** Running original and heads over the splits that are not trained on. */
+  /** Running networks and heads over the splits that are not trained on. */
   readonly predicting: number;
   /** Verifying the emitted model, and timing it. */
   readonly verifying: number;
@@ -84,65 +91,76 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   const started = performance.now();
   const goals = await checkBeforeWork(options);
   const project = await openProject(options, events);
-  const { inspection, heads, costs, opening } = project;
-  const { source, typed, plan, existing } = inspection;
-  checkCopies([...project.external.files.keys()]);
+  const { chain, heads, costs, external } = project;
+  checkCopies([...external.files.keys()]);
   const preparing = secondsSince(started);
 
   const peeks = await peekSplits(project, options, events);
   const data = sizesOf(peeks);
+  refuseUnreachable(costs, data.calibration?.samples ?? 0, goals);
+  const times = await tryNetworks(project, options, data.train?.samples, events.signal);
+  const original = times.networks.at(-1)!;
+
   const samplesOf = (split: Split) => data[split]?.samples ?? 0;
-  refuseUnreachable(costs, samplesOf('calibration'), goals);
-
-  const session = sessionOf(project);
-  const slots = slotsOf(typed, heads, true);
-  const original = await timeBackbone(typed, randomSamples(opening.inputs), slots, session);
-  const trainsHeads = existing === undefined && data.train !== undefined;
-  const { training: recipe } = trainingOf(options);
-  const training = trainsHeads
-    ? await timeTraining(heads, slots, typed, samplesOf('train'), recipe, project.sessionOptions)
-    : 0;
-  const eachPredicted =
-    original.eachSample + (trainsHeads ? await timeHeads(heads, slots, typed, session) : 0);
   const predicted = SPLITS.reduce((sum, split) => sum + (split === 'train' ? 0 : samplesOf(split)), 0);
-
-  const bytesPerView = samplesOf('train') * sumOf(slots, ({ recordBytes }) => recordBytes);
-  const features = trainsHeads ? planFeatures(project, options, peeks.train!, bytesPerView) : null;
+  const { features, bytesPerView } = planFeatures(project, options, peeks.train, samplesOf('train'));
   const epochs = options.epochs ?? RECIPE[options.recipe ?? 'distill'].epochs;
   const extractions = { cached: features?.views ?? 0, recomputed: epochs, merged: 0 };
+  const isChain = chain.networks.length > 1;
+  const compared = isChain ? Math.min(COMPARED, samplesOf('calibration')) : 0;
   const seconds = {
     preparing,
     decoding: sumOf(Object.values(peeks), (peek) => peek.samples * peek.secondsPerSample),
     features: features ? samplesOf('train') * original.eachSample * extractions[features.storage] : 0,
-    training,
-    predicting: predicted * eachPredicted,
+    training: times.training,
+    predicting: sumOf(
+      times.networks,
+      ({ eachSample, heads }) => predicted * (eachSample + heads) + compared * eachSample,
+    ),
     verifying: timeToFinish(data.test ? samplesOf('test') : samplesOf('calibration'), original),
   };
-  const externalFiles = await Promise.all(
-    source.externalFiles.map((name) => stat(join(source.folder, name))),
-  );
   const toDecode = Object.values(peeks).filter(({ cached }) => !cached);
+  const { totalMacs } = chain.networks.at(-1)!.plan;
   return {
-    macs: plan.totalMacs,
-    exits: plan.exits.map((exit, k) => ({
+    macs: totalMacs,
+    ...(isChain && {
+      networks: chain.networks.map(({ id, file, plan }, n) => ({
+        id,
+        file,
+        relativeCost: plan.totalMacs / totalMacs,
+        secondsPerSample: times.networks[n]!.eachSample + times.networks[n]!.heads,
+      })),
+    }),
+    exits: heads.map(({ exit, kind }, k) => ({
       id: exit.id,
+      ...(isChain && { network: chain.networks[exit.network]!.id }),
       tap: exit.tap.value,
-      head: heads[k]!.kind,
+      head: kind,
       prefixCost: costs.exits[k]!.prefix,
       headCost: costs.exits[k]!.head,
     })),
     data,
     features,
     seconds: { ...seconds, total: sumOf(Object.values(seconds), (value) => value) },
-    memoryBytes: process.resourceUsage().maxRSS * 1024 + predicted * typed.classes * (heads.length + 1) * 4,
+    memoryBytes:
+      process.resourceUsage().maxRSS * 1024 +
+      predicted * chain.networks.at(-1)!.typed.classes * (heads.length + 1) * 4,
     cacheBytes:
       sumOf(toDecode, ({ bytes }) => bytes) +
       (features?.storage === 'cached' ? features.views * bytesPerView : 0),
-    outputBytes:
-      source.bytes.length +
-      sumOf(externalFiles, ({ size }) => size) +
-      2 * sumOf(heads, ({ graph }) => weightBytes(graph)),
+    outputBytes: await sizeOfOutput(project),
   };
+}
+
+/** Every file once, and heads in model.onnx and heads.onnx. */
+async function sizeOfOutput({ chain, external, heads }: Project): Promise<number> {
+  const files = new Map(chain.networks.map(({ source }) => [source.sha256, source.bytes.length]));
+  const data = await Promise.all(Array.from(external.files.values(), ({ copyOf }) => stat(copyOf)));
+  return (
+    sumOf([...files.values()], (size) => size) +
+    sumOf(data, ({ size }) => size) +
+    2 * sumOf(heads, ({ graph }) => weightBytes(graph))
+  );
 }
 
 const sumOf = <T>(values: readonly T[], of: (value: T) => number) =>
@@ -167,17 +185,23 @@ async function peekSplits(
   return peeks;
 }
 
-/** How many views of the training samples the cache will hold, by its limit. */
+/** How many views of the training samples the cache will hold, by its limit; null features where nothing is trained. */
 function planFeatures(
-  { opening: { preprocessing } }: Project,
+  project: Project,
   { views, features, cacheLimit = DEFAULT_LIMIT_BYTES }: CompilePlanOptions,
-  train: Peek,
-  bytesPerView: number,
-): NonNullable<CompilePlan['features']> {
+  train: Peek | undefined,
+  samples: number,
+): { readonly features: CompilePlan['features']; readonly bytesPerView: number } {
+  if (!train || !isTrained(project, train)) return { features: null, bytesPerView: 0 };
+  const { typed, heads } = project.chain.networks.at(-1)!;
+  const { preprocessing } = project.opening;
+  const bytesPerView = samples * sumOf(slotsOf(typed, heads, true), ({ recordBytes }) => recordBytes);
   const wanted = trainingViews({ ...train, preprocessing }, views).views.length;
   const fitting = Math.min(wanted, Math.floor(cacheLimit / Math.max(1, bytesPerView)));
-  if (features !== undefined) return { views: fitting, storage: 'merged' };
-  return fitting === 0 ? { views: wanted, storage: 'recomputed' } : { views: fitting, storage: 'cached' };
+  const kept = { views: fitting, storage: features === undefined ? 'cached' : 'merged' } as const;
+  const planned =
+    fitting === 0 && features === undefined ? { views: wanted, storage: 'recomputed' as const } : kept;
+  return { features: planned, bytesPerView };
 }
 
 /** As `openSplits` will cut them; the validation split is settled later, from training or calibration samples. */

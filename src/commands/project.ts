@@ -171,12 +171,6 @@ export function onCpu({ provider: _, ...rest }: SessionOptions): SessionOptions 
   return rest;
 }
 
-/** How the original of `project` is run, where its file and its external data lie. */
-export const sessionOf = ({ sessionOptions, inspection }: Project): SessionOptions => ({
-  ...sessionOptions,
-  externalDataFolder: inspection.source.folder,
-});
-
 /**
  * Opens the data of `project`, warns of what would spoil the figures (samples that splits share, an original that only guesses), hands
  * both to `use`, and closes the data whatever happens. External data of several networks are in one folder meanwhile.

@@ -1,15 +1,15 @@
 /** What a compiled package was made from, opened again: its networks, their exits and heads. */
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isFolder } from '../data/files.ts';
 import type { Preprocessing } from '../data/index.ts';
 import { inputsOf } from '../data/splits.ts';
 import type { Manifest, ManifestNetwork } from '../emit/manifest.ts';
-import { networkMissing, otherModel } from '../errors/index.ts';
+import { networkMissing, ofFirst, otherModel } from '../errors/index.ts';
 import { opsetOf } from '../graph/types.ts';
 import { type Inspected, inspectLoaded } from '../model/inspect.ts';
 import type { Chain, Network } from '../networks/chain.ts';
 import type { ExternalFiles } from '../networks/external-files.ts';
-import { type OpenedFirst, openFirst } from '../networks/open-first.ts';
+import { type FirstOptions, type OpenedFirst, openFirst } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { type LoadedModel, loadModel } from '../parser/index.ts';
 import { endExit } from '../passes/end-exit.ts';
@@ -30,14 +30,14 @@ export interface ReopenOptions {
   readonly model: string;
   /** Folder that its external data lie in; its own by default. */
   readonly externalDataFolder?: string | undefined;
-  /** Files of the networks in front, in any order; those that lie beside `model` are found. */
-  readonly first?: readonly string[] | undefined;
+  /** The networks in front, in any order; those that lie beside `model` are found. Of each, only where its file lies counts. */
+  readonly first?: readonly (string | FirstOptions)[] | undefined;
   readonly session: SessionOptions;
 }
 
 /**
  * Opens the networks of `folder`, whose manifest is `manifest`, as its compile did. Throws `other-model`, `network-missing`, `unusable-heads`,
- * and what reading a model throws.
+ * and what reading a model or a package throws.
  */
 export async function reopen(folder: string, manifest: Manifest, options: ReopenOptions): Promise<Reopened> {
   const inspection = await reopenOriginal(folder, manifest, options);
@@ -97,21 +97,29 @@ async function reopenFirsts(
   { typed, source }: Inspected,
   { model, first = [], session }: ReopenOptions,
 ): Promise<OpenedFirst[]> {
-  const preprocessing = manifest.preprocessing as Preprocessing;
+  const networks = (manifest.networks ?? []).slice(0, -1);
+  if (networks.length === 0) return [];
+  const given: LoadedModel[] = [];
+  for (const one of first) {
+    const { model, externalDataFolder }: FirstOptions = typeof one === 'string' ? { model: one } : one;
+    try {
+      given.push(await load(model, externalDataFolder));
+    } catch (error) {
+      throw ofFirst(basename(model), error);
+    }
+  }
   const original = {
     file: manifest.source.file,
     inputs: inputsOf(typed),
-    preprocessing,
+    preprocessing: manifest.preprocessing as Preprocessing,
     options: {},
     typed,
     source,
   };
   const opset = opsetOf(typed.model);
   const opened: OpenedFirst[] = [];
-  for (const [n, network] of (manifest.networks ?? []).slice(0, -1).entries()) {
-    const found = await findNetwork(network, [...first, join(dirname(model), network.file)], folder);
-    const taps = tapsOf(manifest, n).map((tap) => tap.slice(`${network.id}/`.length));
-    const { preprocessing, output, dims, set, classOrder } = network;
+  for (const [n, network] of networks.entries()) {
+    const { id, file, preprocessing, output, dims, set } = network;
     const { channels, ...numbers } = preprocessing!;
     const options = {
       ...numbers,
@@ -120,23 +128,35 @@ async function reopenFirsts(
       ...(dims && { dims }),
       ...(set && { set }),
     };
-    const about = { id: network.id, source: found, original, opset, session, taps };
-    const one = await openFirst({ model: network.file, ...options }, about);
-    opened.push({ ...one, reading: { ...one.reading, ...(classOrder && { classOrder }) } });
+    const taps = tapsOf(manifest, n).map((tap) => tap.slice(`${id}/`.length));
+    const found = await findNetwork(network, given, dirname(model), folder);
+    const about = { id, source: found, original, opset, session, taps };
+    const one = await openFirst({ model: file, ...options }, about);
+    opened.push({ ...one, reading: { ...one.reading, ...saidOf(network) } });
   }
   return opened;
 }
 
-/** The one among `paths` that `network` is of. Throws `network-missing`. */
+/** What a manifest says of a network that its file does not. */
+const saidOf = ({ classOrder, externalDataFolder, package: compiled }: ManifestNetwork) => ({
+  ...(classOrder && { classOrder }),
+  ...(externalDataFolder && { externalDataFolder }),
+  ...(compiled && { package: compiled }),
+});
+
+const load = async (path: string, dataFolder?: string): Promise<LoadedModel> =>
+  isFolder(path) ? (await openPackage(path)).source : await loadModel(path, dataFolder);
+
+/** The one of `given` that `network` is of, or else the file of its name in `beside`. Throws `network-missing`. */
 async function findNetwork(
   { file, sha256 }: ManifestNetwork,
-  paths: readonly string[],
+  given: readonly LoadedModel[],
+  beside: string,
   folder: string,
 ): Promise<LoadedModel> {
-  for (const path of paths) {
-    const load = async () => (isFolder(path) ? (await openPackage(path)).source : await loadModel(path));
-    const source = await load().catch(() => undefined);
-    if (source?.sha256 === sha256) return source;
-  }
+  const found = given.find((source) => source.sha256 === sha256);
+  if (found) return found;
+  const guess = await load(join(beside, file)).catch(() => undefined);
+  if (guess?.sha256 === sha256) return guess;
   throw networkMissing(file, folder, sha256);
 }

@@ -42,6 +42,8 @@ export interface Origin {
   readonly recipe: string;
   readonly labels: readonly string[] | undefined;
   readonly preprocessing: Preprocessing;
+  /** Networks that an earlier compile left out. */
+  readonly leftOut?: Manifest['leftOut'];
 }
 
 export interface CompiledFacts {
@@ -93,6 +95,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
   const { model } = source;
   const { file, ...reading } = origin.source;
   const { labels } = origin;
+  const leftOut = [...(origin.leftOut ?? []), ...facts.leftOut.map((one) => describeLeftOut(one, plan))];
   const options = toOrtOptions(facts.session);
   const leavingMacs = leavingCosts({
     exits: heads.map(({ exit, macs }) => ({ network: exit.network, prefix: exit.prefixMacs, head: macs })),
@@ -142,7 +145,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     ...(facts.kept && { heads: { sha256: createHash('sha256').update(facts.kept).digest('hex') } }),
     preprocessing: origin.preprocessing,
     ...(networks && { networks }),
-    ...(facts.leftOut.length > 0 && { leftOut: facts.leftOut.map((one) => describeLeftOut(one, plan)) }),
+    ...(leftOut.length > 0 && { leftOut }),
     exits: heads.map(({ exit, kind, macs }, k) => ({
       id: exit.id,
       ...(networks && { network: exit.network }),

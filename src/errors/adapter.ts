@@ -7,7 +7,7 @@ export const firstInputUnlike = (input: string, original: string) =>
   new OfframpError(
     'first-input-unlike',
     `input ${input} cannot be made from the original's ${original}`,
-    `A picture is made from one of any size that has as many channels, or 3 for 1, or 1 for 3; other inputs from as many numbers. If both are pictures, say where their channels are: ${option('layout')}, ${option('firstLayout')}.`,
+    `A picture is made from one of any size that has as many channels, or 3 for 1, or 1 for 3; other inputs from as many numbers. If both are pictures, say where their channels are: ${option('layout')}, ${option('first[].layout')}.`,
   );
 
 /** `input`, `originals`: name, type and shape of each. */

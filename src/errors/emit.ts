@@ -15,6 +15,14 @@ export const packageDamaged = (folder: string, problem: string) =>
     'Put back model.onnx and manifest.json as one compile wrote them, or compile the model again.',
   );
 
+/** `missing`: a parameter that the policy has today. */
+export const policyOutdated = (folder: string, policy: string, missing: string) =>
+  new OfframpError(
+    'policy-outdated',
+    `${folder}: the policy ${policy} was fitted by an older Offramp, without its parameter ${missing}`,
+    'Run `offramp calibrate` on the package, which fits the policy again, or compile the model again.',
+  );
+
 export const manifestVersionUnknown = (version: number) =>
   new OfframpError(
     'manifest-version-unknown',

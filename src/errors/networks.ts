@@ -1,8 +1,21 @@
 /** Of networks in front of the original. */
-import { OfframpError } from './offramp-error.ts';
+import { OfframpError, ofNetwork } from './offramp-error.ts';
 import { option } from './option.ts';
 
-const PREPROCESSING = '`firstPreset`, `firstScale`, `firstMean`, `firstStd`, `firstChannels`, `firstLayout`';
+const PREPROCESSING =
+  '`first[].preset`, `first[].scale`, `first[].mean`, `first[].std`, `first[].channels`, `first[].layout`';
+
+/** Options that an entry of `first` may have under the same name as a call. */
+const OWN = /`(?=(?:output|dims|set|externalDataFolder|preset|scale|mean|std|layout|channels|resize)[`:])/g;
+
+/** `error`, of reading the network of `file` in front: it has that name, and options in it are those of the network's entry in `first`. */
+export function ofFirst<T>(file: string, error: T): T {
+  if (error instanceof OfframpError && !error.code.startsWith('first-')) {
+    error.message = error.message.replace(OWN, '`first[].');
+    error.hint = error.hint.replace(OWN, '`first[].');
+  }
+  return ofNetwork(file, error);
+}
 
 /** `measured`: its agreement, and its accuracy where there are labels. `pairs`: what a permutation of its classes would be, if one fits. */
 export const firstDisagrees = (name: string, measured: string, pairs: string | undefined) =>
@@ -10,8 +23,8 @@ export const firstDisagrees = (name: string, measured: string, pairs: string | u
     'first-disagrees',
     `${name} hardly agrees with the original more than chance: ${measured}`,
     pairs
-      ? `Its classes seem to be in another order: ${pairs}. Give their names in its own order: ${option('firstLabels')}, a file with one name a line; and those of the original: ${option('labels')}.`
-      : `A network that is fed otherwise than in its training usually guesses: say how its inputs are made (${PREPROCESSING}). If its classes stand in another order, give their names: ${option('firstLabels')}.`,
+      ? `Its classes seem to be in another order: ${pairs}. Give their names in its own order: ${option('first[].labels')}, a file with one name a line; and those of the original: ${option('labels')}.`
+      : `A network that is fed otherwise than in its training usually guesses: say how its inputs are made (${PREPROCESSING}). If its classes stand in another order, give their names: ${option('first[].labels')}.`,
   );
 
 export const firstClassCount = (name: string, count: number, classes: number) =>
@@ -26,7 +39,7 @@ export const firstClassesUnlike = (name: string, missing: readonly string[], ext
   new OfframpError(
     'first-classes-unlike',
     `${name} has no class ${someOf(missing)}${extra.length > 0 ? `; the original has none named ${someOf(extra)}` : ''}`,
-    `Classes are matched by name. If only the spelling differs, give the names of ${name} as the original spells them, in its own order: ${option('firstLabels')}.`,
+    `Classes are matched by name. If only the spelling differs, give the names of ${name} as the original spells them, in its own order: ${option('first[].labels')}.`,
   );
 
 /** Names that tell no classes apart. `given`: the option with the names of `name`. */
@@ -46,7 +59,7 @@ export const firstIsOriginal = (file: string) =>
   new OfframpError(
     'first-is-original',
     `first network ${file} is the original itself, and reads the same`,
-    'Leave it out of `first`, or give it smaller pictures: `firstSize`.',
+    'Leave it out of `first`, or give it smaller pictures: `first[].size`.',
   );
 
 export const networkMissing = (file: string, folder: string, sha256: string) =>

@@ -4,7 +4,7 @@ export class OfframpError extends Error {
   /** What was being done when it happened, outermost first. */
   readonly trail: string[] = [];
   /** What the user can do about it. */
-  readonly hint: string;
+  hint: string;
 
   constructor(
     /** Stable kebab-case identifier, e.g. `not-an-onnx-file`. */
@@ -43,9 +43,10 @@ export function within<T>(step: string, fn: () => T): T {
   }
 }
 
-/** `error` whose message begins with the `name` of the one network of several that it is about. */
+/** `error` whose message begins with the `name` of the one network of several that it is about, unless it has that name. */
 export function ofNetwork<T>(name: string, error: T): T {
-  if (error instanceof OfframpError) error.message = printable(`${name}: ${error.message}`);
+  if (error instanceof OfframpError && !error.message.includes(name))
+    error.message = printable(`${name}: ${error.message}`);
   return error;
 }
 

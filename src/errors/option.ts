@@ -3,7 +3,7 @@
  * instead (`cli/spelling.ts`).
  */
 
-/** `` `output` ``; with a value, as JavaScript writes it, `` `threads: 1` ``. */
+/** `` `output` ``, or `` `first[].output` `` of a network in front; with a value, as JavaScript writes it, `` `threads: 1` ``. */
 export const option = (name: string, value?: string): string =>
   value === undefined ? `\`${name}\`` : `\`${name}: ${value}\``;
 

@@ -101,7 +101,7 @@ export function classOrder(
   // Lists of names in use have the same name twice (ImageNet's "crane").
   if (ofFirst.every((name, i) => plain(name) === plain(ofOriginal[i]!)))
     return Int32Array.from(ofFirst.keys());
-  refuseTwice(ofFirst, first, 'firstLabels');
+  refuseTwice(ofFirst, first, 'first[].labels');
   refuseTwice(ofOriginal, 'the original', 'labels');
   const exact = placesOf(ofFirst, plain);
   const cased = placesOf(ofFirst, loose);

@@ -8,7 +8,7 @@ import {
   resolvePreprocessing,
 } from '../data/index.ts';
 import { inputsOf } from '../data/splits.ts';
-import { firstClassCount, firstIsOriginal, OfframpError, within } from '../errors/index.ts';
+import { firstClassCount, firstIsOriginal, OfframpError, ofFirst } from '../errors/index.ts';
 import { prune } from '../graph/prune.ts';
 import type { Model } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
@@ -70,7 +70,11 @@ export interface OpenedFirst extends Omit<Network, 'heads'> {
  */
 export async function openFirst(options: FirstOptions, about: OpenFirst): Promise<OpenedFirst> {
   const file = basename(options.model);
-  return await within(`first network ${file}`, () => open(options, about, file));
+  try {
+    return await open(options, about, file);
+  } catch (error) {
+    throw ofFirst(file, error);
+  }
 }
 
 async function open(options: FirstOptions, about: OpenFirst, file: string): Promise<OpenedFirst> {

@@ -38,7 +38,7 @@ export function checkSameClasses(
   if (order.moved.length === 0 || !isMoreOften({ onlyA: order.lost, onlyB: order.gained })) return undefined;
   return warning(
     'first-classes-swapped',
-    `${first.name} would agree with the original on ${order.gained - order.lost} of ${order.samples} samples more if ${describePairs(order.moved)}. If its classes are in another order, give their names: \`firstLabels\`.`,
+    `${first.name} would agree with the original on ${order.gained - order.lost} of ${order.samples} samples more if ${describePairs(order.moved)}. If its classes are in another order, give their names: \`first[].labels\`.`,
   );
 }
 

@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configSchema } from '../../scripts/config-schema.ts';
 import { COMMAND_OPTIONS, PATHS, settingsFor } from '../../src/cli/config.ts';
+import { ruleOf } from '../../src/cli/yargs-options.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { loadCli, runCli } from '../cli-in-process.ts';
 import { hasCode } from '../expect.ts';
@@ -86,6 +87,28 @@ test('relative paths are relative to the file', async () => {
   assert.ok(stderr.includes(`there is nothing at ${at('sub/absent')}`), stderr);
 });
 
+test('so are paths in lists, and those of networks that are objects; a comma stands between two paths', async () => {
+  write({
+    compile: {
+      first: ['a.onnx', { model: 'b,c.onnx', preset: 'none', mean: [1, 2, 3], labels: 'l.txt', externalDataFolder: 'd' }],
+      'first-labels': ['e.txt', '/f.txt'],
+    },
+    calibrate: { first: 'a.onnx,/b.onnx' },
+  }, 'sub/other.json'); // biome-ignore format: one network a line
+  const config = ['--config', at('sub/other.json')];
+  const { first, ...others } = settingsFor(['compile', 'net.onnx', ...config]);
+  assert.equal(others, { 'first-labels': [at('sub/e.txt'), '/f.txt'] });
+  const network = {
+    ...{ model: at('sub/b,c.onnx'), preset: 'none', mean: [1, 2, 3] },
+    ...{ labels: at('sub/l.txt'), externalDataFolder: at('sub/d') },
+  };
+  assert.equal(ruleOf('compile', 'first')!.read(first), [at('sub/a.onnx'), network]);
+  assert.equal(settingsFor(['calibrate', 'out', ...config]), { first: [at('sub/a.onnx'), '/b.onnx'] });
+  write({ compile: { first: ['x,y.onnx'], train: 'random:8', out: 'o' } }, 'sub/other.json');
+  const { stderr } = await runCli(folder, ['compile', 'net.onnx', ...config]);
+  assert.match(stderr, /sub\/x\b/);
+});
+
 test('what it should not say is refused with a code, a place and a suggestion', () => {
   const refused = (settings: unknown, code: string, message: RegExp) => {
     write(settings);
@@ -104,6 +127,23 @@ test('what it should not say is refused with a code, a place and a suggestion', 
   refused({ evaluate: { zebra: 1 } }, 'unknown-setting', /zebra\nSee offramp evaluate --help/);
   refused({ compile: { policy: 'hope' } }, 'bad-config', /compile\.policy should be one of "max-prob"/);
   refused({ threads: 'all' , compile: 3 }, 'bad-config', /should be/); // biome-ignore format: short
+  const [a, b] = [{ model: 'a.onnx' }, { model: 'b.onnx' }];
+  refused(
+    { first: [a, { ...b, presett: 'unit' }] },
+    'unknown-setting',
+    /no setting first\[1\]\.presett\nDid you mean preset\?/,
+  );
+  refused(
+    { compile: { first: [{ ...a, preset: 'lunar' }] } },
+    'bad-config',
+    /compile\.first\[0\]\.preset should be one of "imagenet"/,
+  );
+  refused({ first: [{ preset: 'unit' }] }, 'bad-config', /first\[0\]\.model is missing/);
+  refused(
+    { compile: { first: [a, 3] } },
+    'bad-config',
+    /compile\.first\[1\] should be string or object, is 3/,
+  );
   refused('{ "threads": 1, }', 'bad-config', /is not JSON/);
   refused('[]', 'bad-config', /the file should be object/);
   assert.throws(() => settingsFor(['emit', 'out', '--config', at('absent.json')]), hasCode('config-missing'));

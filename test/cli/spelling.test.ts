@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { COMMAND_OPTIONS } from '../../src/cli/config.ts';
 import { withFlags } from '../../src/cli/spelling.ts';
 import { from } from '../../src/cli/yargs-options.ts';
-import { OPTIONS } from '../../src/commands/options.ts';
+import { FIRST, OPTIONS } from '../../src/commands/options.ts';
 import { option, optionFields, optionText } from '../../src/errors/index.ts';
 import * as api from '../../src/index.ts';
 import { runCli } from '../cli-in-process.ts';
@@ -22,6 +22,10 @@ test('every form of an option has a flag', () => {
     [option('threads', '1'), '--threads 1'],
     [option('force', 'true'), '--force'],
     [option('timing', 'false'), '--no-timing'],
+    [option('first[].labels'), '--first-labels'],
+    [option('first[].size', '112'), '--first-size 112'],
+    [option('first[].dims'), '`first[].dims`'],
+    [option('first[1].preset'), '`first[1].preset`'],
     [optionText('output', "it's"), "--output it's"],
     [option('exitOutputs', "['all[0]', 'all[1]']"), '--exit-outputs all[0],all[1]'],
     [optionFields('dims', [['ids.1', 'SIZE']]), '--dim ids.1=SIZE'],
@@ -47,6 +51,7 @@ const CODE = ['random'];
 
 test('errors name options of the API, and no flags', () => {
   const names = new Set(Object.values(OPTIONS).flatMap((rules) => Object.keys(rules)));
+  for (const name of Object.keys(FIRST)) names.add(`first[].${name}`);
   const texts = sourceFiles('src/errors').map(({ path, text }) => ({
     path,
     text: text.replace(/\/\*\*[\s\S]*?\*\/|\/\/.*/g, ''),
@@ -55,7 +60,11 @@ test('errors name options of the API, and no flags', () => {
     ...[...text.matchAll(/(?<![\w-])--([a-z][a-z-]*)/g)]
       .filter(([, flag]) => !FLAGS.includes(flag!))
       .map(([flag]) => `${path}: ${flag}`),
-    ...[...text.matchAll(/\boption(?:Text|Fields)?\(\s*'(\w+)'|["'][^\n]*?`([a-zA-Z]+)(?:: [^`\n]*)?`/g)]
+    ...[
+      ...text.matchAll(
+        /\boption(?:Text|Fields)?\(\s*'([\w[\].]+)'|["'][^\n]*?`((?:first\[\]\.)?[a-zA-Z]+)(?:: [^`\n]*)?`/g,
+      ),
+    ]
       .map(([, called, quoted]) => (called ?? quoted)!)
       .filter((name) => !names.has(name) && !CODE.includes(name))
       .map((name) => `${path}: ${name}`),

@@ -21,7 +21,8 @@ export const calibrateCommand = command(
       .options(
         from('calibrate', {
           model: { describe: 'the original ONNX file', demandOption: true },
-          first: 'networks in front of it, in any order (default: those that lie beside it)',
+          first:
+            'networks in front of it, files or packages, in any order (default: those that lie beside it)',
           calibration: 'chooses thresholds',
           validation: 'fits policies that learn',
           test: 'only reported',

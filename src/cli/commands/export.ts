@@ -24,7 +24,8 @@ const tritonCommand = command(
       .options(
         from('export triton', {
           model: 'the original ONNX file; not needed for baked thresholds',
-          first: 'networks in front of it, in any order (default: those that lie beside it)',
+          first:
+            'networks in front of it, files or packages, in any order (default: those that lie beside it)',
           at: "operating point to build in (default: the package's)",
           name: 'name that clients ask for (default: of the original)',
           'max-batch': 'most samples a run (default: what easy samples bear to wait for hard ones)',

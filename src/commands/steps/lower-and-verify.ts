@@ -1,7 +1,9 @@
 /** Step 3 of 5: one graph with the exits inside, compared with heads and policy applied by hand before anything is written. */
 import { info, type Note } from '../../errors/notes.ts';
 import type { Model } from '../../graph/types.ts';
+import type { Chain } from '../../networks/chain.ts';
 import { type DataFile, type DataFiles, openDataFolder } from '../../networks/data-folder.ts';
+import type { ExternalFiles } from '../../networks/external-files.ts';
 import type { SessionOptions } from '../../ort/session.ts';
 import { tensorsOf } from '../../parser/external-data.ts';
 import { serializeWithData } from '../../parser/index.ts';
@@ -62,20 +64,29 @@ export async function lowerAndVerify(
   return { ...emitted, baked, dropped };
 }
 
-/** The bytes of `lowered`, and the files that it needs beside it: what has no room in 2 GB goes into one of its own. */
+/** As `serializeChain`, with what it takes to run it before it is written. */
 async function serialize(
   { external, chain, cache, predicting }: CompileContext,
   lowered: Model,
 ): Promise<Pick<Emitted, 'model' | 'files' | 'session' | 'close'>> {
-  const { model, data } = serializeWithData(lowered, { location: external.free });
-  const used = new Set(Array.from(tensorsOf(lowered.graph, []), (tensor) => tensor.external?.location));
-  const own = chain.networks.at(-1)!.source.externalFiles;
-  const here = [...external.files].filter(([location]) => own.includes(location) || used.has(location));
-  const files: DataFiles = new Map<string, DataFile>(data ? [...here, [external.free, data]] : here);
+  const { model, files } = serializeChain(lowered, chain, external);
   const { session, signal } = predicting;
-  if (!data) return { model, files, session, close: async () => {} };
+  if (!files.has(external.free)) return { model, files, session, close: async () => {} };
   const { folder, close } = await openDataFolder(files, cache, signal);
   return { model, files, session: { ...session, externalDataFolder: folder }, close };
+}
+
+/** The bytes of `lowered`, and the files that it needs beside it: what has no room in 2 GB goes into one of its own. */
+export function serializeChain(
+  lowered: Model,
+  { networks }: Chain,
+  external: ExternalFiles,
+): { readonly model: Uint8Array; readonly files: DataFiles } {
+  const { model, data } = serializeWithData(lowered, { location: external.free });
+  const used = new Set(Array.from(tensorsOf(lowered.graph, []), (tensor) => tensor.external?.location));
+  const own = networks.at(-1)!.source.externalFiles;
+  const here = [...external.files].filter(([location]) => own.includes(location) || used.has(location));
+  return { model, files: new Map<string, DataFile>(data ? [...here, [external.free, data]] : here) };
 }
 
 function notesOnVerification({ compared, deviation, tolerance, unsteady }: Verified): Note[] {
