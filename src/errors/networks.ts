@@ -68,3 +68,10 @@ export const networkMissing = (file: string, folder: string, sha256: string) =>
     `${file}, a network of ${folder} (sha256 ${sha256}), is not among the files that were given`,
     'Give its file: `first`, or put it beside the original.',
   );
+
+export const firstSizeFixed = (input: string, dims: readonly unknown[]) =>
+  new OfframpError(
+    'first-size-fixed',
+    `its input ${input} [${dims.map((dim) => dim ?? '?').join(', ')}] does not take pictures of any size`,
+    `Leave ${option('first[].size')} out, or export the model with symbolic height and width.`,
+  );

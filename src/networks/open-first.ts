@@ -7,8 +7,9 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from '../data/index.ts';
+import { imageShape } from '../data/preprocessing.ts';
 import { inputsOf } from '../data/splits.ts';
-import { firstClassCount, firstIsOriginal, OfframpError, ofFirst } from '../errors/index.ts';
+import { firstClassCount, firstIsOriginal, firstSizeFixed, OfframpError, ofFirst } from '../errors/index.ts';
 import { prune } from '../graph/prune.ts';
 import type { Model } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
@@ -143,13 +144,29 @@ function readingOf(
   for (const { name, type } of inputs) {
     const declared = type?.dims ?? [];
     const theirs = original.inputs.find((input) => input.name === name) ?? original.inputs[0]!;
-    const sizes = declared.length === 4 && size !== undefined ? picture(declared, size, layout) : theirs.dims;
+    const shape = imageShape(theirs.dims, original.preprocessing.layout);
+    const wanted = size ?? (shape && [shape.height, shape.width]);
+    const sizes = declared.length === 4 && wanted ? picture(declared, wanted, layout) : theirs.dims;
+    if (size !== undefined) refuseFixedSize(name, declared, sizes);
     for (const [axis, dim] of declared.entries()) {
       const known = sizes[axis - 1];
       if (axis > 0 && typeof dim !== 'number' && known !== undefined) filled[`${name}.${axis}`] = known;
     }
   }
   return { ...(output !== undefined && { output }), dims: { ...filled, ...dims }, ...(set && { set }) };
+}
+
+/** Throws `first-size-fixed` where `sizes` has another size than an axis that the file fixes, or where it is no picture. */
+function refuseFixedSize(
+  name: string,
+  declared: readonly unknown[],
+  sizes: readonly (number | undefined)[],
+): void {
+  const other = declared.some((dim, axis) => {
+    const wanted = sizes[axis - 1];
+    return typeof dim === 'number' && axis > 0 && wanted !== undefined && wanted !== dim;
+  });
+  if (declared.length !== 4 || other) throw firstSizeFixed(name, declared);
 }
 
 /** Sizes of a picture's axes behind the batch, of which only height and width matter. */
@@ -165,6 +182,9 @@ function preprocessingOf(
   inputs: readonly InputSpec[],
   original: OriginalReader,
 ): Preprocessing {
+  // Several inputs are fed as they are, which a manifest writes as scale 1, mean 0 and deviation 1.
+  const isNeutral = scale === 1 && mean?.every((m) => m === 0) && std?.every((d) => d === 1);
+  if (inputs.length > 1 && isNeutral) return resolvePreprocessing({}, inputs);
   const own = { preset, scale, mean, std, layout, channels, resize };
   const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
   const isGiven = ['preset', 'scale', 'mean', 'std'].some((name) => given[name] !== undefined);

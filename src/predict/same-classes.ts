@@ -32,7 +32,8 @@ export function checkSameClasses(
       `on ${agreed} of ${samples} samples, among ${classes} classes`,
       ...(right === undefined ? [] : [`${percent(right / samples)} of its answers are right`]),
     ].join('; ');
-    const fits = order.agreed > order.mostFrequent && !isGuessing(order.agreed, order.samples, classes);
+    // An order that explains less than half of the answers is found in any guesses.
+    const fits = order.agreed > order.mostFrequent && 2 * order.agreed > order.samples;
     throw firstDisagrees(first.name, measured, fits ? describePairs(order.moved) : undefined);
   }
   if (order.moved.length === 0 || !isMoreOften({ onlyA: order.lost, onlyB: order.gained })) return undefined;
