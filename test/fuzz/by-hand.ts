@@ -66,7 +66,9 @@ export interface Hand {
 
 const originalOf = ({ networks }: Pick<Subject, 'networks'>) => networks.at(-1)!.typed;
 const exitsOf = ({ networks }: Pick<Subject, 'networks'>) => networks.flatMap(({ heads }) => heads).length;
-const slackOf = ({ isHalf }: Pick<Subject, 'isHalf'>) => (isHalf ? HALF : 1);
+/** Adapters and several networks round a few times more than one does. */
+const slackOf = ({ isHalf, networks }: Pick<Subject, 'isHalf' | 'networks'>) =>
+  isHalf ? HALF : networks.length > 1 ? 3 : 1;
 
 const weightOf = ({ final }: Trial) => (final === undefined ? undefined : Math.fround(final / 10));
 
