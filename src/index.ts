@@ -92,6 +92,7 @@ export type { SessionOptions } from './ort/session.ts';
 export { type LoadedModel, parseModel, serializeModel } from './parser/index.ts';
 export type { Activation, Head, HeadKind, PlannedExit, RejectedTap, Tap } from './passes/exits.ts';
 export type { InputOptions } from './passes/fix-inputs.ts';
+export type { Runtime } from './passes/place-weights.ts';
 export type { Placement, PlanOptions } from './passes/plan-exits.ts';
 export type { PolicyName } from './policies/index.ts';
 export type { VerifyEffort } from './predict/verify.ts';
