@@ -14,7 +14,7 @@ import {
   type Places,
   TRAINED,
 } from './chain-data.ts';
-import { thresholdsFor, WAYS, type Way } from './chain-ways.ts';
+import { DEFAULT, thresholdsFor, WAYS, type Way } from './chain-ways.ts';
 import { markdown } from './markdown.ts';
 
 const BUDGETS = [0.25, 0.3, 0.35, 0.4, 0.45, 0.532, 0.638, 0.745];
@@ -140,7 +140,7 @@ function interval({ samples, onlyOriginal, onlyChain }: Reported): string {
   return `${points(-high)} … ${points(-low)}`;
 }
 
-function sectionOf(spec: ChainSpec, answered: Answered): string {
+function sectionOf(spec: ChainSpec, answered: Answered, withAuto: boolean): string {
   console.error(nameOf(spec));
   const { costs } = answered;
   const targets = spec.targets
@@ -151,7 +151,8 @@ function sectionOf(spec: ChainSpec, answered: Answered): string {
         ],
       ]
     : [];
-  const rows = WAYS.flatMap((way, w) => rowsFor(way, answered, w === 0));
+  const ways = withAuto ? WAYS : WAYS.filter((way) => way !== DEFAULT);
+  const rows = ways.flatMap((way, w) => rowsFor(way, answered, w === 0));
   return `### ${nameOf(spec)}
 
 ${exitsOf(costs)}${drawsOf(costs) < DRAWS ? ` Of ${drawsOf(costs)} halves only.` : ''}
@@ -191,13 +192,17 @@ function aloneRows(spec: ChainSpec, { predictions, costs }: Answered): string[][
 }
 
 /** The section, with chains whose heads must be trained only if asked for. */
-export async function accuracySection(places: Places, isTrained: boolean): Promise<string> {
+export async function accuracySection(
+  places: Places,
+  isTrained: boolean,
+  withAuto: boolean,
+): Promise<string> {
   const sections: string[] = [];
   const alone = new Map<string, string[]>();
   for (const spec of isTrained ? [...CHAINS, TRAINED] : CHAINS) {
     const answered = await answersOf(spec, places);
     if (spec !== TRAINED) for (const row of aloneRows(spec, answered)) alone.set(row[0]!, row);
-    const section = sectionOf(spec, answered);
+    const section = sectionOf(spec, answered, withAuto);
     console.error(section);
     sections.push(section);
   }
@@ -221,7 +226,7 @@ CIFAR-10, calibration and test split together: ${DRAWS} random halves; policy an
 accuracy lost against the original (negative: more accurate than it), mean ± standard deviation of the ${DRAWS} draws. A budget is met as \`compile\` meets one that is asked for
 (\`pickBudget\`: on held-out fifths of the half it is fitted on), so the mean cost realised is just below it. What a policy learns, and the weight of the ensembled final answer, is fitted on a third
 of the fitting half and thresholds are searched on the rest; \`max-prob\` needs no such third but for that weight, which is then fitted on the whole half. *Paired 95 %*: over the pictures, of the mean draw
-(\`pairedInterval\`), so how far luck in the pictures goes, while the deviation says how far luck in the halves does. *–*: every exit costs more.
+(\`pairedInterval\`), so how far luck in the pictures goes, while the deviation says how far luck in the halves does. *–*: every exit costs more.${withAuto ? '' : ' `auto` was left out (`--quick`).'}
 
 Instead of a chain:
 

@@ -2,10 +2,10 @@
  * Chains of networks: accuracy at given costs, speed, and memory, into bench/chain.md. Sections that were not asked for stay as they are there.
  *
  *   MODELS=DIR PICTURES=DIR npm run bench -- chain      TRAINED=1
- *   npx tsx bench/chain.ts --models DIR --pictures DIR [--only accuracy,speed,memory] [--trained] [--epochs N] [--views N] [--cache DIR] [--keep DIR]
+ *   npx tsx bench/chain.ts --models DIR --pictures DIR [--only accuracy,speed,memory] [--trained] [--quick] [--epochs N] [--views N] [--cache DIR] [--keep DIR]
  *
  * MODELS holds resnet8_mlperf, resnet20, resnet56 and densenet40 for CIFAR-10 as ONNX files, PICTURES its folders train/, calibration/ and test/.
- * `--trained` (TRAINED=1) adds the chain whose heads must be trained. On two quiet cores the sections take about 15, 4 and 3 minutes, and what is
+ * `--trained` (TRAINED=1) adds the chain whose heads must be trained; `--quick` leaves `auto` out. On two quiet cores the sections take about 15, 4 and 3 minutes, and what is
  * trained 30 more. Speed wants a quiet machine; accuracy is the same on any.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -24,6 +24,7 @@ const { values } = parseArgs({
     pictures: { type: 'string', default: process.env.PICTURES },
     only: { type: 'string', default: 'accuracy,speed,memory' },
     trained: { type: 'boolean', default: process.env.TRAINED === '1' },
+    quick: { type: 'boolean', default: false },
     epochs: { type: 'string' },
     views: { type: 'string' },
     cache: { type: 'string' },
@@ -45,7 +46,7 @@ const places: Places = {
 };
 
 const SECTIONS = {
-  accuracy: () => accuracySection(places, values.trained),
+  accuracy: () => accuracySection(places, values.trained, !values.quick),
   speed: () => speedSection(places),
   memory: () => memorySection(places),
 };
