@@ -54,6 +54,7 @@ test('whatever the policy carries along', async () => {
   const { typed, heads } = await prepare(model);
   const fit = {
     weight: noise(1000, 1),
+    rho: noise(3, 4),
     bias: noise(100, 2),
     temperature: [1],
     odds: noise(3 * 5 * 64, 3),
