@@ -40,12 +40,12 @@ export const timeBudgetUnreachable = (milliseconds: number, cheapest: number) =>
   new OfframpError(
     'budget-unreachable',
     `no operating point takes ${milliseconds} ms or less on average on this machine; the fastest takes ${cheapest.toFixed(2)} ms`,
-    'Ask for a larger budget, or add an earlier exit or cheaper heads.',
+    'Ask for a larger budget, put a cheaper network in front (`first`), or add an earlier exit or cheaper heads.',
   );
 
 export const budgetUnreachable = (budget: number, cheapest: number) =>
   new OfframpError(
     'budget-unreachable',
     `no operating point costs ${budget} of the original or less; the cheapest costs ${cheapest.toFixed(3)}`,
-    'Ask for a larger budget, or add an earlier exit or cheaper heads.',
+    'Ask for a larger budget, put a cheaper network in front (`first`), or add an earlier exit or cheaper heads.',
   );
