@@ -262,15 +262,16 @@ function partsFor(
  * policy are there too.
  */
 function predictThrough(
-  { splits, cache, predicting: through, progress }: CompileContext,
+  { splits, cache, predicting: through, progress, chain }: CompileContext,
   network: Network,
   heads: unknown,
   run: (dataset: Dataset, options: PredictOptions) => Promise<Predictions>,
 ): Pick<ReadyExits, 'predict' | 'predictAlone'> {
-  const { typed, hash, plan } = network;
+  const { typed, hash, plan, file } = network;
   const predicting = { ...through, typed, modelHash: hash };
   const { session, signal } = through;
   const calibration = splits.calibration.dataset;
+  const named = (phase: string) => (chain.networks.length > 1 ? `${phase} (${file})` : phase);
   const key = {
     cache,
     modelHash: hash,
@@ -284,7 +285,7 @@ function predictThrough(
       const part = samplesWithin(dataset, calibration);
       const whole = part ? calibration : dataset;
       const predictions = await keptPredictions({ ...key, dataset: whole }, () =>
-        run(whole, { ...predicting, onProgress: progress(phase) }),
+        run(whole, { ...predicting, onProgress: progress(named(phase)) }),
       );
       return part && whole !== dataset ? rowsOf(predictions, part) : predictions;
     },

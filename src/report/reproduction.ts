@@ -45,6 +45,7 @@ export function commandOf(manifest: Manifest): string {
     ['views', training?.views],
     ['cache-limit', training?.cacheLimit],
     ['no-timing', manifest.latency === null || undefined],
+    ['runtime', manifest.model?.runtime],
     ['policy', policyComparison ? 'auto' : policy],
     ['final', final ? 'ensembled' : 'original'],
     ['target', calibration.target],

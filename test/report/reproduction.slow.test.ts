@@ -15,6 +15,7 @@ import { commandOf } from '../../src/report/reproduction.ts';
 import { SAMPLE } from '../emit/sample.ts';
 import { branchyNet } from '../models.ts';
 import { assertSamePackage } from '../timeless.ts';
+import { tinyChain } from '../tiny-chain.ts';
 import { tinyProject, withoutTraining } from '../tiny-project.ts';
 
 const test = suite('report: to do it again');
@@ -143,6 +144,30 @@ for (const [name, more] of Object.entries(CASES))
     await compile(again as CompileOptions);
     assertSamePackage(at('again'), at('out'));
   });
+
+test('networks in front, all of them kept though one is not used, for browsers', async () => {
+  const { at, small, middle, chainOptions, writeSamples, remove } = await tinyChain('again-chain');
+  try {
+    await writeSamples({ calibration: 300, test: 100 });
+    const given = chainOptions('out', {
+      first: [small, middle],
+      budgets: [0.5],
+      keepAll: true,
+      runtime: 'web',
+    });
+    const { manifest } = await compile(given);
+    const parsed = await optionsIn(wordsOf(commandOf(manifest)));
+    const { first, keepAll, runtime, timing } = parsed;
+    assert.equal([first, keepAll, runtime, timing], [['small.onnx', 'middle.onnx'], true, 'web', false]);
+    for (const option of ['first', 'keepAll', 'runtime', 'timing']) seen.add(option);
+    const { model, calibration, test, cache, report } = given;
+    const where = { model, calibration, test, cache, report, first: [small, middle], out: at('again') };
+    await compile({ ...parsed, ...where } as CompileOptions);
+    assertSamePackage(at('again'), at('out'));
+  } finally {
+    remove();
+  }
+});
 
 test('roles that were cut off others are not given, those they were cut off are', async () => {
   const rolesIn = async (manifest: Manifest) => {
