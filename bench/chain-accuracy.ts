@@ -110,13 +110,14 @@ function rowsFor(way: Way, answered: Answered, isFirst: boolean): string[][] {
     }),
     row('agreement, %', (draws) => (100 * mean(draws.map((d) => d.agreed / d.samples))).toFixed(1)),
   ];
-  if (!isFirst) return rows;
+  const cost = row('cost realised', (draws) => mean(draws.map((d) => d.cost / d.samples)).toFixed(3));
+  if (!isFirst) return [...rows, cost];
   const taken = [...policies].sort((x, y) => y[1] - x[1]).map(([name, times]) => `${name} ${times}`);
   return [
     rows[0]!,
     row('paired 95 %', (draws) => interval(meanOf(draws))),
     rows[1]!,
-    row('cost realised', (draws) => mean(draws.map((d) => d.cost / d.samples)).toFixed(3)),
+    cost,
     [`taken: ${taken.join(', ')}`, ...BUDGETS.map(() => '')],
   ];
 }
@@ -224,7 +225,7 @@ export async function accuracySection(
 
 CIFAR-10, calibration and test split together: ${DRAWS} random halves; policy and thresholds on one half, figures on the other, and the other way round. Points of
 accuracy lost against the original (negative: more accurate than it), mean ± standard deviation of the ${DRAWS} draws. A budget is met as \`compile\` meets one that is asked for
-(\`pickBudget\`: on held-out fifths of the half it is fitted on), so the mean cost realised is just below it. What a policy learns, and the weight of the ensembled final answer, is fitted on a third
+(\`pickBudget\`: on held-out fifths of the half it is fitted on); *cost realised* is the mean on the half reported. What a policy learns, and the weight of the ensembled final answer, is fitted on a third
 of the fitting half and thresholds are searched on the rest; \`max-prob\` needs no such third but for that weight, which is then fitted on the whole half. *Paired 95 %*: over the pictures, of the mean draw
 (\`pairedInterval\`), so how far luck in the pictures goes, while the deviation says how far luck in the halves does. *–*: every exit costs more.${withAuto ? '' : ' `auto` was left out (`--quick`).'}
 

@@ -9,7 +9,8 @@ import { openProject } from '../src/commands/project.ts';
 import type { Preset } from '../src/data/preprocessing.ts';
 import { GraphBuilder, makeModel } from '../src/graph/builder.ts';
 import { Random } from '../src/graph/random.ts';
-import { floatTensor } from '../src/graph/tensor.ts';
+import { floatTensor, toFloat32Array } from '../src/graph/tensor.ts';
+import type { Tensor } from '../src/graph/types.ts';
 import { allNames } from '../src/graph/walk.ts';
 import { inspectFile } from '../src/model/inspect.ts';
 import { serializeModel } from '../src/parser/index.ts';
@@ -37,19 +38,31 @@ interface NamedFile extends Weighed {
   readonly file: string;
 }
 
-/** The subject as a classifier: x [N, …] → scores [N, classes]. */
+/**
+ * The subject as a classifier: x [N, …] → scores [N, classes]. Its weights depend on `megabytes`: a chain holds the same weights once, and those of
+ * all sizes of a subject begin alike.
+ */
 function classifier(kind: string, megabytes: number) {
   const { graph } = subjectModel(kind, megabytes);
   const b = new GraphBuilder('', allNames(graph));
   const random = new Random(megabytes, 'classifier');
   b.inputs.push(...graph.inputs);
-  b.initializers.push(...graph.initializers);
+  for (const tensor of graph.initializers) b.initializers.push(scaled(tensor, 1 - 1 / megabytes));
   b.nodes.push(...graph.nodes);
   const weights = Float32Array.from({ length: CLASSES }, () => random.gaussian());
   b.initializers.push(floatTensor('classes', [1, CLASSES], weights));
   b.output(b.op('MatMul', ['y', 'classes'], {}, 'scores'), 'float', ['N', CLASSES]);
   return makeModel(b.build('classifier'));
 }
+
+const scaled = (tensor: Tensor, by: number): Tensor =>
+  tensor.dataType === 'float'
+    ? floatTensor(
+        tensor.name,
+        tensor.dims,
+        toFloat32Array(tensor).map((value) => value * by),
+      )
+    : tensor;
 
 /** Writes the chain of `first` before `model` for each runtime, and says what there is to weigh. */
 async function filesOf(
@@ -154,7 +167,7 @@ export async function memorySection(places: Places): Promise<string> {
     });
   return `## Memory
 
-Resident after loading and one run in which every network runs, less what was before: each file in a process of its own with \`MALLOC_MMAP_THRESHOLD_\` fixed, median of ${TIMES}. The sum is that of the
+Resident after loading and one run in which every network runs, less what was before, when ONNX Runtime itself had been loaded and run: each file in a process of its own with \`MALLOC_MMAP_THRESHOLD_\` fixed, median of ${TIMES}. The sum is that of the
 networks' own files. \`native\` and \`web\`: as the chain is written for machines, and for browsers. Heap: ONNX Runtime's WebAssembly in Chromium; it has a least size, which the sum counts once a file. Aimed at: 1.1.
 
 ${markdown([HEADER, ...rows])}
