@@ -145,7 +145,7 @@ export const thresholdOptions = <T>(y: Argv<T>, defaults: Readonly<Record<string
       policy: described('policy', 'what makes a sample leave; auto compares all of them'),
       target: described('target', 'what thresholds preserve'),
       final:
-        'who answers samples that go all the way: the original, or the original ensembled with the open exits (default: ensembled where --policy auto is for accuracy)',
+        'who answers samples that go all the way: the original, or the original ensembled with the open exits (default: ensembled for accuracy where --policy is auto, or in a chain)',
       budget: 'average cost relative to the original, e.g. 0.6, or average time on this machine, e.g. 3ms',
       'min-accuracy': 'least accuracy, e.g. 0.92',
       'max-accuracy-drop': 'largest loss of accuracy on new samples, e.g. 0.005 for half a point',

@@ -1,4 +1,4 @@
-import { DEFAULT_GOALS } from '../../calibrate/goals.ts';
+import { CHAIN_AUTO_SAMPLES, DEFAULT_GOALS } from '../../calibrate/goals.ts';
 import { compile } from '../../commands/compile.ts';
 import { planCompile } from '../../commands/plan.ts';
 import { RECIPE } from '../../train/recipes.ts';
@@ -11,7 +11,12 @@ import { formatCompiled, formatPlan } from '../tables.ts';
 import { from } from '../yargs-options.ts';
 
 const { policy, target, thresholds, at } = DEFAULT_GOALS;
-const DEFAULTS = { policy, target, thresholds, at };
+const DEFAULTS = {
+  policy: `${policy}; auto for a chain with ${CHAIN_AUTO_SAMPLES} calibration samples`,
+  target,
+  thresholds,
+  at,
+};
 
 export const compileCommand = command(
   'compile <model>',
