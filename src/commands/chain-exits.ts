@@ -1,13 +1,11 @@
 /** The exits of the whole chain, ready to predict: those of the networks in front beside the original's. */
 
 import type { Dataset } from '../data/index.ts';
-import { makeModel } from '../graph/builder.ts';
 import type { Chain, Network } from '../networks/chain.ts';
-import { serializeModel } from '../parser/index.ts';
-import { bundleHeads } from '../passes/bundle-heads.ts';
 import type { Head } from '../passes/exits.ts';
 import type { NetworkWithExits } from '../passes/lower-exits.ts';
 import type { Predictions } from '../predict/predict.ts';
+import { headsFileOf } from './kept-heads.ts';
 import type { CompileContext } from './project.ts';
 import { predictHeads, type ReadyExits } from './ready-exits.ts';
 
@@ -20,12 +18,11 @@ export function withFirsts(context: CompileContext, own: ReadyExits): ReadyExits
   const firsts = context.chain.networks.slice(0, -1);
   if (firsts.length === 0) return own;
   const heads = [...firsts.flatMap((network) => network.heads), ...own.heads];
-  const trained = heads.filter(({ kind }) => kind !== 'given' && kind !== 'end');
   const each = firsts.map((network) => predictFirst(context, network));
   return {
     ...own,
     heads,
-    headsFile: trained.length > 0 ? serializeModel(makeModel(bundleHeads(trained))) : undefined,
+    headsFile: headsFileOf(heads),
     async predict(dataset, phase) {
       const found: Predictions[] = [];
       for (const first of each) found.push(await first.predict(dataset, phase));

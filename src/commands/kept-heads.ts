@@ -5,9 +5,19 @@ import { join } from 'node:path';
 import type { Manifest } from '../emit/manifest.ts';
 import { HEADS_FILE } from '../emit/package-files.ts';
 import { messageOf, unusableHeads } from '../errors/index.ts';
-import { parseModel } from '../parser/index.ts';
-import { unbundleHeads } from '../passes/bundle-heads.ts';
+import { makeModel } from '../graph/builder.ts';
+import { parseModel, serializeModel } from '../parser/index.ts';
+import { bundleHeads, unbundleHeads } from '../passes/bundle-heads.ts';
 import type { Head, HeadKind, PlannedExit, Tap } from '../passes/exits.ts';
+
+/** Whether a head of this kind is Offramp's own, and so kept: neither came with the model nor is a network's end. */
+export const isTrained = (kind: string): boolean => kind !== 'given' && kind !== 'end';
+
+/** heads.onnx of the trained ones among `heads`; undefined where none is. */
+export function headsFileOf(heads: readonly Head[]): Uint8Array | undefined {
+  const trained = heads.filter(({ kind }) => isTrained(kind));
+  return trained.length > 0 ? serializeModel(makeModel(bundleHeads(trained))) : undefined;
+}
 
 /**
  * The trained heads of the package in `folder`, for `exits`, which are those of `manifest` with such heads in its order; their ids, and prefixes of their taps' names, may be
@@ -24,7 +34,7 @@ export async function readHeads(
   });
   if (kept && createHash('sha256').update(bytes).digest('hex') !== kept.sha256)
     throw unusableHeads(file, `is not the one that manifest.json is of (sha256 ${kept.sha256})`);
-  const described = all.filter(({ head }) => head !== 'end' && head !== 'given');
+  const described = all.filter(({ head }) => isTrained(head));
   const isOf =
     exits.length === described.length && exits.every((e, k) => e.tap.value.endsWith(described[k]!.tap));
   const asKept = described.map(({ id, tap, head }, k) => ({

@@ -34,6 +34,7 @@ import { openMerged } from '../train/shards.ts';
 import { recipeOf, trainHeads } from '../train/train.ts';
 import type { TrainOptions } from '../train/train-options.ts';
 import { trainingViews } from '../train/views.ts';
+import { isTrained } from './kept-heads.ts';
 import type { CompileContext } from './project.ts';
 
 export interface ReadyExits {
@@ -251,7 +252,7 @@ function partsFor(
   const chosen = policy === 'auto' ? undefined : policyOf(policy);
   chosen?.refuse?.(validation.dataset.labels, predicting.typed.classes);
   const learns = chosen === undefined || chosen.fit !== undefined;
-  const promised = confidence !== undefined && heads.some(({ kind }) => kind !== 'given' && kind !== 'end');
+  const promised = confidence !== undefined && heads.some(({ kind }) => isTrained(kind));
   const calibration = learns || chosen.readsConfidence || promised ? unseen : splits.calibration;
   refuseUnpromised(calibration.dataset.size, goals);
   return { validation: learns ? validation : undefined, calibration };

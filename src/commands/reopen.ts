@@ -13,7 +13,7 @@ import { type FirstOptions, type OpenedFirst, openFirst } from '../networks/open
 import type { SessionOptions } from '../ort/session.ts';
 import { type LoadedModel, loadModel } from '../parser/index.ts';
 import { endExit } from '../passes/end-exit.ts';
-import { readHeads } from './kept-heads.ts';
+import { isTrained, readHeads } from './kept-heads.ts';
 import { mergeable } from './open-chain.ts';
 import { openPackage } from './open-package.ts';
 import { sizesOf } from './sizes.ts';
@@ -50,7 +50,7 @@ export async function reopen(folder: string, manifest: Manifest, options: Reopen
   const exitsIn = (n: number) => manifest.exits.filter(({ network = 0 }) => network === n);
   const trained = opened.flatMap((network, n) =>
     exitsIn(n)
-      .filter(({ head }) => head !== 'end' && head !== 'given')
+      .filter(({ head }) => isTrained(head))
       .map(({ id }, i) => ({ ...network.plan.exits[i]!, id, network: n })),
   );
   const heads = trained.length > 0 ? await readHeads(folder, manifest, trained) : [];

@@ -2,11 +2,9 @@
 import type { Goals } from '../../calibrate/goals.ts';
 import { CLOSED, isNamed, type NamedPoint } from '../../calibrate/index.ts';
 import { info, warning } from '../../errors/notes.ts';
-import { makeModel } from '../../graph/builder.ts';
 import { chainOf, costsOfChain, type Network } from '../../networks/chain.ts';
-import { serializeModel } from '../../parser/index.ts';
-import { bundleHeads } from '../../passes/bundle-heads.ts';
 import type { Predictions } from '../../predict/predict.ts';
+import { headsFileOf } from '../kept-heads.ts';
 import type { CompileContext } from '../project.ts';
 import type { ReadyExits } from '../ready-exits.ts';
 import { type ChosenPoints, choosePoints } from './choose-points.ts';
@@ -82,7 +80,6 @@ function keepOnly(
       .filter(({ heads }, n) => heads.length > 0 || n === networks.length - 1),
   );
   const { heads } = chain;
-  const trained = heads.filter(({ kind }) => kind !== 'given' && kind !== 'end');
   const pick = (all: Predictions): Predictions => ({
     ...all,
     logits: kept.map((k) => all.logits[k]!),
@@ -93,7 +90,7 @@ function keepOnly(
     exits: {
       ...exits,
       heads,
-      headsFile: trained.length > 0 ? serializeModel(makeModel(bundleHeads(trained))) : undefined,
+      headsFile: headsFileOf(heads),
       predict: async (dataset, phase) => pick(await exits.predict(dataset, phase)),
       predictAlone: async (dataset) => pick(await exits.predictAlone(dataset)),
     },
