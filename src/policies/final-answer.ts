@@ -101,9 +101,11 @@ export function withEnsemble(policy: Policy): Policy {
     nodes(b, exit, parameters) {
       const { logits, exits, classes, state } = exit;
       const width = classes + policy.state(exits, classes);
-      const own = width > classes ? columns(b, state!, classes, width) : undefined;
+      const own = state && width > classes ? columns(b, state, classes, width) : undefined;
       const decision = policy.nodes(b, { ...exit, state: own }, parameters);
-      const exitSum = b.op('Sub', [exitSumNodes(b, state!, classes, width), logits]);
+      const exitSum = state
+        ? b.op('Sub', [exitSumNodes(b, state, classes, width), logits])
+        : b.op('Neg', [logits]);
       return {
         ...decision,
         state: decision.state ? b.op('Concat', [exitSum, decision.state], { axis: 1 }) : exitSum,
