@@ -28,7 +28,9 @@ export function endExit(
   };
   const b = new GraphBuilder();
   const features = b.input('features', 'float', ['N', ...tap.dims]);
-  b.op('Reshape', [features, b.int64([-1, typed.classes])], {}, 'logits');
+  // An Identity costs nothing: ONNX Runtime takes it out.
+  if (tap.dims.length === 1) b.op('Identity', [features], {}, 'logits');
+  else b.op('Reshape', [features, b.int64([-1, typed.classes])], {}, 'logits');
   b.output('logits', 'float', ['N', typed.classes]);
   const exit = { id, network, tap, prefixMacs: totalMacs };
   const head: Head = { exit, kind: 'end', graph: b.build('network_end'), macs: 0 };

@@ -159,21 +159,8 @@ function writeMain(lowerings: readonly Lowering[], main: GraphBuilder): void {
 
 /** A model on its own: its first segment is in the main graph. */
 function lowerAlone(lowering: Lowering, main: GraphBuilder): void {
-  const { typed, exits } = lowering;
-  // The levels count from the first exit, and those before it may have been closed.
-  const first = exits[0]?.index ?? 0;
-  const index = first > 0 ? main.fresh('answer/index') : EXIT_INDEX;
-  lowerLevel(
-    lowering,
-    0,
-    { b: main, names: new Map(), state: undefined },
-    {
-      logits: exits.length > 0 ? typed.logits : main.fresh(`${typed.logits}/unused`),
-      index,
-      confidence: EXIT_CONFIDENCE,
-    },
-  );
-  if (first > 0) main.op('Add', [index, main.int64([first])], {}, EXIT_INDEX);
+  const as = { logits: lowering.typed.logits, index: EXIT_INDEX, confidence: EXIT_CONFIDENCE };
+  lowerLevel(lowering, 0, { b: main, names: new Map(), state: undefined }, as);
 }
 
 /** The original's graph with the nodes of `main`, and without what only dropped nodes read. */

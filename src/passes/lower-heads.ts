@@ -2,24 +2,22 @@
 import { type GraphBuilder, makeValue } from '../graph/builder.ts';
 import { inlineGraph } from '../graph/inline.ts';
 import { prune } from '../graph/prune.ts';
-import { int64Tensor } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
 import type { DecisionValues } from '../policies/policy.ts';
-import { asFloat, asLogits, isStateRead, type LoweredExit, type Lowering, rowCount } from './lowering.ts';
-
-/**
- * The policy's state of samples that have met no exit: zeros [M, width], as many as `tap` holds. Undefined for a policy without state.
- */
-export function initialState(lowering: Lowering, b: GraphBuilder, tap: string): string | undefined {
-  const { stateWidth } = lowering;
-  if (stateWidth === 0) return undefined;
-  const dims = b.op('Concat', [rowCount(lowering, b, tap), b.int64([stateWidth])], { axis: 0 });
-  return b.op('ConstantOfShape', [dims]);
-}
+import {
+  asFloat,
+  asLogits,
+  isStateRead,
+  type LoweredExit,
+  type Lowering,
+  noLogits,
+  noState,
+  rowCount,
+} from './lowering.ts';
 
 /**
  * Writes the head of exit `k` into `b` and gives its logits (in type and shape as the original's), score [M] and state. A closed exit's
- * logits and scores are 0, and the state stays as it was.
+ * logits and scores are 0, and the state stays as it was. `state`: undefined also where no exit has written it yet.
  */
 export function lowerHead(
   lowering: Lowering,
@@ -39,15 +37,8 @@ export function lowerHead(
   const closed = b.branch();
   const { dataType, dims } = lowering.answer;
   const rows = rowCount(lowering, closed, tap);
-  const zero = {
-    ...int64Tensor('value', [1], [0]),
-    dataType,
-    bytes: new Uint8Array(dataType === 'float' ? 4 : 2),
-  };
-  const shape = closed.op('Concat', [rows, closed.int64(dims.slice(1))], { axis: 0 });
-  const noLogits = closed.op('ConstantOfShape', [shape], { value: zero });
-  const noScore = closed.op('ConstantOfShape', [rows]);
-  const same = hasState ? [closed.op('Identity', [state!])] : [];
+  const same = hasState ? [state ?? noState(lowering, closed, rows)!] : [];
+  const nothing = [noLogits(lowering, closed, rows), closed.op('ConstantOfShape', [rows]), ...same];
 
   const { id } = exit.head.exit;
   const outputs = ['logits', 'score', ...(hasState ? ['memory'] : [])].map((part) =>
@@ -55,18 +46,18 @@ export function lowerHead(
   );
   const types = [dataType, 'float', 'float'] as const;
   const shapes = [[undefined, ...dims.slice(1)], [undefined], [undefined, undefined]];
-  const branch = (g: GraphBuilder, values: readonly string[], name: string): Graph => ({
-    ...g.build(name),
-    outputs: values.map((value, i) => makeValue(value, types[i]!, shapes[i])),
-  });
+  const branch = (g: GraphBuilder, values: readonly string[], name: string): Graph => {
+    const outputs = ownedBy(g, values).map((value, i) => makeValue(value, types[i]!, shapes[i]));
+    return { ...g.build(name), outputs };
+  };
   const isOpen = b.op('Gather', [input.areOpen, b.int64([exit.index])], { axis: 0 });
-  const found = ownedBy(open, [decided.logits, decided.score, ...(hasState ? [decided.state!] : [])]);
+  const found = [decided.logits, decided.score, ...(hasState ? [decided.state!] : [])];
   b.ops(
     'If',
     [isOpen],
     {
       then_branch: branch(open, found, id),
-      else_branch: branch(closed, [noLogits, noScore, ...same], `${id}_closed`),
+      else_branch: branch(closed, nothing, `${id}_closed`),
     },
     outputs,
   );
@@ -120,7 +111,7 @@ function decide(
 }
 
 /** `values` as outputs of the branch that `b` writes: one that came from outside, or stands there twice, gets an Identity. */
-function ownedBy(b: GraphBuilder, values: readonly string[]): string[] {
+export function ownedBy(b: GraphBuilder, values: readonly string[]): string[] {
   const made = new Set(b.nodes.flatMap((n) => n.outputs));
   return values.map((value, i) =>
     made.has(value) && values.indexOf(value) === i ? value : b.op('Identity', [value]),

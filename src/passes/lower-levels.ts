@@ -9,15 +9,14 @@ import { int64Tensor } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
 import { ensembleNodes } from '../policies/final-answer.ts';
 import { reduceMax } from '../policies/nodes.ts';
-import type { DecisionValues } from '../policies/policy.ts';
-import { initialState, lowerHead } from './lower-heads.ts';
+import { lowerHead, ownedBy } from './lower-heads.ts';
 import { lowerSegment } from './lower-segments.ts';
-import { any, anyOpen, asFloat, asLogits, cast, isStateRead, type Lowering } from './lowering.ts';
+import { anyOpen, asFloat, asLogits, isStateRead, type Lowering } from './lowering.ts';
 
 /** What a level of nesting gives to the level around it, for the M samples that reach it: all [M, ...]. */
 export interface Answer {
   readonly logits: string;
-  /** Exits that were passed from the level's own on. */
+  /** `exit_index`; the number of all exits while a sample is in play. */
   readonly index: string;
   readonly confidence: string;
   /** The policy's state, of a network that is followed by others, where it is kept: [M, width]. */
@@ -36,118 +35,83 @@ export interface Place {
   readonly b: GraphBuilder;
   /** What values of the original are called there, where not by their own names. */
   readonly names: Map<string, string>;
-  /** The policy's state of the samples [M, width]; undefined before the first exit, or for a policy without state. */
+  /** The policy's state of the samples [M, width]; undefined where they have met no exit, and for a policy without state. */
   readonly state: string | undefined;
 }
 
-/** Writes segment `k` and everything behind it; the answers get the names in `as`. */
-export function lowerLevel(lowering: Lowering, k: number, place: Place, as: Answer): void {
+/** Writes segment `k` and everything behind it, and gives the answers there; outside of branches they get the names in `as`. */
+export function lowerLevel(lowering: Lowering, k: number, place: Place, as?: Answer): Answer {
   const { b, names } = place;
   const { logits } = lowering.typed;
   const exit = lowering.exits[k];
   if (!exit && (k > 0 || lowering.cut.isNested)) names.set(logits, b.fresh(`${logits}/full`));
   lowerSegment(lowering, k, b, names);
-  if (exit) lowerExit(lowering, k, place, as);
-  else lowerEnd(lowering, { ...place, logits: names.get(logits) ?? logits }, as);
+  if (exit) return lowerExit(lowering, k, place, as);
+  return lowerEnd(lowering, { ...place, logits: names.get(logits) ?? logits }, as);
 }
 
-/** The end of the original: the final answer's logits, 0 for the index, and the largest class probability. */
+/** The end of the original: the final answer's logits, its index, and the largest class probability. */
 function lowerEnd(
   lowering: Lowering,
   { b, logits, state }: Pick<Place, 'b' | 'state'> & { readonly logits: string },
-  as: Answer,
-): void {
-  const { typed, answer, exits, final, stateWidth, opset } = lowering;
+  as = newAnswer(lowering, b),
+): Answer {
+  const { typed, answer, exits, final, stateWidth, fullIndex, opset } = lowering;
   const { classes } = typed;
   const isNested = exits.length > 0 || lowering.cut.isNested;
-  if (isNested && !final) b.op('Identity', [logits], {}, as.logits);
   let flat = asFloat(b, b.op('Reshape', [logits, b.int64([-1, classes])]), answer.dataType);
+  let found = logits;
   if (isNested && final) {
     flat = ensembleNodes(b, flat, state!, { classes, width: stateWidth, weight: final });
-    b.op('Identity', [asLogits(lowering, b, flat)], {}, as.logits);
+    found = asLogits(lowering, b, flat);
   }
   reduceMax(b, b.op('Softmax', [flat], { axis: 1 }), 1, opset, as.confidence);
-  const index = int64Tensor('value', [1], [isNested ? 0 : lowering.fullIndex]);
-  b.op('ConstantOfShape', [b.op('Shape', [as.confidence])], { value: index }, as.index);
+  const value = int64Tensor('value', [1], [fullIndex]);
+  b.op('ConstantOfShape', [b.op('Shape', [as.confidence])], { value }, as.index);
+  return { ...as, logits: found };
 }
 
-function lowerExit(lowering: Lowering, k: number, { b, names, state: before }: Place, as: Answer): void {
-  const { input, typed } = lowering;
-  const { head, threshold: builtIn } = lowering.exits[k]!;
+function lowerExit(lowering: Lowering, k: number, place: Place, as?: Answer): Answer {
+  const { b, names, state } = place;
+  const { input, exits, fullIndex, isFollowed } = lowering;
+  const { head, threshold: builtIn, index } = exits[k]!;
   const { id, tap } = head.exit;
-  const features = names.get(tap.value) ?? tap.value;
-  const state = before ?? initialState(lowering, b, features);
-  const decided = lowerHead(lowering, k, b, features, state);
+  const decided = lowerHead(lowering, k, b, names.get(tap.value) ?? tap.value, state);
   const threshold = input
-    ? b.op('Gather', [input.thresholds, b.int64([lowering.exits[k]!.index])], { axis: 0 })
+    ? b.op('Gather', [input.thresholds, b.int64([index])], { axis: 0 })
     : b.float([builtIn!]);
-  const goOn = b.op('Not', [b.op('Greater', [decided.score, threshold])]);
-  // 0 for those that leave; what the others get is scattered over their 1.
-  const passed = cast(b, goOn, 'int64');
-  const found = foundAt(lowering, k, b, decided, passed);
-  if (lowering.isFollowed && k === lowering.exits.length - 1) {
-    for (const part of partsOf(lowering)) b.op('Identity', [found[part]!], {}, as[part]);
-    return;
-  }
+  const leaves = b.op('Greater', [decided.score, threshold]);
+  // What those that go on get is scattered over theirs.
+  const found: Answer = {
+    logits: decided.logits,
+    index: b.op('Where', [leaves, b.int64([index]), b.int64([fullIndex])]),
+    confidence: decided.score,
+    ...(decided.state !== undefined && { state: decided.state }),
+  };
+  if (isFollowed && k === exits.length - 1) return found;
 
-  const isFixed = typed.batch === 'fixed';
-  const onward: Place = { b: b.branch(), names: new Map(names), state: decided.state };
-  const onwardAnswer = isFixed
-    ? lowerSample(lowering, k, onward)
-    : lowerRows(lowering, k, onward, { goOn, found });
-  const stay = b.branch();
-  const stayAnswer = newAnswer(lowering, stay);
-  for (const part of partsOf(lowering)) stay.op('Identity', [found[part]!], {}, stayAnswer[part]);
-
-  const someGoOn = isFixed ? goOn : any(b, passed);
-  const later = lowering.isFollowed ? anyOpen(lowering, b, lowering.exits.slice(k + 1)) : undefined;
-  b.ops(
-    'If',
-    [later ? b.op('And', [someGoOn, later]) : someGoOn],
+  const onward = b.branch();
+  const answer = lowerOnward(lowering, k, { b: onward, names, state: decided.state }, found);
+  const someInPlay = anyInPlay(lowering, b, found.index);
+  const later = isFollowed ? anyOpen(lowering, b, exits.slice(k + 1)) : undefined;
+  return lowerIf(
+    lowering,
+    b,
+    later ? b.op('And', [someInPlay, later]) : someInPlay,
     {
-      then_branch: branch(lowering, onward.b, onwardAnswer, `after_${id}`),
-      else_branch: branch(lowering, stay, stayAnswer, `${id}_answers`),
+      then_branch: branch(lowering, onward, answer, `after_${id}`),
+      else_branch: branch(lowering, b.branch(), found, `${id}_answers`),
     },
-    partsOf(lowering).map((part) => as[part]!),
+    as,
   );
 }
 
-/** What the samples that reach exit `k` get there, all of them; index: 0 for those that leave, what is behind is scattered over the others'. */
-function foundAt(
-  { exits, fullIndex, isFollowed }: Lowering,
-  k: number,
-  b: GraphBuilder,
-  { logits, score, state }: DecisionValues,
-  passed: string,
-): Answer {
-  // Behind the last network's exits everything is answered; behind another's, samples that nobody answers keep what is found here.
-  const index = isFollowed ? b.op('Mul', [passed, b.int64([fullIndex - exits[k]!.index])]) : passed;
-  return { logits, index, confidence: score, ...(state !== undefined && { state }) };
-}
-
-interface Decided {
-  /** [M] bool */
-  readonly goOn: string;
-  /** Of all M samples, as if they left. */
-  readonly found: Answer;
-}
-
-/** What is behind exit `k`, for the one sample of a fixed batch. */
-function lowerSample(lowering: Lowering, k: number, place: Place): Answer {
-  const { b } = place;
-  const inner = newAnswer(lowering, b);
-  const answer = newAnswer(lowering, b);
-  lowerLevel(lowering, k + 1, place, { ...answer, index: inner.index });
-  countPassed(lowering, k, b, inner.index, answer.index);
-  return answer;
-}
-
-/** What is behind exit `k`, for the samples that go on; the rows of the others stay as they were found. */
-function lowerRows(lowering: Lowering, k: number, place: Place, { goOn, found }: Decided): Answer {
-  const { b, names, state } = place;
-  const inner = newAnswer(lowering, b);
-  const answer = newAnswer(lowering, b);
-  const rows = b.op('Transpose', [b.op('NonZero', [goOn])], { perm: [1, 0] });
+/** What is behind exit `k`, for the samples that go on; the rows of the others stay as they were `found`. */
+function lowerOnward(lowering: Lowering, k: number, place: Place, found: Answer): Answer {
+  const { b, state } = place;
+  const names = new Map(place.names);
+  if (lowering.typed.batch === 'fixed') return lowerLevel(lowering, k + 1, { b, names, state });
+  const rows = rowsInPlay(lowering, b, found.index);
   const kept = new Map(names);
   const { live, remade } = lowering.cut.carried[k]!;
   const survivors = (value: string) => b.fresh(`${value}/survivors_${k + 1}`);
@@ -161,24 +125,43 @@ function lowerRows(lowering: Lowering, k: number, place: Place, { goOn, found }:
     b.nodes.push(renameNode(node, kept));
   }
   const carried = state && isStateRead(lowering, k + 1) ? b.op('GatherND', [state, rows]) : undefined;
-  lowerLevel(lowering, k + 1, { b, names: kept, state: carried }, inner);
-  const index = countPassed(lowering, k, b, inner.index, b.fresh('answer/index'));
-  const updates = { ...inner, index };
-  for (const part of partsOf(lowering))
-    b.op('ScatterND', [found[part]!, rows, updates[part]!], {}, answer[part]);
-  return answer;
+  return scatterRows(
+    lowering,
+    b,
+    found,
+    rows,
+    lowerLevel(lowering, k + 1, { b, names: kept, state: carried }),
+  );
 }
 
-/** The index that the next level gave, counted from exit `k` on. */
-function countPassed(
-  { exits, fullIndex }: Lowering,
-  k: number,
+/** Which samples are in play, by their index so far. [M] bool */
+const areInPlay = ({ fullIndex }: Lowering, b: GraphBuilder, index: string): string =>
+  b.op('Equal', [index, b.int64([fullIndex])]);
+
+/** Whether any sample is in play, by their index so far: one bool. No index is larger than that of a sample in play. */
+export const anyInPlay = (lowering: Lowering, b: GraphBuilder, index: string): string =>
+  areInPlay(
+    lowering,
+    b,
+    lowering.typed.batch === 'fixed' ? index : b.op('ReduceMax', [index], { keepdims: 1 }),
+  );
+
+/** The rows of the samples that are in play: [S, 1] int64. */
+export const rowsInPlay = (lowering: Lowering, b: GraphBuilder, index: string): string =>
+  b.op('Transpose', [b.op('NonZero', [areInPlay(lowering, b, index)])], { perm: [1, 0] });
+
+/** `before` with the answers in `inner` in the places of `rows`. */
+export function scatterRows(
+  lowering: Lowering,
   b: GraphBuilder,
-  index: string,
-  as: string,
-): string {
-  const next = exits[k + 1]?.index ?? fullIndex;
-  return b.op('Add', [index, b.int64([next - exits[k]!.index])], {}, as);
+  before: Answer,
+  rows: string,
+  inner: Answer,
+): Answer {
+  const answer = newAnswer(lowering, b);
+  for (const part of partsOf(lowering))
+    b.op('ScatterND', [before[part]!, rows, inner[part]!], {}, answer[part]);
+  return answer;
 }
 
 /** The rows of `value` that `rows` [S, 1] names, along `axis`. */
@@ -193,16 +176,37 @@ export function newAnswer(lowering: Lowering, b: GraphBuilder): Answer {
   return Object.fromEntries(named) as Answer;
 }
 
-/** What `b` holds as a branch that gives `answer`. */
+/** What `b` holds as a branch that gives `answer`, whose values may come from outside. */
 export function branch(lowering: Lowering, b: GraphBuilder, answer: Answer, name: string): Graph {
   const { dataType, dims } = lowering.answer;
-  return {
-    ...b.build(name),
-    outputs: [
-      makeValue(answer.logits, dataType, [undefined, ...dims.slice(1)]),
-      makeValue(answer.index, 'int64', [undefined]),
-      makeValue(answer.confidence, 'float', [undefined]),
-      ...(answer.state === undefined ? [] : [makeValue(answer.state, 'float', [undefined, undefined])]),
-    ],
-  };
+  const types = {
+    logits: { dataType, dims: [undefined, ...dims.slice(1)] },
+    index: { dataType: 'int64', dims: [undefined] },
+    confidence: { dataType: 'float', dims: [undefined] },
+    state: { dataType: 'float', dims: [undefined, undefined] },
+  } as const;
+  const parts = partsOf(lowering);
+  const values = ownedBy(
+    b,
+    parts.map((part) => answer[part]!),
+  );
+  const outputs = parts.map((part, i) => makeValue(values[i]!, types[part].dataType, types[part].dims));
+  return { ...b.build(name), outputs };
+}
+
+/** The answer of one of two branches. */
+export function lowerIf(
+  lowering: Lowering,
+  b: GraphBuilder,
+  condition: string,
+  branches: { readonly then_branch: Graph; readonly else_branch: Graph },
+  as = newAnswer(lowering, b),
+): Answer {
+  b.ops(
+    'If',
+    [condition],
+    branches,
+    partsOf(lowering).map((part) => as[part]!),
+  );
+  return as;
 }

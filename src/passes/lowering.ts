@@ -1,5 +1,6 @@
 /** What the parts of `lowerExits` share: the model and its cut, the exits, the policy, and a few nodes. */
 import type { GraphBuilder } from '../graph/builder.ts';
+import { int64Tensor } from '../graph/tensor.ts';
 import { DATA_TYPES, type DataType, type Node } from '../graph/types.ts';
 import type { Policy, PolicyParameters } from '../policies/index.ts';
 import type { Cut } from './cut-segments.ts';
@@ -79,6 +80,20 @@ export function asLogits(lowering: Lowering, b: GraphBuilder, logits: string): s
   const typed = dataType === 'float' ? logits : cast(b, logits, dataType);
   return dims.length > 2 ? b.op('Reshape', [typed, b.int64([-1, ...dims.slice(1)])]) : typed;
 }
+
+/** What is no answer, for `rows` ([1] int64) samples: logits as the original's that are 0. */
+export function noLogits({ answer: { dataType, dims } }: Lowering, b: GraphBuilder, rows: string): string {
+  const bytes = new Uint8Array(dataType === 'float' ? 4 : 2);
+  const value = { ...int64Tensor('value', [1], [0]), dataType, bytes };
+  return b.op('ConstantOfShape', [shapeOf(b, rows, dims.slice(1))], { value });
+}
+
+/** The policy's state of samples that have met no exit: zeros [rows, width]; undefined for a policy without state. */
+export const noState = ({ stateWidth }: Lowering, b: GraphBuilder, rows: string): string | undefined =>
+  stateWidth > 0 ? b.op('ConstantOfShape', [shapeOf(b, rows, [stateWidth])]) : undefined;
+
+const shapeOf = (b: GraphBuilder, rows: string, sizes: readonly number[]) =>
+  b.op('Concat', [rows, b.int64(sizes)], { axis: 0 });
 
 /** How many samples `value` holds along its first axis. [1] int64 */
 export const rowCount = ({ opset }: Lowering, b: GraphBuilder, value: string): string =>

@@ -25,22 +25,24 @@ export const eenet: Policy = {
   nodes(b, place, { weight, bias, temperature }) {
     const { logits, exit, exits, classes, state, opset } = place;
     const size = classes + FACTORS + exits;
-    const earlier = columns(b, state!, 0, exits);
+    const earlier = state && columns(b, state, 0, exits);
     const answer = b.op('ArgMax', [logits], { axis: 1, keepdims: 0 });
     const vote = b.op('OneHot', [answer, b.int64(classes), b.float([0, 1])]);
-    const votes = b.op('Add', [columns(b, state!, exits, exits + classes), vote]);
+    const votes = state ? b.op('Add', [columns(b, state, exits, exits + classes), vote]) : vote;
     const share = b.op('Div', [reduceMax(b, votes, 1, opset), reduceSum(b, votes, 1, opset)]);
     const softer = { ...place, logits: b.op('Div', [logits, b.float(temperature![0]!)]) };
     const factors = [maxProb, entropy].map((policy) => policy.nodes(b, softer, {}).score);
     const inputs = [
       b.op('Softmax', [softer.logits], { axis: 1 }),
       ...[...factors, share].map((factor) => asColumn(b, factor)),
-      earlier,
+      ...(earlier ? [earlier] : []),
     ];
-    const weights = b.float(weight!.slice(exit * size, (exit + 1) * size), [size, 1]);
+    const read = earlier ? size : size - exits;
+    const weights = b.float(weight!.slice(exit * size, exit * size + read), [read, 1]);
     const product = b.op('MatMul', [b.op('Concat', inputs, { axis: 1 }), weights]);
     const score = b.op('Add', [product, b.float(bias![exit]!)]);
-    const scores = b.op('Add', [earlier, b.op('Pad', [score, b.int64([0, exit, 0, exits - exit - 1])])]);
+    const padded = b.op('Pad', [score, b.int64([0, exit, 0, exits - exit - 1])]);
+    const scores = earlier ? b.op('Add', [earlier, padded]) : padded;
     return {
       score: column(b, score, 0),
       logits,

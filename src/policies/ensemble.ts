@@ -22,15 +22,12 @@ export const ensemble: Policy = {
   state: (_, classes) => classes,
   fit: ({ exits, labels, classes }) => fitEnsemble(exits, labels, classes),
   nodes(b, { logits, exit, classes, state, opset }, parameters) {
-    const earlier = b.op('Mul', [state!, b.float(parameters.rho![exit]!)]);
-    const together = b.op('Add', [
-      b.op('Add', [logits, earlier]),
-      b.float(biasOf(parameters, exit, classes)),
-    ]);
+    const all = state ? b.op('Add', [logits, b.op('Mul', [state, b.float(parameters.rho![exit]!)])]) : logits;
+    const together = b.op('Add', [all, b.float(biasOf(parameters, exit, classes))]);
     return {
       score: reduceMax(b, b.op('Softmax', [together], { axis: 1 }), 1, opset),
       logits: together,
-      state: b.op('Add', [state!, logits]),
+      state: state ? b.op('Add', [state, logits]) : logits,
     };
   },
   decide({ logits, exit, classes, state }, parameters) {

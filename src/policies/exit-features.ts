@@ -38,17 +38,19 @@ export function exitFeatureNodes(
   const entropy = b.op('Add', [b.op('Mul', [negative, b.float(1 / Math.log(classes))]), b.float(1)]);
   const answer = b.op('ArgMax', [logits], { axis: 1, keepdims: 0 });
   const now = b.op('Add', [b.op('Cast', [answer], { to: 1 }), b.float(1)]);
-  const earlier = Array.from({ length: exit }, (_, j) => {
-    const same = b.op('Cast', [b.op('Equal', [now, column(b, state!, STATE * j)])], { to: 1 });
-    const sign = b.op('Sub', [b.op('Mul', [same, b.float(2)]), b.float(1)]);
-    return [same, b.op('Mul', [column(b, state!, STATE * j + 1), sign])];
-  }).flat();
+  const earlierOf = (before: string) =>
+    Array.from({ length: exit }, (_, j) => {
+      const same = b.op('Cast', [b.op('Equal', [now, column(b, before, STATE * j)])], { to: 1 });
+      const sign = b.op('Sub', [b.op('Mul', [same, b.float(2)]), b.float(1)]);
+      return [same, b.op('Mul', [column(b, before, STATE * j + 1), sign])];
+    }).flat();
+  const earlier = state ? earlierOf(state) : [];
   const all = [margin, reduceMax(b, y, 1, opset), entropy, ...earlier].map((feature) => asColumn(b, feature));
   const features = b.op('Concat', all, { axis: 1 });
   const own = b.op('Concat', [asColumn(b, now), asColumn(b, margin)], { axis: 1 });
   const pads = b.int64([0, exit * STATE, 0, (exits - exit - 1) * STATE]);
-  const after = b.op('Add', [state!, b.op('Pad', [own, pads])]);
-  return { features, count: all.length, answer, state: after };
+  const written = b.op('Pad', [own, pads]);
+  return { features, count: all.length, answer, state: state ? b.op('Add', [state, written]) : written };
 }
 
 /** Of an exit by itself: answers [N], and its `OWN` features [N, OWN]. */

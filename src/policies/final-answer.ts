@@ -101,9 +101,11 @@ export function withEnsemble(policy: Policy): Policy {
     nodes(b, exit, parameters) {
       const { logits, exits, classes, state } = exit;
       const width = classes + policy.state(exits, classes);
-      const own = width > classes ? columns(b, state!, classes, width) : undefined;
+      const own = state && width > classes ? columns(b, state, classes, width) : undefined;
       const decision = policy.nodes(b, { ...exit, state: own }, parameters);
-      const exitSum = b.op('Sub', [exitSumNodes(b, state!, classes, width), logits]);
+      const exitSum = state
+        ? b.op('Sub', [exitSumNodes(b, state, classes, width), logits])
+        : b.op('Neg', [logits]);
       return {
         ...decision,
         state: decision.state ? b.op('Concat', [exitSum, decision.state], { axis: 1 }) : exitSum,
@@ -140,6 +142,18 @@ export function ensembleNodes(
   return b.op('Sub', [original, b.op('Mul', [exitSumNodes(b, state, classes, width), b.float(weight)])]);
 }
 
+/** z [N, classes] of samples that reach the end with some exits open, whose logits are `open`, [N, classes] each. */
+export function ensembleOf(
+  original: Float32Array,
+  open: readonly Float32Array[],
+  classes: number,
+  weight: number,
+): Float32Array {
+  const exitSum = new Float32Array(original.length);
+  for (const logits of open) for (let at = 0; at < exitSum.length; at++) exitSum[at]! -= logits[at]!;
+  return ensembleLogits(original, exitSum, classes, weight);
+}
+
 /** `ensembleNodes` in plain arithmetic, [N, classes]. */
 export function ensembleLogits(
   original: Float32Array,
@@ -147,9 +161,11 @@ export function ensembleLogits(
   classes: number,
   weight: number,
 ): Float32Array {
-  const width = state.length / (original.length / classes);
-  return original.map((z, at) => {
-    const row = Math.floor(at / classes);
-    return z - Math.fround(weight * state[row * width + (at % classes)]!);
-  });
+  const rows = original.length / classes;
+  const width = state.length / rows;
+  const z = new Float32Array(original.length);
+  for (let row = 0, at = 0; row < rows; row++)
+    for (let c = 0; c < classes; c++, at++)
+      z[at] = original[at]! - Math.fround(weight * state[row * width + c]!);
+  return z;
 }

@@ -1,3 +1,4 @@
+import type { GraphBuilder } from '../graph/builder.ts';
 import { asColumn, column, reduceSum } from './nodes.ts';
 import type { Policy } from './policy.ts';
 import { argMaxRows } from './rows.ts';
@@ -13,8 +14,7 @@ export const patience: Policy = {
   nodes(b, { logits, exits, state, opset }) {
     const answer = b.op('Cast', [b.op('ArgMax', [logits], { axis: 1, keepdims: 0 })], { to: 1 });
     const now = b.op('Add', [answer, b.float(1)]);
-    const same = b.op('Cast', [b.op('Equal', [now, column(b, state!, 0)])], { to: 1 });
-    const count = b.op('Mul', [b.op('Add', [column(b, state!, 1), b.float(1)]), same]);
+    const count = state ? countNodes(b, now, state) : b.op('Mul', [now, b.float(0)]);
     // ArgMax hides NaN; 0 times the sum of the logits does not.
     const trouble = b.op('Mul', [reduceSum(b, logits, 1, opset), b.float(0)]);
     return {
@@ -34,3 +34,9 @@ export const patience: Policy = {
     return { score, logits };
   },
 };
+
+/** The counter [M] where the answers are `now` [M], and were and had been counted as `state` [M, 2] says. */
+function countNodes(b: GraphBuilder, now: string, state: string): string {
+  const same = b.op('Cast', [b.op('Equal', [now, column(b, state, 0)])], { to: 1 });
+  return b.op('Mul', [b.op('Add', [column(b, state, 1), b.float(1)]), same]);
+}

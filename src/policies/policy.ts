@@ -20,7 +20,7 @@ export interface ExitValues extends Place {
   readonly logits: string;
   /** [M] float, the confidence head's output; undefined for the original's own output. */
   readonly confidence: string | undefined;
-  /** [M, size of the state] float, written by the open exits before this one, 0 at first; undefined when the policy has no state. */
+  /** [M, size of the state] float, written by the open exits before this one; undefined where there is none of them, which is as good as 0. */
   readonly state: string | undefined;
   /** Operator set the nodes are written in; 11 at least where batches are dynamic. */
   readonly opset: number;
@@ -32,7 +32,7 @@ export interface DecisionValues {
   readonly score: string;
   /** [M, classes] float: the answer of a sample that leaves here. */
   readonly logits: string;
-  /** [M, size of the state] float, for the exits after this one. */
+  /** [M, size of the state] float, for the exits after this one; undefined when the policy has no state. */
   readonly state: string | undefined;
 }
 
