@@ -139,7 +139,8 @@ for (const [name, write, activation, logits, opset] of FOUND) {
     assert.equal(early[typed.output]!.dims, original.dims);
     const whole = floatsOf(original);
     floatsOf(late[typed.output]!).forEach((v, i) => {
-      assert.ok(Math.abs(v - whole[i]!) <= 1e-6 * Math.max(1, Math.abs(whole[i]!)), `${v} ${whole[i]}`);
+      // Of a Softmax: its rounding depends on how ONNX Runtime cuts the product in front of it, which machines do otherwise.
+      assert.ok(Math.abs(v - whole[i]!) <= 3e-6 * Math.max(1, Math.abs(whole[i]!)), `${v} ${whole[i]}`);
     });
     const added = ADDED[activation];
     for (let i = 0; i < 4; i++) {
