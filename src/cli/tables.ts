@@ -5,7 +5,7 @@ import type { Evaluation, Measured, MeasuredPoint } from '../commands/evaluate.t
 import type { Inspection } from '../commands/inspect.ts';
 import type { CompilePlan } from '../commands/plan.ts';
 import type { Compiled } from '../commands/steps/describe-and-write.ts';
-import { answerAt } from '../emit/chain-words.ts';
+import { answerAt, networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { networksAlone } from '../report/index.ts';
 import { macs } from '../report/numbers.ts';
@@ -194,13 +194,13 @@ export function formatComparison({
 export function formatPlan(plan: CompilePlan): string {
   const { networks = [] } = plan;
   const fileOf = (id: string | undefined) =>
-    networks.flatMap((network) => (network.id === id ? [network.file] : []));
+    networks.flatMap((network, n) => (network.id === id ? [networkName(plan, n)] : []));
   const exits = plan.exits.map(({ id, network, tap, head, prefixCost, headCost }) => [
     ...[id, ...fileOf(network), head === 'end' ? 'its end' : tap, head === 'end' ? '–' : head],
     ...[percent(prefixCost, 1), percent(headCost, 1)],
   ]);
-  const costs = networks.map(({ file, relativeCost, secondsPerSample }) => [
-    file,
+  const costs = networks.map(({ relativeCost, secondsPerSample }, n) => [
+    networkName(plan, n),
     percent(relativeCost, 1),
     ms(1000 * secondsPerSample),
   ]);

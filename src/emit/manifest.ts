@@ -187,7 +187,7 @@ export interface ManifestOutputs {
 export interface ManifestNetwork extends Pick<Source, 'output' | 'dims' | 'set' | 'externalDataFolder'> {
   /** `first_1`, `first_2`, …, `original` */
   readonly id: string;
-  /** Base name of its file, or of the package that it came from. */
+  /** Name of its file, or of the package that it came from; with the folders before it where another has the same name. */
   readonly file: string;
   /** Lower-case hex. */
   readonly sha256: string;

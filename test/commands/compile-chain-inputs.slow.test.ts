@@ -88,6 +88,23 @@ test('calibrate with the same data and goals gives the same bytes, its networks 
   assertSamePackage(at('given'), at('chain'));
 });
 
+test('files of one name are told apart by their folders, and found again where they lay', async () => {
+  for (const [from, to] of [[small, 'a'], [middle, 'b'], [model, 'c']] as const) {
+    mkdirSync(at(to));
+    cpSync(from, at(`${to}/net.onnx`));
+  } // biome-ignore format: pairs
+  const first = [at('a/net.onnx'), at('b/net.onnx')];
+  await compile(chainOptions('alike', { budgets, keepAll: true, model: at('c/net.onnx'), first }));
+  const { networks = [], source } = manifestIn(at('alike'));
+  assert.equal(
+    [...networks.map(({ file }) => file), source.file],
+    ['a/net.onnx', 'b/net.onnx', 'c/net.onnx', 'net.onnx'],
+  );
+  assert.not.match(readFileSync(at('alike/manifest.json'), 'utf8'), at(''));
+  await again('alike-again', { model: at('c/net.onnx') }, 'alike');
+  assertSamePackage(at('alike-again'), at('alike'));
+});
+
 test('a file that is given and cannot be read is named', async () => {
   writeFileSync(at('text.onnx'), 'no model');
   const error = await rejectsWith('not-an-onnx-file', () => again('unread', { first: [at('text.onnx')] }));
