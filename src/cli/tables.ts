@@ -116,11 +116,15 @@ function describeAnswers(manifest: Manifest | Measured): string {
 
 /** What came out of a compile or a calibration, in `folder`. */
 export function formatCompiled({ manifest, shown }: Compiled, folder: string): string {
-  const { measuredOn, data, latency } = manifest;
+  const { measuredOn, data, latency, operatingPoints } = manifest;
+  const rest = describeHidden(
+    operatingPoints.filter((point) => !shown.includes(point)),
+    `offramp evaluate ${folder} --test <samples> --all-points shows them`,
+  );
   const timed = latency
     ? `Latency: one sample a run, the least of ${passesOf(latency)} runs of each, their mean.\n`
     : '';
-  return `\n${formatResults(manifest, shown)}\n\n${timed}Measured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
+  return `\n${formatResults(manifest, shown)}${rest}\n\n${timed}Measured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
 }
 
 /** The points that `isShown` lets through, as they are now, and whether that is what the manifest says. */
@@ -128,13 +132,18 @@ export function formatEvaluation(evaluation: Evaluation, isShown: (name: string)
   const { measured } = evaluation;
   const points = measured.operatingPoints;
   const shown = points.filter(({ name }) => isShown(name));
-  const hidden = points.length - shown.length;
-  const rest =
-    hidden === 0
-      ? ''
-      : `\n${hidden} more (${points.find(({ name }) => !isShown(name))!.name}, …) lie between these on the same curve: --all-points shows them.`;
+  const rest = describeHidden(
+    points.filter(({ name }) => !isShown(name)),
+    '--all-points shows them',
+  );
   return `\n${formatResults(measured, shown)}${rest}\n\n${describeAgreement(evaluation)}`;
 }
+
+/** A line on points without a row; empty where all have one. */
+const describeHidden = (hidden: readonly { readonly name: string }[], how: string): string =>
+  hidden.length === 0
+    ? ''
+    : `\n${hidden.length} more (${hidden[0]!.name}, …) lie between these on the same curve: ${how}.`;
 
 /** Data of one kind do not differ so much in what a model knows of them. */
 const ODD = 0.1;

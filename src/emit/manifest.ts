@@ -201,7 +201,7 @@ export interface ManifestNetwork extends Pick<Source, 'output' | 'dims' | 'set' 
   readonly adapter?: readonly string[];
   /** [C]: which of its outputs each class is; absent when they are in the same order. */
   readonly classOrder?: readonly number[];
-  /** Of it alone, on the split that figures are measured on. */
+  /** Of it alone, on the split that figures are measured on; the original's is that of `baseline`. Absent where its end is no exit. */
   readonly accuracy?: number;
   /** Set when it came out of a compiled package, with its exits. */
   readonly package?: true;

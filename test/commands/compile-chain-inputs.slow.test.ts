@@ -37,7 +37,8 @@ async function again(name: string, more: Partial<CalibrateOptions> = {}, from = 
 }
 
 test('the manifest has every network, and exact answers as the original', async () => {
-  const { networks = [], exits } = manifestIn(at('chain'));
+  const { networks = [], exits, baseline } = manifestIn(at('chain'));
+  assert.is(networks.at(-1)!.accuracy, baseline.accuracy);
   assert.equal(
     networks.map(({ id, file }) => [id, file]),
     [
@@ -66,6 +67,10 @@ test('evaluate finds the figures of the manifest on the same data', async () => 
   assert.ok(found.sameData);
   assert.ok(found.largestDifference < 1e-12, `costs within rounding: ${found.largestDifference}`);
   assert.is(found.movedShare, 0);
+  assert.equal(
+    found.measured.networks!.map(({ accuracy }) => accuracy),
+    manifestIn(at('chain')).networks!.map(({ accuracy }) => accuracy),
+  );
   assert.ok(
     found.promised.operatingPoints.some(({ exitShares }) => exitShares[1]! > 0 && exitShares[2]! > 0),
   );
