@@ -5,7 +5,7 @@ import type { Evaluation, Measured, MeasuredPoint } from '../commands/evaluate.t
 import type { Inspection } from '../commands/inspect.ts';
 import type { CompilePlan } from '../commands/plan.ts';
 import type { Compiled } from '../commands/steps/describe-and-write.ts';
-import { answerAt } from '../emit/chain-words.ts';
+import { answerAt, networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { networksAlone } from '../report/index.ts';
 import { macs } from '../report/numbers.ts';
@@ -116,11 +116,15 @@ function describeAnswers(manifest: Manifest | Measured): string {
 
 /** What came out of a compile or a calibration, in `folder`. */
 export function formatCompiled({ manifest, shown }: Compiled, folder: string): string {
-  const { measuredOn, data, latency } = manifest;
+  const { measuredOn, data, latency, operatingPoints } = manifest;
+  const rest = describeHidden(
+    operatingPoints.filter((point) => !shown.includes(point)),
+    `offramp evaluate ${folder} --test <samples> --all-points shows them`,
+  );
   const timed = latency
     ? `Latency: one sample a run, the least of ${passesOf(latency)} runs of each, their mean.\n`
     : '';
-  return `\n${formatResults(manifest, shown)}\n\n${timed}Measured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
+  return `\n${formatResults(manifest, shown)}${rest}\n\n${timed}Measured on ${measuredOn} (${data[measuredOn]?.samples} samples). Written to ${folder}`;
 }
 
 /** The points that `isShown` lets through, as they are now, and whether that is what the manifest says. */
@@ -128,13 +132,18 @@ export function formatEvaluation(evaluation: Evaluation, isShown: (name: string)
   const { measured } = evaluation;
   const points = measured.operatingPoints;
   const shown = points.filter(({ name }) => isShown(name));
-  const hidden = points.length - shown.length;
-  const rest =
-    hidden === 0
-      ? ''
-      : `\n${hidden} more (${points.find(({ name }) => !isShown(name))!.name}, …) lie between these on the same curve: --all-points shows them.`;
+  const rest = describeHidden(
+    points.filter(({ name }) => !isShown(name)),
+    '--all-points shows them',
+  );
   return `\n${formatResults(measured, shown)}${rest}\n\n${describeAgreement(evaluation)}`;
 }
+
+/** A line on points without a row; empty where all have one. */
+const describeHidden = (hidden: readonly { readonly name: string }[], how: string): string =>
+  hidden.length === 0
+    ? ''
+    : `\n${hidden.length} more (${hidden[0]!.name}, …) lie between these on the same curve: ${how}.`;
 
 /** Data of one kind do not differ so much in what a model knows of them. */
 const ODD = 0.1;
@@ -194,13 +203,13 @@ export function formatComparison({
 export function formatPlan(plan: CompilePlan): string {
   const { networks = [] } = plan;
   const fileOf = (id: string | undefined) =>
-    networks.flatMap((network) => (network.id === id ? [network.file] : []));
+    networks.flatMap((network, n) => (network.id === id ? [networkName(plan, n)] : []));
   const exits = plan.exits.map(({ id, network, tap, head, prefixCost, headCost }) => [
     ...[id, ...fileOf(network), head === 'end' ? 'its end' : tap, head === 'end' ? '–' : head],
     ...[percent(prefixCost, 1), percent(headCost, 1)],
   ]);
-  const costs = networks.map(({ file, relativeCost, secondsPerSample }) => [
-    file,
+  const costs = networks.map(({ relativeCost, secondsPerSample }, n) => [
+    networkName(plan, n),
     percent(relativeCost, 1),
     ms(1000 * secondsPerSample),
   ]);

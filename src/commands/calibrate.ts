@@ -18,7 +18,8 @@ import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
-import { calibrationDataMissing } from '../errors/index.ts';
+import { calibrationDataMissing, optionText } from '../errors/index.ts';
+import { info, type Note } from '../errors/notes.ts';
 import { costsOfChain } from '../networks/chain.ts';
 import type { FirstOptions } from '../networks/open-first.ts';
 import { settleSession } from '../ort/session.ts';
@@ -27,7 +28,7 @@ import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
 import { checkCall } from './options.ts';
 import { onCpu, type Project, withSplits } from './project.ts';
-import { existingExits, keptExits, noExits } from './ready-exits.ts';
+import { existingExits, keptExits, noExits, type ReadyExits } from './ready-exits.ts';
 import { reopen } from './reopen.ts';
 import type { Compiled } from './steps/describe-and-write.ts';
 
@@ -83,6 +84,8 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       : inspection.plan.exits.length === 0
         ? noExits(context, goals)
         : keptExits(context, goals, before);
+    const note = options.policy === undefined && noteOnAuto(exits, before);
+    if (note) events.onNote?.(note);
     return await finish(
       context,
       withFirsts(context, exits),
@@ -100,6 +103,21 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
       },
     );
   });
+}
+
+/**
+ * A note where `auto` chose a policy that learns nothing: it compares policies that learn, which took some calibration samples, and thresholds are
+ * now searched on all of them.
+ */
+function noteOnAuto({ calibration, validation }: ReadyExits, before: Manifest): Note | undefined {
+  const { policyComparison, policy, data } = before;
+  const isPart = (from: string | undefined) => from?.startsWith('rest of calibration') ?? false;
+  if (!policyComparison || validation || isPart(calibration.from) || !isPart(data.calibration?.from))
+    return undefined;
+  return info(
+    'auto-not-asked-again',
+    `The policy stays ${policy}, which ${optionText('policy', 'auto')} chose. It learns nothing, so thresholds are chosen on all ${calibration.dataset.size} calibration samples; while policies were compared it was ${data.calibration!.samples}. Points move a little for that alone; ${optionText('policy', 'auto')} compares again and keeps to its part.`,
+  );
 }
 
 /** The project of the compile that wrote `before`. */

@@ -17,6 +17,7 @@ import type { Model } from '../graph/types.ts';
 import { refuseLooseInputs } from '../model/inspect.ts';
 import { observeFacts } from '../model/observe-facts.ts';
 import { raiseModel } from '../model/raise-model.ts';
+import { orNotLoadable } from '../model/try-loading.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { inlineFunctions, type LoadedModel, loadModel } from '../parser/index.ts';
 import type { Activation } from '../passes/exits.ts';
@@ -151,7 +152,9 @@ async function plainSide(
   const inlined = inlineFunctions(source.model);
   const asked = giveValue(inlined, output);
   const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs({ dims, set })]) };
-  const typed = await observeFacts(await raiseModel(fixed, reading), reading);
+  const typed = await orNotLoadable(source, session, undefined, async () =>
+    observeFacts(await raiseModel(fixed, reading), reading),
+  );
   refuseLooseInputs(typed);
   return {
     path,

@@ -164,9 +164,11 @@ async function measurePoints(
     const { classes } = await run(thresholds, `network ${network + 1} alone`);
     accuracies.set(network, accuracyOf(classes, labels));
   }
+  const ofOriginal = (promised.networks?.length ?? 0) - 1;
+  if (accuracy !== null) accuracies.set(ofOriginal, accuracy);
   const networks = promised.networks?.map(({ accuracy: _, ...network }, n) => {
-    const accuracy = accuracies.get(n);
-    return { ...network, ...(accuracy !== undefined && { accuracy }) };
+    const alone = accuracies.get(n);
+    return { ...network, ...(alone !== undefined && { accuracy: alone }) };
   });
   return { ...promised, ...(networks && { networks }), operatingPoints, baseline, latency: null };
 }

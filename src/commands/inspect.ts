@@ -36,7 +36,7 @@ export interface InspectedExit extends Omit<PlannedExit, 'network'> {
 export interface InspectedNetwork {
   /** `first_1`, `first_2`, …, `original` */
   readonly id: string;
-  /** Base name of its file, or of the package that it is. */
+  /** Name of its file, or of the package that it is; with the folders before it where another has the same name. */
   readonly file: string;
   readonly classes: number;
   /** MACs a sample, its adapter included. */

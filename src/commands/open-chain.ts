@@ -1,5 +1,4 @@
 /** The networks of a project: those that stand in front, each opened by itself, and the original. */
-import { basename } from 'node:path';
 import { readClassNames } from '../data/class-names.ts';
 import { isFolder } from '../data/files.ts';
 import type { Events } from '../errors/events.ts';
@@ -11,6 +10,7 @@ import type { Inspected } from '../model/inspect.ts';
 import { type Chain, chainOf, type Network } from '../networks/chain.ts';
 import { classNamesIn } from '../networks/class-names.ts';
 import { type ExternalFiles, nameExternalFiles } from '../networks/external-files.ts';
+import { filesApart } from '../networks/files-apart.ts';
 import {
   type FirstOptions,
   type OpenedFirst,
@@ -39,7 +39,7 @@ export async function loadFirsts(first: readonly (string | FirstOptions)[] = [])
     try {
       loaded.push(await loadFirst(options));
     } catch (error) {
-      throw ofFirst(basename(options.model), error);
+      throw ofFirst(options.model, error);
     }
   }
   return loaded;
@@ -70,12 +70,19 @@ export async function openChain(
   session: SessionOptions,
   events: Events,
 ): Promise<OpenedChain> {
-  const { inspection, file, heads } = original;
+  const { inspection, heads } = original;
+  const files = filesApart([...firsts.map(({ options }) => options.model), original.path]);
   const { source, hash, typed, plan } = inspection;
   const opset = opsetOf(typed.model);
   const networks: Network[] = [];
   for (const [n, first] of firsts.entries()) {
-    const about = { id: `first_${n + 1}`, original: { ...original, typed, source }, opset, session };
+    const about = {
+      id: `first_${n + 1}`,
+      file: files[n]!,
+      original: { ...original, typed, source },
+      opset,
+      session,
+    };
     const taps = first.package?.reading.taps ?? [];
     const opened = await openFirst(first.options, { ...about, source: first.source, taps });
     for (const note of notesOn(opened, inspection)) events.onNote?.(note);
@@ -88,7 +95,7 @@ export async function openChain(
     });
   }
   const classNames = firsts.length > 0 ? await classNamesIn(source, original.path, typed.classes) : undefined;
-  const last = { id: 'original', file, source, hash, typed, plan, classNames, heads };
+  const last = { id: 'original', file: files.at(-1)!, source, hash, typed, plan, classNames, heads };
   return await mergeable([...networks, last], session);
 }
 

@@ -38,7 +38,7 @@ export interface CompilePlan {
 
 export interface PlannedNetwork {
   readonly id: string;
-  /** Base name of its file, or of the package that it is. */
+  /** Name of its file, or of the package that it is; with the folders before it where another has the same name. */
   readonly file: string;
   /** MACs as a share of the original's. */
   readonly relativeCost: number;

@@ -20,7 +20,7 @@ import {
   UNLABELLED,
 } from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
-import { noTaps, optionText } from '../errors/index.ts';
+import { noTaps, ofNetwork, optionText } from '../errors/index.ts';
 import { commonOpset } from '../model/align-opsets.ts';
 import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
 import { type Chain, costsOfChain } from '../networks/chain.ts';
@@ -93,15 +93,20 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   const unlabelled = options.labels === UNLABELLED;
   const sessionOptions = await settleSession(options);
   const firsts = await loadFirsts(options.first);
-  const source = await loadModel(options.model, options.externalDataFolder);
   const session = onCpu(sessionOptions);
   const isChain = firsts.length > 0;
-  const inspection = await inspectLoaded(source, {
-    ...options,
-    ...(isChain && !asksForExits(options) && { taps: [] }),
-    isNested: isChain,
-    ...(isChain && { opset: commonOpset(namedModels(options.model, source, firsts)) }),
-    session,
+  const open = async () => {
+    const source = await loadModel(options.model, options.externalDataFolder);
+    return await inspectLoaded(source, {
+      ...options,
+      ...(isChain && !asksForExits(options) && { taps: [] }),
+      isNested: isChain,
+      ...(isChain && { opset: commonOpset(namedModels(source, firsts)) }),
+      session,
+    });
+  };
+  const inspection = await open().catch((error) => {
+    throw isChain ? ofNetwork(options.model, error) : error;
   });
   const { typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
@@ -157,9 +162,9 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   };
 }
 
-const namedModels = (path: string, original: LoadedModel, firsts: readonly FirstSource[]) => [
-  ...firsts.map(({ options, source }) => ({ name: basename(options.model), model: source.model })),
-  { name: basename(path), model: original.model },
+const namedModels = (original: LoadedModel, firsts: readonly FirstSource[]) => [
+  ...firsts.map(({ options, source }) => ({ name: options.model, model: source.model })),
+  { name: original.path, model: original.model },
 ];
 
 /** Whether exits along the original are wanted beside those of networks in front of it. */

@@ -1,5 +1,5 @@
 /** What a compiled package was made from, opened again: its networks, their exits and heads. */
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { isFolder } from '../data/files.ts';
 import type { Preprocessing } from '../data/index.ts';
 import { inputsOf } from '../data/splits.ts';
@@ -45,7 +45,7 @@ export async function reopen(folder: string, manifest: Manifest, options: Reopen
   const firsts = await reopenFirsts(folder, manifest, inspection, options);
   const opened: Omit<Network, 'heads'>[] = [
     ...firsts,
-    { id: 'original', file: manifest.source.file, source, hash, typed, plan },
+    { id: 'original', file: originalIn(manifest), source, hash, typed, plan },
   ];
   const exitsIn = (n: number) => manifest.exits.filter(({ network = 0 }) => network === n);
   const trained = opened.flatMap((network, n) =>
@@ -64,6 +64,9 @@ export async function reopen(folder: string, manifest: Manifest, options: Reopen
   const { chain, external } = await mergeable(networks, options.session);
   return { inspection: { ...inspection, typed: chain.networks.at(-1)!.typed }, chain, external };
 }
+
+/** Its file as the networks of a chain are told apart. */
+const originalIn = ({ networks, source }: Manifest): string => networks?.at(-1)?.file ?? source.file;
 
 /** Names of the values that the exits of network `n` are at, but for its end. */
 const tapsOf = ({ exits }: Manifest, n: number): string[] =>
@@ -105,11 +108,11 @@ async function reopenFirsts(
     try {
       given.push(await load(model, externalDataFolder));
     } catch (error) {
-      throw ofFirst(basename(model), error);
+      throw ofFirst(model, error);
     }
   }
   const original = {
-    file: manifest.source.file,
+    file: originalIn(manifest),
     inputs: inputsOf(typed),
     preprocessing: manifest.preprocessing as Preprocessing,
     options: {},
@@ -117,6 +120,12 @@ async function reopenFirsts(
     source,
   };
   const opset = opsetOf(typed.model);
+  const beside = join(
+    model,
+    ...originalIn(manifest)
+      .split('/')
+      .map(() => '..'),
+  );
   const opened: OpenedFirst[] = [];
   for (const [n, network] of networks.entries()) {
     const { id, file, preprocessing, output, dims, set } = network;
@@ -129,8 +138,8 @@ async function reopenFirsts(
       ...(set && { set }),
     };
     const taps = tapsOf(manifest, n).map((tap) => tap.slice(`${id}/`.length));
-    const found = await findNetwork(network, given, dirname(model), folder);
-    const about = { id, source: found, original, opset, session, taps };
+    const found = await findNetwork(network, given, beside, folder);
+    const about = { id, file, source: found, original, opset, session, taps };
     const one = await openFirst({ model: file, ...options }, about);
     opened.push({ ...one, reading: { ...one.reading, ...saidOf(network) } });
   }
@@ -147,7 +156,7 @@ const saidOf = ({ classOrder, externalDataFolder, package: compiled }: ManifestN
 const load = async (path: string, dataFolder?: string): Promise<LoadedModel> =>
   isFolder(path) ? (await openPackage(path)).source : await loadModel(path, dataFolder);
 
-/** The one of `given` that `network` is of, or else the file of its name in `beside`. Throws `network-missing`. */
+/** The one of `given` that `network` is of, or else the file of its name in `beside`, the folder that names count from. Throws `network-missing`. */
 async function findNetwork(
   { file, sha256 }: ManifestNetwork,
   given: readonly LoadedModel[],

@@ -4,8 +4,13 @@ import type { Manifest } from './manifest.ts';
 
 type Named = Pick<Manifest, 'exits' | 'networks'>;
 
-/** Its file; where several networks come from files of one name, with its id: `first_1: model.onnx`. */
-export function networkName({ networks = [] }: Pick<Manifest, 'networks'>, n: number): string {
+/** What tells a network from the others. */
+interface NamedNetworks {
+  readonly networks?: readonly { readonly id: string; readonly file: string }[];
+}
+
+/** Its file; where several networks come from one file, with its id: `first_1: model.onnx`. */
+export function networkName({ networks = [] }: NamedNetworks, n: number): string {
   const { id, file } = networks[n]!;
   return networks.some((other, m) => m !== n && other.file === file) ? `${id}: ${file}` : file;
 }

@@ -3,7 +3,7 @@ import type { Chain, Network } from '../networks/chain.ts';
 import type { ExitPlan } from '../passes/exits.ts';
 import type { ManifestNetwork } from './manifest.ts';
 
-/** Undefined for a model on its own. `accuracies`: of each network by itself, where known, on the split that is reported. */
+/** Undefined for a model on its own. `accuracies` [networks]: of each by itself, where known, on the split that is reported. */
 export function describeNetworks(
   { networks }: Chain,
   accuracies: readonly (number | undefined)[],

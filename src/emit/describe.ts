@@ -57,7 +57,7 @@ export interface CompiledFacts {
   readonly leftOut: readonly Network[];
   /** [K], of all networks. */
   readonly heads: readonly Head[];
-  /** [networks]: accuracy of each by itself; undefined of the original, and where a network's end is no exit. */
+  /** [networks in front]: accuracy of each by itself; undefined where a network's end is no exit. */
   readonly accuracies: readonly (number | undefined)[];
   /** model.onnx */
   readonly model: Uint8Array;
@@ -89,7 +89,6 @@ export interface CompiledFacts {
 }
 
 export function describeCompiled(facts: CompiledFacts): Manifest {
-  const networks = describeNetworks(facts.chain, facts.accuracies);
   const { origin, inspection, heads, goals, policy, policyFit, comparison, data, outcomes, latency } = facts;
   const { source, typed, plan } = inspection;
   const { model } = source;
@@ -97,6 +96,9 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
   const { labels } = origin;
   const leftOut = [...(origin.leftOut ?? []), ...facts.leftOut.map((one) => describeLeftOut(one, plan))];
   const options = toOrtOptions(facts.session);
+  const { original, labels: right } = outcomes();
+  const accuracy = accuracyOf(original, right);
+  const networks = describeNetworks(facts.chain, [...facts.accuracies, accuracy]);
   const leavingMacs = leavingCosts({
     exits: heads.map(({ exit, macs }) => ({ network: exit.network, prefix: exit.prefixMacs, head: macs })),
     networks: facts.costs.networks.map((share) => share * plan.totalMacs),
@@ -157,7 +159,7 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
       relativeCost: leavingMacs[k]! / plan.totalMacs,
     })),
     baseline: {
-      accuracy: accuracyOf(outcomes().original, outcomes().labels),
+      accuracy,
       macs: plan.totalMacs,
       latencyMsP50: rounded(latency?.get(BASELINE)?.p50),
       latencyMsMean: rounded(latency?.get(BASELINE)?.mean),

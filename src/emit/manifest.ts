@@ -187,7 +187,7 @@ export interface ManifestOutputs {
 export interface ManifestNetwork extends Pick<Source, 'output' | 'dims' | 'set' | 'externalDataFolder'> {
   /** `first_1`, `first_2`, …, `original` */
   readonly id: string;
-  /** Base name of its file, or of the package that it came from. */
+  /** Name of its file, or of the package that it came from; with the folders before it where another has the same name. */
   readonly file: string;
   /** Lower-case hex. */
   readonly sha256: string;
@@ -201,7 +201,7 @@ export interface ManifestNetwork extends Pick<Source, 'output' | 'dims' | 'set' 
   readonly adapter?: readonly string[];
   /** [C]: which of its outputs each class is; absent when they are in the same order. */
   readonly classOrder?: readonly number[];
-  /** Of it alone, on the split that figures are measured on. */
+  /** Of it alone, on the split that figures are measured on; the original's is that of `baseline`. Absent where its end is no exit. */
   readonly accuracy?: number;
   /** Set when it came out of a compiled package, with its exits. */
   readonly package?: true;

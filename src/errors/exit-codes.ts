@@ -21,7 +21,7 @@ const BAD_INPUT = `
   first-is-original first-size-fixed first-tokenizer-unlike fixed-batch functions-too-deep functions-too-large
   input-not-per-sample input-shape-unknown input-too-large invalid-graph invalid-manifest label-count-mismatch
   label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor manifest-version-unknown
-  model-too-large name-taken nested-too-deeply network-missing no-batch-axis no-class-scores no-confidence-heads
+  model-not-loadable model-too-large name-taken name-unusable nested-too-deeply network-missing no-batch-axis no-class-scores no-confidence-heads
   no-logits no-sample-input no-shards no-taps not-a-package not-an-image-input not-an-onnx-file not-class-scores
   not-comparable not-deterministic nothing-counted one-score opset-too-old opsets-differ original-missing other-model
   other-outputs output-not-empty output-unusable package-damaged package-is-chain package-without-heads

@@ -171,11 +171,21 @@ interface Versioned {
   readonly version: number;
 }
 
+const RENAME =
+  "Rename it, in Python: onnx.save(onnx.compose.add_prefix(onnx.load('in.onnx'), 'original_'), 'out.onnx').";
+
 export const nameTaken = (name: string) =>
   new OfframpError(
     'name-taken',
     `the model already has an input or output named ${name}, as the early-exit model's own is called`,
-    "Rename it, in Python: onnx.save(onnx.compose.add_prefix(onnx.load('in.onnx'), 'original_'), 'out.onnx').",
+    RENAME,
+  );
+
+export const nameUnusable = (name: string) =>
+  new OfframpError(
+    'name-unusable',
+    `the model has an input or output named ${name}, which no object of JavaScript can hold: ONNX Runtime's API loses it`,
+    RENAME,
   );
 
 export const exitsNotRemovable = (problem: string, cause?: unknown) =>

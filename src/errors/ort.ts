@@ -6,7 +6,29 @@ export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unk
   new OfframpError(
     'session-failed',
     `ONNX Runtime could not ${action} the model: ${reason}`,
-    'Does the original load in ONNX Runtime by itself? If it does, please report this.',
+    `Files that were given are tried by themselves, so this is most likely a fault of Offramp: please report it, with the model. With a ${option('provider')} other than cpu, try cpu first.`,
+    { cause },
+  );
+
+/** What to do about ONNX Runtime's message, by what it says. */
+const REMEDIES: readonly (readonly [said: RegExp, remedy: string])[] = [
+  [
+    /not a registered function|No Op registered|Could not find an implementation/i,
+    'It has no such operator, or not in that version and type: export the network from the operators of ONNX alone, with an opset from 11 to 22. Libraries of custom operators are not loaded.',
+  ],
+  [
+    /only \*?guarantees\*? support|under development|Unsupported model IR version/i,
+    'Export it again for an older ONNX: opset 22 or lower.',
+  ],
+];
+
+/** `who`: which network of several the file is, `the original` or `first network 2`; undefined where it is the only one. */
+export const modelNotLoadable = (path: string, who: string | undefined, reason: string, cause: unknown) =>
+  new OfframpError(
+    'model-not-loadable',
+    `ONNX Runtime cannot load ${who === undefined ? path : `${who}, ${path}`}: ${reason.trim()}`,
+    REMEDIES.find(([said]) => said.test(reason))?.[1] ??
+      'The file does not fit together: export it again. In Python, onnx.checker.check_model(path, full_check=True) says what is wrong in it.',
     { cause },
   );
 

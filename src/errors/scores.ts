@@ -5,10 +5,11 @@ import { option, optionText } from './option.ts';
 /** How `no-class-scores` lists an output that is a map or a sequence. */
 export const NOT_A_TENSOR = 'not a tensor';
 
-/** `sequence`: an output that is a sequence, and the last of the tensors in it. */
+/** `sequence`: an output that is a sequence, and the last of the tensors in it. `isDouble`: some output is of 64 bits. */
 export const noClassScores = (
   outputs: readonly string[],
   sequence?: { readonly name: string; readonly last: string },
+  isDouble = false,
 ) =>
   new OfframpError(
     'no-class-scores',
@@ -17,7 +18,9 @@ export const noClassScores = (
       ? `${sequence.name} is a sequence. If it holds the scores of exits, earliest first, ${option('exitOutputs', `['${sequence.name}']`)} takes it apart; ${optionText('output', sequence.last)} gives its last tensor in its place.`
       : outputs.some((output) => output.includes(NOT_A_TENSOR))
         ? "A map of probabilities is no tensor. From scikit-learn export with options={'zipmap': False}."
-        : 'Offramp needs a classifier: one float score per class and sample. Export the scores as an output.',
+        : isDouble
+          ? 'Scores of type double are not taken. Export the model in float: model.float() before torch.onnx.export in PyTorch, FloatTensorType as the type of inputs for skl2onnx. Or append a Cast of the logits to float as the output.'
+          : 'Offramp needs a classifier: one float score per class and sample. Export the scores as an output.',
   );
 
 /** How to get at an inner value. */

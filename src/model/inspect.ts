@@ -19,6 +19,7 @@ import { runPasses } from '../passes/pass.ts';
 import { type PlanOptions, planExits } from '../passes/plan-exits.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
 import { raiseModel } from './raise-model.ts';
+import { orNotLoadable } from './try-loading.ts';
 import { widenModel } from './widen-model.ts';
 
 /** How a model is read, and where its exits go. */
@@ -37,6 +38,8 @@ export interface ModelOptions extends PlanOptions, ObserveOptions, InputOptions 
 export interface InChain {
   /** Networks stand in front of it, so that all of it runs inside a branch. */
   readonly isNested?: boolean | undefined;
+  /** What messages call it where it stands in front of the original: `first network 2`. Its names get a prefix later, so they may be any. */
+  readonly inFront?: string | undefined;
   /** Opset that it is to have, like the others; its own, where that is not too old, when left out. */
   readonly opset?: number | undefined;
 }
@@ -70,18 +73,26 @@ export async function inspectFile(options: ModelOptions): Promise<Inspected> {
   return await inspectLoaded(await loadModel(options.model, options.externalDataFolder), options);
 }
 
-/** Raises the opset of `source` where that is too old, observes its facts, and plans exits as `compile` would. */
-export async function inspectLoaded(
-  source: LoadedModel,
-  options: Omit<ModelOptions, 'model' | 'externalDataFolder'> & InChain,
-): Promise<Inspected> {
+type Reading = Omit<ModelOptions, 'model' | 'externalDataFolder'> & InChain;
+
+/**
+ * Raises the opset of `source` where that is too old, observes its facts, and plans exits as `compile` would. Throws `model-not-loadable` for a
+ * file that ONNX Runtime refuses.
+ */
+export async function inspectLoaded(source: LoadedModel, options: Reading): Promise<Inspected> {
+  const who = options.inFront ?? (options.isNested ? 'the original' : undefined);
+  return await orNotLoadable(source, options.session, who, () => inspectSource(source, options));
+}
+
+async function inspectSource(source: LoadedModel, options: Reading): Promise<Inspected> {
   const session = { ...options.session, externalDataFolder: source.folder };
   if (source.model.metadataProps.some(({ key }) => key === SOURCE_HASH)) throw alreadyCompiled();
   const inlined = inlineFunctions(source.model);
   const given = options.exitOutputs && giveExits(inlined, options.exitOutputs);
   const output = given?.values.at(-1) ?? options.output;
   const asked = given?.model ?? giveValue(inlined, output);
-  const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs(options), freeNames(OWN_NAMES)]) };
+  const freed = freeNames(options.inFront === undefined ? OWN_NAMES : []);
+  const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs(options), freed]) };
   const raised = await raiseModel(fixed, { ...options, session, to: options.opset });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };

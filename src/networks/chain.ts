@@ -29,7 +29,7 @@ export interface FirstReading {
 export interface Network {
   /** `first_1`, `first_2`, …; `original` for the last. */
   readonly id: string;
-  /** Base name of the file, or folder, that it came from. */
+  /** Name of the file, or folder, that it came from; with folders where others have the same (`filesApart`). */
   readonly file: string;
   readonly source: LoadedModel;
   /** What is kept of it is kept under this: of its file, and of everything that was done to it. */

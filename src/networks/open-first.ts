@@ -1,6 +1,5 @@
 /** A network in front of the original: read from its file, and made to read what the original reads. */
 import { createHash } from 'node:crypto';
-import { basename } from 'node:path';
 import {
   type InputSpec,
   type Preprocessing,
@@ -49,6 +48,8 @@ export interface OriginalReader extends Reader {
 
 export interface OpenFirst {
   readonly id: string;
+  /** What its file is called (`filesApart`). */
+  readonly file: string;
   readonly source: LoadedModel;
   readonly original: OriginalReader;
   /** That all networks of the chain have. */
@@ -70,16 +71,15 @@ export interface OpenedFirst extends Omit<Network, 'heads'> {
  * model throws.
  */
 export async function openFirst(options: FirstOptions, about: OpenFirst): Promise<OpenedFirst> {
-  const file = basename(options.model);
   try {
-    return await open(options, about, file);
+    return await open(options, about);
   } catch (error) {
-    throw ofFirst(file, error);
+    throw ofFirst(about.file, error);
   }
 }
 
-async function open(options: FirstOptions, about: OpenFirst, file: string): Promise<OpenedFirst> {
-  const { id, source, original, opset, taps = [] } = about;
+async function open(options: FirstOptions, about: OpenFirst): Promise<OpenedFirst> {
+  const { id, file, source, original, opset, taps = [] } = about;
   const session = { ...about.session, externalDataFolder: source.folder };
   const asked = readingOf(options, source, original);
   const inspection = await inspectAlone(asked, about);
@@ -118,8 +118,9 @@ async function open(options: FirstOptions, about: OpenFirst, file: string): Prom
 type Asked = ReturnType<typeof readingOf>;
 
 /** As a model of its own, for any number of samples where that can be. */
-async function inspectAlone(asked: Asked, { source, original, opset, session, taps = [] }: OpenFirst) {
-  const reading = { ...asked, session, taps, opset };
+async function inspectAlone(asked: Asked, { id, source, original, opset, session, taps = [] }: OpenFirst) {
+  const inFront = id.replace(/^first_/, 'first network ');
+  const reading = { ...asked, session, taps, opset, inFront };
   const inspection = await inspectLoaded(source, reading);
   if (inspection.typed.batch === 'dynamic' || original.typed.batch === 'fixed') return inspection;
   try {

@@ -111,11 +111,15 @@ export class Session {
     return this.inner.outputNames;
   }
 
-  /** Runs once; `fetches` names the wanted outputs (all by default). Blocks the event loop while it computes. */
+  /**
+   * Runs once; `fetches` names the wanted outputs (all by default). What comes back has no names but theirs, not even `constructor`. Blocks the event
+   * loop while it computes.
+   */
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Outputs> {
     const given = HAS_FLOAT16_ARRAY ? withBits(feeds) : feeds;
     try {
-      return await (fetches ? this.inner.run(given, [...fetches]) : this.inner.run(given));
+      const outputs = await (fetches ? this.inner.run(given, [...fetches]) : this.inner.run(given));
+      return Object.assign(Object.create(null), outputs);
     } catch (error) {
       throw sessionFailed('run', messageOf(error), error);
     }

@@ -114,8 +114,8 @@ function bound(
   const to = (name: string) => names.get(name) ?? name;
   const own = Object.entries(node.attributes).flatMap(([key, attribute]) => {
     const referred = attribute.type === 'OPAQUE' ? referenceOf(attribute) : undefined;
-    const value = referred === undefined ? attribute : attributes[referred];
-    return value === undefined ? [] : [[key, value] as const];
+    if (referred === undefined) return [[key, attribute] as const];
+    return Object.hasOwn(attributes, referred) ? [[key, attributes[referred]!] as const] : [];
   });
   const outputs = node.outputs.map(to);
   const renamed: Node = {

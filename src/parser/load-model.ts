@@ -14,6 +14,8 @@ import { externalFiles, tensorsOf } from './external-data.ts';
 import { checkFunctions, readFunctions } from './functions.ts';
 
 export interface LoadedModel {
+  /** As it was given, for messages. */
+  readonly path: string;
   readonly model: Model;
   readonly bytes: Uint8Array;
   /** The folder that external data are relative to, absolute. */
@@ -45,7 +47,7 @@ export async function loadModel(path: string, dataFolder = dirname(path)): Promi
   for (const file of files) {
     for await (const chunk of createReadStream(resolve(folder, file))) hash.update(chunk as Uint8Array);
   }
-  return { model, bytes, folder, externalFiles: files, sha256: hash.digest('hex') };
+  return { path, model, bytes, folder, externalFiles: files, sha256: hash.digest('hex') };
 }
 
 /** Offramp runs a model on random samples (`observeFacts`): three of them must fit into memory. */

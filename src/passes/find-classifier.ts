@@ -52,6 +52,7 @@ export function findClassifier(model: Model, facts: ReadonlyMap<string, Fact>, w
   throw noClassScores(
     asked.map((n) => `${n}: ${facts.get(n)?.dataType ?? NOT_A_TENSOR} [${facts.get(n)?.dims ?? '?'}]`),
     findSequence(model, asked),
+    asked.some((name) => facts.get(name)?.dataType === 'double'),
   );
 }
 

@@ -34,9 +34,8 @@ export function sizeOf(
 ): number | undefined {
   const dim = input.type?.dims?.[axis];
   if (typeof dim === 'number' && dim > 0) return dim;
-  return dimNames(input, axis)
-    .map((name) => dims[name])
-    .find((size) => size !== undefined);
+  const known = dimNames(input, axis).find((name) => Object.hasOwn(dims, name));
+  return known === undefined ? undefined : dims[known];
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Networks of a chain by themselves: what a user would run instead. */
 import { closesAll, isNamed } from '../calibrate/index.ts';
 import { CLOSED } from '../calibrate/types.ts';
-import { inWords, networkName } from '../emit/chain-words.ts';
+import { answerAt, exitName, inWords, networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { percent } from './numbers.ts';
 
@@ -46,6 +46,24 @@ export const betterThan = <A extends Alone>(
   alone
     .filter((one) => one.relativeCost < relativeCost && one.accuracy >= accuracy)
     .sort((a, b) => b.accuracy - a.accuracy)[0];
+
+/** A message on named points at which every sample leaves at one exit, so that nothing behind it is ever run; undefined where there is none. */
+export function leavesAtOne(manifest: Manifest): string | undefined {
+  const { operatingPoints, exits, networks } = manifest;
+  const sentences = exits.flatMap((_, k) => {
+    const names = operatingPoints
+      .filter(({ name, exitShares }) => isNamed(name) && exitShares[k] === 1)
+      .map(({ name }) => name);
+    if (names.length === 0) return [];
+    const what = networks
+      ? `with the answer of ${answerAt(manifest, k).replace(/ itself$/, ' alone')}`
+      : 'and nothing behind it is run';
+    return [
+      `At ${inWords(names)} every sample leaves at ${networks ? exits[k]!.id : exitName(manifest, k)}, ${what}.`,
+    ];
+  });
+  return sentences.length > 0 ? sentences.join(' ') : undefined;
+}
 
 /** A message when named points cost more than a network alone and are no better; undefined where none does. */
 export function betterAlone(manifest: Manifest): string | undefined {

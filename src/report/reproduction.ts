@@ -63,7 +63,8 @@ export function commandOf(manifest: Manifest): string {
     ...givenSplits(data, policyFit?.data).map((split): [string, string] => [split, split.toUpperCase()]),
   ];
   const words = options.flatMap(([name, value]) => formatOption(name, value));
-  return [`offramp compile ${quotedWord(place(source.file))}`, ...words, '--out out/'].join(' \\\n  ');
+  const file = manifest.networks?.at(-1)?.file ?? source.file;
+  return [`offramp compile ${quotedWord(place(file))}`, ...words, '--out out/'].join(' \\\n  ');
 }
 
 type Value = string | number | true | readonly (string | number)[] | undefined;

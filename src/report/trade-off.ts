@@ -2,7 +2,7 @@
 import { CLOSED, closesAll, NAMED_DROPS } from '../calibrate/index.ts';
 import { inWords, networkName } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
-import { betterAlone, betterThan } from './alone.ts';
+import { betterAlone, betterThan, leavesAtOne } from './alone.ts';
 import { frontier } from './charts/points.ts';
 import { type AloneFacts, losesMore, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
@@ -13,6 +13,7 @@ export function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
   const { manifest, points, chosen, alone } = facts;
   const named = points.filter((point) => point.named);
   const baked = manifest.outputs.thresholds === null;
+  const atOne = leavesAtOne(manifest);
   const label = `Accuracy against average cost: ${named.map((p) => `${p.name} ${percent(p.accuracy)} at ${percent(p.relativeCost)} cost`).join(', ')}; ${alone.map((one) => `${one.name} alone ${percent(one.accuracy)} at ${percent(one.relativeCost)} cost, `).join('')}original ${percent(manifest.baseline.accuracy)}.`;
   return html`<section>
 <h2>Which operating point to take</h2>
@@ -31,6 +32,7 @@ ${scrolling(html`<table>
     html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
 )}</tbody>
 </table>`)}
+${atOne !== undefined && html`<p>${atOne}</p>`}
 ${manifest.networks && networksTable(facts)}<details><summary>All ${points.length} settings, by name</summary>
 ${scrolling(html`<table>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Thresholds</th></tr></thead>

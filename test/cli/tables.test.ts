@@ -16,6 +16,16 @@ test('of a chain each network has a row of its own, and columns say who answers'
   assert.match(text, 'exit_1: kitten.onnx itself; exit_2: a strided head in pets.onnx; original: pets.onnx itself.');
 }); // biome-ignore format: rows
 
+test('points without a row are counted, with how to see them', () => {
+  const [shown, ...hidden] = CHAIN.operatingPoints;
+  const text = formatCompiled({ manifest: CHAIN, shown: [shown!] }, 'out');
+  assert.match(
+    text,
+    `${hidden.length} more (${hidden[0]!.name}, …) lie between these on the same curve: offramp evaluate out --test <samples> --all-points shows them.`,
+  );
+  assert.not.match(formatCompiled({ manifest: CHAIN, shown: CHAIN.operatingPoints }, 'out'), 'more (');
+});
+
 test('a network whose own answers were not measured has no row', () => {
   const networks = CHAIN.networks!.map(({ accuracy: _, ...network }) => network);
   const text = formatCompiled({ manifest: { ...CHAIN, networks }, shown: [] }, 'out');

@@ -54,6 +54,38 @@ test('another budget gives what compile would have written for it, byte for byte
   assert.ok(shown.some((point) => point.name === 'budget-0.6'));
 });
 
+test('that auto is not asked again, and thresholds get its samples too, is said', async () => {
+  const manifest = manifestIn('compiled');
+  const { calibration } = manifest.data;
+  const curve = { policy: 'max-prob' as const, mean: 0.9, curve: [0.9] };
+  const byAuto = {
+    ...manifest,
+    policyComparison: { costs: [0.5, 1] as const, policies: [curve] },
+    data: { ...manifest.data, calibration: { ...calibration!, samples: 200, from: 'rest of calibration' } },
+  };
+  cpSync(at('compiled'), at('by-auto'), { recursive: true });
+  writeFileSync(at('by-auto/manifest.json'), printManifest(byAuto));
+  const notesOf = async (name: string, from: string, more: Partial<CalibrateOptions> = {}) => {
+    const codes = new Map<string, string>();
+    cpSync(at(from), at(name), { recursive: true });
+    const data = { calibration: at('calibration.npz'), test: at('test.npz'), cache: at('cache') };
+    const quick = { folder: at(name), model, report: false, timing: false };
+    await calibrate(
+      { ...quick, ...data, ...more },
+      { onNote: ({ code, message }) => codes.set(code, message) },
+    );
+    return codes;
+  };
+  const said = await notesOf('by-auto-again', 'by-auto');
+  assert.match(
+    said.get('auto-not-asked-again')!,
+    /stays max-prob.* all 300 calibration samples.* it was 200\./,
+  );
+  const code = 'auto-not-asked-again';
+  assert.not((await notesOf('by-auto-asked', 'by-auto', { policy: 'max-prob' })).has(code));
+  assert.not((await notesOf('by-name', 'compiled')).has(code));
+});
+
 test('so do policies that learn, that read the confidence layer, and baked thresholds, when the same data are cut again', async () => {
   const cases: ThresholdOptions[] = [
     { policy: 'gain' },

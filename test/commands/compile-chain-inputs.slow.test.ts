@@ -37,7 +37,8 @@ async function again(name: string, more: Partial<CalibrateOptions> = {}, from = 
 }
 
 test('the manifest has every network, and exact answers as the original', async () => {
-  const { networks = [], exits } = manifestIn(at('chain'));
+  const { networks = [], exits, baseline } = manifestIn(at('chain'));
+  assert.is(networks.at(-1)!.accuracy, baseline.accuracy);
   assert.equal(
     networks.map(({ id, file }) => [id, file]),
     [
@@ -66,6 +67,10 @@ test('evaluate finds the figures of the manifest on the same data', async () => 
   assert.ok(found.sameData);
   assert.ok(found.largestDifference < 1e-12, `costs within rounding: ${found.largestDifference}`);
   assert.is(found.movedShare, 0);
+  assert.equal(
+    found.measured.networks!.map(({ accuracy }) => accuracy),
+    manifestIn(at('chain')).networks!.map(({ accuracy }) => accuracy),
+  );
   assert.ok(
     found.promised.operatingPoints.some(({ exitShares }) => exitShares[1]! > 0 && exitShares[2]! > 0),
   );
@@ -86,6 +91,23 @@ test('calibrate with the same data and goals gives the same bytes, its networks 
   assert.match(error.message, /^middle\.onnx, a network of .*missing/);
   await again('given', { ...moved, first: [at('elsewhere/two.onnx'), at('elsewhere/one.onnx')] });
   assertSamePackage(at('given'), at('chain'));
+});
+
+test('files of one name are told apart by their folders, and found again where they lay', async () => {
+  for (const [from, to] of [[small, 'a'], [middle, 'b'], [model, 'c']] as const) {
+    mkdirSync(at(to));
+    cpSync(from, at(`${to}/net.onnx`));
+  } // biome-ignore format: pairs
+  const first = [at('a/net.onnx'), at('b/net.onnx')];
+  await compile(chainOptions('alike', { budgets, keepAll: true, model: at('c/net.onnx'), first }));
+  const { networks = [], source } = manifestIn(at('alike'));
+  assert.equal(
+    [...networks.map(({ file }) => file), source.file],
+    ['a/net.onnx', 'b/net.onnx', 'c/net.onnx', 'net.onnx'],
+  );
+  assert.not.match(readFileSync(at('alike/manifest.json'), 'utf8'), at(''));
+  await again('alike-again', { model: at('c/net.onnx') }, 'alike');
+  assertSamePackage(at('alike-again'), at('alike'));
 });
 
 test('a file that is given and cannot be read is named', async () => {

@@ -117,6 +117,19 @@ test('a map of probabilities (scikit-learn) is refused with the remedy', async (
   assert.match(error.hint ?? '', 'zipmap');
 });
 
+test('scores of type double are refused with remedies, and a Cast of them to float works', async () => {
+  const doubled = (back: boolean) =>
+    editGraph(tinyResidual(), (b) => {
+      const double = b.op('Cast', ['scores'], { to: 11 }, 'double');
+      if (back) b.output(b.op('Cast', [double], { to: 1 }, 'cast'), 'float', ['N', 5]);
+      else b.output(double, 'double', ['N', 5]);
+    });
+  const error = await rejectsWith('no-class-scores', () => observeFacts(doubled(false)));
+  assert.match(error.message, 'double: double [1,5]');
+  assert.match(error.hint, /model\.float\(\).*Cast/s);
+  assert.is((await observeFacts(doubled(true))).output, 'cast');
+});
+
 test('no class scores, several outputs with scores, an unknown output', async () => {
   const outputs = (names: string[]) => (b: GraphBuilder) => {
     for (const name of names) b.output(name, 'float', undefined as never);

@@ -7,6 +7,7 @@ import { firstsOf } from '../../src/cli/first.ts';
 import type { Manifest, OperatingPoint } from '../../src/emit/manifest.ts';
 import {
   betterAlone,
+  leavesAtOne,
   lineOf,
   lossesBeyondNames,
   modelLineFile,
@@ -103,6 +104,31 @@ test('points that cost more than a network alone and are no better are named', (
   assert.match(told([worse])!, 'fast costs more and is no better');
   assert.is(told([better, cheaper, point('exact', [1, 1], { accuracy: 0.5, relativeCost: 1 })]), undefined);
   assert.is(betterAlone({ ...MANIFEST, operatingPoints: [worse] }), undefined);
+});
+
+test('points at which every sample leaves at one exit say so', () => {
+  const [small, head, mixed] = [
+    point('fast', [0.1, 1], { exitShares: [1, 0, 0] }),
+    point('balanced', [1, 0], { exitShares: [0, 1, 0] }),
+    point('accurate', [0.5, 0.5], { exitShares: [0.999, 0.001, 0] }),
+  ] as const;
+  const told = (of: Manifest, ...points: OperatingPoint[]) => leavesAtOne({ ...of, operatingPoints: points });
+  assert.is(
+    told(
+      manifest,
+      small,
+      { ...small, name: 'cost-0.2' },
+      mixed,
+      point('exact', [1, 1], { exitShares: [0, 0, 1] }),
+    ),
+    'At fast every sample leaves at exit_1, with the answer of kitten.onnx alone.',
+  );
+  assert.is(
+    told(manifest, small, { ...head, name: 'budget-0.2' }, { ...small, name: 'balanced' }),
+    'At fast and balanced every sample leaves at exit_1, with the answer of kitten.onnx alone. At budget-0.2 every sample leaves at exit_2, with the answer of a strided head in pets.onnx.',
+  );
+  assert.is(told(MANIFEST, small), 'At fast every sample leaves at exit_1, and nothing behind it is run.');
+  assert.is(told(manifest, mixed), undefined);
 });
 
 test('the page names networks at every exit, alone beside the points, and those left out', () => {

@@ -17,7 +17,7 @@ import { policyOf } from '../../policies/index.ts';
 import { argMaxRows } from '../../policies/rows.ts';
 import type { Latency } from '../../predict/measure-latency.ts';
 import { accuracyOf, type Predictions } from '../../predict/predict.ts';
-import { betterAlone, lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
+import { betterAlone, leavesAtOne, lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
 import { reportCompiled } from '../../report/write-report.ts';
 import type { CompileContext } from '../project.ts';
 import type { Calibrated } from './calibrated.ts';
@@ -94,7 +94,7 @@ function describe(
     leftOut,
     runtime,
     heads: exits.heads,
-    accuracies: accuraciesAlone(chain.networks.length, exits.heads, reported.predictions),
+    accuracies: accuraciesAlone(chain.networks.length - 1, exits.heads, reported.predictions),
     model: emitted.model,
     dataFiles: [...emitted.files.keys()],
     kept: exits.headsFile,
@@ -124,13 +124,13 @@ function describe(
   });
 }
 
-/** [networks]: accuracy of each by itself, where its end is an exit. */
+/** [firsts]: accuracy of each network in front by itself, where its end is an exit. */
 const accuraciesAlone = (
-  networks: number,
+  firsts: number,
   heads: readonly Head[],
   { logits, labels }: Predictions,
 ): (number | undefined)[] =>
-  Array.from({ length: networks }, (_, n) => {
+  Array.from({ length: firsts }, (_, n) => {
     const k = heads.findIndex(({ exit, kind }) => exit.network === n && kind === 'end');
     return k < 0 ? undefined : accuracyOf(argMaxRows(logits[k]!, labels.length), labels);
   });
@@ -142,10 +142,12 @@ function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): 
   const slow = noTimeSaved(manifest, optionText('thresholds', 'baked'));
   const beyond = lossesBeyondNames(manifest, outcomes);
   const alone = betterAlone(manifest);
+  const atOne = leavesAtOne(manifest);
   const notes = [
     slow && info('no-time-saved', slow),
     beyond && warning('losses-beyond-names', beyond),
     alone && !dataset.random && info('better-alone', alone),
+    atOne && !dataset.random && info('leaves-at-one', atOne),
     ...exactPromises.map(([name, { samples }]) =>
       info(
         'guarantee-is-exact',
