@@ -1,12 +1,41 @@
 /** Files that are kept for later runs: written whole or not at all, and recognised when they were changed since. */
 import { createHash } from 'node:crypto';
-import { open, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { cacheUnwritable, diskFull, messageOf } from '../errors/index.ts';
 
 /** Whether the file system has no room left. */
 export const isDiskFull = (error: unknown): boolean =>
   ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/**
+ * Makes `folder` and those above it, and returns the topmost that was not there; undefined when all were. Not mkdir's `recursive`: it never returns where the
+ * file system says ENOENT of a folder that lies in one that exists, as /proc does.
+ */
+export async function makeFolder(folder: string): Promise<string | undefined> {
+  const make = async () => {
+    try {
+      await mkdir(folder);
+      return true;
+    } catch (error) {
+      if (!(await isFolder(folder))) throw error;
+      return false;
+    }
+  };
+  try {
+    return (await make()) ? folder : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(folder) === folder) throw error;
+  }
+  const made = await makeFolder(dirname(folder));
+  return (await make()) ? (made ?? folder) : made;
+}
+
+const isFolder = (path: string) =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 
 /** Writes a file, of several pieces one after another, and syncs it to the disk. */
 export async function writeSynced(

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sealed, unsealed, writeSynced, writing } from '../cache/files.ts';
+import { makeFolder, sealed, unsealed, writeSynced, writing } from '../cache/files.ts';
 import { diskFull, emptyDataset } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { FileStamp } from './files.ts';
@@ -92,7 +92,7 @@ export async function storeRecords(
   const known = await readWhole(folder, options.signal);
   if (known) return { folder, meta: known };
 
-  await writing(join(cache, 'records'), () => mkdir(join(cache, 'records'), { recursive: true }));
+  await writing(join(cache, 'records'), () => makeFolder(join(cache, 'records')));
   await removeStale(join(cache, 'records'));
   const partial = `${folder}.partial-${randomUUID()}`;
   try {

@@ -1,18 +1,7 @@
 /** Puts a finished output in its place: written aside and to the disk, then renamed, so that nobody meets half of it. */
-import {
-  access,
-  constants,
-  copyFile,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-} from 'node:fs/promises';
+import { access, constants, copyFile, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, normalize, resolve } from 'node:path';
-import { isDiskFull, writeSynced } from '../cache/files.ts';
+import { isDiskFull, makeFolder, writeSynced } from '../cache/files.ts';
 import {
   diskFull,
   externalDataNameTaken,
@@ -43,6 +32,7 @@ const WRITTEN =
 const OWNED = [...WRITTEN, 'model.onnx.data'];
 /** Names that Offramp gave to external data (`src/networks/external-files.ts`). */
 const OWNED_DATA = /^(first_\d+\.|model\.onnx\.data_\d+$)/;
+const STUDENT = /^student_\d+\.onnx$/;
 
 /** Text, bytes in one or several pieces, or another file's content (external data, which may be larger than memory). */
 export type Content = string | Uint8Array | readonly Uint8Array[] | { readonly copyOf: string };
@@ -52,7 +42,7 @@ type Undo = () => Promise<void>;
 
 /** Throws `external-data-name-taken` where a file that is copied along would take the place of one that is written. */
 export function checkCopies(names: readonly string[]): void {
-  const taken = names.find((name) => WRITTEN.includes(normalize(name)));
+  const taken = names.find((name) => WRITTEN.includes(normalize(name)) || STUDENT.test(normalize(name)));
   if (taken !== undefined) throw externalDataNameTaken(taken);
 }
 
@@ -77,7 +67,7 @@ export async function writeOutput(
   const target = resolve(folder);
   await coded(folder, async () => {
     const present = (await entriesOf(target)) !== undefined;
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     // Inside a folder that exists, which may be a mount point; beside one that does not.
     const partial = join(present ? target : dirname(target), `.${basename(target)}.partial-${process.pid}`);
     try {
@@ -131,9 +121,9 @@ async function coded<T>(folder: string, act: () => Promise<T>): Promise<T> {
 }
 
 async function stage(folder: string, files: ReadonlyMap<string, Content>): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   for (const [name, content] of files) {
-    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await makeFolder(dirname(join(folder, name)));
     if (typeof content === 'object' && 'copyOf' in content)
       await copySynced(content.copyOf, join(folder, name));
     else await writeSynced(join(folder, name), content);
@@ -162,7 +152,7 @@ async function moveFiles(
 ): Promise<void> {
   const undo: Undo[] = [];
   const makeFolderOf = async (path: string) => {
-    const made = await mkdir(dirname(path), { recursive: true });
+    const made = await makeFolder(dirname(path));
     if (made) undo.push(() => rm(made, { recursive: true }));
   };
   const move = async (from: string, to: string) => {
@@ -185,8 +175,15 @@ async function moveFiles(
 /** Names of Offramp's own that may be stale; none unless a manifest says that Offramp wrote here. */
 async function leftovers(target: string): Promise<readonly string[]> {
   try {
-    const { dataFiles = [] } = readManifest(await readFile(join(target, 'manifest.json'), 'utf8'));
-    return [...OWNED, ...dataFiles.filter((name) => OWNED_DATA.test(name))];
+    const { dataFiles = [], networks = [] } = readManifest(
+      await readFile(join(target, 'manifest.json'), 'utf8'),
+    );
+    const students = networks.filter(({ file, grown }) => grown && STUDENT.test(file));
+    return [
+      ...OWNED,
+      ...dataFiles.filter((name) => OWNED_DATA.test(name)),
+      ...students.map(({ file }) => file),
+    ];
   } catch {
     return [];
   }

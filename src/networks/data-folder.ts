@@ -4,9 +4,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { access, constants, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, constants, copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
-import { writing } from '../cache/files.ts';
+import { makeFolder, writing } from '../cache/files.ts';
 import { isOwnerAlive, ownName } from '../cache/lock.ts';
 import { externalDataGone } from '../errors/index.ts';
 import type { Copied } from './external-files.ts';
@@ -47,14 +47,14 @@ export async function openDataFolder(
   process.once('exit', atExit);
   try {
     await writing(made, async () => {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       await writeFile(join(made, OWNER), await ownName());
       await removeLeftBehind(parent);
     });
     for (const [location, content] of data) {
       signal?.throwIfAborted();
       const path = join(folder, location);
-      await writing(path, () => mkdir(dirname(path), { recursive: true }));
+      await writing(path, () => makeFolder(dirname(path)));
       if ('copyOf' in content) await copy(content.copyOf, path);
       else await writing(path, () => writeFile(path, content));
     }

@@ -1,8 +1,8 @@
 /** Predictions of heads on a split, kept in the cache: computed once, then read in milliseconds. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, utimes } from 'node:fs/promises';
+import { readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { replaceFile, writing } from '../cache/files.ts';
+import { makeFolder, replaceFile, writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
 import { evict, spaceFor } from '../cache/space.ts';
 import type { Dataset } from '../data/index.ts';
@@ -37,7 +37,7 @@ export async function keptPredictions(
   const { dataset, exits, classes } = key;
   const folder = join(key.cache, 'judged');
   const path = join(folder, nameOf(key));
-  await writing(folder, () => mkdir(folder, { recursive: true }));
+  await writing(folder, () => makeFolder(folder));
   return await exclusively([path], key.signal, async () => {
     const known = await readFloats(path, dataset.size * (exits * (classes + 1) + classes));
     if (known) return unpack(known, key);

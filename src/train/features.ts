@@ -1,7 +1,6 @@
 /** Features of the frozen backbone, for training heads: cached on disk where they fit, else recomputed for each batch. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writing } from '../cache/files.ts';
+import { makeFolder, writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
 import { CHUNK, RecordFile } from '../cache/record-file.ts';
 import { holdRoom } from '../cache/space.ts';
@@ -77,7 +76,7 @@ export async function openFeatures(options: FeatureOptions): Promise<FeatureSour
     return new RecomputedSource(facts(plan), slots, options.freshViews ?? views, extractor);
   }
   const folder = join(cacheFolder, 'features');
-  await writing(folder, () => mkdir(folder, { recursive: true }));
+  await writing(folder, () => makeFolder(folder));
   const kept = pathsIn(folder, plan).slice(0, count);
   const release = await holdRoom(folder, kept.flat(), { needed: count * perView, limit }, signal);
   try {

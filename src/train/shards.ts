@@ -1,8 +1,8 @@
 /** Features extracted in shards on several machines and merged: byte for byte those of one run. */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { replaceFile, sealed, unsealed, writing } from '../cache/files.ts';
+import { makeFolder, replaceFile, sealed, unsealed, writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
 import { CHUNK, RecordFile, RecordReader, verifyRecords } from '../cache/record-file.ts';
 import type { Progress } from '../data/index.ts';
@@ -60,7 +60,7 @@ export async function writeShard(
 ): Promise<SampleRange> {
   const plan = planFeatures(options);
   const home = join(folder, nameOf(shard));
-  await writing(home, () => mkdir(home, { recursive: true }));
+  await writing(home, () => makeFolder(home));
   const before = await readIdentity(home);
   const differences = before ? differencesOf(before, plan.identity) : [];
   if (differences.length > 0) throw featuresDiffer(home, differences);
@@ -95,7 +95,7 @@ export async function mergeShards(folder: string, options: MergeOptions = {}): P
   await exclusively([home], options.signal, async () => {
     const before = await readIdentity(home);
     if (before && differencesOf(before, identity).length > 0) await rm(home, { recursive: true });
-    await writing(home, () => mkdir(home, { recursive: true }));
+    await writing(home, () => makeFolder(home));
     const files = filesOf(identity);
     for (const [i, { name, recordBytes }] of files.entries()) {
       const file = await RecordFile.open(join(home, name), recordBytes, identity.samples);

@@ -1,11 +1,11 @@
 /** Whatever is written aside is on the disk before it is renamed into its place. */
-import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import fs, { type FileHandle, open } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { replaceFile, sealed, unsealed } from '../../src/cache/files.ts';
+import { makeFolder, replaceFile, sealed, unsealed } from '../../src/cache/files.ts';
 import { RecordFile } from '../../src/cache/record-file.ts';
 import { type Content, writeOutput } from '../../src/emit/write.ts';
 import { keptPredictions } from '../../src/predict/keep-predictions.ts';
@@ -101,6 +101,18 @@ test('sealed facts are known again, and nothing else is', async () => {
     '{}',
   ])
     assert.is(unsealed(other), undefined, other);
+});
+
+test('folders are made down to the last, and refused where nothing can be made, instead of being tried for ever', async () => {
+  const home = freshFolder();
+  assert.is(await makeFolder(join(home, 'a/b/c')), join(home, 'a'));
+  assert.is(await makeFolder(join(home, 'a/b/d')), join(home, 'a/b/d'));
+  assert.is(await makeFolder(join(home, 'a/b/d')), undefined);
+  writeFileSync(join(home, 'file'), '');
+  const codeOf = (folder: string) => makeFolder(folder).catch((error) => error.code);
+  assert.is(await codeOf(join(home, 'file')), 'EEXIST');
+  assert.is(await codeOf(join(home, 'file/inside')), 'ENOTDIR');
+  if (existsSync('/proc/self')) assert.is(await codeOf('/proc/offramp/cache'), 'ENOENT');
 });
 
 test.run();

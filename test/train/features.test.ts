@@ -207,7 +207,9 @@ test('a limit first costs views, then the cache, and old features go first', asy
     withFeatures(optionsFor(folder, more), async (s) => [s.storage, s.views.length]);
   assert.equal(await storage(limited(2)), ['cached', 2]);
   assert.equal(await storage(limited(1.9)), ['cached', 1]);
-  assert.is(Object.keys(bytesIn(folder)).length, 2 * (3 + 2));
+  // Files of one age go in any order, until there is room: one of the second view's three, or two.
+  const left = Object.keys(bytesIn(folder)).length / 2;
+  assert.ok(left >= 3 + 1 && left <= 3 + 2, `${left}`);
   assert.equal(await storage({ ...limited(0.9), freshViews: cropViews() }), ['recomputed', 162]);
   const spared = await storage({ ...limited(1), modelHash: 'other', views: [PLAIN_VIEW] });
   assert.equal(spared, ['cached', 1]);
