@@ -1,4 +1,4 @@
-/** The optimizer as graph nodes: parameters and their moments go in, and come out updated. */
+/** Optimizers as graph nodes: parameters and their moments go in, and come out updated. */
 import { notAParameter } from '../errors/index.ts';
 import { makeValue } from '../graph/builder.ts';
 import { TypedBuilder } from '../graph/infer.ts';
@@ -13,13 +13,20 @@ export interface Parameter {
   readonly decay: boolean;
 }
 
-export interface AdamwOptions {
+interface OptimizerOptions {
   /** Packed in this order. */
   readonly parameters: readonly Parameter[];
+  readonly weightDecay?: number;
+}
+
+export interface AdamwOptions extends OptimizerOptions {
   readonly beta1?: number;
   readonly beta2?: number;
   readonly epsilon?: number;
-  readonly weightDecay?: number;
+}
+
+export interface SgdOptions extends OptimizerOptions {
+  readonly momentum?: number;
 }
 
 const BETA_1 = 0.9;
@@ -33,14 +40,73 @@ const BETA_2 = 0.999;
  * Outputs: `next/parameters`, `next/adam_m`, `next/adam_v` [P], `gradient_norm` [] (NaN or infinite once anything diverged).
  */
 export function adamw(options: AdamwOptions): Pass {
+  const { beta1 = BETA_1, beta2 = BETA_2, epsilon = 1e-8, weightDecay = 0.01 } = options;
+  return appendOptimizer('adamw', { ...options, weightDecay }, ({ b, g, decay, state }) => {
+    const mul = (x: string, y: string) => b.op('Mul', [x, y]);
+    const [correctM, correctV] = b.ops('Split', [b.input('bias_correction', 'float', [2])], {}, [
+      b.fresh('m'),
+      b.fresh('v'),
+    ]);
+    const average = (name: string, beta: number, value: string) =>
+      state(name, (old) =>
+        b.op('Add', [mul(old, b.float(beta)), mul(value, b.float(1 - beta))], {}, `next/${name}`),
+      );
+    const nextM = average('adam_m', beta1, g);
+    const nextV = average('adam_v', beta2, mul(g, g));
+    const deviation = b.op('Add', [b.op('Sqrt', [mul(nextV, correctV!)]), b.float(epsilon)]);
+    const adam = b.op('Div', [mul(nextM, correctM!), deviation]);
+    return decay ? b.op('Add', [adam, decay]) : adam;
+  });
+}
+
+/**
+ * Stochastic gradient descent with Nesterov's momentum (Sutskever et al. 2013, section 2, eqs. 3 and 4) in the form that PyTorch's
+ * SGD gives it, whose vector of parameters is the one that gradients are taken at: g ← g + λ·θ; v ← μ·v + g; θ ← θ − η·(g + μ·v).
+ * Parameters are one vector [P], as in `adamw`. Inputs: `parameters`, `momentum` [P] (zeros before the first step), `learning_rate` [].
+ * Outputs: `next/parameters`, `next/momentum` [P], `gradient_norm` [].
+ */
+export function sgd(options: SgdOptions): Pass {
+  const { momentum = 0.9, weightDecay = 0 } = options;
+  return appendOptimizer('sgd', { ...options, weightDecay }, ({ b, g, decay, state }) => {
+    const mu = b.float(momentum);
+    const decayed = decay ? b.op('Add', [g, decay]) : g;
+    const velocity = state('momentum', (old) =>
+      b.op('Add', [b.op('Mul', [old, mu]), decayed], {}, 'next/momentum'),
+    );
+    return b.op('Add', [decayed, b.op('Mul', [velocity, mu])]);
+  });
+}
+
+/** What a rule of update reads and writes: values of vectors [P]. */
+interface Update {
+  readonly b: TypedBuilder;
+  /** The gradients. */
+  readonly g: string;
+  /** λ·θ, zero where no decay applies; undefined when it applies nowhere. */
+  readonly decay: string | undefined;
+  /** A vector `name` that starts at zero and becomes what `next` makes of it, as output `next/<name>`. */
+  readonly state: (name: string, next: (old: string) => string) => string;
+}
+
+/** `update` gives what θ loses, before it is scaled by the learning rate. */
+function appendOptimizer(
+  name: string,
+  options: OptimizerOptions & { readonly weightDecay: number },
+  update: (of: Update) => string,
+): Pass {
+  const isDone = (graph: Graph) => graph.inputs.some((v) => v.name === 'parameters');
   return {
-    name: 'append-adamw',
-    run: (graph) => (graph.inputs.some((v) => v.name === 'parameters') ? graph : appendAdamw(graph, options)),
+    name: `append-${name}`,
+    run: (graph) => (isDone(graph) ? graph : append(graph, `${name}/`, options, update)),
   };
 }
 
-function appendAdamw(graph: Graph, options: AdamwOptions): Graph {
-  const { parameters, beta1 = BETA_1, beta2 = BETA_2, epsilon = 1e-8, weightDecay = 0.01 } = options;
+function append(
+  graph: Graph,
+  prefix: string,
+  { parameters, weightDecay }: OptimizerOptions & { readonly weightDecay: number },
+  update: (of: Update) => string,
+): Graph {
   const tensors = parameters.map((p) => parameterOf(graph, p.name));
   const gradients = new Set(parameters.map((p) => `grad/${p.name}`));
   for (const name of gradients) {
@@ -49,15 +115,14 @@ function appendAdamw(graph: Graph, options: AdamwOptions): Graph {
   const sizes = tensors.map((t) => elementCount(t.dims));
   const total = sizes.reduce((a, s) => a + s, 0);
 
-  const b = new TypedBuilder('adamw/', graph);
-  const vectors = ['parameters', 'adam_m', 'adam_v'].map((name) => b.input(name, 'float', [total]));
-  const [theta, m, v] = vectors as [string, string, string];
+  const b = new TypedBuilder(prefix, graph);
+  const vectors: string[] = [];
+  const vector = (name: string) => {
+    vectors.push(name);
+    return b.input(name, 'float', [total]);
+  };
+  const theta = vector('parameters');
   const rate = b.input('learning_rate', 'float', []);
-  const [correctM, correctV] = b.ops('Split', [b.input('bias_correction', 'float', [2])], {}, [
-    b.fresh('m'),
-    b.fresh('v'),
-  ]);
-
   const slices = b.ops(
     'Split',
     [theta, b.int64(sizes)],
@@ -69,19 +134,13 @@ function appendAdamw(graph: Graph, options: AdamwOptions): Graph {
   });
   const unpacking = b.nodes.splice(0);
 
-  const mul = (x: string, y: string) => b.op('Mul', [x, y]);
   const flat = [...gradients].map((g) => b.op('Reshape', [g, b.int64([-1])]));
   const g = b.op('Concat', flat, { axis: 0 });
   b.op('ReduceL2', [g], { keepdims: 0 }, 'gradient_norm');
-  const average = (old: string, beta: number, value: string, as: string) =>
-    b.op('Add', [mul(old, b.float(beta)), mul(value, b.float(1 - beta))], {}, as);
-  const nextM = average(m, beta1, g, 'next/adam_m');
-  const nextV = average(v, beta2, mul(g, g), 'next/adam_v');
-  const deviation = b.op('Add', [b.op('Sqrt', [mul(nextV, correctV!)]), b.float(epsilon)]);
-  const adam = b.op('Div', [mul(nextM, correctM!), deviation]);
   const decays = parameters.flatMap((p, i) => new Array<number>(sizes[i]!).fill(p.decay ? weightDecay : 0));
-  const step = decays.some((d) => d) ? b.op('Add', [adam, mul(theta, b.float(decays))]) : adam;
-  b.op('Sub', [theta, mul(step, rate)], {}, 'next/parameters');
+  const decay = decays.some((d) => d) ? b.op('Mul', [theta, b.float(decays)]) : undefined;
+  const step = update({ b, g, decay, state: (name, next) => next(vector(name)) });
+  b.op('Sub', [theta, b.op('Mul', [step, rate])], {}, 'next/parameters');
 
   const trained = new Set(tensors.map((t) => t.name));
   return {

@@ -32,14 +32,14 @@ const isAtRest = (node: Node) =>
 function toTraining(graph: Graph, seed: number): Graph {
   const b = new TypedBuilder('training/', graph);
   const state = new Set<string>();
-  const nodes = graph.nodes.map((node, i) => {
-    if (!isAtRest(node)) return node;
+  const nodes = graph.nodes.flatMap((node, i) => {
+    if (!isAtRest(node)) return [node];
     const [x, ...rest] = node.inputs as [string, ...string[]];
     const y = node.outputs[0]!;
     if (node.opType === 'Dropout') {
       const attributes = { ...node.attributes, seed: toAttribute(seed + i) };
       const mask = node.outputs[1] || `${y}/mask`;
-      return { ...node, inputs: [x, rest[0] ?? '', b.bool(true)], outputs: [y, mask], attributes };
+      return [{ ...node, inputs: [x, rest[0] ?? '', b.bool(true)], outputs: [y, mask], attributes }];
     }
     const count = elementCount(b.dims(x)) / b.dims(x)[1]!;
     const statistics = [`${y}/batch_mean`, `${y}/batch_var`] as const;
@@ -51,13 +51,18 @@ function toTraining(graph: Graph, seed: number): Graph {
     for (const name of statistics) b.types.set(name, b.typeOf(rest[2]!));
     update(rest[2]!, statistics[0], 1);
     update(rest[3]!, statistics[1], count / Math.max(1, count - 1));
-    // With momentum 0 the "running" outputs are the batch's own statistics.
+    // With momentum 0 the "running" outputs are the batch's own statistics. ONNX Runtime writes them over its inputs, whose other readers
+    // would then see them: it gets copies, made in a way that no optimizer takes out.
+    const before = b.nodes.length;
+    const unread = rest.slice(2).map((running) => b.op('Mul', [running, b.float(0)]));
+    const copies = b.nodes.splice(before);
     const attributes = {
       ...node.attributes,
       training_mode: toAttribute(1),
       momentum: { type: 'FLOAT', value: 0 } as const,
     };
-    return { ...node, outputs: [y, ...statistics], attributes };
+    const inputs = [x, ...rest.slice(0, 2), ...unread];
+    return [...copies, { ...node, inputs, outputs: [y, ...statistics], attributes }];
   });
   const values = (prefix: string) => [...state].map((s) => makeValue(prefix + s, 'float', b.dims(s)));
   const isInput = new Set(graph.inputs.map((v) => v.name));

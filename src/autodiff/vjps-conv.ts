@@ -27,7 +27,7 @@ export const conv: Vjp = ({ node, b, x, dy, dims }) => {
 
 const spatialAxes = (rank: number) => Array.from({ length: rank }, (_, i) => i + 2);
 
-function inputGradient(
+export function inputGradient(
   b: TypedBuilder,
   dy: string,
   weight: string,

@@ -3,6 +3,7 @@ import { noGradientRule } from '../errors/index.ts';
 import { numberOf } from '../graph/attributes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { masked, pointwise, scaled, type Vjp } from './vjp.ts';
+import { blockedAverage, blockedConv, blockedNorm, reorderInput, reorderOutput } from './vjps-blocked.ts';
 import { averagePool, conv, maxPool, rowsConv } from './vjps-conv.ts';
 import { batchNormalization, layerNormalization } from './vjps-norm.ts';
 import { gemm, matMul } from './vjps-product.ts';
@@ -96,6 +97,11 @@ export const VJPS: Readonly<Record<string, Vjp>> = {
   Tanh: pointwise((b, _, y) => b.op('Sub', [b.float(1), b.op('Mul', [y, y])])),
   Transpose: transpose,
   Unsqueeze: reshape,
+  'com.microsoft.nchwc.ReorderInput': reorderInput,
+  'com.microsoft.nchwc.ReorderOutput': reorderOutput,
+  'offramp.BlockedAverage': blockedAverage,
+  'offramp.BlockedConv': blockedConv,
+  'offramp.BlockedNorm': blockedNorm,
   'offramp.RowsConv': rowsConv,
   Where: ({ b, x, dy }) => [
     undefined,

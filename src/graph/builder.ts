@@ -153,11 +153,14 @@ export class GraphBuilder {
   }
 }
 
-/** A model that holds `graph` and nothing else: for running graphs that Offramp makes itself in ONNX Runtime. */
+/** A model that holds `graph` and nothing else, with ONNX Runtime's own ops where it has any: for running graphs that Offramp makes itself. */
 export function makeModel(graph: Graph, opset = 17, irVersion = 8) {
+  const domains = new Set(
+    graph.nodes.map(({ domain }) => domain).filter((d) => d.startsWith('com.microsoft')),
+  );
   return {
     irVersion,
-    opsetImports: [{ domain: '', version: opset }],
+    opsetImports: [{ domain: '', version: opset }, ...[...domains].map((domain) => ({ domain, version: 1 }))],
     producerName: 'offramp',
     producerVersion: '',
     graph,

@@ -62,6 +62,13 @@ const pool: Rule = (s) => {
   return [of(s.type(0).dataType, dims), of('int64', dims)];
 };
 
+const convolution = shaped((s) => {
+  const [n, , ...size] = s.dims(0);
+  const [m, , ...kernel] = s.dims(1);
+  return [n!, m!, ...slide(size, windowOf(s.node, kernel))];
+});
+const onePixel = shaped((s) => s.dims(0).map((d, i) => (i < 2 ? d : 1)));
+
 /** By op, outside the default domain as `domain.op` (see `qualifiedOp`). */
 export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(
@@ -70,7 +77,7 @@ export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
      'Softmax', 'Softplus', 'Sqrt', 'Tanh'].map((op) => [op, like]), // biome-ignore format: a list
   ),
   ...Object.fromEntries(
-    ['Add', 'Div', 'Max', 'Mean', 'Min', 'Mul', 'Pow', 'Sub', 'Sum', 'And', 'Or'].map((op) => [
+    ['Add', 'Div', 'Max', 'Mean', 'Min', 'Mod', 'Mul', 'Pow', 'Sub', 'Sum', 'And', 'Or'].map((op) => [
       op,
       elementwise,
     ]),
@@ -100,11 +107,7 @@ export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
     const value = s.node.attributes.value;
     return [of(value?.type === 'TENSOR' ? value.value.dataType : 'float', s.constant(0)!)];
   },
-  Conv: shaped((s) => {
-    const [n, , ...size] = s.dims(0);
-    const [m, , ...kernel] = s.dims(1);
-    return [n!, m!, ...slide(size, windowOf(s.node, kernel))];
-  }),
+  Conv: convolution,
   ConvTranspose: shaped((s) => {
     const [n, , ...size] = s.dims(0);
     const [, m, ...kernel] = s.dims(1);
@@ -138,8 +141,8 @@ export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
     s.dims(0)[numberOf(s.node, 'transA', 0) ? 1 : 0]!,
     s.dims(1)[numberOf(s.node, 'transB', 0) ? 0 : 1]!,
   ]),
-  GlobalAveragePool: shaped((s) => s.dims(0).map((d, i) => (i < 2 ? d : 1))),
-  GlobalMaxPool: shaped((s) => s.dims(0).map((d, i) => (i < 2 ? d : 1))),
+  GlobalAveragePool: onePixel,
+  GlobalMaxPool: onePixel,
   LayerNormalization: (s) => {
     const axis = positive(numberOf(s.node, 'axis', -1), s.dims(0).length);
     const statistic = of(
@@ -193,6 +196,13 @@ export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
     return Array.from({ length: rank }, (_, i) => (at.includes(i) ? 1 : rest.shift()!));
   }),
   Where: (s) => [of(s.type(1).dataType, spread(s))],
+  'com.microsoft.nchwc.Conv': convolution,
+  'com.microsoft.nchwc.GlobalAveragePool': onePixel,
+  'com.microsoft.nchwc.ReorderInput': like,
+  'com.microsoft.nchwc.ReorderOutput': like,
+  'offramp.BlockedAverage': onePixel,
+  'offramp.BlockedConv': convolution,
+  'offramp.BlockedNorm': (s) => [s.type(0), s.type(1), s.type(2)],
   'offramp.RowsConv': (s) => {
     const size = numbersOf(s.node, 'size', []);
     const [o, c, ...kernel] = s.dims(1) as [number, number, ...number[]];

@@ -1,5 +1,5 @@
-/** Tensors whose bytes lie in files beside the model: found, verified, never read. */
-import { realpath, stat } from 'node:fs/promises';
+/** Tensors whose bytes lie in files beside the model: found and verified; read only where one is asked for. */
+import { open, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep, win32 } from 'node:path';
 import {
   externalDataMissing,
@@ -10,6 +10,23 @@ import {
 import type { Attribute, Graph, Tensor } from '../graph/types.ts';
 import { byteLengthOf } from './decode-tensor.ts';
 import type { LocalFunction } from './functions.ts';
+
+/** `tensor`, of a verified model whose external data lie in `folder`, with its bytes in memory. Throws `external-data-too-short`. */
+export async function withBytes(tensor: Tensor, folder: string): Promise<Tensor> {
+  const { external, ...rest } = tensor;
+  if (!external) return tensor;
+  const { location, offset } = external;
+  const bytes = new Uint8Array(external.length ?? byteLengthOf(tensor) ?? 0);
+  const file = await open(resolve(folder, location));
+  try {
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, offset);
+    if (bytesRead < bytes.length)
+      throw externalDataTooShort(tensor.name, location, offset + bytes.length, offset + bytesRead);
+  } finally {
+    await file.close();
+  }
+  return { ...rest, bytes };
+}
 
 /**
  * Locations of the external data among `tensors`, each file once, in order of first use. Throws when one is missing, too short, or

@@ -35,6 +35,15 @@ export async function loadModel(path: string, dataFolder = dirname(path)): Promi
   const bytes = await readFile(path).catch((error) => {
     throw unreadableModel(path, messageOf(error));
   });
+  return await readModel(path, bytes, dataFolder);
+}
+
+/** The same of a model whose `bytes` are at hand, for messages called `path`. */
+export async function readModel(
+  path: string,
+  bytes: Uint8Array,
+  dataFolder = dirname(path),
+): Promise<LoadedModel> {
   const parsed = parseModel(bytes);
   const graph = sortGraph(parsed.graph);
   const model = graph === parsed.graph ? parsed : { ...parsed, graph };

@@ -1,7 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { differentiate } from '../../src/autodiff/differentiate.ts';
-import { adamw, biasCorrection, packParameters, unpackParameters } from '../../src/autodiff/optimizer.ts';
+import {
+  adamw,
+  biasCorrection,
+  packParameters,
+  sgd,
+  unpackParameters,
+} from '../../src/autodiff/optimizer.ts';
 import { trainingForm } from '../../src/autodiff/training-form.ts';
 import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
@@ -104,6 +110,32 @@ test('five steps equal AdamW written out', async () => {
   });
 });
 
+test('five steps of Nesterov’s momentum equal PyTorch’s formula written out', async () => {
+  const rates = [0.1, 0.05, 0.2, 0.1, 0.01];
+  const graph = runPasses(withGradients(), [sgd({ parameters: PARAMETERS, weightDecay: 0.1 })]);
+  const history = await train(graph, packParameters(regression(), NAMES), rates, x);
+  const theta = [...packParameters(regression(), NAMES)];
+  const velocity = theta.map(() => 0);
+  rates.forEach((rate, i) => {
+    const g = gradient(theta).map((d, k) => d + (k < 15 ? 0.1 * theta[k]! : 0));
+    theta.forEach((p, k) => {
+      velocity[k] = 0.9 * velocity[k]! + g[k]!;
+      theta[k] = p - rate * (g[k]! + 0.9 * velocity[k]!);
+    });
+    const { parameters } = history[i]!;
+    theta.forEach((p, k) => {
+      assert.ok(
+        Math.abs(parameters[k]! - p) < 2e-6 * Math.max(1, Math.abs(p)),
+        `step ${i + 1}, element ${k}: ${parameters[k]} for ${p}`,
+      );
+    });
+  });
+  assert.equal(
+    graph.inputs.map((v) => `${v.name} [${v.type!.dims}]`),
+    ['x [8,5]', 'parameters [18]', 'learning_rate []', 'momentum [18]'],
+  );
+});
+
 test('the norm tells when something diverged', async () => {
   const history = await train(training(), new Float32Array(18).fill(NaN), [0.1], x);
   assert.ok(Number.isNaN(history[0]!.norm));
@@ -129,7 +161,7 @@ test('inputs and outputs', () => {
   const graph = training();
   assert.equal(
     graph.inputs.map((v) => `${v.name} [${v.type!.dims}]`),
-    ['x [8,5]', 'parameters [18]', 'adam_m [18]', 'adam_v [18]', 'learning_rate []', 'bias_correction [2]'],
+    ['x [8,5]', 'parameters [18]', 'learning_rate []', 'bias_correction [2]', 'adam_m [18]', 'adam_v [18]'],
   );
   const outputs = ['loss', 'next/parameters', 'next/adam_m', 'next/adam_v', 'gradient_norm'];
   assert.equal(
