@@ -53,7 +53,9 @@ function convertWith<Records>(a: Alignment, p: Preprocessing, copyRow: CopyRow<R
     if (dx !== 0 || dy !== 0) {
       for (let c = 0; c < channels; c++) {
         const black = (0 / p.scale - p.mean[c]!) / p.std[c]!;
-        for (let i = 0, t = start + c * to.c; i < height * width; i++, t += to.x) out[t] = black;
+        const first = start + c * to.c;
+        if (to.x === 1) out.fill(black, first, first + height * width);
+        else for (let i = 0, t = first; i < height * width; i++, t += to.x) out[t] = black;
       }
     }
     const [left, right] = [Math.max(0, -dx), Math.min(width, width - dx)];

@@ -1,12 +1,10 @@
 /** Head families: small classifier graphs that an exit hangs on a tap. Every graph starts in training form. */
 
 import { cannotHead } from '../errors/index.ts';
-import { GraphBuilder } from '../graph/builder.ts';
 import { bindDims, countMacs } from '../graph/infer.ts';
-import { uniforms } from '../graph/random.ts';
-import { elementCount, floatTensor } from '../graph/tensor.ts';
 import type { Graph } from '../graph/types.ts';
 import type { HeadKind } from './exits.ts';
+import { BLOCK, LayerBuilder } from './layers.ts';
 
 export interface HeadOptions {
   readonly seed: number;
@@ -29,8 +27,6 @@ const WIDEST = 64;
 const SMALLEST = { strided: 4, residual: 8 };
 /** Channels of the last convolution of `strided`, for up to 96 classes and for more. */
 const LAST = { few: 96, many: 256 };
-/** Channels in a block of ONNX Runtime's blocked layout: other channel counts fall out of it. */
-const BLOCK = 16;
 /** Hidden units in front of the classifier where there is no map to convolve. */
 const HIDDEN = 128;
 
@@ -140,11 +136,7 @@ function halvings(channels: number, side: number, smallest: number, scale: numbe
 const inBlocks = (channels: number, scale: number) =>
   Math.max(BLOCK, Math.round((channels * scale) / BLOCK) * BLOCK);
 
-class HeadBuilder extends GraphBuilder {
-  constructor(private readonly seed: number) {
-    super();
-  }
-
+class HeadBuilder extends LayerBuilder {
   private convolutions = 0;
   /** Of convolutions: 3, or 1 along an axis that the map does not have. */
   private kernel: readonly number[] = [];
@@ -193,52 +185,12 @@ class HeadBuilder extends GraphBuilder {
   private normalised(map: string, from: number, to: number, stride: number): string {
     const index = ++this.convolutions;
     const { kernel } = this;
-    const weight = this.normal(
-      `conv${index}/weight`,
-      [to, from, ...kernel],
-      Math.sqrt(2 / (elementCount(kernel) * from)),
-    );
-    const pads = kernel.map((k) => (k - 1) / 2);
     const strides = kernel.map((k) => (k === 1 ? 1 : stride));
-    const attributes = { kernel_shape: [...kernel], pads: [...pads, ...pads], strides };
-    const conv = this.op('Conv', [map, weight], attributes, this.fresh(`conv${index}`));
-    const constant = (part: string, value: number) =>
-      this.initializer(floatTensor(`bn${index}/${part}`, [to], new Float32Array(to).fill(value)));
-    const statistics = [constant('scale', 1), constant('bias', 0), constant('mean', 0), constant('var', 1)];
-    return this.op('BatchNormalization', [conv, ...statistics], { epsilon: 1e-5 }, this.fresh(`bn${index}`));
-  }
-
-  /** [N, C, …] → mean over all later axes [N, C]. */
-  pool(map: string, as?: string): string {
-    return this.op('Flatten', [this.op('GlobalAveragePool', [map])], { axis: 1 }, as);
-  }
-
-  /** [N, from] → [N, to]. `gain` below 1 starts the layer small, so that training starts at near-uniform scores. */
-  linear(name: string, vector: string, from: number, to: number, gain = 1, as = this.fresh(name)): string {
-    const weight = this.normal(`${name}/weight`, [to, from], gain * Math.sqrt(2 / from));
-    const bias = this.initializer(floatTensor(`${name}/bias`, [to], new Float32Array(to)));
-    return this.op('Gemm', [vector, weight, bias], { transB: 1 }, as);
+    const conv = this.convolution(`conv${index}`, map, from, to, { kernel, strides });
+    return this.normalisation(`bn${index}`, conv, to);
   }
 
   dropout(vector: string, ratio: number): string {
     return this.op('Dropout', [vector, this.float(ratio)]);
   }
-
-  /** Normal weights; `deviation` √(2 / fan-in) keeps variances through Relu (He et al. 2015, eq. 10). */
-  private normal(name: string, dims: readonly number[], deviation: number): string {
-    const gaussian = gaussians(this.seed, name);
-    const values = new Float32Array(elementCount(dims));
-    for (let i = 0; i < values.length; i++) values[i] = deviation * gaussian();
-    return this.initializer(floatTensor(name, dims, values));
-  }
-}
-
-/** Standard normals (Box and Muller 1958, eq. 1), one stream for each seed and name (FNV-1a, Fowler, Noll and Vo). */
-function gaussians(seed: number, name: string): () => number {
-  const mixed = [...name].reduce(
-    (hash, c) => Math.imul(hash ^ c.charCodeAt(0), 0x01000193),
-    seed ^ 0x811c9dc5,
-  );
-  const uniform = uniforms(mixed);
-  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }

@@ -9,7 +9,7 @@ export class Batches {
   readonly perEpoch: number;
   private order = new Int32Array();
   private taken = 0;
-  private readonly views: Uint16Array;
+  private readonly views: Uint32Array;
   private readonly labels: BigInt64Array;
   private readonly random: Random;
 
@@ -20,7 +20,7 @@ export class Batches {
   ) {
     this.size = Math.min(wanted, source.size);
     this.perEpoch = Math.floor(source.size / this.size);
-    this.views = new Uint16Array(this.size);
+    this.views = new Uint32Array(this.size);
     this.labels = new BigInt64Array(this.size);
     this.random = new Random(seed, 'batches');
   }
@@ -28,6 +28,21 @@ export class Batches {
   /** The next batch; an epoch's left-over samples are dropped. Its arrays are used again by the one after. */
   async next(targets: 'labels' | 'original'): Promise<FeatureBatch & { readonly labels: OrtTensor }> {
     const { source, size, views, labels } = this;
+    const picks = this.draw();
+    const read = await source.read(picks, views);
+    const answers = targets === 'original' ? argMaxRows(read.logits.data as Float32Array, size) : undefined;
+    for (let i = 0; i < size; i++) labels[i] = BigInt(answers ? answers[i]! : source.labels[picks[i]!]!);
+    return { ...read, labels: new Tensor('int64', labels, [size]) };
+  }
+
+  /** Leaves `count` batches out, as if they had been read. */
+  skip(count: number): void {
+    for (let i = 0; i < count; i++) this.draw();
+  }
+
+  /** The samples of the next batch; their views are in `views`. */
+  private draw(): Int32Array {
+    const { source, size, views } = this;
     if (this.taken + size > this.order.length) {
       this.order = this.random.shuffle(Int32Array.from({ length: source.size }, (_, i) => i));
       this.taken = 0;
@@ -36,9 +51,6 @@ export class Batches {
     const picks = this.order.subarray(this.taken, this.taken + size).sort();
     this.taken += size;
     for (let i = 0; i < size; i++) views[i] = this.random.integer(0, source.views.length);
-    const read = await source.read(picks, views);
-    const answers = targets === 'original' ? argMaxRows(read.logits.data as Float32Array, size) : undefined;
-    for (let i = 0; i < size; i++) labels[i] = BigInt(answers ? answers[i]! : source.labels[picks[i]!]!);
-    return { ...read, labels: new Tensor('int64', labels, [size]) };
+    return picks;
   }
 }

@@ -11,10 +11,13 @@ export interface LossCurve {
 
 const MOST_POINTS = 60;
 
-/** Collects a curve: `follow` takes the progress of every step in order, `curve` is what there is so far. */
-export function lossCurve(): { follow(progress: TrainProgress): void; readonly curve: LossCurve } {
-  const steps: number[] = [];
-  const losses: Record<string, number[]> = {};
+/** Collects a curve, from `begun` on: `follow` takes the progress of every step in order, `curve` is what there is so far. */
+export function lossCurve(begun: LossCurve = { steps: [], losses: {} }): {
+  follow(progress: TrainProgress): void;
+  readonly curve: LossCurve;
+} {
+  const steps = [...begun.steps];
+  const losses = Object.fromEntries(Object.entries(begun.losses).map(([id, values]) => [id, [...values]]));
   const part = (done: number, total: number) => Math.floor((done * (MOST_POINTS - 1)) / total);
   return {
     follow({ done, total, losses: now }) {

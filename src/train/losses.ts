@@ -9,6 +9,14 @@ export const LOSS = 'loss';
 /** Name of one head's term, where the loss is a sum over heads. */
 export const lossOf = (id: string): string => `${id}/${LOSS}`;
 
+/** Soft targets of a teacher beside labels. */
+export interface SoftTargets {
+  /** T: scores are divided by it. */
+  readonly temperature: number;
+  /** s: their share in the loss, the labels' being the rest. */
+  readonly softShare: number;
+}
+
 /** A head to be joined into a training graph, where its values are renamed `<id>/…`. */
 export interface NamedGraph {
   readonly id: string;
@@ -63,23 +71,15 @@ export function distill(
   classes: number,
   options: DistillOptions = {},
 ): Graph {
-  const { temperature: T = 4, softShare = 0.5, leaving = SOFT_THRESHOLD, floor = 0.25 } = options;
+  const { temperature = 4, softShare = 0.5, leaving = SOFT_THRESHOLD, floor = 0.25 } = options;
   const b = new LossBuilder(heads, classes);
   const weighting = b.input('survivors', 'float', []);
-  const cool = (scores: string) => b.op('LogSoftmax', [b.op('Mul', [scores, b.float(1 / T)])], { axis: 1 });
-  const labels = b.oneHot();
-  const target = cool(b.teacher());
-  const softTarget = b.op('Exp', [target]);
+  const distance = b.distance({ temperature, softShare });
 
   let survives: string | undefined;
   const losses = ids.map((id) => {
     const logits = `${id}/logits`;
-    const hard = b.sum(b.op('Mul', [labels, b.op('LogSoftmax', [logits], { axis: 1 })]));
-    const divergence = b.sum(b.op('Mul', [softTarget, b.op('Sub', [target, cool(logits)])]));
-    const perSample = b.op('Add', [
-      b.op('Mul', [hard, b.float(softShare - 1)]),
-      b.op('Mul', [divergence, b.float(softShare * T * T)]),
-    ]);
+    const perSample = distance(logits);
     const weighted = survives ? b.op('Mul', [perSample, weightOf(survives, id)]) : perSample;
     const top = b.op('ReduceMax', [b.op('Softmax', [logits], { axis: 1 })], { axes: [1], keepdims: 0 });
     const sure = b.op('Mul', [b.op('Sub', [top, b.float(leaving.at)]), b.float(1 / leaving.softness)]);
@@ -143,7 +143,8 @@ export function pteenet(
   return b.finish();
 }
 
-class LossBuilder extends GraphBuilder {
+/** Builds a loss on top of a graph that has scores. */
+export class LossBuilder extends GraphBuilder {
   constructor(
     private readonly heads: Graph,
     private readonly classes: number,
@@ -161,6 +162,26 @@ class LossBuilder extends GraphBuilder {
 
   teacher(): string {
     return this.input('teacher', 'float', ['N', this.classes]);
+  }
+
+  /**
+   * How far scores [N, classes] are from the answers, a sample: adds inputs `labels` int64 [N] and `teacher` [N, classes] (scores), and returns
+   * what makes `(1-s)·CE(label) + s·T²·KL(teacher_T ‖ scores_T)` [N] of a value (Hinton et al. 2015, section 2).
+   */
+  distance({ temperature: T, softShare }: SoftTargets): (scores: string) => string {
+    const cool = (scores: string) =>
+      this.op('LogSoftmax', [this.op('Mul', [scores, this.float(1 / T)])], { axis: 1 });
+    const labels = this.oneHot();
+    const target = cool(this.teacher());
+    const softTarget = this.op('Exp', [target]);
+    return (scores) => {
+      const hard = this.sum(this.op('Mul', [labels, this.op('LogSoftmax', [scores], { axis: 1 })]));
+      const divergence = this.sum(this.op('Mul', [softTarget, this.op('Sub', [target, cool(scores)])]));
+      return this.op('Add', [
+        this.op('Mul', [hard, this.float(softShare - 1)]),
+        this.op('Mul', [divergence, this.float(softShare * T * T)]),
+      ]);
+    };
   }
 
   /** [N, classes] → [N]. */

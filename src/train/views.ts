@@ -25,11 +25,21 @@ export function trainingViews(
   const mirrors =
     dataset.isImage && dataset.preprocessing.channels !== 'gray' && dataset.preprocessing.channels !== 'any';
   if (!mirrors) return { views: [PLAIN_VIEW], freshViews: [PLAIN_VIEW] };
-  const side = Math.min(...dataset.recordDims.slice(0, 2));
+  const side = shortSide(dataset);
   const scaled = (pixels: number) => Math.round((pixels * side) / REACH.of);
   const shifted = SHIFTED.map(({ mirror, dx, dy }) => ({ mirror, dx: scaled(dx), dy: scaled(dy) }));
   return {
     views: [PLAIN_VIEW, MIRRORED, ...shifted].slice(0, count),
     freshViews: cropViews(scaled(REACH.pixels)),
   };
+}
+
+/** The shorter of height and width, in pixels, of records [H, W, C], [C, H, W] or [H, W]. */
+export function shortSide({
+  recordDims,
+  preprocessing,
+}: Pick<Dataset, 'preprocessing' | 'recordDims'>): number {
+  const axes = recordDims.filter((d) => d !== 1);
+  if (axes.length > 2) axes.splice(axes.indexOf(preprocessing.mean.length), 1);
+  return Math.min(...axes);
 }

@@ -5,8 +5,8 @@ import { trainingViews } from '../../src/train/views.ts';
 
 const test = suite('train: views');
 
-const images = (channels: 'rgb' | 'gray', side = 32) =>
-  ({ isImage: true, preprocessing: { channels }, recordDims: [side, side, 3] }) as unknown as Dataset;
+const images = (channels: 'rgb' | 'gray', side = 32, recordDims = [side, side, 3]) =>
+  ({ isImage: true, preprocessing: { channels, mean: [0, 0, 0] }, recordDims }) as unknown as Dataset;
 
 test('plain, mirrored, then shifted in proportion to the size of the image', () => {
   const { views } = trainingViews(images('rgb'));
@@ -23,6 +23,10 @@ test('plain, mirrored, then shifted in proportion to the size of the image', () 
     large.map(({ dx }) => dx),
     six.map(({ dx }) => 7 * dx),
   );
+});
+
+test('records with channels in front are shifted as far', () => {
+  assert.equal(trainingViews(images('rgb', 32, [3, 32, 32]), 6), trainingViews(images('rgb'), 6));
 });
 
 test('gray images and numbers have the plain view alone', () => {
