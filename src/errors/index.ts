@@ -14,4 +14,5 @@ export * from './ort.ts';
 export * from './parser.ts';
 export * from './plan.ts';
 export * from './scores.ts';
+export * from './students.ts';
 export * from './train.ts';

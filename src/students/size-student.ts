@@ -1,0 +1,71 @@
+/** How large a student is: a share of the original's MACs. */
+import { studentTooLarge } from '../errors/index.ts';
+import {
+  buildStudent,
+  familiesFor,
+  type StudentOptions,
+  studentMacs,
+  writeStudent,
+} from './build-student.ts';
+import type { Family, Student, StudentForm, StudentReads } from './student.ts';
+
+export interface SizeOptions extends StudentOptions {
+  /** The usual one of what `reads` is by default. */
+  readonly family?: Family;
+}
+
+/** Largest forms that are tried. Of vectors and texts more than this brings nothing, however large the original is. */
+const LARGEST: Readonly<Record<Family, Omit<StudentForm, 'family'>>> = {
+  wide: { width: 32, depth: 4 },
+  narrow: { width: 32, depth: 4 },
+  separable: { width: 32, depth: 4 },
+  bag: { width: 8, depth: 1 },
+  conv: { width: 8, depth: 2 },
+  mlp: { width: 16, depth: 2 },
+};
+
+/**
+ * The student with most MACs among those that take at most `share` of the original's `totalMacs`. Throws `student-too-large` when the smallest takes
+ * more, and what `buildStudent` throws.
+ */
+export function sizeStudent(
+  reads: StudentReads,
+  share: number,
+  totalMacs: number,
+  seed: number,
+  options: SizeOptions = {},
+): Student {
+  const family = options.family ?? familiesFor(reads)[0]!;
+  const most = share * totalMacs;
+  const macsOf = (form: StudentForm) => studentMacs(writeStudent(reads, form, undefined).graph);
+  const smallest = macsOf({ family, width: 1, depth: 1 });
+  if (smallest > most) throw studentTooLarge(share, smallest / totalMacs);
+  let best: StudentForm = { family, width: 1, depth: 1 };
+  let bestMacs = smallest;
+  for (let depth = 1; depth <= LARGEST[family].depth; depth++) {
+    const form = widest({ family, depth }, most, macsOf);
+    if (!form || form.macs <= bestMacs) continue;
+    best = { family, width: form.width, depth };
+    bestMacs = form.macs;
+  }
+  return buildStudent(reads, best, seed, options);
+}
+
+/** The widest form of `depth` with at most `most` MACs; undefined when it would have fewer blocks in width than in depth. */
+function widest(
+  { family, depth }: Omit<StudentForm, 'width'>,
+  most: number,
+  macsOf: (form: StudentForm) => number,
+): { readonly width: number; readonly macs: number } | undefined {
+  let [low, high] = [depth, LARGEST[family].width];
+  let found: { readonly width: number; readonly macs: number } | undefined;
+  while (low <= high) {
+    const width = Math.floor((low + high) / 2);
+    const macs = macsOf({ family, width, depth });
+    if (macs <= most) {
+      found = { width, macs };
+      low = width + 1;
+    } else high = width - 1;
+  }
+  return found;
+}
