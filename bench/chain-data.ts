@@ -9,8 +9,9 @@ import { withFirsts } from '../src/commands/chain-exits.ts';
 import { compile } from '../src/commands/compile.ts';
 import { matchClasses } from '../src/commands/match-classes.ts';
 import { type CompileContext, openProject, withSplits } from '../src/commands/project.ts';
-import { noExits, type ReadyExits, trainExits } from '../src/commands/ready-exits.ts';
+import { noExits, type ReadyExits, trainExits, trainingSplits } from '../src/commands/ready-exits.ts';
 import type { Preset } from '../src/data/preprocessing.ts';
+import { findValidation } from '../src/predict/fit-confidence.ts';
 import type { Predictions } from '../src/predict/predict.ts';
 
 export interface Places {
@@ -107,11 +108,11 @@ export async function withChain<T>(
     const context = await matchClasses(opened);
     const goals = settleGoals({}, false);
     const own = exits
-      ? await trainExits(context, goals, {
+      ? await trainExits(context, goals, await trainingSplits(context), {
           training: { recipe: 'distill', ...(epochs && { epochs }) },
           views,
         })
-      : noExits(context, goals);
+      : noExits(context, goals, findValidation(context.splits, context.seed));
     const ready = withFirsts(context, own);
     return await use(context, ready);
   });

@@ -24,6 +24,7 @@ export {
 export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './commands/export-triton.ts';
 export { type ExtractedShard, type ExtractShardOptions, extractShard } from './commands/extract-shard.ts';
 export type { FinishOptions } from './commands/finish.ts';
+export type { GrowthOptions } from './commands/growth.ts';
 export {
   type InspectedExit,
   type InspectedInput,
@@ -87,6 +88,7 @@ export type {
 } from './graph/types.ts';
 export type { ModelOptions } from './model/inspect.ts';
 export type { ObserveOptions } from './model/observe-facts.ts';
+export type { Grown, GrownTraining } from './networks/chain.ts';
 export type { FirstOptions } from './networks/open-first.ts';
 export type { SessionOptions } from './ort/session.ts';
 export { type LoadedModel, parseModel, serializeModel } from './parser/index.ts';
@@ -97,6 +99,10 @@ export type { Placement, PlanOptions } from './passes/plan-exits.ts';
 export type { PolicyName } from './policies/index.ts';
 export type { VerifyEffort } from './predict/verify.ts';
 export type { Resize } from './runtime/pixels.ts';
+export type { Augment } from './students/augment.ts';
+export type { Effort } from './students/effort.ts';
+export type { TeacherMode } from './students/picture-source.ts';
+export type { Family } from './students/student.ts';
 export type { FeatureFacts, FeatureIdentity } from './train/feature-identity.ts';
 export type { RecipeName } from './train/recipes.ts';
 export type { Merged, MergeOptions, Shard } from './train/shards.ts';

@@ -2,6 +2,7 @@
 import type { Argv } from 'yargs';
 import { OPTIONS } from '../commands/options.ts';
 import { HEAD_KINDS } from '../passes/exits.ts';
+import { EFFORT } from '../students/effort.ts';
 import { from, type Help, place } from './yargs-options.ts';
 
 export const externalData = <T>(y: Argv<T>) =>
@@ -79,6 +80,27 @@ export const firstOptions = <T>(y: Argv<T>) =>
       Object.keys(FIRST),
       'Networks in front of the model (--first-… once for each --first, or not at all):',
     );
+
+const STUDENTS = {
+  effort:
+    'how much is grown: low (heads alone), medium (one student), high (two, trained for longer); default: medium, where nothing is said of heads or of other networks',
+  student: "a student of this share of the model's MACs, e.g. 0.1; several times: several",
+  'student-family': 'what students look like (default: wide for pictures)',
+  'student-epochs': `passes over the samples (default: ${EFFORT.medium.epochs}, with --effort high ${EFFORT.high.epochs})`,
+  augment: 'how training pictures are varied (default: as the data allow)',
+  teacher: {
+    describe: 'whether the model answers plain and mirrored pictures once, or every view anew',
+    defaultDescription: 'cached',
+  },
+  'max-minutes': 'each student is trained for so long at most; the manifest says at which step it ended',
+  steps: 'each student is trained for so many steps at most',
+} as const;
+
+/** Networks that Offramp grows; help shows them together. */
+export const studentOptions = <T>(y: Argv<T>) =>
+  y
+    .options(from('compile', STUDENTS))
+    .group(Object.keys(STUDENTS), 'Students, small networks that are grown in front of the model:');
 
 export const tokenizer = <T>(y: Argv<T>) =>
   y.options(from('compile', { tokenizer: "the model's tokenizer.json, where data are text" }));

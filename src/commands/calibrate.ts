@@ -24,6 +24,7 @@ import { costsOfChain } from '../networks/chain.ts';
 import type { FirstOptions } from '../networks/open-first.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
+import { findValidation } from '../predict/fit-confidence.ts';
 import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
 import { checkCall } from './options.ts';
@@ -82,7 +83,12 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
     const exits = inspection.existing
       ? existingExits(context, goals)
       : inspection.plan.exits.length === 0
-        ? noExits(context, goals)
+        ? noExits(
+            context,
+            goals,
+            findValidation(context.splits, context.seed, before.data.validation?.hash),
+            before.data,
+          )
         : keptExits(context, goals, before);
     const note = options.policy === undefined && noteOnAuto(exits, before);
     if (note) events.onNote?.(note);

@@ -14,10 +14,13 @@ import { readTokenizer } from '../emit/keep-tokenizer.ts';
 import { checkCopies, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { trainingDataMissing } from '../errors/index.ts';
+import { type ConfidenceSplits, findValidation } from '../predict/fit-confidence.ts';
 import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
 import { checkMerged } from '../train/shards.ts';
 import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
+import { growStudents } from './grow.ts';
+import { type GrowthOptions, wantedGrowth } from './growth.ts';
 import { matchClasses } from './match-classes.ts';
 import { checkCall } from './options.ts';
 import {
@@ -27,7 +30,17 @@ import {
   type ProjectOptions,
   withSplits,
 } from './project.ts';
-import { existingExits, noExits, type TrainExitsOptions, trainExits } from './ready-exits.ts';
+import {
+  existingExits,
+  fittedOn,
+  noExits,
+  originalOf,
+  type ReadyExits,
+  type TrainExitsOptions,
+  trainExits,
+  trainingSplits,
+} from './ready-exits.ts';
+import { settleGrowth } from './settle-growth.ts';
 import type { Compiled } from './steps/describe-and-write.ts';
 
 export interface CompileOptions extends CompilePlanOptions {
@@ -35,7 +48,7 @@ export interface CompileOptions extends CompilePlanOptions {
 }
 
 /** Options of compiling and of planning it. */
-export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions, FinishOptions {
+export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions, FinishOptions, GrowthOptions {
   /** Folder to write; must be empty or absent unless `force`. */
   readonly out?: string;
   readonly force?: boolean;
@@ -62,19 +75,16 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions, Fi
 export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
   checkCall('compile', options, events);
   await checkBeforeWork(options);
-  const project = await openProject(options, events);
-  const { inspection } = project;
+  const project = await openProject(options, events, wantedGrowth(options));
   checkCopies([...project.external.files.keys()]);
-  const tokenizer = await readTokenizer(options.tokenizer, inspection.typed.sampleInputs);
+  const tokenizer = await readTokenizer(options.tokenizer, project.inspection.typed.sampleInputs);
   return await withSplits(project, options, events, async (opened) => {
-    const context = await matchClasses(opened);
-    const goals = settledFor(context, options);
-    refuseUnreachable(context.costs, context.splits.calibration.dataset.size, goals);
-    const exits = inspection.existing
-      ? existingExits(context, goals)
-      : inspection.plan.exits.length === 0
-        ? noExits(context, goals)
-        : await trainExits(context, goals, trainingOf(options));
+    const planned = await matchClasses(settleNetworks(opened, options));
+    const goals = settledFor(planned, options);
+    refuseUnreachable(planned.costs, planned.splits.calibration.dataset.size, goals);
+    const splits = planned.growth && (await trainingSplits(planned));
+    const context = splits ? await growStudents(planned, splits, options) : planned;
+    const exits = await readyExits(context, goals, splits, options);
     return await finish(context, withFirsts(context, exits), goals, options, {
       origin: originOf(options, context),
       tokenizer,
@@ -82,6 +92,28 @@ export async function compile(options: CompileOptions, events: Events = {}): Pro
       force: options.force ?? false,
     });
   });
+}
+
+/** `opened` with what is grown on its training samples; a note says why nothing is. */
+function settleNetworks(opened: CompileContext, options: CompileOptions): CompileContext {
+  const { project, note } = settleGrowth(opened, opened.splits.train?.dataset.size ?? 0, options);
+  if (note) opened.events.onNote?.(note);
+  return project;
+}
+
+/** The exits of the original, trained where they are not part of it and it has any. */
+async function readyExits(
+  context: CompileContext,
+  goals: Goals,
+  splits: ConfidenceSplits | undefined,
+  options: CompileOptions,
+): Promise<ReadyExits> {
+  if (context.inspection.existing) return existingExits(context, goals);
+  if (originalOf(context).heads.length === 0)
+    return splits
+      ? noExits(context, goals, splits, fittedOn(splits))
+      : noExits(context, goals, findValidation(context.splits, context.seed));
+  return await trainExits(context, goals, splits ?? (await trainingSplits(context)), trainingOf(options));
 }
 
 /** The goals in `options`; in a chain, what is left out depends on how many calibration samples there are. */
@@ -102,7 +134,8 @@ export async function checkBeforeWork(options: CompilePlanOptions): Promise<Goal
   const goals = settleGoals(options, unlabelled);
   if (options.out !== undefined) await checkOutput(options.out, { force: options.force ?? false });
   refuseContradictions(goals, unlabelled);
-  const trains = !options.exitOutputs && (!options.first?.length || asksForExits(options));
+  const asksForHeads = !options.exitOutputs && (!options.first?.length || asksForExits(options));
+  const trains = asksForHeads || wantedGrowth(options) !== undefined;
   if (trains && options.train === undefined) throw trainingDataMissing();
   if (options.features !== undefined) await checkMerged(options.features);
   return goals;

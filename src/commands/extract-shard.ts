@@ -6,7 +6,7 @@ import { type Shard, writeShard } from '../train/shards.ts';
 import { shown } from './option-rules.ts';
 import { checkCall } from './options.ts';
 import { asksForExits, openProject, type ProjectOptions, withSplits } from './project.ts';
-import { trainingFeatures } from './ready-exits.ts';
+import { trainingFeatures, trainingSplits } from './ready-exits.ts';
 
 export interface ExtractShardOptions extends ProjectOptions {
   /** Folder of all shards. */
@@ -50,7 +50,7 @@ export async function extractShard(
   await checkOutput(options.out, { update: true });
   const project = await openProject(options, events);
   return await withSplits(project, options, events, async (context) => {
-    const { wanted } = await trainingFeatures(context, options.views);
+    const wanted = trainingFeatures(context, await trainingSplits(context), options.views);
     const { first, size } = await writeShard(wanted, shard, options.out);
     return { shard, samples: size, first };
   });

@@ -12,11 +12,12 @@ export const COMPARED = 1000;
 
 /**
  * `context` with the classes of every network in the original's order: by their names where both are known, else as they are. Each network is
- * run on some calibration samples: one that hardly agrees with the original is refused. Throws `first-disagrees`, `first-classes-unlike`.
+ * run on some calibration samples: one that hardly agrees with the original is refused. Students have its classes. Throws `first-disagrees`, `first-classes-unlike`.
  */
 export async function matchClasses(context: CompileContext): Promise<CompileContext> {
   const { chain, splits, seed, predicting, events } = context;
-  const firsts = chain.networks.slice(0, -1);
+  const isGiven = ({ reading }: Network) => reading !== undefined && reading.grown === undefined;
+  const firsts = chain.networks.filter(isGiven);
   const { dataset } = splits.calibration;
   if (firsts.length === 0) return context;
   const original = chain.networks.at(-1)!;
@@ -34,7 +35,9 @@ export async function matchClasses(context: CompileContext): Promise<CompileCont
       if (note) events.onNote?.(note);
     }
   }
-  const inTheirOrder = chainOf([...matched, original]);
+  const inTheirOrder = chainOf(
+    chain.networks.map((network) => matched.find(({ id }) => id === network.id) ?? network),
+  );
   return { ...context, chain: inTheirOrder, heads: inTheirOrder.heads, costs: costsOfChain(inTheirOrder) };
 }
 

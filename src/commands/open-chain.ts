@@ -21,7 +21,9 @@ import type { SessionOptions } from '../ort/session.ts';
 import { type LoadedModel, loadModel, renameExternal } from '../parser/index.ts';
 import { endExit } from '../passes/end-exit.ts';
 import type { Head } from '../passes/exits.ts';
+import type { Growth } from './growth.ts';
 import { type OpenedPackage, openPackage } from './open-package.ts';
+import { openStudent } from './open-student.ts';
 
 /** A network in front, as options name it, with its file read. */
 export interface FirstSource {
@@ -63,12 +65,13 @@ export interface ChainEnd extends Pick<OriginalReader, 'file' | 'inputs' | 'prep
   readonly heads: readonly Head[];
 }
 
-/** The chain of `firsts` and the original. Notes go to `events`. */
+/** The chain of `firsts`, the students of `growth` and the original; a student stands before what costs more. Notes go to `events`. */
 export async function openChain(
   firsts: readonly FirstSource[],
   original: ChainEnd,
   session: SessionOptions,
   events: Events,
+  growth?: Growth,
 ): Promise<OpenedChain> {
   const { inspection, heads } = original;
   const files = filesApart([...firsts.map(({ options }) => options.model), original.path]);
@@ -93,6 +96,11 @@ export async function openChain(
       classNames: await namesOf(first, opened.typed.classes),
       heads: [...own, endExit(opened.plan, { id: '', network: n })],
     });
+  }
+  for (const [id, { student, share }] of growth?.students ?? []) {
+    const dearer = networks.findIndex(({ plan }) => plan.totalMacs > student.macs);
+    const opened = await openStudent(student, id, original, session, { share });
+    networks.splice(dearer < 0 ? networks.length : dearer, 0, opened);
   }
   const classNames = firsts.length > 0 ? await classNamesIn(source, original.path, typed.classes) : undefined;
   const last = { id: 'original', file: files.at(-1)!, source, hash, typed, plan, classNames, heads };

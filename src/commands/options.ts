@@ -17,6 +17,10 @@ import { HEAD_KINDS } from '../passes/exits.ts';
 import { RUNTIMES } from '../passes/place-weights.ts';
 import { PLACEMENTS } from '../passes/plan-exits.ts';
 import { POLICY_NAMES, type PolicyName } from '../policies/index.ts';
+import { AUGMENTS } from '../students/augment.ts';
+import { EFFORTS } from '../students/effort.ts';
+import { TEACHERS } from '../students/picture-source.ts';
+import { FAMILIES } from '../students/student.ts';
 import { RECIPES } from '../train/recipes.ts';
 import type { MergeOptions, Shard } from '../train/shards.ts';
 import { MOST_VIEWS } from '../train/views.ts';
@@ -27,6 +31,8 @@ import type { EmitOptions } from './emit.ts';
 import type { EvaluateOptions } from './evaluate.ts';
 import type { ExportTritonOptions } from './export-triton.ts';
 import type { ExtractShardOptions } from './extract-shard.ts';
+import { type GrowthOptions, wantedGrowth } from './growth.ts';
+import { PLACES, TRAINING } from './head-options.ts';
 import type { InspectOptions } from './inspect.ts';
 import {
   abortSignal,
@@ -150,6 +156,17 @@ const WRITING = {
   timing: flag,
 };
 
+const STUDENTS = {
+  student: listOf(number({ above: 0, below: 1 }), { atLeast: 1 }),
+  effort: oneOf(EFFORTS),
+  studentFamily: oneOf(FAMILIES),
+  studentEpochs: atLeastOne,
+  augment: oneOf(AUGMENTS),
+  teacher: oneOf(TEACHERS),
+  maxMinutes: number({ above: 0 }),
+  steps: atLeastOne,
+} satisfies Rules<GrowthOptions>;
+
 const COMPILE = {
   ...PROJECT,
   ...THRESHOLDS,
@@ -166,6 +183,7 @@ const COMPILE = {
   batch: atLeastOne,
   learningRate: number({ above: 0 }),
   cacheLimit: bytes,
+  ...STUDENTS,
 } satisfies Rules<CompileOptions>;
 
 /** Of runs of a compiled model. */
@@ -277,11 +295,6 @@ export const OPTIONS = {
 const EVENTS = { onProgress: callback(), onNote: callback(), signal: abortSignal } satisfies Rules<Events>;
 
 type Compile = keyof typeof COMPILE;
-const PLACES: readonly Compile[] = ['placement', 'exits'];
-const TRAINING: readonly Compile[] = [
-  ...(['head', 'features', 'views', 'cacheLimit', 'recipe'] as const),
-  ...(['lambda', 'survivors', 'epochs', 'batch', 'learningRate'] as const),
-];
 
 /** Options of a compile that others leave nothing to say. */
 function refuseUnused(options: Partial<CompileOptions>): void {
@@ -294,6 +307,11 @@ function refuseUnused(options: Partial<CompileOptions>): void {
     refuse(
       ['taps', ...PLACES, ...TRAINING],
       'it without `exitOutputs`: those exits are in place and trained',
+    );
+  if (!wantedGrowth(options))
+    refuse(
+      ['studentFamily', 'studentEpochs', 'augment', 'teacher', 'maxMinutes', 'steps'],
+      "it with `student`, or with `effort: 'medium'` or `effort: 'high'`: no student is grown",
     );
   if (options.taps) refuse(PLACES, 'it without `taps`, which are all the exits');
   if (isOurs) refuse(['lambda'], "it with `recipe: 'pteenet-v1'` or `recipe: 'pteenet-v2'`");

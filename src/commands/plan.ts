@@ -8,15 +8,20 @@ import type { Events } from '../errors/events.ts';
 import { trainingDataMissing } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Head } from '../passes/exits.ts';
+import { augmentFor } from '../students/augment.ts';
+import { EFFORT } from '../students/effort.ts';
 import { slotsOf } from '../train/extractor.ts';
 import { DEFAULT_LIMIT_BYTES } from '../train/features.ts';
 import { RECIPE } from '../train/recipes.ts';
 import { trainingViews } from '../train/views.ts';
 import { type CompilePlanOptions, checkBeforeWork } from './compile.ts';
+import { wantedGrowth } from './growth.ts';
 import { COMPARED } from './match-classes.ts';
 import { checkCall } from './options.ts';
+import { timeGrowth } from './plan-growth.ts';
 import { isTrained, secondsSince, timeToFinish, tryNetworks } from './plan-timings.ts';
 import { openProject, type Project } from './project.ts';
+import { settleGrowth } from './settle-growth.ts';
 
 export interface CompilePlan {
   /** MACs of the original, a sample. */
@@ -72,6 +77,9 @@ export interface PlannedSeconds {
   readonly preparing: number;
   readonly decoding: number;
   readonly features: number;
+  /** Asking the original about training samples, and training students. */
+  readonly growing: number;
+  /** Of heads. */
   readonly training: number;
   /** Running networks and heads over the splits that are not trained on. */
   readonly predicting: number;
@@ -90,13 +98,15 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
   checkCall('plan', options, events);
   const started = performance.now();
   const goals = await checkBeforeWork(options);
-  const project = await openProject(options, events);
-  const { chain, heads, costs, external } = project;
-  checkCopies([...external.files.keys()]);
+  const opened = await openProject(options, events, wantedGrowth(options));
+  checkCopies([...opened.external.files.keys()]);
   const preparing = secondsSince(started);
 
-  const peeks = await peekSplits(project, options, events);
+  const peeks = await peekSplits(opened, options, events);
   const data = sizesOf(peeks);
+  const { project, note } = settleGrowth(opened, data.train?.samples ?? 0, options);
+  if (note) events.onNote?.(note);
+  const { chain, heads, costs } = project;
   refuseUnreachable(costs, data.calibration?.samples ?? 0, goals);
   const times = await tryNetworks(project, options, data.train?.samples, events.signal);
   const original = times.networks.at(-1)!;
@@ -112,6 +122,10 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
     preparing,
     decoding: sumOf(Object.values(peeks), (peek) => peek.samples * peek.secondsPerSample),
     features: features ? samplesOf('train') * original.eachSample * extractions[features.storage] : 0,
+    growing: project.growth
+      ? samplesOf('train') * original.eachSample * answersWanted(project, options, peeks.train!) +
+        (await timeGrowth(project, samplesOf('train'), options))
+      : 0,
     training: times.training,
     predicting: sumOf(
       times.networks,
@@ -150,6 +164,16 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
       (features?.storage === 'cached' ? features.views * bytesPerView : 0),
     outputBytes: await sizeOfOutput(project),
   };
+}
+
+/** How many times the original is asked about each training sample: plain and mirrored, or in every epoch anew. */
+function answersWanted(
+  { preprocessing }: Project,
+  { augment, teacher, effort = 'medium', studentEpochs = EFFORT[effort].epochs }: CompilePlanOptions,
+  train: Peek,
+): number {
+  if (teacher === 'fresh') return studentEpochs;
+  return (augment ?? augmentFor({ ...train, preprocessing })).includes('flip') ? 2 : 1;
 }
 
 /** Every file once, and heads in model.onnx and heads.onnx. */

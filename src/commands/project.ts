@@ -35,6 +35,7 @@ import { checkLowerable } from '../passes/lower-exits.ts';
 import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, type PredictOptions } from '../predict/predict.ts';
+import { type Growth, planGrowth, type WantedGrowth } from './growth.ts';
 import { type FirstSource, loadFirsts, openChain } from './open-chain.ts';
 
 export interface ProjectOptions extends Omit<ModelOptions, 'session'>, SplitPaths, PreprocessingOptions {
@@ -63,6 +64,8 @@ export interface Project {
   readonly inspection: Inspected;
   /** The original and the networks in front of it. Heads that will be trained are untrained here. */
   readonly chain: Chain;
+  /** Students among the networks, which are untrained here; undefined where there are none. */
+  readonly growth?: Growth | undefined;
   /** External data of all networks, by the names that they have in the emitted model. */
   readonly external: ExternalFiles;
   /** [K] All exits of the chain. */
@@ -87,14 +90,21 @@ export interface CompileContext extends Omit<Project, 'opening'> {
   readonly progress: ReturnType<typeof progressOf>;
 }
 
-/** Reads the model, plans exits and attaches untrained heads. Reads no data and writes nothing. */
-export async function openProject(options: ProjectOptions, events: Events = {}): Promise<Project> {
+/**
+ * Reads the model, plans exits and attaches untrained heads, and builds untrained students where they are `wanted`. Reads no data and writes
+ * nothing.
+ */
+export async function openProject(
+  options: ProjectOptions,
+  events: Events = {},
+  wanted?: WantedGrowth,
+): Promise<Project> {
   const { seed = 1, cache = defaultCache(), tokenizer } = options;
   const unlabelled = options.labels === UNLABELLED;
   const sessionOptions = await settleSession(options);
   const firsts = await loadFirsts(options.first);
   const session = onCpu(sessionOptions);
-  const isChain = firsts.length > 0;
+  const isChain = firsts.length > 0 || wanted?.byDefault === false;
   const open = async () => {
     const source = await loadModel(options.model, options.externalDataFolder);
     return await inspectLoaded(source, {
@@ -110,8 +120,6 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
   });
   const { typed, plan } = inspection;
   for (const note of inspection.notes) events.onNote?.(note);
-  if (plan.exits.length === 0 && !isChain)
-    throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);
   refuseLooseInputs(typed);
   const dropOutputs = options.output !== undefined;
   checkLowerable(
@@ -135,7 +143,11 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
     preprocessing,
     options,
   };
-  const { chain, external } = await openChain(firsts, original, session, events);
+  const { growth, note } = wanted ? planGrowth(wanted, original, { seed, dropOutputs }) : {};
+  if (note) events.onNote?.(note);
+  if (plan.exits.length === 0 && !isChain && !growth)
+    throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);
+  const { chain, external } = await openChain(firsts, original, session, events, growth);
   const { networks, heads } = chain;
   return {
     inspection: { ...inspection, typed: networks.at(-1)!.typed },
@@ -143,6 +155,7 @@ export async function openProject(options: ProjectOptions, events: Events = {}):
     external,
     heads,
     costs: costsOfChain(chain),
+    growth,
     preprocessing,
     seed,
     cache,
@@ -168,7 +181,7 @@ const namedModels = (original: LoadedModel, firsts: readonly FirstSource[]) => [
 ];
 
 /** Whether exits along the original are wanted beside those of networks in front of it. */
-export const asksForExits = ({ exits, placement, taps, exitOutputs }: ProjectOptions) =>
+export const asksForExits = ({ exits, placement, taps, exitOutputs }: ProjectOptions): boolean =>
   [exits, placement, taps, exitOutputs].some((option) => option !== undefined);
 
 /** Exits are planned on the CPU, so that the plan does not depend on the provider. */

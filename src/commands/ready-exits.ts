@@ -18,6 +18,7 @@ import {
   findValidation,
   fitConfidenceHeads,
   settleValidation,
+  type ValidationSplits,
 } from '../predict/fit-confidence.ts';
 import { keptPredictions } from '../predict/keep-predictions.ts';
 import {
@@ -70,16 +71,17 @@ export interface TrainExitsOptions {
   readonly features?: string | undefined;
 }
 
-/** Trains heads on the training split, and fits their confidence layers and temperatures on the validation split. */
+/** Trains heads on the training part of `splits`, and fits their confidence layers and temperatures on the validation part. */
 export async function trainExits(
   context: CompileContext,
   goals: Goals,
+  splits: ConfidenceSplits,
   options: TrainExitsOptions,
 ): Promise<ReadyExits> {
   const { seed, predicting, events, progress } = context;
   const { heads } = originalOf(context);
-  const { confidenceSplits, wanted } = await trainingFeatures(context, options.views);
-  const parts = partsFor(context, goals, confidenceSplits);
+  const wanted = trainingFeatures(context, splits, options.views);
+  const parts = partsFor(context, goals, splits);
   const { features: merged, cacheLimit = DEFAULT_LIMIT_BYTES } = options;
   const features =
     merged === undefined
@@ -99,13 +101,13 @@ export async function trainExits(
     },
   }).finally(() => features.close());
 
-  const { train, validation } = confidenceSplits;
+  const { validation } = splits;
   const onProgress = progress('fitting confidence');
   const validated = await predict(trained, validation.dataset, { ...predicting, onProgress });
   const { epochs, batch, learningRate, lambda, survivors } = recipeOf(options.training);
   return {
     ...withOwnHeads(context, fitConfidenceHeads(trained, validated)),
-    fittedOn: { train: summaryOf(train), validation: summaryOf(validation) },
+    fittedOn: fittedOn(splits),
     training: {
       epochs,
       batch,
@@ -119,6 +121,12 @@ export async function trainExits(
     ...parts,
   };
 }
+
+/** What is trained on `splits`. */
+export const fittedOn = ({ train, validation }: ConfidenceSplits): FittedOn => ({
+  train: summaryOf(train),
+  validation: summaryOf(validation),
+});
 
 /** Whether the limit of the cache left out views that were asked for; a note then. */
 function noteCut(
@@ -141,30 +149,32 @@ function noteCut(
   return isCut;
 }
 
-/** The splits as training has them, and the features that it reads. `views` as in `trainingViews`. */
-export async function trainingFeatures(
-  context: CompileContext,
-  views: number | undefined,
-): Promise<{ readonly confidenceSplits: ConfidenceSplits; readonly wanted: FeatureOptions }> {
-  const { splits, seed, cache, predicting, events, progress } = context;
-  const { heads } = originalOf(context);
+/** The splits as training has them. */
+export async function trainingSplits({
+  splits,
+  seed,
+  predicting,
+  events,
+}: CompileContext): Promise<ConfidenceSplits> {
   if (!splits.train) throw trainingDataMissing();
-  const confidenceSplits = await settleValidation(
-    { ...splits, train: splits.train },
-    seed,
-    predicting,
-    events,
-  );
-  const { dataset } = confidenceSplits.train;
-  const wanted = {
+  return await settleValidation({ ...splits, train: splits.train }, seed, predicting, events);
+}
+
+/** The features that heads are trained from. `views` as in `trainingViews`. */
+export function trainingFeatures(
+  context: CompileContext,
+  { train: { dataset } }: ConfidenceSplits,
+  views: number | undefined,
+): FeatureOptions {
+  const { cache, predicting, progress } = context;
+  return {
     ...predicting,
-    heads,
+    heads: originalOf(context).heads,
     dataset,
     cacheFolder: cache,
     ...trainingViews(dataset, views),
     onProgress: progress('extracting features'),
   };
-  return { confidenceSplits, wanted };
 }
 
 /** Exits that are part of the model: nothing is trained and no temperature is fitted, so that their logits stay as they are. */
@@ -186,17 +196,21 @@ export function existingExits(context: CompileContext, goals: Goals): ReadyExits
   };
 }
 
-/** An original without exits of its own, behind other networks: it alone gives the last answer. */
-export function noExits(context: CompileContext, goals: Goals): ReadyExits {
-  const { splits, seed } = context;
+/** An original without exits of its own, behind other networks: it alone gives the last answer. `fittedOn`: what those were trained on, if they were. */
+export function noExits(
+  context: CompileContext,
+  goals: Goals,
+  splits: ValidationSplits,
+  fittedOn: FittedOn = {},
+): ReadyExits {
   const { policy } = goals;
   if (policy !== 'auto' && policyOf(policy).readsConfidence) throw noConfidenceHeads();
   return {
     heads: [],
     headsFile: undefined,
-    fittedOn: {},
+    fittedOn,
     training: undefined,
-    ...partsFor(context, goals, findValidation(splits, seed)),
+    ...partsFor(context, goals, splits),
     ...predictHeads(context, originalOf(context), []),
   };
 }

@@ -138,7 +138,7 @@ async function reopenFirsts(
       ...(set && { set }),
     };
     const taps = tapsOf(manifest, n).map((tap) => tap.slice(`${id}/`.length));
-    const found = await findNetwork(network, given, beside, folder);
+    const found = await findNetwork(network, given, [beside, folder]);
     const about = { id, file, source: found, original, opset, session, taps };
     const one = await openFirst({ model: file, ...options }, about);
     opened.push({ ...one, reading: { ...one.reading, ...saidOf(network) } });
@@ -147,25 +147,27 @@ async function reopenFirsts(
 }
 
 /** What a manifest says of a network that its file does not. */
-const saidOf = ({ classOrder, externalDataFolder, package: compiled }: ManifestNetwork) => ({
+const saidOf = ({ classOrder, externalDataFolder, package: compiled, grown }: ManifestNetwork) => ({
   ...(classOrder && { classOrder }),
   ...(externalDataFolder && { externalDataFolder }),
   ...(compiled && { package: compiled }),
+  ...(grown && { grown }),
 });
 
 const load = async (path: string, dataFolder?: string): Promise<LoadedModel> =>
   isFolder(path) ? (await openPackage(path)).source : await loadModel(path, dataFolder);
 
-/** The one of `given` that `network` is of, or else the file of its name in `beside`, the folder that names count from. Throws `network-missing`. */
+/** The one of `given` that `network` is of, or else the file of its name in one of `folders`, the package's own last. Throws `network-missing`. */
 async function findNetwork(
   { file, sha256 }: ManifestNetwork,
   given: readonly LoadedModel[],
-  beside: string,
-  folder: string,
+  folders: readonly string[],
 ): Promise<LoadedModel> {
   const found = given.find((source) => source.sha256 === sha256);
   if (found) return found;
-  const guess = await load(join(beside, file)).catch(() => undefined);
-  if (guess?.sha256 === sha256) return guess;
-  throw networkMissing(file, folder, sha256);
+  for (const folder of folders) {
+    const guess = await load(join(folder, file)).catch(() => undefined);
+    if (guess?.sha256 === sha256) return guess;
+  }
+  throw networkMissing(file, folders.at(-1)!, sha256);
 }

@@ -5,6 +5,7 @@
 import type { DataSummary } from '../data/splits.ts';
 import type { Preprocessing } from '../data/types.ts';
 import type { DataType } from '../graph/types.ts';
+import type { Grown } from '../networks/chain.ts';
 import type { Activation } from '../passes/exits.ts';
 
 /** Shares, accuracies and relative costs are fractions; MACs and relative costs are per sample. K exits, C classes. */
@@ -185,7 +186,7 @@ export interface ManifestOutputs {
 
 /** A network of a chain. */
 export interface ManifestNetwork extends Pick<Source, 'output' | 'dims' | 'set' | 'externalDataFolder'> {
-  /** `first_1`, `first_2`, …, `original` */
+  /** `first_1`, `first_2`, …, `student_1`, …, `original` */
   readonly id: string;
   /** Name of its file, or of the package that it came from; with the folders before it where another has the same name. */
   readonly file: string;
@@ -205,6 +206,8 @@ export interface ManifestNetwork extends Pick<Source, 'output' | 'dims' | 'set' 
   readonly accuracy?: number;
   /** Set when it came out of a compiled package, with its exits. */
   readonly package?: true;
+  /** Set when it is a student, whose file lies beside the manifest: how it was built and trained. */
+  readonly grown?: Grown;
 }
 
 export interface ManifestExit {

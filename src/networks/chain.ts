@@ -23,11 +23,46 @@ export interface FirstReading {
   readonly classOrder?: readonly number[];
   /** It came out of a compiled package, with its exits. */
   readonly package?: true;
+  /** It is a student: Offramp built and trained it. */
+  readonly grown?: Grown;
+}
+
+/** How a student was made. */
+export interface Grown {
+  /** Of the original's MACs, that it was to take at most. */
+  readonly share: number;
+  readonly family: string;
+  /** Blocks of 16 channels at its first map. */
+  readonly width: number;
+  /** Blocks a stage. */
+  readonly depth: number;
+  /** Absent while it is not trained. */
+  readonly training?: GrownTraining;
+}
+
+/** How a student was trained. */
+export interface GrownTraining {
+  /** Passes over the training samples that the schedule of the learning rate was for. */
+  readonly epochs: number;
+  /** Steps that were made, where a limit ended it before those epochs. */
+  readonly stoppedAt?: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  /** How pictures were varied and who answered them, where options said so. */
+  readonly augment?: string;
+  readonly teacher?: string;
+  /** From this step on the learning rate was half of it, since training had diverged. */
+  readonly halvedAt?: number;
+  /** Running means of the loss at some steps, counted from 1. */
+  readonly steps: readonly number[];
+  readonly losses: readonly number[];
+  /** Share of validation samples that it got right after some steps. */
+  readonly accuracies: readonly { readonly step: number; readonly accuracy: number }[];
 }
 
 /** A network of the chain. Each is run and cached on its own; they meet only in lowering. */
 export interface Network {
-  /** `first_1`, `first_2`, …; `original` for the last. */
+  /** `first_1`, `first_2`, …; `student_1`, …; `original` for the last. */
   readonly id: string;
   /** Name of the file, or folder, that it came from; with folders where others have the same (`filesApart`). */
   readonly file: string;

@@ -11,7 +11,7 @@ const USUAL = { channels: 'rgb', resize: 'stretch' } as const;
 
 /** What asks for the networks of a chain again; nothing of a model on its own. Those that were left out are not asked for. */
 export function firstOptions(manifest: Manifest): Words[] {
-  const firsts = manifest.networks?.slice(0, -1) ?? [];
+  const firsts = (manifest.networks?.slice(0, -1) ?? []).filter(({ grown }) => !grown);
   const each = (name: string, values: readonly (Words[1] | undefined)[]): Words[] =>
     values.every((value) => value !== undefined) ? values.map((value) => [name, value] as const) : [];
   const sizes = firsts.map((first) => sizeOf(first, manifest));
@@ -44,6 +44,7 @@ export function firstOptions(manifest: Manifest): Words[] {
 export const needsSettings = ({ networks = [] }: Manifest): boolean =>
   networks
     .slice(0, -1)
+    .filter(({ grown }) => !grown)
     .some(({ set, externalDataFolder, output }, _, firsts) =>
       Boolean(
         set ??

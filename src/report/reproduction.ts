@@ -32,6 +32,7 @@ export function commandOf(manifest: Manifest): string {
     ['taps', own ? placed.map(({ tap }) => tap) : []],
     ['head', own ? placed.map(({ head }) => head) : []],
     ...firstOptions(manifest),
+    ...studentOptions(manifest),
     ...(inputs.length === 1 && preprocessing ? Object.entries(preprocessing) : []).filter(
       ([name, value]) => name !== 'channels' || value !== 'any',
     ),
@@ -65,6 +66,21 @@ export function commandOf(manifest: Manifest): string {
   const words = options.flatMap(([name, value]) => formatOption(name, value));
   const file = manifest.networks?.at(-1)?.file ?? source.file;
   return [`offramp compile ${quotedWord(place(file))}`, ...words, '--out out/'].join(' \\\n  ');
+}
+
+/** What students were asked for; one of several epochs or families cannot be. */
+function studentOptions({ networks = [] }: Manifest): (readonly [name: string, value: Value])[] {
+  const students = networks.flatMap(({ grown }) => grown ?? []);
+  const [one] = students;
+  const { training } = one ?? {};
+  return [
+    ['student', students.map(({ share }) => share)],
+    ['student-family', one?.family],
+    ['student-epochs', training?.epochs],
+    ['augment', training?.augment],
+    ['teacher', training?.teacher],
+    ['steps', training?.stoppedAt],
+  ];
 }
 
 type Value = string | number | true | readonly (string | number)[] | undefined;

@@ -57,7 +57,7 @@ test('another budget gives what compile would have written for it, byte for byte
 test('that auto is not asked again, and thresholds get its samples too, is said', async () => {
   const manifest = manifestIn('compiled');
   const { calibration } = manifest.data;
-  const curve = { policy: 'max-prob' as const, mean: 0.9, curve: [0.9] };
+  const curve = { policy: 'max-prob' as const, mean: 0.9, curve: [0.9, 0.9] };
   const byAuto = {
     ...manifest,
     policyComparison: { costs: [0.5, 1] as const, policies: [curve] },

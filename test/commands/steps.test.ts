@@ -8,7 +8,7 @@ import { DEFAULT_GOALS, type Goals } from '../../src/calibrate/goals.ts';
 import { calibrate } from '../../src/commands/calibrate.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { type CompileContext, openProject, withSplits } from '../../src/commands/project.ts';
-import { type ReadyExits, trainExits } from '../../src/commands/ready-exits.ts';
+import { type ReadyExits, trainExits, trainingSplits } from '../../src/commands/ready-exits.ts';
 import { reportedSamples } from '../../src/commands/steps/calibrated.ts';
 import { choosePoints } from '../../src/commands/steps/choose-points.ts';
 import { choosePolicy } from '../../src/commands/steps/choose-policy.ts';
@@ -42,7 +42,9 @@ const withExits = async <T>(
     async (context) =>
       use(
         context,
-        await trainExits(context, goals, { training: { recipe: 'distill', epochs: 1, batch: 64 } }),
+        await trainExits(context, goals, await trainingSplits(context), {
+          training: { recipe: 'distill', epochs: 1, batch: 64 },
+        }),
         notes,
       ),
   );

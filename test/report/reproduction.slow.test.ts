@@ -64,6 +64,9 @@ const NOT_SAID = [
   'placement',
   'out',
   'model',
+  // Students are said by their shares and epochs, minutes by the step at which they ended.
+  'effort',
+  'maxMinutes',
 ];
 /** What stands for what the manifest does not keep. */
 const STANDS_FOR: Readonly<Record<string, string>> = {
@@ -79,6 +82,16 @@ const seen = new Set<string>(['model', 'out']);
 
 const common = { layout: 'NCHW', channels: 'rgb', recipe: 'distill', seed: 7, batch: 32 } as const;
 const CASES: Record<string, Partial<CompileOptions>> = {
+  'a student in front of heads': {
+    ...common,
+    student: [0.9],
+    studentFamily: 'separable',
+    studentEpochs: 6,
+    augment: 'shift,flip',
+    teacher: 'fresh',
+    steps: 3,
+    keepAll: true,
+  },
   'auto for accuracy, with the original having the last word': {
     ...common,
     policy: 'auto',

@@ -6,7 +6,7 @@ import { optionsFor, thresholdsOf } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
 import { firstsOf } from '../first.ts';
 import { optionsMissing } from '../misuse.ts';
-import { projectOptions, runOptions, shared, thresholdOptions } from '../options.ts';
+import { projectOptions, runOptions, shared, studentOptions, thresholdOptions } from '../options.ts';
 import { formatCompiled, formatPlan } from '../tables.ts';
 import { from } from '../yargs-options.ts';
 
@@ -22,7 +22,7 @@ export const compileCommand = command(
   'compile <model>',
   'Attach, train and calibrate exits; write the early-exit model and its package',
   (y) =>
-    shared(runOptions(thresholdOptions(projectOptions(y), DEFAULTS)))
+    shared(runOptions(thresholdOptions(studentOptions(projectOptions(y)), DEFAULTS)))
       .options(
         from('compile', {
           out: 'folder to write',

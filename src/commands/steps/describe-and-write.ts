@@ -12,6 +12,7 @@ import { TOKENIZER_FILE } from '../../emit/stub-texts.ts';
 import { type Content, writeOutput } from '../../emit/write.ts';
 import { optionText } from '../../errors/index.ts';
 import { info, type Note, warning } from '../../errors/notes.ts';
+import type { Chain } from '../../networks/chain.ts';
 import type { Head } from '../../passes/exits.ts';
 import { policyOf } from '../../policies/index.ts';
 import { argMaxRows } from '../../policies/rows.ts';
@@ -64,6 +65,7 @@ export async function describeAndWrite(
     new Map<string, Content>([
       ['model.onnx', findings.emitted.model],
       ...findings.emitted.files,
+      ...studentFiles(context.chain),
       ...(exits.headsFile ? [[HEADS_FILE, exits.headsFile] as const] : []),
       ...(tokenizer ? [[TOKENIZER_FILE, tokenizer.content] as const] : []),
       ['manifest.json', printManifest(manifest)],
@@ -76,6 +78,10 @@ export async function describeAndWrite(
   );
   return { manifest, shown: manifest.operatingPoints.filter(({ name }) => isNamed(name)) };
 }
+
+/** The files of students, which are nowhere else. */
+const studentFiles = ({ networks }: Chain): (readonly [string, Content])[] =>
+  networks.flatMap(({ file, reading, source }) => (reading?.grown ? [[file, source.bytes] as const] : []));
 
 function describe(
   { inspection, chain, splits, costs, sessionOptions }: CompileContext,

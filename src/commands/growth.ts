@@ -1,0 +1,104 @@
+/** What a compile grows: students, settled by its options, the model, and how many training samples there are; never by a clock. */
+import { info, type Note } from '../errors/notes.ts';
+import { findLostOutputs } from '../passes/cut-segments.ts';
+import type { Augment } from '../students/augment.ts';
+import { EFFORT, type Effort, LEAST_MACS } from '../students/effort.ts';
+import { partsOf } from '../students/input-parts.ts';
+import type { TeacherMode } from '../students/picture-source.ts';
+import { sizeStudent } from '../students/size-student.ts';
+import type { Family, Student, StudentReads } from '../students/student.ts';
+import { type HeadOptions, saysOfHeads } from './head-options.ts';
+import type { StudentReader } from './open-student.ts';
+
+/** Options about students. */
+export interface GrowthOptions {
+  /** Students to grow, each by its share of the original's MACs. */
+  readonly student?: readonly number[];
+  /** How much to grow, where nobody says which students; `medium` by default. */
+  readonly effort?: Effort;
+  /** What students look like; by default what suits the input. */
+  readonly studentFamily?: Family;
+  /** Passes over the training samples; by default those of `effort`. */
+  readonly studentEpochs?: number;
+  /** How training pictures are varied; by default as the data allow. */
+  readonly augment?: Augment;
+  /** Whether the original answers the plain and the mirrored picture once, or every view anew; `cached` by default. */
+  readonly teacher?: TeacherMode;
+  /** Training of each student ends after so many minutes; the manifest says at which step. */
+  readonly maxMinutes?: number;
+  /** Training of each student ends after so many steps. */
+  readonly steps?: number;
+}
+
+/** Students that are wanted. */
+export interface WantedGrowth {
+  /** Of the original's MACs, smallest first. */
+  readonly shares: readonly number[];
+  readonly family?: Family | undefined;
+  /** Nobody asked for these: they are grown where the model and the data are such that they pay. */
+  readonly byDefault: boolean;
+}
+
+/** Students of a project. */
+export interface Growth {
+  /** By the ids of their networks, smallest first. */
+  readonly students: ReadonlyMap<string, { readonly student: Student; readonly share: number }>;
+  readonly byDefault: boolean;
+}
+
+/** Options that matter to what is grown. */
+interface Others {
+  readonly first?: readonly unknown[];
+  readonly exitOutputs?: readonly string[] | undefined;
+  readonly train?: string | undefined;
+}
+
+/**
+ * The students that `options` ask for. Where they say nothing of students, of heads or of other networks, `medium` effort is meant; what they say
+ * of heads or other networks asks for those, and for students only where `student` or `effort` does.
+ */
+export function wantedGrowth(options: GrowthOptions & HeadOptions & Others): WantedGrowth | undefined {
+  const { student, effort, studentFamily: family, first, exitOutputs, train } = options;
+  const shares = (student ?? EFFORT[effort ?? 'medium'].shares).toSorted((a, b) => a - b);
+  const saysOther = saysOfHeads(options) || first?.length || exitOutputs;
+  const isAsked = student !== undefined || effort !== undefined;
+  if (shares.length === 0 || ((saysOther || train === undefined) && !isAsked)) return undefined;
+  return { shares, family, byDefault: student === undefined };
+}
+
+/** Untrained students for `original`; a note where nobody asked for them and they would not pay. Throws what `sizeStudent` throws. */
+export function planGrowth(
+  { shares, family, byDefault }: WantedGrowth,
+  original: StudentReader,
+  { seed, dropOutputs }: { readonly seed: number; readonly dropOutputs: boolean },
+): { readonly growth?: Growth; readonly note?: Note } {
+  const { inspection, inputs, preprocessing } = original;
+  const { typed, plan } = inspection;
+  const reads = { inputs, preprocessing, classes: typed.classes };
+  const why = byDefault && (unfit(reads, plan.totalMacs) ?? (dropOutputs ? undefined : losing(original)));
+  if (why) return { note: info('no-student', `No student is grown, heads are trained: ${why}.`) };
+  const grown = shares.map((share, n) => {
+    const student = sizeStudent(reads, share, plan.totalMacs, seed + n, family ? { family } : {});
+    return [`student_${n + 1}`, { student, share }] as const;
+  });
+  return { growth: { students: new Map(grown), byDefault } };
+}
+
+/** Why a student would not pay, by the original alone. */
+function unfit(reads: StudentReads, macs: number): string | undefined {
+  if (macs < LEAST_MACS)
+    return `the original has ${(macs / 1e6).toFixed(1)} M MACs, under ${LEAST_MACS / 1e6} M there is little to save`;
+  const isPicture = partsOf(reads).every((part) => part.kind === 'map' && Math.min(...part.size) > 1);
+  return isPicture ? undefined : 'its input is no picture';
+}
+
+/** Why a network in front would take something away that heads leave. */
+function losing({ inspection: { typed, plan } }: StudentReader): string | undefined {
+  const taps = plan.exits.map(({ tap }) => tap.value);
+  const lost = findLostOutputs(typed, [], true).filter(
+    (name) => !findLostOutputs(typed, taps).includes(name),
+  );
+  return lost.length === 0
+    ? undefined
+    : `the output ${lost[0]} is computed only where a sample goes all the way`;
+}

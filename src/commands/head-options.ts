@@ -1,0 +1,17 @@
+/** Options about heads on the original: who sets one, and says nothing of other networks, wants heads. */
+
+/** Where heads go, instead of `taps`. */
+export const PLACES = ['placement', 'exits'] as const;
+
+/** How heads are built and trained. */
+export const TRAINING = [
+  ...(['head', 'features', 'views', 'cacheLimit', 'recipe'] as const),
+  ...(['lambda', 'survivors', 'epochs', 'batch', 'learningRate'] as const),
+] as const;
+
+const HEAD_OPTIONS = ['taps', ...PLACES, ...TRAINING] as const;
+export type HeadOptions = Readonly<Partial<Record<(typeof HEAD_OPTIONS)[number], unknown>>>;
+
+/** Whether `options` say anything of heads. */
+export const saysOfHeads = (options: HeadOptions): boolean =>
+  HEAD_OPTIONS.some((name) => options[name] !== undefined && options[name] !== false);

@@ -1,0 +1,118 @@
+/** Students through whole compiles: grown, placed in front, written beside the model, found again. */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { calibrate } from '../../src/commands/calibrate.ts';
+import { type CompileOptions, compile } from '../../src/commands/compile.ts';
+import { planCompile } from '../../src/commands/plan.ts';
+import { Tensor, withSession } from '../../src/ort/session.ts';
+import { rejectsWith } from '../expect.ts';
+import { assertSamePackage, manifestIn } from '../timeless.ts';
+import { tinyProject, withoutTraining } from '../tiny-project.ts';
+import { tinySamples } from '../tiny-samples.ts';
+
+const test = suite('compile: students');
+const { model, at, writeSamples, compileOptions, remove } = tinyProject('student');
+const GROWN = { student: [0.9], studentFamily: 'separable', studentEpochs: 3, keepAll: true } as const;
+
+test.before(() => writeSamples({ train: 400, calibration: 150, test: 100 }));
+test.after(remove);
+
+/** Nothing is said of heads. */
+const grown = (out: string, more: Partial<CompileOptions> = {}): CompileOptions => ({
+  ...withoutTraining(compileOptions(out)),
+  train: at('train.npz'),
+  ...GROWN,
+  ...more,
+});
+
+test('stands in front of the original, and its file beside the model', async () => {
+  await compile(grown('out'));
+  const { networks, exits, training, data } = manifestIn(at('out'));
+  const [student, original] = networks!;
+  assert.equal([student!.id, original!.id], ['student_1', 'original']);
+  assert.ok(student!.relativeCost <= 0.9 && student!.relativeCost > 0.4, `${student!.relativeCost}`);
+  const { family, training: how } = student!.grown!;
+  assert.equal([family, how!.epochs, how!.stoppedAt], ['separable', 3, undefined]);
+  assert.is(how!.steps.at(-1), 3 * Math.floor(data.train!.samples / how!.batch));
+  assert.equal(
+    exits.map(({ head, network }) => [head, network]),
+    [['end', 0]],
+  );
+  assert.is(training, undefined, 'no head was trained');
+  assert.ok(data.train && data.validation);
+  const bytes = readFileSync(at('out/student_1.onnx'));
+  assert.is(createHash('sha256').update(bytes).digest('hex'), student!.sha256);
+
+  const { planar } = await tinySamples(model, 20, 7);
+  const image = new Tensor('float32', planar, [20, 3, 8, 8]);
+  const open = new Tensor('float32', Float32Array.of(-1), [1]);
+  const emitted = await withSession(at('out/model.onnx'), { threads: 1 }, (s) =>
+    s.run({ image, thresholds: open }),
+  );
+  const alone = await withSession(bytes, { threads: 1 }, (s) => s.run({ image }));
+  const scores = emitted.scores!.data as Float32Array;
+  (alone.logits!.data as Float32Array).forEach((v, i) => {
+    assert.ok(Math.abs(v - scores[i]!) < 1e-5, `${v} ${scores[i]}`);
+  });
+});
+
+test('the same again, from the cache and without one, is the same to the byte', async () => {
+  for (const cache of ['cache', 'cache-2']) {
+    await compile(grown('again', { cache: at(cache), force: true }));
+    assertSamePackage(at('again'), at('out'));
+  }
+});
+
+test('calibrate finds the student in the package', async () => {
+  const data = { calibration: at('calibration.npz'), test: at('test.npz'), cache: at('cache') };
+  await calibrate(
+    { folder: at('again'), model, ...data, threads: 1, report: false, timing: false, budgets: [0.8] },
+    {},
+  );
+  const { networks, operatingPoints } = manifestIn(at('again'));
+  assert.equal(networks![0], manifestIn(at('out')).networks![0]);
+  assert.ok(operatingPoints.some(({ name }) => name === 'budget-0.8'));
+  assert.ok(existsSync(at('again/student_1.onnx')));
+});
+
+test('a limit is recorded as the step at which it cut, and that step gives the same', async () => {
+  await compile(grown('cut', { steps: 4, cache: at('cache-3') }));
+  const { training } = manifestIn(at('cut')).networks![0]!.grown!;
+  assert.is(training!.stoppedAt, 4);
+  await compile(grown('cut-again', { steps: 4, cache: at('cache-4') }));
+  assertSamePackage(at('cut-again'), at('cut'));
+});
+
+test('heads that are asked for stand behind it', async () => {
+  await compile(grown('heads', { taps: ['block2'], epochs: 1, batch: 64 }));
+  const { exits, training } = manifestIn(at('heads'));
+  assert.equal(
+    exits.map(({ head, network }) => [head, network]),
+    [
+      ['end', 0],
+      ['strided', 1],
+    ],
+  );
+  assert.is(training!.epochs, 1);
+});
+
+test('what is too small for a student gets heads, and is told so; what was asked for is refused', async () => {
+  const said: string[] = [];
+  const byDefault = {
+    ...withoutTraining(compileOptions('default')),
+    train: at('train.npz'),
+    taps: undefined,
+  };
+  const events = {
+    onNote: ({ code, message }: { code: string; message: string }) => said.push(`${code}: ${message}`),
+  };
+  await planCompile(byDefault, events);
+  assert.match(said.find((note) => note.startsWith('no-student'))!, /0\.2 M MACs/);
+  await rejectsWith('student-too-large', () => compile(grown('none', { student: [0.01] })));
+  await rejectsWith('training-data-missing', () => compile(grown('none', { train: undefined })));
+  assert.not(existsSync(at('none')));
+});
+
+test.run();
