@@ -16,25 +16,13 @@ export class Cuts {
   /** [length + 1]: worth and cost of the first p leaving here, less those of their going on. `opening` is not counted. */
   readonly worth: Float64Array;
   readonly cost: Float64Array;
-  private readonly scores: Float32Array;
+  /** [length]: falling. */
+  readonly scores: Float32Array;
 
   constructor(samples: number) {
     this.worth = new Float64Array(samples + 1);
     this.cost = new Float64Array(samples + 1);
     this.scores = new Float32Array(samples);
-  }
-
-  clear(opening: number): void {
-    this.length = 0;
-    this.reached = 0;
-    this.opening = opening;
-  }
-
-  /** Appends the next sample in falling order of `score`. `worth` and `cost`: sums up to and with it. */
-  add(score: number, worth: number, cost: number): void {
-    this.scores[this.length++] = score;
-    this.worth[this.length] = worth;
-    this.cost[this.length] = cost;
   }
 
   /** The threshold of cut p; `CLOSED` where no threshold makes that cut (ties, scores of 1 and more, p = 0). */
@@ -56,7 +44,7 @@ export class Cuts {
 export class Cascade {
   readonly exits: number;
   readonly samples: number;
-  private readonly order: readonly Int32Array[];
+  private readonly order: (Order | undefined)[] = [];
   private readonly cuts: Cuts;
 
   constructor(
@@ -66,18 +54,19 @@ export class Cascade {
   ) {
     this.exits = scores.length;
     this.samples = worths[0]!.length;
-    this.order = scores.map(surestFirst);
     this.cuts = new Cuts(this.samples);
   }
 
   /**
    * Visits the exits that are `open` from last to first. `choose` is given the cuts there, where earlier exits have `thresholds` and later
-   * ones what was chosen, and returns the threshold of exit k. Exits not `open` must be closed in `thresholds`.
+   * ones what was chosen, and returns the threshold of exit k. Exits not `open` must be closed in `thresholds`. Ends before an exit that
+   * `isEnd` is true of.
    */
   backwards(
     thresholds: readonly number[],
     open: readonly boolean[],
     choose: (k: number, cuts: Cuts) => number,
+    isEnd?: (k: number) => boolean,
   ): void {
     const leaving = leavingExits(this.scores, this.samples, thresholds);
     const onward = {
@@ -87,6 +76,7 @@ export class Cascade {
     };
     for (let k = this.exits - 1; k >= 0; k--) {
       if (!open[k]) continue;
+      if (isEnd?.(k)) return;
       this.fill(k, leaving, onward, this.wayTo(k, thresholds));
       this.hold(k, choose(k, this.cuts), onward);
     }
@@ -109,16 +99,26 @@ export class Cascade {
     const isSame = network === onward.network;
     // Samples that stay go on from its tap in the same network; into a later network they go on from that one's start.
     const run = isSame ? prefix : 0;
-    let worth = 0;
-    let cost = 0;
-    cuts.clear(isSame ? head : head + way);
-    for (const i of this.order[k]!) {
+    const order = this.order[k] ?? surestFirst(score);
+    this.order[k] = order;
+    // These loops are most of a search: what they read is taken out of its objects first.
+    const { scores: cutScores, worth: cutWorth, cost: cutCost } = cuts;
+    const { worth: onwardWorth, cost: onwardCost } = onward;
+    const { surest, never } = order;
+    let [worth, cost, length] = [0, 0, 0];
+    for (let r = 0; r < surest.length; r++) {
+      const i = surest[r]!;
       if (leaving[i]! < k) continue;
-      worth += worths[i]! - onward.worth[i]!;
-      cost += run - onward.cost[i]!;
-      cuts.add(score[i]!, worth, cost);
+      worth += worths[i]! - onwardWorth[i]!;
+      cost += run - onwardCost[i]!;
+      cutScores[length++] = score[i]!;
+      cutWorth[length] = worth;
+      cutCost[length] = cost;
     }
-    for (let i = 0; i < this.samples; i++) if (leaving[i]! >= k) cuts.reached++;
+    cuts.length = length;
+    cuts.reached = length;
+    for (const i of never) if (leaving[i]! >= k) cuts.reached++;
+    cuts.opening = isSame ? head : head + way;
   }
 
   /** `onward` as seen from before exit k, which has `threshold`. */
@@ -126,13 +126,13 @@ export class Cascade {
     if (!(threshold < CLOSED)) return;
     const [score, worths] = [this.scores[k]!, this.worths[k]!];
     const { network, prefix, head } = this.cost.exits[k]!;
-    const isSame = network === onward.network;
-    for (let i = 0; i < this.samples; i++) {
+    const run = network === onward.network ? 0 : prefix;
+    const { worth, cost } = onward;
+    for (let i = 0; i < score.length; i++) {
       if (score[i]! > threshold) {
-        onward.worth[i] = worths[i]!;
-        onward.cost[i] = prefix;
-      } else if (!isSame) onward.cost[i]! += prefix;
-      onward.cost[i]! += head;
+        worth[i] = worths[i]!;
+        cost[i] = prefix + head;
+      } else cost[i] = cost[i]! + run + head;
     }
     onward.network = network;
   }
@@ -148,10 +148,20 @@ interface Onward {
   network: number;
 }
 
-/** Samples by falling score, equal ones in their own order, without NaN and -Infinity, which exceed no threshold. */
-function surestFirst(score: Float32Array): Int32Array {
-  const some = Int32Array.from(score.keys()).filter((i) => score[i]! > -Infinity);
-  return some.sort((a, b) => (score[a]! === score[b]! ? a - b : score[b]! > score[a]! ? 1 : -1));
+interface Order {
+  /** Samples by falling score, equal ones in their own order. */
+  readonly surest: Int32Array;
+  /** Those whose score is NaN or -Infinity, which exceeds no threshold. */
+  readonly never: Int32Array;
+}
+
+function surestFirst(score: Float32Array): Order {
+  const all = Int32Array.from(score.keys());
+  const some = all.filter((i) => score[i]! > -Infinity);
+  return {
+    surest: some.sort((a, b) => (score[a]! === score[b]! ? a - b : score[b]! > score[a]! ? 1 : -1)),
+    never: all.filter((i) => !(score[i]! > -Infinity)),
+  };
 }
 
 /**

@@ -57,7 +57,7 @@ export function searchIn(
   options: SearchOptions,
   open?: readonly boolean[],
 ): Search {
-  const answers = [...outcomes.predictions, outcomes.final ?? outcomes.original];
+  const answers = [...outcomes.answers, outcomes.final ?? outcomes.original];
   const { target, caution = 0.2 } = options;
   const truth = target === 'accuracy' ? outcomes.labels : outcomes.original;
   const worths = answers.map((answer) =>
@@ -149,14 +149,18 @@ export class Search {
   /** Coordinate ascent from `start` with an exact line search, among the exits that are `open`; each may still end up closed. */
   climb(price: number, start: readonly number[], open: readonly boolean[]): Point {
     const thresholds = start.map((t, k) => (open[k] ? Math.min(t, this.shut) : CLOSED));
+    // The first exit whose threshold the round before moved: where none after it moves in this round, it and those before it have their cuts still.
+    let first = -1;
     for (let round = 0, moved = true; moved && round < MOST_ROUNDS; round++) {
+      const settled = first;
       moved = false;
-      this.cascade.backwards(thresholds, open, (k, cuts) => {
+      const choose = (k: number, cuts: Cuts) => {
         const threshold = this.bestCut(cuts, price);
-        moved ||= threshold !== thresholds[k];
+        if (threshold !== thresholds[k]) [moved, first] = [true, k];
         thresholds[k] = threshold;
         return threshold;
-      });
+      };
+      this.cascade.backwards(thresholds, open, choose, (k) => !moved && k <= settled);
     }
     return this.add(thresholds);
   }

@@ -142,6 +142,18 @@ export function ensembleNodes(
   return b.op('Sub', [original, b.op('Mul', [exitSumNodes(b, state, classes, width), b.float(weight)])]);
 }
 
+/** z [N, classes] of samples that reach the end with some exits open, whose logits are `open`, [N, classes] each. */
+export function ensembleOf(
+  original: Float32Array,
+  open: readonly Float32Array[],
+  classes: number,
+  weight: number,
+): Float32Array {
+  const exitSum = new Float32Array(original.length);
+  for (const logits of open) for (let at = 0; at < exitSum.length; at++) exitSum[at]! -= logits[at]!;
+  return ensembleLogits(original, exitSum, classes, weight);
+}
+
 /** `ensembleNodes` in plain arithmetic, [N, classes]. */
 export function ensembleLogits(
   original: Float32Array,
@@ -149,9 +161,11 @@ export function ensembleLogits(
   classes: number,
   weight: number,
 ): Float32Array {
-  const width = state.length / (original.length / classes);
-  return original.map((z, at) => {
-    const row = Math.floor(at / classes);
-    return z - Math.fround(weight * state[row * width + (at % classes)]!);
-  });
+  const rows = original.length / classes;
+  const width = state.length / rows;
+  const z = new Float32Array(original.length);
+  for (let row = 0, at = 0; row < rows; row++)
+    for (let c = 0; c < classes; c++, at++)
+      z[at] = original[at]! - Math.fround(weight * state[row * width + c]!);
+  return z;
 }
