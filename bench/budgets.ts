@@ -133,12 +133,12 @@ function lossesAt(view: OutcomesAt<ExitOutcomes>, thresholds: readonly number[])
 }
 
 function answers(
-  { scores, predictions, original, final = original }: Outcomes,
+  { scores, answers, original, final = original }: Outcomes,
   thresholds: readonly number[],
 ): Int32Array {
   return final.map((full, i) => {
     const k = thresholds.findIndex((t, e) => t < 1 && scores[e]![i]! > t);
-    return k < 0 ? full : predictions[k]![i]!;
+    return k < 0 ? full : answers[k]![i]!;
   });
 }
 

@@ -63,7 +63,7 @@ function outcomes(samples: number, exits: number) {
   const draw = (seed: number) => noise(samples, seed).map((v) => (v + 1) / 2);
   const hard = draw(1);
   const labels = new Int32Array(samples);
-  const predictions = Array.from({ length: exits }, (_, k) => {
+  const answers = Array.from({ length: exits }, (_, k) => {
     const luck = draw(2 + k);
     return Int32Array.from(hard, (h, i) => Number(h * luck[i]! > 0.2 + 0.2 * (k / exits)));
   });
@@ -72,7 +72,7 @@ function outcomes(samples: number, exits: number) {
     return Float32Array.from(hard, (h, i) => 1 - (0.7 * h + 0.3 * luck[i]!));
   });
   const original = Int32Array.from(hard, (h) => Number(h > 0.95));
-  return { scores, predictions, original, labels };
+  return { scores, answers, original, labels };
 }
 
 const costs = (exits: number): CostModel => ({

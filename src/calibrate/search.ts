@@ -57,7 +57,7 @@ export function searchIn(
   options: SearchOptions,
   open?: readonly boolean[],
 ): Search {
-  const answers = [...outcomes.predictions, outcomes.final ?? outcomes.original];
+  const answers = [...outcomes.answers, outcomes.final ?? outcomes.original];
   const { target, caution = 0.2 } = options;
   const truth = target === 'accuracy' ? outcomes.labels : outcomes.original;
   const worths = answers.map((answer) =>

@@ -4,8 +4,8 @@
 export interface Outcomes {
   /** Per exit, [N]: the policy's score; higher is surer; an exit fires when score > threshold. NaN never fires. */
   readonly scores: readonly Float32Array[];
-  /** Per exit, [N]: predicted class. */
-  readonly predictions: readonly Int32Array[];
+  /** Per exit, [N]: the class answered there. */
+  readonly answers: readonly Int32Array[];
   /** [N]: the original model's predicted class, which answers are compared with. */
   readonly original: Int32Array;
   /** [N]: the predicted class of samples that reach the end, where it is an ensemble of the original and the open exits; else `original`. */
@@ -16,11 +16,11 @@ export interface Outcomes {
 
 /** `outcomes` of `samples` alone, in their order. */
 export function pickSamples(outcomes: Outcomes, samples: Int32Array): Outcomes {
-  const { scores, predictions, original, final, labels } = outcomes;
+  const { scores, answers, original, final, labels } = outcomes;
   const pick = (values: Int32Array) => samples.map((sample) => values[sample]!);
   return {
     scores: scores.map((score) => Float32Array.from(samples, (sample) => score[sample]!)),
-    predictions: predictions.map(pick),
+    answers: answers.map(pick),
     original: pick(original),
     ...(final && { final: pick(final) }),
     labels: pick(labels),

@@ -30,9 +30,9 @@ export function leavingExits(
 
 /** Where samples leave under `thresholds` [K], and their answers. */
 export function walk(
-  { scores, predictions, original, final = original }: Outcomes,
+  { scores, answers, original, final = original }: Outcomes,
   thresholds: readonly number[],
 ): Walk {
   const exits = leavingExits(scores, original.length, thresholds);
-  return { exits, answers: exits.map((k, i) => (predictions[k] ?? final)[i]!) };
+  return { exits, answers: exits.map((k, i) => (answers[k] ?? final)[i]!) };
 }

@@ -59,12 +59,25 @@ interface OwnFeatures {
   readonly own: Float64Array;
 }
 
-/** The search asks for the same logits with every set of open exits: only what earlier exits add differs. */
-const known = new WeakMap<Float32Array, OwnFeatures>();
+/** Own features by the array of logits that they are of, with what it held: arrays are written again, and read with other classes. */
+const known = new WeakMap<
+  Float32Array,
+  { readonly bytes: Uint8Array; readonly of: Map<number, OwnFeatures> }
+>();
 
+/** The search asks for the same logits with every set of open exits: only what earlier exits add differs. */
 function ownFeatures(logits: Float32Array, classes: number): OwnFeatures {
-  const found = known.get(logits);
-  if (found) return found;
+  const bytes = new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength);
+  const before = known.get(logits);
+  const kept =
+    before && Buffer.compare(before.bytes, bytes) === 0 ? before : { bytes: bytes.slice(), of: new Map() };
+  const found = kept.of.get(classes) ?? readFeatures(logits, classes);
+  kept.of.set(classes, found);
+  known.set(logits, kept);
+  return found;
+}
+
+function readFeatures(logits: Float32Array, classes: number): OwnFeatures {
   const answers = argMaxRows(logits, logits.length / classes);
   const own = new Float64Array(OWN * answers.length);
   for (const [i, answer] of answers.entries()) {
@@ -79,9 +92,7 @@ function ownFeatures(logits: Float32Array, classes: number): OwnFeatures {
     }
     own.set([z[answer]! - second, 1 / sum, 1 + entropy / Math.log(classes)], OWN * i);
   }
-  const made = { answers, own };
-  known.set(logits, made);
-  return made;
+  return { answers, own };
 }
 
 /** `features` [N, exitFeaturesSize] and `answers` [N]. Writes this exit's part of `state`. */

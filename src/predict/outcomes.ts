@@ -30,7 +30,7 @@ export function outcomesAt(predictions: Predictions, fittedPolicy: FittedPolicy)
     return {
       scores: decided.map(({ score }) => score),
       logits: [...decided.map(({ logits }) => logits), final],
-      predictions: decided.map(({ classes }) => classes),
+      answers: decided.map(({ answers }) => answers),
       original,
       final: final === predictions.original ? original : argMaxRows(final, original.length),
       labels: predictions.labels,
@@ -47,7 +47,7 @@ export function outcomesAt(predictions: Predictions, fittedPolicy: FittedPolicy)
 
 interface Decided extends Decision {
   /** [N]: the class answered. */
-  readonly classes: Int32Array;
+  readonly answers: Int32Array;
 }
 
 /** The policy at every exit by which are open; those that are not leave the state as it was. What an exit decides depends on the open ones before it. */
@@ -67,7 +67,7 @@ function decider(predictions: Predictions, { policy: name, parameters }: FittedP
       if (found && !writes) return found;
       const own = writes ? state : state.slice();
       const decision = policy.decide({ ...outputs, exit, exits, classes, state: own }, parameters);
-      const decided = found ?? { ...decision, classes: argMaxRows(decision.logits, samples) };
+      const decided = found ?? { ...decision, answers: argMaxRows(decision.logits, samples) };
       known.set(key, decided);
       return decided;
     });

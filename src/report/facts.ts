@@ -143,12 +143,12 @@ export function reportFacts(manifest: Manifest, outcomes: OutcomesAt<ExitOutcome
     scores: seen.scores.map((scores, k) =>
       scoreFacts(
         scores,
-        seen.predictions[k]!.map((p, i) => +(p === seen.labels[i])),
+        seen.answers[k]!.map((p, i) => +(p === seen.labels[i])),
         markedThresholds(points, chosen, k),
       ),
     ),
-    reliability: [...seen.predictions, seen.original].map((predictions, k) => {
-      const right = Array.from(predictions, (p, i) => p === seen.labels[i]);
+    reliability: [...seen.answers, seen.original].map((answers, k) => {
+      const right = Array.from(answers, (answer, i) => answer === seen.labels[i]);
       const accuracy = right.filter(Boolean).length / samples;
       return { ...reliabilityOf(k < seen.scores.length ? confidences[k]! : ofOriginal, right), accuracy };
     }),

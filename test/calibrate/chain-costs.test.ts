@@ -68,7 +68,7 @@ function arbitrary(samples: number, exits: number, random: () => number): Outcom
     scores: Array.from({ length: exits }, () =>
       Float32Array.from({ length: samples }, () => Math.floor(5 * random()) / 5),
     ),
-    predictions: Array.from({ length: exits }, draw),
+    answers: Array.from({ length: exits }, draw),
     original: draw(),
     labels: new Int32Array(samples),
   };
@@ -137,7 +137,7 @@ test('a cut at one exit changes worth and cost by what is measured', () => {
     const { cost, heads } = costOfRows(rowsOf(random));
     const samples = 12;
     const outcomes = arbitrary(samples, heads.length, random);
-    const worths = [...outcomes.predictions, outcomes.original].map((answer) =>
+    const worths = [...outcomes.answers, outcomes.original].map((answer) =>
       Float64Array.from(answer, (a, i) => Number(a === outcomes.labels[i])),
     );
     const thresholds = heads.map(() => (random() < 0.4 ? CLOSED : Math.floor(5 * random()) / 5 - 0.1));

@@ -162,7 +162,7 @@ test('too few samples are refused with the number that would do; that number suf
     const promised: Promised = { risk, limit: 0.01, confidence: 0.95 };
     const faultless = (samples: number): Outcomes => {
       const { scores, labels } = simulate(samples, 1);
-      return { scores, labels, original: labels, predictions: scores.map(() => labels) };
+      return { scores, labels, original: labels, answers: scores.map(() => labels) };
     };
     const candidates = [closed.with(0, -1), closed].map((thresholds) => ({
       ...measure(faultless(50), FIVE_EXITS, thresholds),
@@ -251,7 +251,7 @@ function drawn(samples: number, random: Random): Outcomes {
   const floats = (from: Float32Array) => new Float32Array(samples).map((_, n) => from[chosen[n]!]!);
   return {
     scores: POPULATION.scores.map(floats),
-    predictions: POPULATION.predictions.map(ints),
+    answers: POPULATION.answers.map(ints),
     original: ints(POPULATION.original),
     labels: ints(POPULATION.labels),
   };
@@ -316,7 +316,7 @@ test('of an ensembled final answer, losses and gains are counted against the ori
   const original = labels.map((_, i) => Number(i < 40));
   // Of the 40 that the original has wrong 30 are mended; of the others 10 are spoilt.
   const final = labels.map((_, i) => Number(i < 10 || (i >= 40 && i < 50)));
-  const ensembled = { scores: [new Float32Array(n)], predictions: [labels], original, final, labels };
+  const ensembled = { scores: [new Float32Array(n)], answers: [labels], original, final, labels };
   const closed = { ...ensembled, final: original };
   const cost = ofOriginal([0.5], [0.1]);
   const outcomes = ([t]: readonly number[]) => (t! < 1 ? ensembled : closed);

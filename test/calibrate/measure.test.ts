@@ -8,7 +8,7 @@ const test = suite('calibrate: measure');
 
 /** One sample after another, by the definition. */
 function naive(
-  { scores, predictions, original, final = original, labels }: Outcomes,
+  { scores, answers, original, final = original, labels }: Outcomes,
   cost: CostModel,
   thresholds: number[],
 ) {
@@ -21,7 +21,7 @@ function naive(
       if (!isLast && !(thresholds[k]! < 1)) continue;
       if (!isLast) heads += cost.exits[k]!.head;
       if (!isLast && !(scores[k]![i]! > thresholds[k]!)) continue;
-      const answer = isLast ? final[i]! : predictions[k]![i]!;
+      const answer = isLast ? final[i]! : answers[k]![i]!;
       right += +(answer === label);
       same += +(answer === original[i]);
       total += heads + (isLast ? 1 : cost.exits[k]!.prefix);

@@ -23,7 +23,7 @@ function joined(samples: number, seed: number): (thresholds?: readonly number[])
   const known = new Map<string, Outcomes>();
   return (thresholds = [0, 0, 0, 0, 0]) => {
     const open = thresholds.map((t) => t < CLOSED);
-    const right = (i: number) => all.predictions.filter((p, k) => open[k] && p[i] === all.labels[i]).length;
+    const right = (i: number) => all.answers.filter((p, k) => open[k] && p[i] === all.labels[i]).length;
     const most = open.filter((is) => is).length / 2;
     const final = all.original.map((answer, i) => (most > 0 && right(i) > most ? all.labels[i]! : answer));
     const found = known.get(open.join()) ?? { ...all, final };

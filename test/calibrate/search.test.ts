@@ -35,7 +35,7 @@ function arbitrary(samples: number, exits: number, levels: number, seed: number)
     scores: Array.from({ length: exits }, () =>
       Float32Array.from({ length: samples }, () => Math.floor(random() * (levels + 1)) / levels),
     ),
-    predictions: Array.from({ length: exits }, draw),
+    answers: Array.from({ length: exits }, draw),
     original: draw(),
     labels: new Int32Array(samples),
   };
@@ -117,7 +117,7 @@ test('equal scores leave together, and thresholds part neighbours in single prec
   const next = Math.fround(0.5 + 2 ** -24);
   const outcomes: Outcomes = {
     scores: [Float32Array.of(next, next, 0.5, 0.5)],
-    predictions: [Int32Array.of(0, 0, 1, 1)],
+    answers: [Int32Array.of(0, 0, 1, 1)],
     original: Int32Array.of(0, 0, 0, 0),
     labels: Int32Array.of(0, 0, 0, 0),
   };
@@ -135,7 +135,7 @@ test('equal scores leave together, and thresholds part neighbours in single prec
 test('scores of 1 can leave alone, and all samples can leave when all are 1', () => {
   const outcomes: Outcomes = {
     scores: [Float32Array.of(1, 1, 0.9)],
-    predictions: [Int32Array.of(0, 0, 1)],
+    answers: [Int32Array.of(0, 0, 1)],
     original: Int32Array.of(0, 0, 0),
     labels: Int32Array.of(0, 0, 0),
   };
@@ -200,7 +200,7 @@ test('seven exits are worth as much as every second of them', () => {
     {
       ...outcomes,
       scores: four.map((k) => outcomes.scores[k]!),
-      predictions: four.map((k) => outcomes.predictions[k]!),
+      answers: four.map((k) => outcomes.answers[k]!),
     },
     { ...cost, exits: four.map((k) => cost.exits[k]!) },
     PLAIN,
@@ -222,7 +222,7 @@ function withEnsemble(samples: number, seed: number): (thresholds?: readonly num
   const alone = {
     ...all,
     scores: [all.scores[0]!, other.scores[1]!],
-    predictions: [all.predictions[0]!, other.predictions[1]!],
+    answers: [all.answers[0]!, other.answers[1]!],
   };
   return (thresholds) => (thresholds && thresholds[0]! >= CLOSED ? alone : all);
 }
@@ -231,7 +231,7 @@ function withEnsemble(samples: number, seed: number): (thresholds?: readonly num
 function ensembledFinal(samples: number, seed: number): (thresholds?: readonly number[]) => Outcomes {
   const all = arbitrary(samples, 2, 1000, seed);
   const sets = [1, 2, 3].map((set) => arbitrary(samples, 2, 1000, seed + 1000 * set).original);
-  const known = [all, ...sets.map((last) => ({ ...all, last }))];
+  const known = [all, ...sets.map((final) => ({ ...all, final }))];
   return (thresholds = [0, 0]) =>
     known[thresholds.reduce((set, t, k) => set + (t < CLOSED ? 2 ** k : 0), 0)]!;
 }

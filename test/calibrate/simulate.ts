@@ -77,5 +77,5 @@ export function simulate(samples: number, seed: number, world: World = CIFAR_LIK
       answers[k]![i] = draw < right ? labels[i]! : random() < 0.5 ? decoy : other;
     }
   }
-  return { scores, predictions: answers.slice(0, exits), original: answers[exits]!, labels };
+  return { scores, answers: answers.slice(0, exits), original: answers[exits]!, labels };
 }

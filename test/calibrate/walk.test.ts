@@ -8,7 +8,7 @@ const test = suite('calibrate: walk');
 
 test('samples leave at the first open exit whose threshold they exceed; at closed exits none leaves', () => {
   const alone = simulate(100, 3, TEXT_LIKE);
-  const { scores, predictions, original, labels } = alone;
+  const { scores, original, labels } = alone;
   for (let i = 0; i < 100; i += 9) scores[0]![i] = Number.NaN;
   for (const outcomes of [alone, { ...alone, final: labels }])
     for (const thresholds of [
@@ -23,7 +23,7 @@ test('samples leave at the first open exit whose threshold they exceed; at close
       for (let i = 0; i < 100; i++) {
         const exit = thresholds.findIndex((t, k) => t < 1 && scores[k]![i]! > t);
         assert.is(exits[i], exit < 0 ? 2 : exit);
-        assert.is(answers[i], exit < 0 ? (outcomes.final ?? original)[i] : predictions[exit]![i]);
+        assert.is(answers[i], exit < 0 ? (outcomes.final ?? original)[i] : alone.answers[exit]![i]);
       }
     }
 });

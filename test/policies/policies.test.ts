@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lowerExits } from '../../src/passes/lower-exits.ts';
+import { exitFeatures } from '../../src/policies/exit-features.ts';
 import { POLICIES, type PolicyName, type PolicyParameters, policyOf } from '../../src/policies/index.ts';
 import { hasCode } from '../expect.ts';
 import { noise } from '../models.ts';
@@ -413,6 +414,24 @@ test('class-margin needs every class, and copes with classes that are never pred
   const without = { ...data, labels: Int32Array.of(0, 0, 1, 1) };
   for (const refused of [() => policy.fit!(without), () => policy.refuse!(without.labels, classes)])
     assert.throws(refused, hasCode('class-without-samples'));
+});
+
+test('what is kept of logits holds for what they are now, and for as many classes as they are read with', () => {
+  const rows = (values: readonly number[], classes: number) => {
+    const logits = Float32Array.from(values);
+    return { logits, classes, state: () => new Float32Array((2 * logits.length) / classes) };
+  };
+  const read = (logits: Float32Array, { classes, state }: ReturnType<typeof rows>) =>
+    exitFeatures({ logits, classes, exit: 0, exits: 1, state: state() });
+  const six = rows([3, 1, 0, 0, 2, 5], 3);
+  const other = rows([0, 4, 1, 1, 0, 0], 3);
+  const pairs = rows([3, 1, 0, 0, 2, 5], 2);
+  const fresh = [six, other, pairs].map((given) => read(given.logits, given));
+  const again = six.logits.slice();
+  assert.equal(read(again, six), fresh[0]);
+  assert.equal(read(again, pairs), fresh[2]);
+  again.set(other.logits);
+  assert.equal(read(again, other), fresh[1]);
 });
 
 test.run();

@@ -246,11 +246,17 @@ const stale = (exit: string): Change =>
       const open = n.attributes.then_branch;
       if (n.outputs.length !== 3 || !n.outputs[1]!.startsWith(`${exit}/score`)) return n;
       if (closed?.type !== 'GRAPH' || open?.type !== 'GRAPH') return n;
-      const old = closed.value.nodes.find((m) => m.outputs[0] === closed.value.outputs[2]!.name)!.inputs[0]!;
+      const same = closed.value.nodes.find((m) => m.outputs[0] === closed.value.outputs[2]!.name)!;
+      const now = open.value.outputs[2]!.name;
       const name = `${exit}/stale`;
+      // Before the first exit there is none: the closed branch makes zeros.
+      const old =
+        same.opType === 'Identity'
+          ? makeNode('Identity', same.inputs, [name])
+          : makeNode('Sub', [now, now], [name]);
       const value: Graph = {
         ...open.value,
-        nodes: [...open.value.nodes, makeNode('Identity', [old], [name])],
+        nodes: [...open.value.nodes, old],
         outputs: [...open.value.outputs.slice(0, 2), { ...open.value.outputs[2]!, name }],
       };
       return { ...n, attributes: { ...n.attributes, then_branch: { type: 'GRAPH', value } } };

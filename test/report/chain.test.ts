@@ -79,11 +79,8 @@ test('a network alone is right as often as its answers are, on the same samples'
   const right = (answers: Int32Array) => answers.filter((a, i) => a === seen.labels[i]).length / SAMPLES;
   const [kitten, ...others] = facts.alone;
   assert.equal(others, [], 'the original is the baseline');
-  assert.is(kitten!.accuracy, right(seen.predictions[0]!));
-  assert.is(
-    kitten!.agreement,
-    seen.predictions[0]!.filter((a, i) => a === seen.original[i]).length / SAMPLES,
-  );
+  assert.is(kitten!.accuracy, right(seen.answers[0]!));
+  assert.is(kitten!.agreement, seen.answers[0]!.filter((a, i) => a === seen.original[i]).length / SAMPLES);
   assert.ok(Math.abs(kitten!.drop.value - (right(seen.original) - kitten!.accuracy)) < 1e-12);
   assert.ok(kitten!.drop.low < kitten!.drop.value && kitten!.drop.value < kitten!.drop.high);
   assert.equal(reportFacts(MANIFEST, () => seen).alone, []);

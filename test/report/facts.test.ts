@@ -14,7 +14,7 @@ function walk(thresholds: readonly number[]) {
   return Array.from({ length: SAMPLES }, (_, i) => {
     const exit = thresholds.findIndex((t, k) => t < 1 && seen.scores[k]![i]! > t);
     const at = exit < 0 ? thresholds.length : exit;
-    return { sample: i, at, answer: exit < 0 ? seen.original[i]! : seen.predictions[exit]![i]! };
+    return { sample: i, at, answer: exit < 0 ? seen.original[i]! : seen.answers[exit]![i]! };
   });
 }
 
@@ -47,9 +47,7 @@ test('histograms hold every sample once, at its score', () => {
       [true, right],
       [false, wrong],
     ] as const) {
-      const scores = [...seen.scores[k]!].filter(
-        (_, i) => (seen.predictions[k]![i] === seen.labels[i]) === kind,
-      );
+      const scores = [...seen.scores[k]!].filter((_, i) => (seen.answers[k]![i] === seen.labels[i]) === kind);
       assert.is(
         counts.reduce((a, b) => a + b),
         scores.length,

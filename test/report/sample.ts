@@ -32,7 +32,7 @@ export function drawnSeen(): ExitOutcomes {
   );
   const predictions = rows.map((all) => Int32Array.from(all, (row) => row.indexOf(Math.max(...row))));
   const scores = rows.slice(0, EXITS).map((all) => Float32Array.from(all, probabilityOfBest));
-  return { labels, logits, scores, predictions: predictions.slice(0, EXITS), original: predictions[EXITS]! };
+  return { labels, logits, scores, answers: predictions.slice(0, EXITS), original: predictions[EXITS]! };
 }
 
 export function probabilityOfBest(row: readonly number[]): number {
