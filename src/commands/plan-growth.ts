@@ -37,13 +37,16 @@ async function timeStep(
   { opening, sessionOptions }: Pick<Project, 'opening' | 'sessionOptions'>,
 ): Promise<number> {
   const { inputs, classes } = opening;
-  const stepper = await Stepper.open(trainingGraph(student, classes!, DEFAULTS), {
-    optimizer: 'sgd',
-    batch,
-    seed: 1,
-    weightDecay: DEFAULTS.weightDecay,
-    session: { ...sessionOptions, spinning: true },
-  });
+  const stepper = await Stepper.open(
+    trainingGraph(student, classes!, { ...DEFAULTS, loss: 'branchynet', costWeight: 1 }),
+    {
+      optimizer: 'sgd',
+      batch,
+      seed: 1,
+      weightDecay: DEFAULTS.weightDecay,
+      session: { ...sessionOptions, spinning: true },
+    },
+  );
   try {
     const drawn = await randomSamples(inputs).read(new Int32Array(batch));
     const read = new Set(student.graph.inputs.map(({ name }) => name));

@@ -8,7 +8,7 @@ import { argMaxRows } from '../policies/rows.ts';
 
 const BATCH = 128;
 
-/** Share of `count` samples, evenly spread over `dataset`, whose label has the highest of the `logits` of `graph`, which reads the dataset's inputs. */
+/** Share of `count` samples, evenly spread over `dataset`, whose label has the highest score of `graph`, which reads inputs of the dataset's. */
 export async function accuracyOn(
   dataset: Dataset,
   count: number,
@@ -16,6 +16,7 @@ export async function accuracyOn(
   session: SessionOptions,
 ): Promise<number> {
   const asked = new Set(graph.inputs.map((v) => v.name));
+  const scores = graph.outputs[0]!.name;
   const picks = Int32Array.from({ length: count }, (_, i) => Math.floor((i * dataset.size) / count));
   let right = 0;
   await withSession(makeModel(graph), session, async (opened) => {
@@ -23,8 +24,8 @@ export async function accuracyOn(
       const some = picks.subarray(first, first + BATCH);
       const feeds = feedsOf(dataset.inputs, await dataset.read(some), some.length);
       const read = Object.fromEntries(Object.entries(feeds).filter(([name]) => asked.has(name)));
-      const { logits } = await opened.run(read, ['logits']);
-      const classes = argMaxRows(logits!.data as Float32Array, some.length);
+      const outputs = await opened.run(read);
+      const classes = argMaxRows(outputs[scores]!.data as Float32Array, some.length);
       right += some.filter((sample, i) => classes[i] === dataset.labels[sample]).length;
     }
   });

@@ -1,6 +1,6 @@
 /** The loop: a student goes through its steps, from the first one or from where it was interrupted. */
 import { trainingDiverged } from '../errors/index.ts';
-import type { Tensor } from '../ort/session.ts';
+import { Tensor } from '../ort/session.ts';
 import { Batches } from '../train/batches.ts';
 import { type LossCurve, lossCurve } from '../train/loss-curve.ts';
 import { LOSS } from '../train/losses.ts';
@@ -8,6 +8,7 @@ import { oneCycle } from '../train/recipes.ts';
 import { Stepper, type StepperState } from '../train/stepper.ts';
 import { accuracyOn } from './accuracy.ts';
 import type { AccuracyAt, Checkpoint, Point } from './checkpoint.ts';
+import { WARM_UP } from './exit-losses.ts';
 import { openPictures, type PictureSource } from './picture-source.ts';
 import type { Student } from './student.ts';
 import { inputNamed, trainedStudent } from './training-graph.ts';
@@ -106,6 +107,9 @@ class Course {
       weightDecay: plan.weightDecay,
       // The only session alive on these threads, but for an original that is asked anew.
       session: { ...session, spinning: pictures.storage === 'cached' },
+    }).catch(async (error: unknown) => {
+      await pictures.close();
+      throw error;
     });
     return new Course(journey, pictures, stepper, begun);
   }
@@ -139,6 +143,7 @@ class Course {
     const feeds: Record<string, Tensor> = { teacher: logits, labels };
     for (const [name, tensor] of Object.entries(features))
       if (plan.reads.has(name)) feeds[inputNamed(name)] = tensor;
+    if (plan.warmUp > 0) feeds[WARM_UP] = new Tensor('float32', [this.steps < plan.warmUp ? 1 : 0], []);
     const rate = this.peak * oneCycle(this.steps, plan.total);
     const outputs = await this.stepper.step(feeds, rate);
     const loss = (outputs[LOSS]!.data as Float32Array)[0]!;

@@ -1,44 +1,71 @@
 /** A student and its loss as one graph to train, and what comes back from it. */
 import { inferenceForm } from '../autodiff/training-form.ts';
-import { GraphBuilder } from '../graph/builder.ts';
+import { GraphBuilder, makeValue } from '../graph/builder.ts';
 import { inlineGraph } from '../graph/inline.ts';
 import type { Graph } from '../graph/types.ts';
 import { runPasses } from '../passes/pass.ts';
-import { LossBuilder, type SoftTargets } from '../train/losses.ts';
+import { LossBuilder } from '../train/losses.ts';
 import { learnedGraph, type StepperState } from '../train/stepper.ts';
+import { type Answering, type ExitLossOptions, exitLoss } from './exit-losses.ts';
 import type { Student } from './student.ts';
 
 const PREFIX = 'student/';
+const exitPrefix = (index: number) => `${PREFIX}exit_${index + 1}/`;
 
 /** What an input of the student is called in the training graph. */
 export const inputNamed = (name: string): string => PREFIX + name;
 
 /**
- * `student` under names of its own, with the mean distance of its `logits` from the answers as `loss` []. Adds inputs `labels` int64 [N] and
- * `teacher` [N, classes].
+ * `student` and the heads of its inner exits under names of their own, with an output `loss` []: the mean distance of its scores from the answers,
+ * or what `options.loss` makes of all exits' (`exitLoss`). Adds inputs `labels` int64 [N] and `teacher` [N, classes].
  */
-export function trainingGraph(student: Student, classes: number, targets: SoftTargets): Graph {
-  const graph = inlined(student);
+export function trainingGraph(student: Student, classes: number, options: ExitLossOptions): Graph {
+  const { graph, answers } = joined(student);
   const b = new LossBuilder(graph, classes);
-  b.loss(b.mean(b.distance(targets)(`${PREFIX}logits`)));
+  const isAlone = student.exits.length === 0;
+  b.loss(isAlone ? b.mean(b.distance(options)(answers[0]!.scores)) : exitLoss(b, answers, options));
   return b.finish();
 }
 
-function inlined({ graph }: Student): Graph {
+function joined({ graph, exits, macs }: Student): {
+  readonly graph: Graph;
+  readonly answers: readonly Answering[];
+} {
   const b = new GraphBuilder();
   const inputs = graph.inputs.map(({ name, type }) => {
     return [name, b.input(inputNamed(name), type!.dataType, type!.dims!)] as const;
   });
-  inlineGraph(b, graph, Object.fromEntries(inputs), PREFIX);
-  return b.build('student');
+  const end = graph.outputs[0]!.name;
+  const names = inlineGraph(b, withValues({ graph, exits }), Object.fromEntries(inputs), PREFIX);
+  const total = macs + exits.reduce((sum, { headMacs }) => sum + headMacs, 0);
+  let heads = 0;
+  const inner = exits.map(({ value, prefixMacs, head, headMacs }, i) => {
+    const outputs = inlineGraph(b, head, { features: names[value]! }, exitPrefix(i));
+    heads += headMacs;
+    const { logits, confidence } = outputs as { logits: string; confidence: string };
+    return { scores: logits, confidence, cost: (prefixMacs + heads) / total };
+  });
+  return { graph: b.build('student'), answers: [...inner, { scores: names[end]!, cost: 1 }] };
 }
 
-/** `student` with what `state`, of its training `graph`, has learned; in inference form. */
+/** The student's graph with the values that inner exits hang on as outputs. */
+function withValues({ graph, exits }: Pick<Student, 'graph' | 'exits'>): Graph {
+  const values = exits.map(({ value, dims }) => makeValue(value, 'float', ['N', ...dims]));
+  return { ...graph, outputs: [...graph.outputs, ...values] };
+}
+
+/** `student` and the heads of its exits with what `state`, of its training `graph`, has learned; in inference form. */
 export function trainedStudent(student: Student, graph: Graph, state: StepperState): Student {
   const learned = new Map(learnedGraph(graph, state).initializers.map((t) => [t.name, t]));
-  const initializers = student.graph.initializers.map(({ name }) => ({
-    ...learned.get(PREFIX + name)!,
-    name,
-  }));
-  return { ...student, graph: runPasses({ ...student.graph, initializers }, [inferenceForm]) };
+  const trained = (own: Graph, prefix: string): Graph => {
+    const initializers = own.initializers.map(({ name }) => ({ ...learned.get(prefix + name)!, name }));
+    return runPasses({ ...own, initializers }, [inferenceForm]);
+  };
+  const { outputs } = student.graph;
+  return {
+    ...student,
+    // Values that exits hang on are outputs meanwhile: none is folded away.
+    graph: { ...trained(withValues(student), PREFIX), outputs },
+    exits: student.exits.map((exit, i) => ({ ...exit, head: trained(exit.head, exitPrefix(i)) })),
+  };
 }

@@ -9,9 +9,20 @@ import { serializeModel } from '../parser/index.ts';
 import { DEFAULT_LIMIT_BYTES } from '../train/features.ts';
 import type { TrainProgress } from '../train/train-options.ts';
 import { type Augment, augmentFor, viewsOf } from './augment.ts';
+import { type ExitLoss, WARM_UP, WARM_UP_PART } from './exit-losses.ts';
 import type { Teacher, TeacherMode } from './picture-source.ts';
 import type { Student } from './student.ts';
 import { trainingGraph } from './training-graph.ts';
+
+/** What holds when nothing else is said. */
+export const DEFAULTS = {
+  epochs: 30,
+  batch: 128,
+  learningRate: 0.2,
+  weightDecay: 5e-4,
+  softShare: 0.7,
+  temperature: 4,
+} as const;
 
 export interface StudentData {
   /** The training split. */
@@ -27,7 +38,7 @@ export interface StudentTraining {
   readonly epochs?: number;
   /** Stops after this many steps of the schedule: what `maxMinutes` cut can be had again with the step at which it did. */
   readonly steps?: number | undefined;
-  /** Stops after the first step that ends later than this, interruptions left out. */
+  /** Stops after the first step that ends later than this, counted from the first step on, interruptions left out. */
   readonly maxMinutes?: number | undefined;
   /** 128 by default; at most all samples. */
   readonly batch?: number;
@@ -35,10 +46,14 @@ export interface StudentTraining {
   readonly learningRate?: number;
   /** Of weights; 5e-4 by default. */
   readonly weightDecay?: number;
-  /** Share of the soft targets in the loss, the labels' being the rest; 0.7 by default. */
+  /** Share of the soft targets in the loss, the labels' being the rest; 0.7 by default, 0 for labels alone. */
   readonly softShare?: number;
   /** Of the soft targets; 4 by default. */
   readonly temperature?: number;
+  /** Of students with several exits: the loss that they share, `branchynet` by default. */
+  readonly exitLoss?: ExitLoss;
+  /** λ of `eenet-*`: what going all the way is worth in nats; 1 by default. */
+  readonly costWeight?: number;
   /** By default what `augmentFor` finds that the data allow. */
   readonly augment?: Augment | undefined;
   /** `cached` by default. */
@@ -76,6 +91,8 @@ export interface TrainingPlan {
   readonly total: number;
   /** Steps to do at most. */
   readonly stop: number;
+  /** Steps at the start with the loss that `eenet-*` begin with; 0 for other losses. */
+  readonly warmUp: number;
   readonly learningRate: number;
   readonly weightDecay: number;
   readonly teacher: TeacherMode;
@@ -87,16 +104,6 @@ export interface TrainingPlan {
   readonly key: string;
 }
 
-/** What holds when nothing else is said. */
-export const DEFAULTS = {
-  epochs: 30,
-  batch: 128,
-  learningRate: 0.2,
-  weightDecay: 5e-4,
-  softShare: 0.7,
-  temperature: 4,
-} as const;
-
 /** Changed when the same plan gives other numbers. */
 const VERSION = 1;
 const MOST_CHECKS = 10;
@@ -106,10 +113,19 @@ const CHECKED = 0.08;
 export function planTraining(student: Student, data: StudentData, options: StudentTraining): TrainingPlan {
   const { dataset, validation } = data;
   const { typed, modelHash } = data.teacher;
-  const { seed, session = {}, augment = augmentFor(dataset) } = options;
-  const { epochs = DEFAULTS.epochs, learningRate = DEFAULTS.learningRate } = options;
-  const { weightDecay = DEFAULTS.weightDecay, softShare = DEFAULTS.softShare } = options;
-  const { temperature = DEFAULTS.temperature } = options;
+  const {
+    seed,
+    epochs = DEFAULTS.epochs,
+    learningRate = DEFAULTS.learningRate,
+    weightDecay = DEFAULTS.weightDecay,
+    session = {},
+  } = options;
+  const {
+    softShare = DEFAULTS.softShare,
+    temperature = DEFAULTS.temperature,
+    augment = augmentFor(dataset),
+  } = options;
+  const { exitLoss: loss = 'branchynet', costWeight = 1 } = options;
   const teacher = options.cache === undefined ? 'fresh' : (options.teacher ?? 'cached');
   const targets = dataset.unlabelled ? 'original' : (options.targets ?? 'labels');
   const batch = Math.min(options.batch ?? DEFAULTS.batch, dataset.size);
@@ -118,7 +134,7 @@ export function planTraining(student: Student, data: StudentData, options: Stude
   const times = Math.max(1, Math.min(MOST_CHECKS, epochs));
   const labelled = validation?.labels.includes(-1) ? 0 : (validation?.size ?? 0);
   const samples = Math.min(labelled, Math.ceil((CHECKED * total * batch) / times));
-  const graph = trainingGraph(student, typed.classes, { softShare, temperature });
+  const graph = trainingGraph(student, typed.classes, { softShare, temperature, loss, costWeight });
   const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex');
   const samplesOf = ({ hash, size, inputs, preprocessing, labels }: Dataset) => [
     hash,
@@ -146,6 +162,7 @@ export function planTraining(student: Student, data: StudentData, options: Stude
     perEpoch,
     total,
     stop: Math.min(total, options.steps ?? total),
+    warmUp: graph.inputs.some(({ name }) => name === WARM_UP) ? Math.round(WARM_UP_PART * total) : 0,
     learningRate,
     weightDecay,
     teacher,

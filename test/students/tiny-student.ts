@@ -1,8 +1,10 @@
 /** A student of pictures [3, 8, 8], small enough to train in a second: two convolutions with BatchNormalization, an average, a Gemm. */
+import { createHash } from 'node:crypto';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { Random } from '../../src/graph/random.ts';
 import { elementCount, floatTensor } from '../../src/graph/tensor.ts';
 import type { Student } from '../../src/students/student.ts';
+import type { TrainedStudent } from '../../src/students/train-student.ts';
 
 export function tinyStudent(classes: number, seed = 3): Student {
   const b = new GraphBuilder();
@@ -31,4 +33,11 @@ export function tinyStudent(classes: number, seed = 3): Student {
     macs: 32_256,
     exits: [],
   };
+}
+
+/** Of all that a training gives. */
+export function hashOf({ student, ...rest }: TrainedStudent): string {
+  const hash = createHash('sha256').update(JSON.stringify(rest));
+  for (const { name, bytes } of student.graph.initializers) hash.update(name).update(bytes);
+  return hash.digest('hex');
 }

@@ -1,17 +1,16 @@
-import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { accuracyOn } from '../../src/students/accuracy.ts';
-import { type TrainedStudent, trainStudent } from '../../src/students/train-student.ts';
+import { trainStudent } from '../../src/students/train-student.ts';
 import {
   planTraining,
   type StudentProgress,
   type StudentTraining,
 } from '../../src/students/training-plan.ts';
 import { CLASSES, syntheticData, syntheticModel, temporaryFolder } from '../train/synthetic.ts';
-import { tinyStudent } from './tiny-student.ts';
+import { hashOf, tinyStudent } from './tiny-student.ts';
 
 const test = suite('students: train');
 const session = { threads: 1 };
@@ -26,13 +25,6 @@ const train = (options: Partial<StudentTraining> = {}, of: Partial<typeof data> 
     { ...data, ...of },
     { seed: 1, epochs: 6, batch: 50, augment: 'flip', cache, session, ...options },
   );
-
-/** Of all that a training gives. */
-function hashOf({ student, ...rest }: TrainedStudent): string {
-  const hash = createHash('sha256').update(JSON.stringify(rest));
-  for (const { name, bytes } of student.graph.initializers) hash.update(name).update(bytes);
-  return hash.digest('hex');
-}
 
 test('a student learns, and comes back in inference form', async () => {
   const seen: StudentProgress[] = [];
@@ -194,6 +186,45 @@ test('small data, no labels, answers computed anew, nothing kept', async () => {
     ...kept,
   });
   assert.equal(hashOf(unkept), hashOf(fresh));
+});
+
+/** `data` whose reading gives no numbers the `which`-th time that a batch is read. */
+function failing(which: number): Partial<typeof data> {
+  const dataset = syntheticData(600);
+  const { read } = dataset;
+  let reads = 0;
+  const failsOnce: typeof read = async (indices, ...rest) => {
+    const rows = await read(indices, ...rest);
+    return indices.length === 50 && ++reads === which ? rows.fill(Number.NaN) : rows;
+  };
+  return { dataset: { ...dataset, read: failsOnce } };
+}
+
+test('training that diverges goes on from the last good state at half the rate, also when it is interrupted then', async () => {
+  const options = { epochs: 10, cache: temporaryFolder() };
+  const done: number[] = [];
+  const onProgress = (p: StudentProgress) => void done.push(p.done);
+  const trained = await train({ ...options, onProgress }, failing(106));
+  assert.is(trained.halvedAt, 100);
+  assert.equal(done.slice(103, 107), [104, 105, 101, 102]);
+  assert.equal(done.at(-1), 120);
+  assert.equal(
+    trained.curve.steps,
+    [...new Set(trained.curve.steps)].sort((a, b) => a - b),
+  );
+  assert.equal([trained.curve.steps.at(-1), trained.accuracies.at(-1)!.step], [120, 120]);
+  assert.ok(trained.accuracies.at(-1)!.accuracy > 0.9);
+  const cache = temporaryFolder();
+  const stop = new AbortController();
+  const abort = ({ done, loss }: StudentProgress) => void (loss && done === 110 && stop.abort());
+  await train({ ...options, cache, signal: stop.signal, onProgress: abort }, failing(106)).catch(() => {});
+  assert.equal(hashOf(await train({ ...options, cache })), hashOf(trained));
+});
+
+test('training that diverges again is refused', async () => {
+  const error = await train({ learningRate: 1e30, cache: temporaryFolder() }).catch((e: unknown) => e);
+  assert.is((error as { code: string }).code, 'training-diverged');
+  assert.match((error as Error).message, /the student .*learning rate 5e\+29/);
 });
 
 test.run();
