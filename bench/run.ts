@@ -20,6 +20,7 @@ const known = [
   'features-memory',
   'stub',
   'growth',
+  'search',
 ];
 
 /** Run only when they are named. */
