@@ -4,16 +4,15 @@
  * shift [C]; y, batch mean, batch variance) and `offramp.BlockedAverage`, over all pixels; `leaveBlocked` writes them.
  */
 import { numberOf } from '../graph/attributes.ts';
-import { makeNode } from '../graph/builder.ts';
-import { checkKeptTypes, TypedBuilder } from '../graph/infer.ts';
+import { type AttributeValue, makeNode } from '../graph/builder.ts';
+import { checkKeptTypes, type TypedBuilder } from '../graph/infer.ts';
 import { windowOf } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import type { Pass } from '../passes/pass.ts';
 import { affine, blockedOp, blockFilter, channelDot, channelSum } from './blocked.ts';
+import { EnteringLayout, OWN_DOMAIN, rewriteNodes } from './map-layout.ts';
 import { canDifferentiate } from './vjps-blocked.ts';
-
-const DOMAIN = 'offramp';
 
 /**
  * Puts convolutions over two axes into the blocked layout of `block` channels, where the batch and the channels are multiples of it (fewer input
@@ -23,40 +22,23 @@ const DOMAIN = 'offramp';
 export function enterBlocked(block: number): Pass {
   return {
     name: 'enter-blocked',
-    run: (graph) => new Entering(graph, block).run(),
+    run(graph) {
+      const entering = new EnteringBlocks(graph, block);
+      return graph.nodes.some((node) => entering.fits(node)) ? entering.run() : graph;
+    },
     ensures: checkKeptTypes,
   };
 }
 
-class Entering {
-  private readonly b: TypedBuilder;
-  /** By the name of the map. */
-  private readonly blocked = new Map<string, string>();
-  /** Values that are blocked only, so far. */
-  private readonly onlyBlocked = new Set<string>();
-
+class EnteringBlocks extends EnteringLayout {
   constructor(
-    private readonly graph: Graph,
+    graph: Graph,
     private readonly block: number,
   ) {
-    this.b = new TypedBuilder('blocked/', graph);
+    super(graph, 'blocked/');
   }
 
-  run(): Graph {
-    const { b, graph } = this;
-    if (!graph.nodes.some((node) => this.fits(node))) return graph;
-    const nodes: Node[] = [];
-    for (const node of graph.nodes) {
-      const isDone = this.enter(node);
-      if (!isDone) for (const name of node.inputs) this.leave(name);
-      nodes.push(...b.nodes.splice(0), ...(isDone ? [] : [node]));
-    }
-    for (const { name } of graph.outputs) this.leave(name);
-    nodes.push(...b.nodes);
-    return { ...graph, nodes, initializers: [...graph.initializers, ...b.initializers] };
-  }
-
-  private fits(node: Node): boolean {
+  fits(node: Node): boolean {
     if (node.opType !== 'Conv' || node.domain !== '' || numberOf(node, 'group', 1) !== 1) return false;
     const { b, block } = this;
     const [o, i, ...kernel] = b.dims(node.inputs[1]!) as [number, number, ...number[]];
@@ -70,66 +52,49 @@ class Entering {
     );
   }
 
-  /** Writes `node` in the blocked layout; false when it has to stay what it is. */
-  private enter(node: Node): boolean {
-    const { b, block, blocked } = this;
-    const [x, ...others] = node.inputs as [string, ...string[]];
-    const y = node.outputs[0]!;
-    const become = (value: string) => {
-      blocked.set(y, value);
-      this.onlyBlocked.add(y);
-      return true;
-    };
-    if (this.fits(node)) {
-      const [weight, ...bias] = others as [string, ...string[]];
-      const [, i, ...kernel] = b.dims(weight) as [number, number, ...number[]];
-      if (i < block) this.leave(x);
-      const from = i < block ? x : this.blockedOf(x);
-      const { kernel: kernel_shape, ...window } = windowOf(node, kernel);
-      const outputs = [b.fresh(`${y}/blocked`)];
-      const attributes = { kernel_shape, ...window, block };
-      b.add({ ...makeNode('BlockedConv', [from, weight, ...bias], outputs, attributes), domain: DOMAIN });
-      return become(outputs[0]!);
-    }
-    if (node.domain !== '' || !blocked.has(x)) return false;
-    switch (node.opType) {
-      case 'BatchNormalization': {
-        if (numberOf(node, 'training_mode', 0) !== 1) return false;
-        const outputs = [b.fresh(`${y}/blocked`), ...node.outputs.slice(1)];
-        const inputs = [blocked.get(x)!, others[0]!, others[1]!];
-        const norm = makeNode('BlockedNorm', inputs, outputs, {
-          epsilon: { type: 'FLOAT', value: numberOf(node, 'epsilon', 1e-5) },
-        });
-        b.add({ ...norm, domain: DOMAIN });
-        return become(outputs[0]!);
-      }
-      case 'Relu':
-        return become(b.op('Relu', [blocked.get(x)!]));
-      case 'Add':
-        if (b.dims(x).join() !== b.dims(others[0]!).join()) return false;
-        return become(b.op('Add', [blocked.get(x)!, this.blockedOf(others[0]!)]));
-      case 'GlobalAveragePool':
-        // One pixel is laid out alike in both.
-        b.add({ ...makeNode('BlockedAverage', [blocked.get(x)!], [y], { block }), domain: DOMAIN });
-        return true;
-      default:
-        return false;
-    }
+  protected convolution(node: Node): string | undefined {
+    if (!this.fits(node)) return undefined;
+    const { b, block } = this;
+    const [x, weight, ...bias] = node.inputs as [string, string, ...string[]];
+    const [, i, ...kernel] = b.dims(weight) as [number, number, ...number[]];
+    if (i < block) this.leave(x);
+    const from = i < block ? x : this.insideOf(x);
+    const { kernel: kernel_shape, ...window } = windowOf(node, kernel);
+    const y = b.fresh(`${node.outputs[0]}/blocked`);
+    this.own('BlockedConv', [from, weight, ...bias], [y], { kernel_shape, ...window, block });
+    return y;
   }
 
-  private blockedOf(map: string): string {
-    const known = this.blocked.get(map);
-    if (known !== undefined) return known;
-    const value = blockedOp(this.b, 'ReorderInput', [map]);
-    this.blocked.set(map, value);
-    return value;
+  protected normalisation(node: Node, x: string): string | undefined {
+    if (numberOf(node, 'training_mode', 0) !== 1) return undefined;
+    const [, scale, shift] = node.inputs as [string, string, string];
+    const outputs = [this.b.fresh(`${node.outputs[0]}/blocked`), ...node.outputs.slice(1)];
+    this.own('BlockedNorm', [x, scale, shift], outputs, {
+      epsilon: { type: 'FLOAT', value: numberOf(node, 'epsilon', 1e-5) },
+    });
+    return outputs[0]!;
   }
 
-  /** Writes the map `name` where something reads it as a map. */
-  private leave(name: string): void {
-    if (!this.onlyBlocked.delete(name)) return;
-    const { b } = this;
-    blockedOp(b, 'ReorderOutput', [this.blocked.get(name)!], { channels: b.dims(name)[1]! }, name);
+  /** One pixel is laid out alike in both. */
+  protected average(node: Node, x: string): void {
+    this.own('BlockedAverage', [x], node.outputs, { block: this.block });
+  }
+
+  protected toLayout(map: string): string {
+    return blockedOp(this.b, 'ReorderInput', [map]);
+  }
+
+  protected toMap(blocked: string, name: string): void {
+    blockedOp(this.b, 'ReorderOutput', [blocked], { channels: this.b.dims(name)[1]! }, name);
+  }
+
+  private own(
+    opType: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: Record<string, AttributeValue>,
+  ): void {
+    this.b.add({ ...makeNode(opType, inputs, outputs, attributes), domain: OWN_DOMAIN });
   }
 }
 
@@ -137,21 +102,16 @@ class Entering {
 export const leaveBlocked: Pass = {
   name: 'leave-blocked',
   ensures: checkKeptTypes,
-  run(graph: Graph): Graph {
-    const b = new TypedBuilder('blocked/', graph);
-    let changed = false;
-    const nodes = graph.nodes.flatMap((node) => {
-      if (node.domain !== DOMAIN) return [node];
+  run: (graph) =>
+    rewriteNodes(graph, 'blocked/', (b, node) => {
+      if (node.domain !== OWN_DOMAIN) return false;
       if (node.opType === 'BlockedConv') convolve(b, node);
       else if (node.opType === 'BlockedNorm') normalize(b, node);
       else if (node.opType === 'BlockedAverage')
         blockedOp(b, 'GlobalAveragePool', node.inputs, {}, node.outputs[0]);
-      else return [node];
-      changed = true;
-      return b.nodes.splice(0);
-    });
-    return changed ? { ...graph, nodes, initializers: [...graph.initializers, ...b.initializers] } : graph;
-  },
+      else return false;
+      return true;
+    }),
 };
 
 function convolve(b: TypedBuilder, node: Node): void {

@@ -9,7 +9,7 @@ import { makeNode } from '../graph/builder.ts';
 import type { TypedBuilder } from '../graph/infer.ts';
 import { elementCount } from '../graph/tensor.ts';
 
-export const NCHWC = 'com.microsoft.nchwc';
+const NCHWC = 'com.microsoft.nchwc';
 
 /** A node of the blocked layout. */
 export function blockedOp(
@@ -40,23 +40,19 @@ export function blockFilter(b: TypedBuilder, weight: string, block: number): str
   return viewed(b, swapped, [o, i, ...kernel]);
 }
 
-/** y = scale·x + shift, per channel, of a blocked map; `plus` is added, `relu` applied last. scale, shift: [C] */
+/** y = scale·x + shift, per channel, of a blocked map; `plus` is added. scale, shift: [C] */
 export function affine(
   b: TypedBuilder,
   x: string,
   scale: string,
   shift: string,
-  options: { readonly plus?: string; readonly relu?: boolean; readonly as?: string } = {},
+  options: { readonly plus?: string; readonly as?: string } = {},
 ): string {
   const [n, c, ...size] = b.dims(x) as [number, number, ...number[]];
   const row = [n, c, 1, elementCount(size)];
   const inputs = [viewed(b, x, row), viewed(b, scale, [c, 1, 1, 1]), shift];
   if (options.plus) inputs.push(viewed(b, options.plus, row));
-  const y = blockedOp(b, 'Conv', inputs, {
-    kernel_shape: [1, 1],
-    group: c,
-    ...(options.relu && { activation: 'Relu' }),
-  });
+  const y = blockedOp(b, 'Conv', inputs, { kernel_shape: [1, 1], group: c });
   return b.op('Reshape', [y, b.int64(b.dims(x))], {}, options.as);
 }
 

@@ -7,14 +7,13 @@
 
 import { numberOf, numbersOf } from '../graph/attributes.ts';
 import { makeNode } from '../graph/builder.ts';
-import { checkKeptTypes, TypedBuilder } from '../graph/infer.ts';
+import { checkKeptTypes, type TypedBuilder } from '../graph/infer.ts';
 import { type Window, windowOf } from '../graph/shapes.ts';
 import { elementCount } from '../graph/tensor.ts';
-import type { Graph, Node } from '../graph/types.ts';
+import type { Node } from '../graph/types.ts';
 import type { Pass } from '../passes/pass.ts';
+import { EnteringLayout, OWN_DOMAIN, rewriteNodes } from './map-layout.ts';
 import { channelsLast, unfold } from './unfold.ts';
-
-const DOMAIN = 'offramp';
 
 /** Columns beyond this are slower to write and read than a map is to convolve: 75 MB were, 38 MB were not (bench/README.md). */
 const MOST_COLUMN_BYTES = 2 ** 26;
@@ -26,103 +25,61 @@ const MOST_COLUMN_BYTES = 2 ** 26;
  */
 export const enterRows: Pass = {
   name: 'enter-rows',
-  run: (graph) => (graph.nodes.some(isPlainConv) ? new Entering(graph).run() : graph),
+  run: (graph) => (graph.nodes.some(isPlainConv) ? new EnteringRows(graph, 'rows/').run() : graph),
   ensures: checkKeptTypes,
 };
 
 const isPlainConv = (node: Node) =>
   node.opType === 'Conv' && node.domain === '' && numberOf(node, 'group', 1) === 1;
 
-class Entering {
-  private readonly b: TypedBuilder;
-  /** By the name of the map. */
-  private readonly rows = new Map<string, string>();
-  /** Values that are in rows only, so far. */
-  private readonly onlyRows = new Set<string>();
-
-  constructor(private readonly graph: Graph) {
-    this.b = new TypedBuilder('rows/', graph);
-  }
-
-  run(): Graph {
-    const { b, graph } = this;
-    const nodes: Node[] = [];
-    for (const node of graph.nodes) {
-      const isDone = this.enter(node);
-      if (!isDone) for (const name of node.inputs) this.leave(name);
-      nodes.push(...b.nodes.splice(0), ...(isDone ? [] : [node]));
-    }
-    for (const { name } of graph.outputs) this.leave(name);
-    nodes.push(...b.nodes);
-    return { ...graph, nodes, initializers: [...graph.initializers, ...b.initializers] };
-  }
-
-  /** Writes `node` in rows; false when it has to stay what it is. */
-  private enter(node: Node): boolean {
-    const { b, rows } = this;
+class EnteringRows extends EnteringLayout {
+  protected convolution(node: Node): string | undefined {
+    if (!isPlainConv(node) || this.columnBytes(node) > MOST_COLUMN_BYTES) return undefined;
+    const { b } = this;
     const [x, ...others] = node.inputs as [string, ...string[]];
     const y = node.outputs[0]!;
-    const become = (value: string) => {
-      rows.set(y, value);
-      this.onlyRows.add(y);
-      return true;
-    };
-    if (isPlainConv(node) && this.columnBytes(node) <= MOST_COLUMN_BYTES) {
-      const { kernel: kernel_shape, ...window } = windowOf(node, b.dims(others[0]!).slice(2));
-      const size = b.dims(x).slice(2);
-      const outputs = [b.fresh(`${y}/rows`), b.fresh(`${y}/columns`)];
-      const attributes = { size, kernel_shape, ...window };
-      b.add({ ...makeNode('RowsConv', [this.rowsOf(x), ...others], outputs, attributes), domain: DOMAIN });
-      return become(outputs[0]!);
-    }
-    if (node.domain !== '' || !rows.has(x)) return false;
-    switch (node.opType) {
-      case 'BatchNormalization': {
-        const outputs = [b.fresh(`${y}/rows`), ...node.outputs.slice(1)];
-        b.add({ ...node, inputs: [rows.get(x)!, ...others], outputs });
-        return become(outputs[0]!);
-      }
-      case 'Relu':
-        return become(b.op('Relu', [rows.get(x)!]));
-      case 'Add':
-        if (b.dims(x).join() !== b.dims(others[0]!).join()) return false;
-        return become(b.op('Add', [rows.get(x)!, this.rowsOf(others[0]!)]));
-      case 'GlobalAveragePool': {
-        const [n, c, ...size] = b.dims(x) as [number, number, ...number[]];
-        const byMap = b.op('Reshape', [rows.get(x)!, b.int64([n, elementCount(size), c])]);
-        const mean = b.op('ReduceMean', [byMap], { axes: [1], keepdims: 0 });
-        b.op('Reshape', [mean, b.int64(b.dims(y))], {}, y);
-        return true;
-      }
-      default:
-        return false;
-    }
+    const { kernel: kernel_shape, ...window } = windowOf(node, b.dims(others[0]!).slice(2));
+    const size = b.dims(x).slice(2);
+    const outputs = [b.fresh(`${y}/rows`), b.fresh(`${y}/columns`)];
+    const attributes = { size, kernel_shape, ...window };
+    const inputs = [this.insideOf(x), ...others];
+    b.add({ ...makeNode('RowsConv', inputs, outputs, attributes), domain: OWN_DOMAIN });
+    return outputs[0];
+  }
+
+  protected normalisation(node: Node, x: string): string {
+    const outputs = [this.b.fresh(`${node.outputs[0]}/rows`), ...node.outputs.slice(1)];
+    this.b.add({ ...node, inputs: [x, ...node.inputs.slice(1)], outputs });
+    return outputs[0]!;
+  }
+
+  protected average(node: Node, x: string): void {
+    const { b } = this;
+    const y = node.outputs[0]!;
+    const [n, c, ...size] = b.dims(node.inputs[0]!) as [number, number, ...number[]];
+    const byMap = b.op('Reshape', [x, b.int64([n, elementCount(size), c])]);
+    const mean = b.op('ReduceMean', [byMap], { axes: [1], keepdims: 0 });
+    b.op('Reshape', [mean, b.int64(b.dims(y))], {}, y);
+  }
+
+  /** [N, C, ...size] → [N·pixels, C] */
+  protected toLayout(map: string): string {
+    const { b } = this;
+    const [n, c, ...size] = b.dims(map) as [number, number, ...number[]];
+    return b.op('Reshape', [channelsLast(b, map), b.int64([n * elementCount(size), c])]);
+  }
+
+  protected toMap(rows: string, name: string): void {
+    const { b } = this;
+    const dims = b.dims(name);
+    const [n, c, ...size] = dims as [number, number, ...number[]];
+    const byMap = b.op('Reshape', [rows, b.int64([n, elementCount(size), c])]);
+    b.op('Reshape', [b.op('Transpose', [byMap], { perm: [0, 2, 1] }), b.int64(dims)], {}, name);
   }
 
   private columnBytes(conv: Node): number {
     const [n, , ...size] = this.b.dims(conv.outputs[0]!);
     return 4 * n! * elementCount(size) * elementCount(this.b.dims(conv.inputs[1]!).slice(1));
-  }
-
-  /** [N, C, ...size] → [N·pixels, C] */
-  private rowsOf(map: string): string {
-    const known = this.rows.get(map);
-    if (known !== undefined) return known;
-    const { b } = this;
-    const [n, c, ...size] = b.dims(map) as [number, number, ...number[]];
-    const rows = b.op('Reshape', [channelsLast(b, map), b.int64([n * elementCount(size), c])]);
-    this.rows.set(map, rows);
-    return rows;
-  }
-
-  /** Writes the map `name` where something reads it as a map. */
-  private leave(name: string): void {
-    if (!this.onlyRows.delete(name)) return;
-    const { b } = this;
-    const dims = b.dims(name);
-    const [n, c, ...size] = dims as [number, number, ...number[]];
-    const byMap = b.op('Reshape', [this.rows.get(name)!, b.int64([n, elementCount(size), c])]);
-    b.op('Reshape', [b.op('Transpose', [byMap], { perm: [0, 2, 1] }), b.int64(dims)], {}, name);
   }
 }
 
@@ -135,18 +92,13 @@ export function rowsWindow(node: Node): { readonly size: readonly number[]; read
 export const leaveRows: Pass = {
   name: 'leave-rows',
   ensures: checkKeptTypes,
-  run(graph: Graph): Graph {
-    const b = new TypedBuilder('rows/', graph);
-    let changed = false;
-    const nodes = graph.nodes.flatMap((node) => {
-      if (node.opType === 'RowsConv' && node.domain === DOMAIN) convolve(b, node);
+  run: (graph) =>
+    rewriteNodes(graph, 'rows/', (b, node) => {
+      if (node.opType === 'RowsConv' && node.domain === OWN_DOMAIN) convolve(b, node);
       else if (isNormalization(b, node)) normalize(b, node);
-      else return [node];
-      changed = true;
-      return b.nodes.splice(0);
-    });
-    return changed ? { ...graph, nodes, initializers: [...graph.initializers, ...b.initializers] } : graph;
-  },
+      else return false;
+      return true;
+    }),
 };
 
 function convolve(b: TypedBuilder, node: Node): void {

@@ -171,7 +171,7 @@ export function gatherRows(b: GraphBuilder, value: string, rows: string, axis: n
 }
 
 /** Fresh names for the parts of an answer. */
-export function newAnswer(lowering: Lowering, b: GraphBuilder): Answer {
+function newAnswer(lowering: Lowering, b: GraphBuilder): Answer {
   const named = partsOf(lowering).map((part) => [part, b.fresh(`answer/${part}`)]);
   return Object.fromEntries(named) as Answer;
 }
