@@ -2,10 +2,9 @@
 import { inputsOf } from '../data/splits.ts';
 import { chainOf, costsOfChain, type GrownTraining, type Network } from '../networks/chain.ts';
 import type { ConfidenceSplits } from '../predict/fit-confidence.ts';
-import { EFFORT } from '../students/effort.ts';
 import { type TrainedStudent, trainStudent } from '../students/train-student.ts';
 import type { StudentTraining } from '../students/training-plan.ts';
-import type { GrowthOptions } from './growth.ts';
+import { epochsOf, type GrowthOptions } from './growth.ts';
 import { openStudent } from './open-student.ts';
 import type { CompileContext } from './project.ts';
 
@@ -42,21 +41,15 @@ export async function growStudents(
 }
 
 /** How the student `id` is trained. */
-export function trainingOf(
-  {
-    effort = 'medium',
-    studentEpochs = EFFORT[effort].epochs,
-    augment,
-    teacher,
-    maxMinutes,
-    steps,
-  }: GrowthOptions,
+function trainingOf(
+  options: GrowthOptions,
   { seed, cache, predicting, events, progress }: CompileContext,
   id: string,
 ): StudentTraining {
+  const { augment, teacher, maxMinutes, steps } = options;
   return {
     seed,
-    epochs: studentEpochs,
+    epochs: epochsOf(options),
     augment,
     ...(teacher && { teacher }),
     maxMinutes,
@@ -87,7 +80,7 @@ function describeTraining(
     ...(teacher && { teacher }),
     ...(halvedAt !== undefined && { halvedAt }),
     steps: curve.steps,
-    losses: Object.values(curve.losses)[0]!,
+    losses: curve.losses.student!,
     accuracies,
   };
 }

@@ -46,6 +46,10 @@ export interface Growth {
   readonly byDefault: boolean;
 }
 
+/** Passes of each student over the training samples. */
+export const epochsOf = ({ effort = 'medium', studentEpochs }: GrowthOptions): number =>
+  studentEpochs ?? EFFORT[effort].epochs;
+
 /** Options that matter to what is grown. */
 interface Others {
   readonly first?: readonly unknown[];

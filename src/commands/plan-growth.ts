@@ -1,13 +1,11 @@
 /** Seconds that students take, from a few steps of each on random numbers. */
-import { elementCount } from '../graph/tensor.ts';
 import { Tensor } from '../ort/session.ts';
 import { feedsOf } from '../ort/tensors.ts';
-import { EFFORT } from '../students/effort.ts';
 import type { Student } from '../students/student.ts';
 import { inputNamed, trainingGraph } from '../students/training-graph.ts';
 import { DEFAULTS } from '../students/training-plan.ts';
 import { Stepper } from '../train/stepper.ts';
-import type { GrowthOptions } from './growth.ts';
+import { epochsOf, type GrowthOptions } from './growth.ts';
 import { randomSamples, secondsSince } from './plan-timings.ts';
 import type { Project } from './project.ts';
 
@@ -18,14 +16,15 @@ const TRIED_STEPS = 4;
 export async function timeGrowth(
   project: Pick<Project, 'growth' | 'opening' | 'sessionOptions'>,
   samples: number,
-  { effort = 'medium', studentEpochs = EFFORT[effort].epochs, steps, maxMinutes }: GrowthOptions,
+  options: GrowthOptions,
 ): Promise<number> {
   const batch = Math.min(DEFAULTS.batch, samples);
-  const planned = Math.min(studentEpochs * Math.floor(samples / batch), steps ?? Number.POSITIVE_INFINITY);
+  const { steps = Number.POSITIVE_INFINITY, maxMinutes = Number.POSITIVE_INFINITY } = options;
+  const planned = Math.min(epochsOf(options) * Math.floor(samples / batch), steps);
   let total = 0;
   for (const { student } of project.growth?.students.values() ?? []) {
     const each = await timeStep(student, batch, project);
-    total += Math.min(planned * each, 60 * (maxMinutes ?? Number.POSITIVE_INFINITY));
+    total += Math.min(planned * each, 60 * maxMinutes);
   }
   return total;
 }
@@ -37,16 +36,13 @@ async function timeStep(
   { opening, sessionOptions }: Pick<Project, 'opening' | 'sessionOptions'>,
 ): Promise<number> {
   const { inputs, classes } = opening;
-  const stepper = await Stepper.open(
-    trainingGraph(student, classes!, { ...DEFAULTS, loss: 'branchynet', costWeight: 1 }),
-    {
-      optimizer: 'sgd',
-      batch,
-      seed: 1,
-      weightDecay: DEFAULTS.weightDecay,
-      session: { ...sessionOptions, spinning: true },
-    },
-  );
+  const stepper = await Stepper.open(trainingGraph(student, classes!, DEFAULTS), {
+    optimizer: 'sgd',
+    batch,
+    seed: 1,
+    weightDecay: DEFAULTS.weightDecay,
+    session: { ...sessionOptions, spinning: true },
+  });
   try {
     const drawn = await randomSamples(inputs).read(new Int32Array(batch));
     const read = new Set(student.graph.inputs.map(({ name }) => name));
@@ -54,7 +50,7 @@ async function timeStep(
     const feeds = {
       ...Object.fromEntries(own.map(([name, tensor]) => [inputNamed(name), tensor])),
       labels: new Tensor('int64', new BigInt64Array(batch), [batch]),
-      teacher: new Tensor('float32', new Float32Array(elementCount([batch, classes!])), [batch, classes!]),
+      teacher: new Tensor('float32', new Float32Array(batch * classes!), [batch, classes!]),
     };
     for (let i = 0; i < TRIED_STEPS; i++) await stepper.step(feeds, 0);
     const started = performance.now();

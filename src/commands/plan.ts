@@ -9,13 +9,12 @@ import { trainingDataMissing } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Head } from '../passes/exits.ts';
 import { augmentFor } from '../students/augment.ts';
-import { EFFORT } from '../students/effort.ts';
 import { slotsOf } from '../train/extractor.ts';
 import { DEFAULT_LIMIT_BYTES } from '../train/features.ts';
 import { RECIPE } from '../train/recipes.ts';
 import { trainingViews } from '../train/views.ts';
 import { type CompilePlanOptions, checkBeforeWork } from './compile.ts';
-import { wantedGrowth } from './growth.ts';
+import { epochsOf, wantedGrowth } from './growth.ts';
 import { COMPARED } from './match-classes.ts';
 import { checkCall } from './options.ts';
 import { timeGrowth } from './plan-growth.ts';
@@ -167,13 +166,10 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
 }
 
 /** How many times the original is asked about each training sample: plain and mirrored, or in every epoch anew. */
-function answersWanted(
-  { preprocessing }: Project,
-  { augment, teacher, effort = 'medium', studentEpochs = EFFORT[effort].epochs }: CompilePlanOptions,
-  train: Peek,
-): number {
-  if (teacher === 'fresh') return studentEpochs;
-  return (augment ?? augmentFor({ ...train, preprocessing })).includes('flip') ? 2 : 1;
+function answersWanted({ preprocessing }: Project, options: CompilePlanOptions, train: Peek): number {
+  const { teacher, augment = augmentFor({ ...train, preprocessing }) } = options;
+  if (teacher === 'fresh') return epochsOf(options);
+  return augment.includes('flip') ? 2 : 1;
 }
 
 /** Every file once, and heads in model.onnx and heads.onnx. */

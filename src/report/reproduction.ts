@@ -68,7 +68,7 @@ export function commandOf(manifest: Manifest): string {
   return [`offramp compile ${quotedWord(place(file))}`, ...words, '--out out/'].join(' \\\n  ');
 }
 
-/** What students were asked for; one of several epochs or families cannot be. */
+/** What students were asked for, all of one family and trained alike. */
 function studentOptions({ networks = [] }: Manifest): (readonly [name: string, value: Value])[] {
   const students = networks.flatMap(({ grown }) => grown ?? []);
   const [one] = students;

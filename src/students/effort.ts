@@ -3,7 +3,7 @@
 export const EFFORTS = ['low', 'medium', 'high'] as const;
 export type Effort = (typeof EFFORTS)[number];
 
-export interface Growth {
+interface HowMuch {
   /** Shares of the original's MACs, a student each. */
   readonly shares: readonly number[];
   /** Passes over the training samples, each student's. */
@@ -11,7 +11,7 @@ export interface Growth {
 }
 
 /** On two cores, in front of a ResNet-56 on 50,000 pictures, `medium` takes nine minutes. */
-export const EFFORT: Readonly<Record<Effort, Growth>> = {
+export const EFFORT: Readonly<Record<Effort, HowMuch>> = {
   low: { shares: [], epochs: 0 },
   medium: { shares: [0.1], epochs: 30 },
   high: { shares: [0.1, 0.22], epochs: 60 },

@@ -1,7 +1,7 @@
 /** Trains students: what is kept of a training, and how it is found again. */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writing } from '../cache/files.ts';
+import { makeFolder, writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
 import type { LossCurve } from '../train/loss-curve.ts';
 import { type AccuracyAt, type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
@@ -43,7 +43,7 @@ export async function trainStudent(
   const { cache, signal } = options;
   if (cache === undefined) return trainedOf(student, plan, await travel(journey));
   const folder = join(cache, 'students', plan.key);
-  await writing(folder, () => mkdir(folder, { recursive: true }));
+  await writing(folder, () => makeFolder(folder));
   return await exclusively([folder], signal, async () => {
     const asked = options.maxMinutes === undefined ? `${plan.stop}` : `${plan.stop}-in-${options.maxMinutes}`;
     const kept = join(folder, `${asked}.trained`);

@@ -22,6 +22,8 @@ export const DEFAULTS = {
   weightDecay: 5e-4,
   softShare: 0.7,
   temperature: 4,
+  loss: 'branchynet',
+  costWeight: 1,
 } as const;
 
 export interface StudentData {
@@ -113,19 +115,10 @@ const CHECKED = 0.08;
 export function planTraining(student: Student, data: StudentData, options: StudentTraining): TrainingPlan {
   const { dataset, validation } = data;
   const { typed, modelHash } = data.teacher;
-  const {
-    seed,
-    epochs = DEFAULTS.epochs,
-    learningRate = DEFAULTS.learningRate,
-    weightDecay = DEFAULTS.weightDecay,
-    session = {},
-  } = options;
-  const {
-    softShare = DEFAULTS.softShare,
-    temperature = DEFAULTS.temperature,
-    augment = augmentFor(dataset),
-  } = options;
-  const { exitLoss: loss = 'branchynet', costWeight = 1 } = options;
+  const { seed, session = {}, augment = augmentFor(dataset), epochs = DEFAULTS.epochs } = options;
+  const { learningRate = DEFAULTS.learningRate, weightDecay = DEFAULTS.weightDecay } = options;
+  const { softShare = DEFAULTS.softShare, temperature = DEFAULTS.temperature } = options;
+  const { exitLoss: loss = DEFAULTS.loss, costWeight = DEFAULTS.costWeight } = options;
   const teacher = options.cache === undefined ? 'fresh' : (options.teacher ?? 'cached');
   const targets = dataset.unlabelled ? 'original' : (options.targets ?? 'labels');
   const batch = Math.min(options.batch ?? DEFAULTS.batch, dataset.size);

@@ -11,13 +11,9 @@ import { observeFacts } from '../../src/model/observe-facts.ts';
 import { withSession } from '../../src/ort/session.ts';
 import { feedsOf } from '../../src/ort/tensors.ts';
 import { serializeModel } from '../../src/parser/index.ts';
-import {
-  buildStudent,
-  type Family,
-  familiesFor,
-  type StudentReads,
-  studentModel,
-} from '../../src/students/index.ts';
+import { buildStudent, familiesFor } from '../../src/students/build-student.ts';
+import type { Family, StudentReads } from '../../src/students/student.ts';
+import { studentModel } from '../../src/students/student-model.ts';
 import { hasCode } from '../expect.ts';
 import { largestGap, outputsOf } from '../networks/readers.ts';
 import { inputOf, lived, readsOf, samplesOf, textOf } from './readers.ts';

@@ -4,8 +4,9 @@ import { GraphBuilder } from '../../src/graph/builder.ts';
 import { inlineGraph } from '../../src/graph/inline.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import { accuracyOn } from '../../src/students/accuracy.ts';
+import { buildStudent } from '../../src/students/build-student.ts';
 import { EXIT_LOSSES, type ExitLoss } from '../../src/students/exit-losses.ts';
-import { buildStudent, type Student } from '../../src/students/index.ts';
+import type { Student } from '../../src/students/student.ts';
 import { trainStudent } from '../../src/students/train-student.ts';
 import { CLASSES, syntheticData, syntheticModel, temporaryFolder } from '../train/synthetic.ts';
 

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { floatTensor, numberTensor, toNumbers } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
-import { findEmbedding } from '../../src/students/index.ts';
+import { findEmbedding } from '../../src/students/find-embedding.ts';
 import { tinyEncoder, tinyResidual } from '../models.ts';
 
 const test = suite('students: embeddings of the original');

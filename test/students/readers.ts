@@ -3,7 +3,7 @@ import { type InputSpec, type PreprocessingOptions, resolvePreprocessing } from 
 import { uniforms } from '../../src/graph/random.ts';
 import { elementCount, floatTensor, toFloat32Array } from '../../src/graph/tensor.ts';
 import type { DataType, Graph } from '../../src/graph/types.ts';
-import type { StudentReads } from '../../src/students/index.ts';
+import type { StudentReads } from '../../src/students/student.ts';
 
 export const inputOf = (dims: readonly number[], dataType: DataType = 'float', name = 'x'): InputSpec => ({
   name,

@@ -1,7 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OfframpError } from '../../src/errors/index.ts';
-import { buildStudent, type Family, sizeStudent } from '../../src/students/index.ts';
+import { buildStudent } from '../../src/students/build-student.ts';
+import { sizeStudent } from '../../src/students/size-student.ts';
+import type { Family } from '../../src/students/student.ts';
 import { hasCode } from '../expect.ts';
 import { inputOf, readsOf, textOf } from './readers.ts';
 
