@@ -60,7 +60,7 @@ test('the manifest has every network, and exact answers as the original', async 
     });
   const thresholds = new OrtTensor('float32', Float32Array.of(1, 1), [2]);
   const [exact, original] = [await scoresOf(at('chain/model.onnx'), { thresholds }), await scoresOf(model)];
-  // Machines round otherwise where ONNX Runtime chooses other kernels inside a branch.
+  // The same bits on an Intel Xeon; 2.4e-5 apart on an AMD EPYC, of scores up to 7: ONNX Runtime rounds otherwise inside a branch.
   assert.is(exact.length, original.length);
   exact.forEach((v, i) => {
     assert.ok(Math.abs(v - original[i]!) <= 2e-5 * Math.max(1, Math.abs(v)), `${v} ${original[i]}`);
@@ -70,9 +70,16 @@ test('the manifest has every network, and exact answers as the original', async 
 test('evaluate finds the figures of the manifest on the same data', async () => {
   const found = await evaluate({ folder: at('chain'), test: at('test.npz'), cache: at('cache'), threads: 1 });
   assert.ok(found.sameData);
-  // A sample at a threshold may go either way.
-  assert.ok(found.largestDifference <= 0.01 + 1e-12, `${found.largestDifference}`);
-  assert.ok(found.movedShare <= 0.01, `${found.movedShare}`);
+  assert.is(found.movedShare, 0);
+  for (const [i, point] of found.measured.operatingPoints.entries()) {
+    const { accuracy, agreement, relativeCost } = found.promised.operatingPoints[i]!;
+    const close = (now: number, then: number, most: number) =>
+      assert.ok(Math.abs(now - then) <= most, `${point.name}: ${now} was ${then}`);
+    close(point.accuracy!, accuracy, 1e-12);
+    close(point.relativeCost, relativeCost, 1e-12);
+    // Between two classes of one of the 100 samples the original itself is undecided: which it answers depends on rounding.
+    close(point.agreement!, agreement, 0.01 + 1e-12);
+  }
   assert.equal(
     found.measured.networks!.map(({ accuracy }) => accuracy),
     manifestIn(at('chain')).networks!.map(({ accuracy }) => accuracy),

@@ -348,7 +348,7 @@ const MUTANTS: Record<string, [Wanted, Record<string, Change>]> = {
     },
   ],
   patience: [{ policy: 'patience' }, { 'the second exit forgotten': stale('exit_2') }],
-  ensemble: [{ policy: 'ensemble' }, { 'the second exit forgotten': stale('exit_2') }],
+  ensemble: [{ policy: 'ensemble' }, { 'the first exit forgotten': stale('exit_1') }],
   'thresholds built in': [
     { baked: true },
     {
