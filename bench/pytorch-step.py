@@ -1,4 +1,4 @@
-"""A head's training step in PyTorch eager, for bench/pytorch.ts: reads the head as JSON, then makes as many steps as each line says."""
+"""A network's training step in PyTorch eager, for bench/pytorch.ts: reads the network as JSON, then makes as many steps as each line says."""
 import json
 import statistics
 import sys
@@ -8,17 +8,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-head = json.loads(sys.stdin.readline())
-torch.set_num_threads(head["threads"])
+network = json.loads(sys.stdin.readline())
+torch.set_num_threads(network["threads"])
 torch.manual_seed(1)
 T = 4
 
 
-class Head(nn.Module):
+class Network(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.ModuleDict()
-        for i, node in enumerate(head["nodes"]):
+        for i, node in enumerate(network["nodes"]):
             op, w = node["op"], node.get("weight")
             if op == "Conv":
                 layer = nn.Conv2d(w[1], w[0], w[2], stride=node["stride"], padding=node["pad"], bias=False)
@@ -34,7 +34,7 @@ class Head(nn.Module):
 
     def forward(self, x):
         values = {"features": x}
-        for i, node in enumerate(head["nodes"]):
+        for i, node in enumerate(network["nodes"]):
             op, a = node["op"], [values[name] for name in node["inputs"]]
             if str(i) in self.layers:
                 y = self.layers[str(i)](a[0])
@@ -52,11 +52,11 @@ class Head(nn.Module):
         return values["logits"]
 
 
-model = Head().train()
+model = Network().train()
 moving = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
-x = torch.randn(head["batch"], *head["dims"])
-labels = torch.randint(0, head["classes"], (head["batch"],))
-teacher = torch.randn(head["batch"], head["classes"])
+x = torch.randn(network["batch"], *network["dims"])
+labels = torch.randint(0, network["classes"], (network["batch"],))
+teacher = torch.randn(network["batch"], network["classes"])
 
 
 def step():
