@@ -101,6 +101,7 @@ export type { VerifyEffort } from './predict/verify.ts';
 export type { Resize } from './runtime/pixels.ts';
 export type { Augment } from './students/augment.ts';
 export type { Effort } from './students/effort.ts';
+export type { ExitLoss } from './students/exit-losses.ts';
 export type { TeacherMode } from './students/picture-source.ts';
 export type { Family } from './students/student.ts';
 export type { FeatureFacts, FeatureIdentity } from './train/feature-identity.ts';

@@ -86,6 +86,14 @@ const STUDENTS = {
     'how much is grown: low (heads alone), medium (one student), high (two, trained for longer); default: medium, where nothing is said of heads or of other networks',
   student: "a student of this share of the model's MACs, e.g. 0.1; several times: several",
   'student-family': 'what students look like (default: wide for pictures)',
+  'student-exits': {
+    describe: 'answers that each student gives on its way, its end included, trained together',
+    defaultDescription: '1',
+  },
+  'student-loss': {
+    describe: 'the loss that they are trained under',
+    defaultDescription: 'branchynet',
+  },
   'student-epochs': `passes over the samples (default: ${EFFORT.medium.epochs}, with --effort high ${EFFORT.high.epochs})`,
   augment: 'how training pictures are varied (default: as the data allow)',
   teacher: {

@@ -65,7 +65,6 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions, Fi
   /** Training batch. */
   readonly batch?: number;
   readonly learningRate?: number;
-  readonly cacheLimit?: number;
 }
 
 /**

@@ -46,15 +46,17 @@ function trainingOf(
   { seed, cache, predicting, events, progress }: CompileContext,
   id: string,
 ): StudentTraining {
-  const { augment, teacher, maxMinutes, steps } = options;
+  const { augment, teacher, maxMinutes, steps, cacheLimit, studentLoss: exitLoss } = options;
   return {
     seed,
     epochs: epochsOf(options),
     augment,
+    ...(exitLoss && { exitLoss }),
     ...(teacher && { teacher }),
     maxMinutes,
     steps,
     cache,
+    cacheLimit,
     session: predicting.session,
     signal: predicting.signal,
     onAnswers: progress('asking the original'),
@@ -68,8 +70,8 @@ function trainingOf(
 
 /** As the manifest records it. */
 function describeTraining(
-  { epochs, augment, teacher }: StudentTraining,
-  { batch, learningRate, steps, total, halvedAt, curve, accuracies }: TrainedStudent,
+  { epochs, augment, teacher, exitLoss }: StudentTraining,
+  { batch, learningRate, cacheLimit, steps, total, halvedAt, curve, accuracies }: TrainedStudent,
 ): GrownTraining {
   return {
     epochs: epochs!,
@@ -78,6 +80,8 @@ function describeTraining(
     learningRate,
     ...(augment && { augment }),
     ...(teacher && { teacher }),
+    ...(exitLoss && { exitLoss }),
+    ...(cacheLimit !== undefined && { cacheLimit }),
     ...(halvedAt !== undefined && { halvedAt }),
     steps: curve.steps,
     losses: curve.losses.student!,

@@ -3,6 +3,7 @@ import { info, type Note } from '../errors/notes.ts';
 import { findLostOutputs } from '../passes/cut-segments.ts';
 import type { Augment } from '../students/augment.ts';
 import { EFFORT, type Effort, LEAST_MACS } from '../students/effort.ts';
+import type { ExitLoss } from '../students/exit-losses.ts';
 import { partsOf } from '../students/input-parts.ts';
 import type { TeacherMode } from '../students/picture-source.ts';
 import { sizeStudent } from '../students/size-student.ts';
@@ -18,6 +19,10 @@ export interface GrowthOptions {
   readonly effort?: Effort;
   /** What students look like; by default what suits the input. */
   readonly studentFamily?: Family;
+  /** How many answers each student gives, its end included; 1 by default. They are trained together. */
+  readonly studentExits?: number;
+  /** The loss that the exits of a student share; `branchynet` by default. */
+  readonly studentLoss?: ExitLoss;
   /** Passes over the training samples; by default those of `effort`. */
   readonly studentEpochs?: number;
   /** How training pictures are varied; by default as the data allow. */
@@ -28,6 +33,8 @@ export interface GrowthOptions {
   readonly maxMinutes?: number;
   /** Training of each student ends after so many steps. */
   readonly steps?: number;
+  /** Most that cached features, and the original's cached answers, may take together, in bytes; 8 GB by default. */
+  readonly cacheLimit?: number;
 }
 
 /** Students that are wanted. */
@@ -35,6 +42,8 @@ export interface WantedGrowth {
   /** Of the original's MACs, smallest first. */
   readonly shares: readonly number[];
   readonly family?: Family | undefined;
+  /** Of each student, its end included. */
+  readonly exits?: number | undefined;
   /** Nobody asked for these: they are grown where the model and the data are such that they pay. */
   readonly byDefault: boolean;
 }
@@ -62,17 +71,17 @@ interface Others {
  * of heads or other networks asks for those, and for students only where `student` or `effort` does.
  */
 export function wantedGrowth(options: GrowthOptions & HeadOptions & Others): WantedGrowth | undefined {
-  const { student, effort, studentFamily: family, first, exitOutputs, train } = options;
+  const { student, effort, studentFamily: family, studentExits: exits, first, exitOutputs, train } = options;
   const shares = (student ?? EFFORT[effort ?? 'medium'].shares).toSorted((a, b) => a - b);
   const saysOther = saysOfHeads(options) || first?.length || exitOutputs;
   const isAsked = student !== undefined || effort !== undefined;
   if (shares.length === 0 || ((saysOther || train === undefined) && !isAsked)) return undefined;
-  return { shares, family, byDefault: student === undefined };
+  return { shares, family, exits, byDefault: student === undefined };
 }
 
 /** Untrained students for `original`; a note where nobody asked for them and they would not pay. Throws what `sizeStudent` throws. */
 export function planGrowth(
-  { shares, family, byDefault }: WantedGrowth,
+  { shares, family, exits, byDefault }: WantedGrowth,
   original: StudentReader,
   { seed, dropOutputs }: { readonly seed: number; readonly dropOutputs: boolean },
 ): { readonly growth?: Growth; readonly note?: Note } {
@@ -82,7 +91,8 @@ export function planGrowth(
   const why = byDefault && (unfit(reads, plan.totalMacs) ?? (dropOutputs ? undefined : losing(original)));
   if (why) return { note: info('no-student', `No student is grown, heads are trained: ${why}.`) };
   const grown = shares.map((share, n) => {
-    const student = sizeStudent(reads, share, plan.totalMacs, seed + n, family ? { family } : {});
+    const form = { ...(family && { family }), ...(exits && { exits }) };
+    const student = sizeStudent(reads, share, plan.totalMacs, seed + n, form);
     return [`student_${n + 1}`, { student, share }] as const;
   });
   return { growth: { students: new Map(grown), byDefault } };

@@ -5,7 +5,7 @@ export const PLACES = ['placement', 'exits'] as const;
 
 /** How heads are built and trained. */
 export const TRAINING = [
-  ...(['head', 'features', 'views', 'cacheLimit', 'recipe'] as const),
+  ...(['head', 'features', 'views', 'recipe'] as const),
   ...(['lambda', 'survivors', 'epochs', 'batch', 'learningRate'] as const),
 ] as const;
 

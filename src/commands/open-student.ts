@@ -7,6 +7,7 @@ import { openFirst } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { readModel, serializeModel } from '../parser/index.ts';
 import { endExit } from '../passes/end-exit.ts';
+import type { Head } from '../passes/exits.ts';
 import type { Student } from '../students/student.ts';
 import { studentModel } from '../students/student-model.ts';
 
@@ -20,7 +21,7 @@ export interface StudentReader {
 }
 
 /**
- * `student` as the network `id` of the chain that `original` ends, with an exit at its end: read from what would be its file, as any network
+ * `student` as the network `id` of the chain that `original` ends, with its inner exits and one at its end: read from what would be its file, as any network
  * in front is. `share`: what it was sized for; `training`: how it was trained, if it is.
  */
 export async function openStudent(
@@ -43,12 +44,19 @@ export async function openStudent(
       original: { ...original, options: {}, typed, source },
       opset,
       session,
+      taps: student.exits.map(({ value }) => value),
     },
   );
+  const inner = student.exits.map(({ kind, head, headMacs }, i): Head => {
+    return { exit: opened.plan.exits[i]!, kind, graph: head, macs: headMacs };
+  });
+  const exits = student.exits.length + 1;
   const { family, width, depth } = student.form;
+  const form = { family, width, depth, ...(exits > 1 && { exits }) };
+  const grown = { share, ...form, ...(training && { training }) };
   return {
     ...opened,
-    reading: { ...opened.reading, grown: { share, family, width, depth, ...(training && { training }) } },
-    heads: [endExit(opened.plan, { id: '', network: 0 })],
+    reading: { ...opened.reading, grown },
+    heads: [...inner, endExit(opened.plan, { id: '', network: 0 })],
   };
 }

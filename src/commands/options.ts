@@ -19,6 +19,7 @@ import { PLACEMENTS } from '../passes/plan-exits.ts';
 import { POLICY_NAMES, type PolicyName } from '../policies/index.ts';
 import { AUGMENTS } from '../students/augment.ts';
 import { EFFORTS } from '../students/effort.ts';
+import { EXIT_LOSSES } from '../students/exit-losses.ts';
 import { TEACHERS } from '../students/picture-source.ts';
 import { FAMILIES } from '../students/student.ts';
 import { RECIPES } from '../train/recipes.ts';
@@ -160,11 +161,14 @@ const STUDENTS = {
   student: listOf(number({ above: 0, below: 1 }), { atLeast: 1 }),
   effort: oneOf(EFFORTS),
   studentFamily: oneOf(FAMILIES),
+  studentExits: atLeastOne,
+  studentLoss: oneOf(EXIT_LOSSES),
   studentEpochs: atLeastOne,
   augment: oneOf(AUGMENTS),
   teacher: oneOf(TEACHERS),
   maxMinutes: number({ above: 0 }),
   steps: atLeastOne,
+  cacheLimit: bytes,
 } satisfies Rules<GrowthOptions>;
 
 const COMPILE = {
@@ -182,7 +186,6 @@ const COMPILE = {
   epochs: atLeastOne,
   batch: atLeastOne,
   learningRate: number({ above: 0 }),
-  cacheLimit: bytes,
   ...STUDENTS,
 } satisfies Rules<CompileOptions>;
 
@@ -305,14 +308,24 @@ function refuseUnused(options: Partial<CompileOptions>): void {
   const isOurs = options.recipe === undefined || options.recipe === 'distill';
   if (options.exitOutputs)
     refuse(
-      ['taps', ...PLACES, ...TRAINING],
+      ['taps', ...PLACES, ...TRAINING, 'cacheLimit'],
       'it without `exitOutputs`: those exits are in place and trained',
     );
   if (!wantedGrowth(options))
     refuse(
-      ['studentFamily', 'studentEpochs', 'augment', 'teacher', 'maxMinutes', 'steps'],
+      [
+        'studentFamily',
+        'studentExits',
+        'studentLoss',
+        'studentEpochs',
+        'augment',
+        'teacher',
+        'maxMinutes',
+        'steps',
+      ],
       "it with `student`, or with `effort: 'medium'` or `effort: 'high'`: no student is grown",
     );
+  if ((options.studentExits ?? 1) === 1) refuse(['studentLoss'], 'it with `studentExits` of 2 or more');
   if (options.taps) refuse(PLACES, 'it without `taps`, which are all the exits');
   if (isOurs) refuse(['lambda'], "it with `recipe: 'pteenet-v1'` or `recipe: 'pteenet-v2'`");
   else refuse(['survivors'], "it with `recipe: 'distill'`");

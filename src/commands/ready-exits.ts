@@ -13,6 +13,7 @@ import { serializeModel } from '../parser/index.ts';
 import { bundleHeads } from '../passes/bundle-heads.ts';
 import type { Head } from '../passes/exits.ts';
 import { policyOf } from '../policies/index.ts';
+import { warnOfContradiction } from '../predict/check-original.ts';
 import {
   type ConfidenceSplits,
   findValidation,
@@ -157,6 +158,8 @@ export async function trainingSplits({
   events,
 }: CompileContext): Promise<ConfidenceSplits> {
   if (!splits.train) throw trainingDataMissing();
+  const warning = await warnOfContradiction(splits.train.dataset, seed, predicting);
+  if (warning) events.onNote?.(warning);
   return await settleValidation({ ...splits, train: splits.train }, seed, predicting, events);
 }
 

@@ -36,6 +36,8 @@ export interface Grown {
   readonly width: number;
   /** Blocks a stage. */
   readonly depth: number;
+  /** Answers that it was built to give, its end included; absent when it is one. */
+  readonly exits?: number;
   /** Absent while it is not trained. */
   readonly training?: GrownTraining;
 }
@@ -51,6 +53,10 @@ export interface GrownTraining {
   /** How pictures were varied and who answered them, where options said so. */
   readonly augment?: string;
   readonly teacher?: string;
+  /** The loss that its exits shared, where options said so. */
+  readonly exitLoss?: string;
+  /** Bytes; set where the original's answers did not fit into the cache. */
+  readonly cacheLimit?: number;
   /** From this step on the learning rate was half of it, since training had diverged. */
   readonly halvedAt?: number;
   /** Running means of the loss at some steps, counted from 1. */

@@ -44,7 +44,7 @@ export function commandOf(manifest: Manifest): string {
     ['lambda', training && lambda !== RECIPE[recipe as RecipeName]?.lambda ? lambda : undefined],
     ['survivors', training?.survivors],
     ['views', training?.views],
-    ['cache-limit', training?.cacheLimit],
+    ['cache-limit', training?.cacheLimit ?? grownIn(manifest)[0]?.training?.cacheLimit],
     ['no-timing', manifest.latency === null || undefined],
     ['runtime', manifest.model?.runtime],
     ['policy', policyComparison ? 'auto' : policy],
@@ -69,19 +69,23 @@ export function commandOf(manifest: Manifest): string {
 }
 
 /** What students were asked for, all of one family and trained alike. */
-function studentOptions({ networks = [] }: Manifest): (readonly [name: string, value: Value])[] {
-  const students = networks.flatMap(({ grown }) => grown ?? []);
+function studentOptions(manifest: Manifest): (readonly [name: string, value: Value])[] {
+  const students = grownIn(manifest);
   const [one] = students;
   const { training } = one ?? {};
   return [
     ['student', students.map(({ share }) => share)],
     ['student-family', one?.family],
+    ['student-exits', one?.exits],
+    ['student-loss', training?.exitLoss],
     ['student-epochs', training?.epochs],
     ['augment', training?.augment],
     ['teacher', training?.teacher],
     ['steps', training?.stoppedAt],
   ];
 }
+
+const grownIn = ({ networks = [] }: Manifest) => networks.flatMap(({ grown }) => grown ?? []);
 
 type Value = string | number | true | readonly (string | number)[] | undefined;
 

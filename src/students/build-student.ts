@@ -135,7 +135,7 @@ function innerExits(
     const place = left[at]!;
     left = left.slice(at + 1);
     const head = buildHead(kind, place.dims, classes, { seed: seed + i + 1, dropout: 0 });
-    return { ...place, head, headMacs: headMacs(head) };
+    return { ...place, kind, head, headMacs: headMacs(head) };
   });
 }
 

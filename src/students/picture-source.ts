@@ -31,17 +31,20 @@ export interface PictureOptions {
   readonly onProgress?: Progress | undefined;
 }
 
+/** The views of `views` that the original's answers are cached of: plain, mirrored, or both. */
+export const plainOf = (views: readonly View[]): View[] =>
+  [PLAIN_VIEW, MIRRORED].filter(({ mirror }) => views.some((view) => view.mirror === mirror));
+
 /** Asks the original about every sample, where that is to be cached and is not, and opens both. `disk-full` as `openFeatures`. */
 export async function openPictures(options: PictureOptions): Promise<PictureSource> {
   const { teacher, mode, dataset, views, cacheFolder, session, signal, onProgress } = options;
-  const plainly = [PLAIN_VIEW, MIRRORED].filter(({ mirror }) => views.some((view) => view.mirror === mirror));
   const isFresh = mode === 'fresh' || cacheFolder === undefined;
   const answers = await openFeatures({
     ...teacher,
     heads: [],
     dataset,
     half: false,
-    views: isFresh ? views : plainly,
+    views: isFresh ? views : plainOf(views),
     ...(!isFresh && { cacheFolder }),
     cacheLimitBytes: options.cacheLimitBytes,
     session,

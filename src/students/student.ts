@@ -1,6 +1,7 @@
 /** Students: small networks that Offramp builds, trains from the original's answers, and puts in front of it. */
 import type { InputSpec, Preprocessing } from '../data/index.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
+import type { HeadKind } from '../passes/exits.ts';
 
 /** The original's own embedding of tokens, which students of texts read as it is. */
 export interface SharedEmbedding {
@@ -43,6 +44,7 @@ export interface StudentExit {
   readonly dims: readonly number[];
   /** MACs a sample of all that the value depends on. */
   readonly prefixMacs: number;
+  readonly kind: HeadKind;
   readonly head: Graph;
   readonly headMacs: number;
 }

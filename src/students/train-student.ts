@@ -16,6 +16,8 @@ export interface TrainedStudent {
   readonly batch: number;
   /** The schedule's highest. */
   readonly learningRate: number;
+  /** As in `TrainingPlan`. */
+  readonly cacheLimit?: number | undefined;
   /** Steps done, and those of the whole schedule. */
   readonly steps: number;
   readonly total: number;
@@ -71,12 +73,13 @@ async function furthest(folder: string, stop: number): Promise<Checkpoint | unde
 }
 
 function trainedOf(student: Student, plan: TrainingPlan, done: Checkpoint): TrainedStudent {
-  const { graph, total, batch, learningRate } = plan;
+  const { graph, total, batch, learningRate, cacheLimit } = plan;
   const { state } = done.now;
   return {
     student: trainedStudent(student, graph, state),
     batch,
     learningRate,
+    cacheLimit,
     steps: state.steps,
     total,
     ...(done.halvedAt !== undefined && { halvedAt: done.halvedAt }),

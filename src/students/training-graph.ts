@@ -1,6 +1,6 @@
 /** A student and its loss as one graph to train, and what comes back from it. */
 import { inferenceForm } from '../autodiff/training-form.ts';
-import { GraphBuilder, makeValue } from '../graph/builder.ts';
+import { GraphBuilder } from '../graph/builder.ts';
 import { inlineGraph } from '../graph/inline.ts';
 import type { Graph } from '../graph/types.ts';
 import { runPasses } from '../passes/pass.ts';
@@ -8,6 +8,7 @@ import { LossBuilder } from '../train/losses.ts';
 import { learnedGraph, type StepperState } from '../train/stepper.ts';
 import { type Answering, type ExitLossOptions, exitLoss } from './exit-losses.ts';
 import type { Student } from './student.ts';
+import { atRest, withTaps } from './student-model.ts';
 
 const PREFIX = 'student/';
 const exitPrefix = (index: number) => `${PREFIX}exit_${index + 1}/`;
@@ -36,7 +37,7 @@ function joined({ graph, exits, macs }: Student): {
     return [name, b.input(inputNamed(name), type!.dataType, type!.dims!)] as const;
   });
   const end = graph.outputs[0]!.name;
-  const names = inlineGraph(b, withValues({ graph, exits }), Object.fromEntries(inputs), PREFIX);
+  const names = inlineGraph(b, withTaps({ graph, exits }), Object.fromEntries(inputs), PREFIX);
   const total = macs + exits.reduce((sum, { headMacs }) => sum + headMacs, 0);
   let heads = 0;
   const inner = exits.map(({ value, prefixMacs, head, headMacs }, i) => {
@@ -48,24 +49,20 @@ function joined({ graph, exits, macs }: Student): {
   return { graph: b.build('student'), answers: [...inner, { scores: names[end]!, cost: 1 }] };
 }
 
-/** The student's graph with the values that inner exits hang on as outputs. */
-function withValues({ graph, exits }: Pick<Student, 'graph' | 'exits'>): Graph {
-  const values = exits.map(({ value, dims }) => makeValue(value, 'float', ['N', ...dims]));
-  return { ...graph, outputs: [...graph.outputs, ...values] };
-}
-
 /** `student` and the heads of its exits with what `state`, of its training `graph`, has learned; in inference form. */
 export function trainedStudent(student: Student, graph: Graph, state: StepperState): Student {
   const learned = new Map(learnedGraph(graph, state).initializers.map((t) => [t.name, t]));
-  const trained = (own: Graph, prefix: string): Graph => {
+  const withLearned = (own: Graph, prefix: string): Graph => {
     const initializers = own.initializers.map(({ name }) => ({ ...learned.get(prefix + name)!, name }));
-    return runPasses({ ...own, initializers }, [inferenceForm]);
+    return { ...own, initializers };
   };
-  const { outputs } = student.graph;
+  const { graph: own, exits } = student;
   return {
     ...student,
-    // Values that exits hang on are outputs meanwhile: none is folded away.
-    graph: { ...trained(withValues(student), PREFIX), outputs },
-    exits: student.exits.map((exit, i) => ({ ...exit, head: trained(exit.head, exitPrefix(i)) })),
+    graph: atRest({ graph: withLearned(own, PREFIX), exits }),
+    exits: exits.map((exit, i) => ({
+      ...exit,
+      head: runPasses(withLearned(exit.head, exitPrefix(i)), [inferenceForm]),
+    })),
   };
 }

@@ -10,7 +10,7 @@ import { DEFAULT_LIMIT_BYTES } from '../train/features.ts';
 import type { TrainProgress } from '../train/train-options.ts';
 import { type Augment, augmentFor, viewsOf } from './augment.ts';
 import { type ExitLoss, WARM_UP, WARM_UP_PART } from './exit-losses.ts';
-import type { Teacher, TeacherMode } from './picture-source.ts';
+import { plainOf, type Teacher, type TeacherMode } from './picture-source.ts';
 import type { Student } from './student.ts';
 import { trainingGraph } from './training-graph.ts';
 
@@ -98,6 +98,8 @@ export interface TrainingPlan {
   readonly learningRate: number;
   readonly weightDecay: number;
   readonly teacher: TeacherMode;
+  /** Set where the original's answers do not fit into it, so that some or all are asked for anew in every step. */
+  readonly cacheLimit?: number | undefined;
   readonly targets: 'labels' | 'original';
   readonly seed: number;
   /** Times that the accuracy is measured, on how many samples each. */
@@ -128,6 +130,10 @@ export function planTraining(student: Student, data: StudentData, options: Stude
   const labelled = validation?.labels.includes(-1) ? 0 : (validation?.size ?? 0);
   const samples = Math.min(labelled, Math.ceil((CHECKED * total * batch) / times));
   const graph = trainingGraph(student, typed.classes, { softShare, temperature, loss, costWeight });
+  const views = viewsOf(dataset, augment);
+  const limit = options.cacheLimit ?? DEFAULT_LIMIT_BYTES;
+  const answers = 4 * dataset.size * typed.classes * plainOf(views).length;
+  const cacheLimit = teacher === 'cached' && answers > limit ? limit : undefined;
   const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex');
   const samplesOf = ({ hash, size, inputs, preprocessing, labels }: Dataset) => [
     hash,
@@ -144,13 +150,13 @@ export function planTraining(student: Student, data: StudentData, options: Stude
     sha256(serializeModel(makeModel(graph))),
     samplesOf(dataset),
     validation && samplesOf(validation),
-    [modelHash, typed.logits, typed.batch, teacher, options.cacheLimit ?? DEFAULT_LIMIT_BYTES],
+    [modelHash, typed.logits, typed.batch, teacher, cacheLimit ?? DEFAULT_LIMIT_BYTES],
     { seed, epochs, batch, learningRate, weightDecay, augment, targets },
   ];
   return {
     graph,
     reads: new Set(student.graph.inputs.map((v) => v.name)),
-    views: viewsOf(dataset, augment),
+    views,
     batch,
     perEpoch,
     total,
@@ -159,6 +165,7 @@ export function planTraining(student: Student, data: StudentData, options: Stude
     learningRate,
     weightDecay,
     teacher,
+    cacheLimit,
     targets,
     seed,
     checks: { times: samples > 0 ? times : 0, samples },

@@ -85,6 +85,33 @@ test('a limit is recorded as the step at which it cut, and that step gives the s
   assertSamePackage(at('cut-again'), at('cut'));
 });
 
+test('with an exit of its own inside, which answers in the chain as it did in training', async () => {
+  const inside = {
+    studentExits: 2,
+    studentLoss: 'eenet-v2',
+    cache: at('cache'),
+  } as const;
+  await compile(grown('inside', inside));
+  const { networks, exits } = manifestIn(at('inside'));
+  assert.equal(
+    exits.map(({ head, network }) => [head, network]),
+    [
+      ['pool', 0],
+      ['end', 0],
+    ],
+  );
+  const { grown: how } = networks![0]!;
+  assert.equal([how!.exits, how!.training!.exitLoss], [2, 'eenet-v2']);
+  assert.ok(exits[0]!.relativeCost < exits[1]!.relativeCost);
+  assert.ok(existsSync(at('inside/heads.onnx')));
+  const data = { calibration: at('calibration.npz'), test: at('test.npz'), cache: at('cache') };
+  const again = { folder: at('inside'), model, ...data, threads: 1, report: false, timing: false };
+  await calibrate({ ...again, budgets: [0.7] }, {});
+  assert.equal(manifestIn(at('inside')).exits, exits);
+  const none = { ...inside, studentExits: 9 };
+  await rejectsWith('no-inner-exit', () => compile(grown('none', none)));
+});
+
 test('heads that are asked for stand behind it', async () => {
   await compile(grown('heads', { taps: ['block2'], epochs: 1, batch: 64 }));
   const { exits, training } = manifestIn(at('heads'));

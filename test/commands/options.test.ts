@@ -57,9 +57,9 @@ const NO_POSITIVE = [...NO_NUMBER, 0, -1];
 const BAD: Readonly<Record<string, readonly unknown[]>> = {
   ...all('model externalDataFolder output train validation calibration test labels tokenizer provider cache', NO_TEXT),
   ...all('path dataFolder out features folder repository stubOnly a b at image', NO_TEXT),
-  ...all('preset layout channels resize placement policy target final thresholds verify recipe runtime effort studentFamily augment teacher', NO_WORD),
+  ...all('preset layout channels resize placement policy target final thresholds verify recipe runtime effort studentFamily studentLoss augment teacher', NO_WORD),
   ...all('widenBatch skipBad force report timing survivors check keepAll', NO_FLAG),
-  ...all('exits threads epochs studentEpochs steps batch maxBatch instances shards parallelism', NO_COUNT),
+  ...all('exits threads epochs studentEpochs studentExits steps batch maxBatch instances shards parallelism', NO_COUNT),
   ...all('gpus retries', [...NO_INTEGER, -1]),
   ...all('learningRate scale maxMinutes', NO_POSITIVE),
   ...all('taps exitOutputs', NO_NAMES),
@@ -177,6 +177,7 @@ test('an option that another leaves nothing to say is refused, not ignored', asy
     [{ lambda: 1 }, 'lambda'],
     [{ recipe: 'pteenet-v1', survivors: true }, 'survivors'],
     [{ effort: 'low', studentEpochs: 3 }, 'studentEpochs'],
+    [{ effort: 'medium', studentLoss: 'msdnet' }, 'studentLoss'],
     [{ epochs: 2, steps: 9 }, 'steps'],
   ]; // biome-ignore format: rows
   for (const [options, name] of odd)
@@ -198,10 +199,10 @@ const NO_COUNTS = [['0'], [''], ['abc'], ['1.5'], ['NaN'], ['1e999']];
 const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ...all('external-data-folder output train validation calibration test labels tokenizer provider cache', NO_WORDS),
   ...all('out features stub-only at svg image claim mount name cpu memory shard', NO_WORDS),
-  ...all('preset layout channels resize placement policy target final thresholds verify recipe runtime effort student-family augment teacher', NO_CHOICES),
+  ...all('preset layout channels resize placement policy target final thresholds verify recipe runtime effort student-family student-loss augment teacher', NO_CHOICES),
   ...all('first-preset first-layout first-channels first-resize', NO_CHOICES),
   ...all('widen-batch skip-bad force report timing survivors check json quiet all all-points dry-run keep-all', [['=maybe']]),
-  ...all('exits threads epochs student-epochs steps batch max-batch instances shards parallelism views', NO_COUNTS),
+  ...all('exits threads epochs student-epochs student-exits steps batch max-batch instances shards parallelism views', NO_COUNTS),
   ...all('gpus retries', [[], ['-1'], ['1.5'], ['a']]),
   ...all('learning-rate scale confidence max-minutes', [[], ['0'], ['-0.1'], ['fast'], ['']]),
   ...all('std budget min-accuracy', [[], ['0'], ['-1'], ['a'], ['0.5,'], ['']]),

@@ -92,6 +92,16 @@ const CASES: Record<string, Partial<CompileOptions>> = {
     steps: 3,
     keepAll: true,
   },
+  'a student with an exit inside': {
+    ...common,
+    student: [0.9],
+    studentFamily: 'separable',
+    studentExits: 2,
+    studentLoss: 'msdnet',
+    studentEpochs: 2,
+    cacheLimit: 1000,
+    keepAll: true,
+  },
   'auto for accuracy, with the original having the last word': {
     ...common,
     policy: 'auto',

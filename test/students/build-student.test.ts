@@ -64,7 +64,7 @@ for (const [what, reads, families] of KINDS) {
     const rows = samplesOf(reads.inputs, N);
     for (const family of familiesFor(reads)) {
       const student = buildStudent(reads, { family, width: 1, depth: 2 }, 7);
-      const model = studentModel({ graph: lived(student.graph) });
+      const model = studentModel({ graph: lived(student.graph), exits: [] });
       const read = model.graph.inputs.map(({ name }) => name);
       assert.ok(read.length > 0 && read.every((name) => reads.inputs.some((input) => input.name === name)));
       const norms = (graph: Graph) =>
@@ -85,7 +85,7 @@ for (const opset of [11, 12, 13, 17, 22]) {
     for (const reads of [CIFAR, readsOf([inputOf([40])]), { ...readsOf(textOf(12)), embedding }]) {
       for (const family of familiesFor(reads)) {
         const { graph } = buildStudent(reads, { family, width: 1, depth: 1 }, 7);
-        const typed = await observeFacts(studentModel({ graph }, opset));
+        const typed = await observeFacts(studentModel({ graph, exits: [] }, opset));
         assert.is(typed.classes, 5);
         assert.is(typed.logits, 'logits');
         assert.is(typed.batch, 'dynamic');
@@ -103,7 +103,7 @@ test('its file is inspected as any other: exits can go behind its stages', async
   const folder = mkdtempSync(join(tmpdir(), 'offramp-student-'));
   const file = join(folder, 'student.onnx');
   const { graph, macs } = buildStudent(CIFAR, { family: 'wide', width: 1, depth: 1 }, 7);
-  writeFileSync(file, serializeModel(studentModel({ graph })));
+  writeFileSync(file, serializeModel(studentModel({ graph, exits: [] })));
   const { plan, typed } = await inspectFile({ model: file });
   assert.is(plan.totalMacs, macs);
   assert.is(typed.batch, 'dynamic');
