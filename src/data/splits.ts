@@ -111,6 +111,13 @@ export function notesOnSplits(splits: Splits): Note[] {
   else if (all.some((dataset) => dataset.unlabelled)) notes.push(NOTHING_LABELLED);
   for (const split of SPLITS) {
     const { copies = 0, dataset } = splits[split] ?? {};
+    if (dataset && isOneClass(dataset))
+      notes.push(
+        warning(
+          'one-class',
+          `All ${dataset.size} ${split} samples are of class ${dataset.labels[0]}: what is learned or measured from them knows of no other.`,
+        ),
+      );
     if (copies > 0)
       notes.push(
         info(
@@ -121,6 +128,10 @@ export function notesOnSplits(splits: Splits): Note[] {
   }
   return notes;
 }
+
+/** Not of one sample, of which nobody learns anything. */
+const isOneClass = ({ labels, unlabelled, size }: Dataset) =>
+  size > 1 && !unlabelled && labels[0]! >= 0 && labels.every((label) => label === labels[0]);
 
 /** The split with each sample once, and without those that are in `others`: for figures and guarantees. */
 async function distinct({ dataset, from }: SplitData, others: readonly SplitData[] = []): Promise<SplitData> {

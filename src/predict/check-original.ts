@@ -1,8 +1,9 @@
 /** Whether the original knows the data at all, asked before anything is trained on it. */
 
 import { isGuessing } from '../calibrate/index.ts';
-import { partition } from '../data/index.ts';
+import { type Dataset, partition } from '../data/index.ts';
 import type { Splits } from '../data/splits.ts';
+import { optionText } from '../errors/index.ts';
 import { type Note, warning } from '../errors/notes.ts';
 import { answersOf, type PredictOptions } from './predict.ts';
 
@@ -23,6 +24,26 @@ export async function warnOfGuessing(
   return isGuessing(right, checked.size, classes)
     ? describeGuessing(right, checked.size, classes)
     : undefined;
+}
+
+/**
+ * A warning when the labels of training samples name another class than the original more often than its own: what learns from both is pulled two
+ * ways. Undefined when they do not, or when there are none.
+ */
+export async function warnOfContradiction(
+  train: Dataset,
+  seed: number,
+  predicting: PredictOptions,
+): Promise<Note | undefined> {
+  if (train.unlabelled || train.random) return undefined;
+  const { checked } = partition(train, { checked: Math.min(1, CHECKED / train.size) }, seed);
+  const answers = await answersOf(checked, predicting);
+  const agreed = answers.filter((answer, i) => answer === checked.labels[i]).length;
+  if (2 * agreed >= checked.size) return undefined;
+  return warning(
+    'labels-contradict',
+    `The original says what the label says of ${agreed} of ${checked.size} training samples only. Heads and students learn from both. Where the labels are wrong, or in another order, give ${optionText('labels', 'none')}, and the original's answers are all that counts.`,
+  );
 }
 
 const OPTIONS = '`preset`, `scale`, `mean`, `std`, `channels`, `layout`; of texts `tokenizer`';

@@ -31,6 +31,14 @@ const options = (): OpeningOptions => ({
 });
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i);
 
+test('samples that are all of one class are warned of', async () => {
+  const splits = await openSplits({ calibration: images([3, 6, 9, 12]) }, 1, options(), () => {});
+  const [note] = notesOnSplits(splits);
+  assert.equal([note!.code, note!.level], ['one-class', 'warning']);
+  assert.match(note!.message, /^All 4 calibration samples are of class 0/);
+  await splits.close();
+});
+
 test('calibration samples that are there several times are counted once, with a note', async () => {
   const numbers = [...upTo(40), ...upTo(40), 7, 7, 40];
   const splits = await openSplits({ calibration: images(numbers) }, 1, options(), () => {});

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { isGuessing } from '../../src/calibrate/index.ts';
 import { relabel } from '../../src/data/index.ts';
 import { inputsOf } from '../../src/data/splits.ts';
-import { warnOfGuessing } from '../../src/predict/check-original.ts';
+import { warnOfContradiction, warnOfGuessing } from '../../src/predict/check-original.ts';
 import { answersOf } from '../../src/predict/predict.ts';
 import { freshFolder, openFor, pixels, putImage } from '../data/fixtures.ts';
 import { tinyResidual } from '../models.ts';
@@ -44,12 +44,21 @@ test('warns of an original that is right on few; not of one that is right, nor w
     };
     return warnOfGuessing(splits, 1, predicting);
   };
+  const contradicted = (labels: Int32Array, unlabelled = false) =>
+    warnOfContradiction({ ...relabel(data, labels), unlabelled }, 1, predicting);
   const wrong = answers.map((answer) => (answer + 1) % 5);
   assert.is(await asked(answers), undefined);
   const note = (await asked(wrong))!;
   assert.equal([note.code, note.level], ['original-guesses', 'warning']);
   assert.match(note.message, /right on 0 of 40 samples.*5 classes.*`preset`/);
   assert.is(await asked(wrong, true), undefined);
+  const half = answers.map((answer, i) => (answer + (i % 2)) % 5);
+  const mostly = answers.map((answer, i) => (answer + Number(i > 0 && i % 3 !== 0)) % 5);
+  assert.is(await contradicted(half), undefined);
+  assert.is(await contradicted(wrong, true), undefined);
+  const against = (await contradicted(mostly))!;
+  assert.equal([against.code, against.level], ['labels-contradict', 'warning']);
+  assert.match(against.message, /of 14 of 40 training samples only.*`labels: 'none'`/);
   await data.close();
 });
 
