@@ -11,20 +11,18 @@ import { fileURLToPath } from 'node:url';
 import { CLASSES, drawSamples, writeNpz } from './shapes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const SAMPLES = { train: 4000, calibration: 2000, test: 2000 };
+const SAMPLES = { train: 6000, calibration: 3000, test: 3000 };
 const FLAGS = [
   '--preset',
   'unit',
   '--resize',
   'contain',
-  '--exits',
-  '3',
-  '--epochs',
-  '10',
-  '--batch',
-  '64',
+  '--student',
+  '0.12',
+  '--student-epochs',
+  '20',
   '--budget',
-  '0.6',
+  '0.3',
 ];
 
 const started = Date.now();
