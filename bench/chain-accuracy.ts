@@ -1,95 +1,29 @@
 /** Accuracy of chains at given costs, over random halves of the calibration and test pictures. For chain.ts. */
-import { type CostModel, cheapestCost, measure, pairedInterval, walk } from '../src/calibrate/index.ts';
-import { shuffled } from '../src/graph/random.ts';
+import { type CostModel, cheapestCost } from '../src/calibrate/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
-import { outcomesAt } from '../src/predict/outcomes.ts';
-import { rowsOf } from '../src/predict/predict.ts';
 import { accuracy, deviation, mean, points } from './budgets.ts';
+import { answersOf, CHAINS, type ChainSpec, nameOf, type Places, TRAINED } from './chain-data.ts';
+import { DEFAULT, WAYS, type Way } from './chain-ways.ts';
 import {
   type Answered,
-  answersOf,
-  CHAINS,
-  type ChainSpec,
-  nameOf,
-  type Places,
-  TRAINED,
-} from './chain-data.ts';
-import { DEFAULT, thresholdsFor, WAYS, type Way } from './chain-ways.ts';
+  add,
+  BUDGETS,
+  contest,
+  DRAWS,
+  drawsOf,
+  interval,
+  lostIn,
+  meanOf,
+  nothing,
+  type Reported,
+} from './halves.ts';
 import { markdown } from './markdown.ts';
-
-const BUDGETS = [0.25, 0.3, 0.35, 0.4, 0.45, 0.532, 0.638, 0.745];
-const DRAWS = 10;
-/** Of a chain with many exits, whose searches take minutes. */
-const FEW_DRAWS = 3;
-const MANY_EXITS = 4;
 
 /** ResNet-56 pruned and trained on (Torch-Pruning's README): cost relative to it, points more accurate than their own base. */
 const PUBLISHED = [
   [0.47, 0.24],
   [0.389, 0.11],
 ] as const;
-
-/** Sums over the pictures reported. */
-interface Reported {
-  samples: number;
-  /** Right by the original alone, and by the chain alone. */
-  onlyOriginal: number;
-  onlyChain: number;
-  agreed: number;
-  cost: number;
-}
-
-const drawsOf = ({ exits }: CostModel) => (exits.length > MANY_EXITS ? FEW_DRAWS : DRAWS);
-
-const nothing = (): Reported => ({ samples: 0, onlyOriginal: 0, onlyChain: 0, agreed: 0, cost: 0 });
-
-function add(
-  to: Reported,
-  answers: Int32Array,
-  { original, labels }: { original: Int32Array; labels: Int32Array },
-) {
-  for (const [i, label] of labels.entries()) {
-    to.onlyOriginal += Number(original[i] === label && answers[i] !== label);
-    to.onlyChain += Number(original[i] !== label && answers[i] === label);
-    to.agreed += Number(answers[i] === original[i]);
-  }
-  to.samples += labels.length;
-}
-
-const lostIn = ({ onlyOriginal, onlyChain, samples }: Reported) => (onlyOriginal - onlyChain) / samples;
-
-/** By budget, one entry a draw: fitted on each half of the pictures and reported on the other. */
-function contest(way: Way, { predictions, costs }: Answered) {
-  const draws = drawsOf(costs);
-  const byBudget = new Map(BUDGETS.map((budget) => [budget, [] as Reported[]]));
-  const policies = new Map<string, number>();
-  for (let draw = 0; draw < draws; draw++) {
-    const order = shuffled(predictions.labels.length, draw, 'halves');
-    const middle = Math.floor(order.length / 2);
-    const [a, b] = [order.slice(0, middle), order.slice(middle)].map((rows) =>
-      rowsOf(predictions, rows.sort()),
-    );
-    const drawn = new Map(BUDGETS.map((budget) => [budget, nothing()]));
-    for (const [calibration, report] of [
-      [a!, b!],
-      [b!, a!],
-    ] as const) {
-      const fitted = way.fit(calibration, costs, draw);
-      const { policy } = fitted.policy;
-      policies.set(policy, (policies.get(policy) ?? 0) + 1);
-      const view = outcomesAt(report, fitted.policy);
-      for (const [budget, sums] of drawn) {
-        const thresholds = thresholdsFor(fitted, budget);
-        if (!thresholds) continue;
-        const outcomes = view(thresholds);
-        add(sums, walk(outcomes, thresholds).answers, outcomes);
-        sums.cost += measure(outcomes, costs, thresholds).relativeCost * outcomes.labels.length;
-      }
-    }
-    for (const [budget, sums] of drawn) byBudget.get(budget)!.push(sums);
-  }
-  return { byBudget, policies };
-}
 
 function rowsFor(way: Way, answered: Answered, isFirst: boolean): string[][] {
   const started = performance.now();
@@ -123,23 +57,6 @@ function rowsFor(way: Way, answered: Answered, isFirst: boolean): string[][] {
 }
 
 const predictionsIn = ({ predictions }: Answered) => predictions.labels.length;
-
-/** The mean draw. */
-function meanOf(draws: readonly Reported[]): Reported {
-  const over = (name: keyof Reported) => mean(draws.map((draw) => draw[name]));
-  return {
-    samples: over('samples'),
-    onlyOriginal: over('onlyOriginal'),
-    onlyChain: over('onlyChain'),
-    agreed: over('agreed'),
-    cost: over('cost'),
-  };
-}
-
-function interval({ samples, onlyOriginal, onlyChain }: Reported): string {
-  const [low, high] = pairedInterval({ samples, onlyA: onlyOriginal, onlyB: onlyChain });
-  return `${points(-high)} … ${points(-low)}`;
-}
 
 function sectionOf(spec: ChainSpec, answered: Answered, withAuto: boolean): string {
   console.error(nameOf(spec));

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { defaultCache } from '../src/cache/folder.ts';
 import { settleGoals } from '../src/calibrate/goals.ts';
-import type { CostModel } from '../src/calibrate/index.ts';
 import { withFirsts } from '../src/commands/chain-exits.ts';
 import { compile } from '../src/commands/compile.ts';
 import { matchClasses } from '../src/commands/match-classes.ts';
@@ -13,6 +12,7 @@ import { noExits, type ReadyExits, trainExits, trainingSplits } from '../src/com
 import type { Preset } from '../src/data/preprocessing.ts';
 import { findValidation } from '../src/predict/fit-confidence.ts';
 import type { Predictions } from '../src/predict/predict.ts';
+import type { Answered } from './halves.ts';
 
 export interface Places {
   /** Folder of the ONNX files. */
@@ -118,14 +118,6 @@ export async function withChain<T>(
   });
 }
 
-/** What the exits of a chain answer, calibration pictures first, then test pictures. */
-export interface Answered {
-  readonly costs: CostModel;
-  readonly predictions: Predictions;
-  /** MACs a sample of the original. */
-  readonly macs: number;
-}
-
 /** Of a chain with trained heads it is kept, since training takes minutes. */
 export async function answersOf(spec: ChainSpec, places: Places): Promise<Answered> {
   const file = join(places.keep, `${nameOf(spec)}.bin`);
@@ -142,7 +134,8 @@ export async function answersOf(spec: ChainSpec, places: Places): Promise<Answer
   return answered;
 }
 
-function joined(a: Predictions, b: Predictions): Predictions {
+/** The samples of `a`, then those of `b`. */
+export function joined(a: Predictions, b: Predictions): Predictions {
   const both = (x: Float32Array, y: Float32Array) => {
     const all = new Float32Array(x.length + y.length);
     all.set(x);

@@ -1,0 +1,141 @@
+/** Originals, what is grown in front of each, and what every exit answers to the calibration and test pictures. For students.ts. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { deserialize, serialize } from 'node:v8';
+import { defaultCache } from '../src/cache/folder.ts';
+import { settleGoals } from '../src/calibrate/goals.ts';
+import { withFirsts } from '../src/commands/chain-exits.ts';
+import { growStudents } from '../src/commands/grow.ts';
+import { type GrowthOptions, wantedGrowth } from '../src/commands/growth.ts';
+import { matchClasses } from '../src/commands/match-classes.ts';
+import { openProject, type ProjectOptions, withSplits } from '../src/commands/project.ts';
+import { noExits, trainExits, trainingSplits } from '../src/commands/ready-exits.ts';
+import { settleGrowth } from '../src/commands/settle-growth.ts';
+import { joined } from './chain-data.ts';
+import type { Answered } from './halves.ts';
+
+export interface Places {
+  /** Folder of the ONNX files. */
+  readonly models: string;
+  /** Folder with train/, calibration/ and test/ of CIFAR-10. */
+  readonly pictures: string;
+  /** Where answers are kept. */
+  readonly keep: string;
+  readonly cache?: string | undefined;
+  readonly threads?: number | undefined;
+}
+
+export interface Spec {
+  /** Of the original, without `.onnx`. */
+  readonly file: string;
+  readonly reading: Omit<ProjectOptions, 'model'>;
+  /** What is grown in front; `low` effort for nothing. */
+  readonly growth: GrowthOptions;
+  /** Heads on the original behind it, trained as `compile` does. */
+  readonly heads?: number;
+  readonly seed: number;
+}
+
+export interface Grown extends Answered {
+  /** Of training students and heads, with all that it needed; less where something of it was cached. */
+  readonly seconds: number;
+}
+
+/** How the models are read. */
+export const READING: Readonly<Record<string, Spec['reading']>> = {
+  resnet20: { preset: 'imagenet' },
+  resnet56: { preset: 'imagenet' },
+  densenet40: { preset: 'none' },
+  cifar_biasfield_base: { preset: 'unit', widenBatch: true },
+  vit_ibp_3_3_8: { preset: 'cifar10', std: [0.2023, 0.1994, 0.201] },
+};
+
+export const nameOf = ({ file, growth, heads, seed }: Spec): string => {
+  const grown = Object.entries(growth).map(([name, value]) => `${name} ${value}`);
+  return [file, ...grown, ...(heads ? [`${heads} heads`] : []), `seed ${seed}`].join(', ');
+};
+
+/** Grows and trains what `spec` asks for, unless its answers are kept. */
+export async function answersOf(spec: Spec, places: Places): Promise<Grown> {
+  const kept = join(places.keep, `${nameOf(spec)}.bin`);
+  if (existsSync(kept)) return deserialize(readFileSync(kept)) as Grown;
+  const answered = await grown(spec, places);
+  mkdirSync(places.keep, { recursive: true });
+  writeFileSync(kept, serialize(answered));
+  return answered;
+}
+
+async function grown({ file, reading, growth, heads, seed }: Spec, places: Places): Promise<Grown> {
+  const { models, pictures, cache = defaultCache(), threads } = places;
+  const options = {
+    ...reading,
+    ...growth,
+    ...(heads && { exits: heads }),
+    ...(threads && { threads }),
+    model: join(models, `${file}.onnx`),
+    train: join(pictures, 'train'),
+    calibration: join(pictures, 'calibration'),
+    test: join(pictures, 'test'),
+    seed,
+    cache,
+  };
+  const project = await openProject(options, {}, wantedGrowth(options));
+  return await withSplits(project, options, { onProgress: tellNowAndThen() }, async (opened) => {
+    const started = performance.now();
+    const { project: settled } = settleGrowth(opened, opened.splits.train!.dataset.size, options);
+    const matched = await matchClasses(settled);
+    const goals = settleGoals({}, false);
+    const splits = await trainingSplits(matched);
+    const context = await growStudents(matched, splits, options);
+    const own = heads
+      ? await trainExits(context, goals, splits, { training: { recipe: 'distill' } })
+      : noExits(context, goals, splits);
+    const seconds = (performance.now() - started) / 1000;
+    const exits = withFirsts(context, own);
+    const predict = (dataset: typeof opened.splits.calibration.dataset) =>
+      exits.predict(dataset, 'predicting');
+    const { calibration, test } = context.splits;
+    const predictions = joined(await predict(calibration.dataset), await predict(test!.dataset));
+    const macs = context.chain.networks.at(-1)!.plan.totalMacs;
+    return { costs: context.costs, predictions, macs, seconds };
+  });
+}
+
+/** A line in 30 seconds at most. */
+function tellNowAndThen() {
+  let last = performance.now();
+  return ({
+    phase,
+    done,
+    total,
+    note = '',
+  }: {
+    phase: string;
+    done: number;
+    total: number;
+    note?: string;
+  }) => {
+    if (performance.now() - last < 30_000) return;
+    last = performance.now();
+    console.error(`  ${phase} ${done}/${total} ${note}`);
+  };
+}
+
+/** `answered` without the exits that `keeps` turns down; networks that have none left are never run. */
+export function part<T extends Answered>(
+  answered: T,
+  keeps: (exit: T['costs']['exits'][number], k: number) => boolean,
+): T {
+  const { costs, predictions } = answered;
+  const isKept = costs.exits.map(keeps);
+  const kept = <V>(values: readonly V[]) => values.filter((_, k) => isKept[k]);
+  return {
+    ...answered,
+    costs: { ...costs, exits: kept(costs.exits) },
+    predictions: {
+      ...predictions,
+      logits: kept(predictions.logits),
+      confidence: kept(predictions.confidence),
+    },
+  };
+}
