@@ -1,9 +1,10 @@
 /** Networks of a chain by themselves: what a user would run instead. */
-import { closesAll, isNamed } from '../calibrate/index.ts';
-import { CLOSED } from '../calibrate/types.ts';
+import { closesAll, isNamed, NAMED_DROPS, walk } from '../calibrate/index.ts';
+import { CLOSED, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
 import { answerAt, exitName, inWords, networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import { percent } from './numbers.ts';
+import { count, percent, signedPoints } from './numbers.ts';
+import { type Drop, dropOf } from './statistics.ts';
 
 /** A network in front of the original, alone, on the samples that are reported. */
 export interface Alone {
@@ -34,6 +35,75 @@ export function pointsAlone({ networks = [], exits }: Pick<Manifest, 'networks' 
     if (end < 0) return [];
     return [{ network: n, thresholds: exits.map((_, k) => (k === end ? Number.NEGATIVE_INFINITY : CLOSED)) }];
   });
+}
+
+/** A network alone beside the original, on the same samples. */
+export interface AloneFacts extends Alone {
+  /** Share of samples answered as the original does. */
+  readonly agreement: number;
+  readonly drop: Drop;
+  /** Offramp grew it: its file is in the package. */
+  readonly grown: boolean;
+}
+
+/** Of the networks in front whose own answers are among the exits, cheapest first. */
+export function aloneFacts(manifest: Manifest, outcomes: OutcomesAt<ExitOutcomes>): AloneFacts[] {
+  return pointsAlone(manifest)
+    .map(({ network, thresholds }) => {
+      const seen = outcomes(thresholds);
+      const { answers } = walk(seen, thresholds);
+      const shareOf = (wanted: Int32Array) =>
+        answers.filter((answer, i) => answer === wanted[i]).length / answers.length;
+      const { relativeCost, grown } = manifest.networks![network]!;
+      return {
+        name: networkName(manifest, network),
+        relativeCost,
+        accuracy: shareOf(seen.labels),
+        agreement: shareOf(seen.original),
+        drop: dropOf(seen, thresholds),
+        grown: grown !== undefined,
+      };
+    })
+    .sort((a, b) => a.relativeCost - b.relativeCost);
+}
+
+/** A network that is as good as the original is shown to lose less than this, as `balanced` may. */
+const AS_GOOD = NAMED_DROPS.balanced;
+
+/**
+ * What a network alone is beside the original, by the interval of the accuracy that it loses: `better` beyond chance; `as good` where nothing is
+ * lost beyond chance and a loss of a point is ruled out. Where it is not, for samples are too few, being right as often is all that is said.
+ */
+function standing({
+  drop: { value, low, high },
+}: AloneFacts): 'better' | 'as good' | 'right as often' | undefined {
+  if (high < 0) return 'better';
+  if (low <= 0 && high < AS_GOOD) return 'as good';
+  return value <= 0 ? 'right as often' : undefined;
+}
+
+/**
+ * A message on networks that cost less than the original and by themselves are as good or better on the reported samples; undefined where none
+ * is, or where there are no labels to tell by.
+ */
+export function asGoodAlone(manifest: Manifest, alone: readonly AloneFacts[]): string | undefined {
+  const { measuredOn, data, baseline } = manifest;
+  const { samples, random, labels } = data[measuredOn]!;
+  if (random || labels === 'original') return undefined;
+  const points = (loss: number) => signedPoints(-loss);
+  const sentences = alone.flatMap((one) => {
+    const is = standing(one);
+    if (one.relativeCost >= 1 || !is) return [];
+    const { value, low, high } = one.drop;
+    const doubt =
+      is === 'right as often'
+        ? `, but so few samples leave room for a loss of ${signedPoints(high).slice(1)} points`
+        : '';
+    return [
+      `${one.name} is right on ${percent(one.accuracy, 2)} of ${count(samples)} ${measuredOn} samples, the original on ${percent(baseline.accuracy, 2)}: this small network by itself is ${is} on your data (${points(value)} points, 95 % interval ${points(high)} to ${points(low)})${doubt}. It costs ${percent(one.relativeCost)} of the original${one.grown ? `, and its file lies beside model.onnx` : ''}.`,
+    ];
+  });
+  return sentences.length > 0 ? sentences.join(' ') : undefined;
 }
 
 type Compared = Pick<OperatingPoint, 'relativeCost' | 'accuracy'>;

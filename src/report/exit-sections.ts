@@ -1,19 +1,16 @@
 /** The sections of a report about exits: where they are, who leaves there, and how sure they are. */
 import { answerAt, exitName, exitNames, inWords, leavingCostsAt } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
-import type { Size } from './charts/draw.ts';
 import { leavingAtExits, leavingAtPoints, reliabilityDiagram, scoreHistogram } from './charts/exits.ts';
 import type { Example, ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
 import { drawModelLine, lineOf } from './model-line.ts';
 import { count, macs, percent } from './numbers.ts';
 import { colour, exitColour } from './palette.ts';
-import { figure, type Pen } from './section.ts';
+import { figure, HALF, type Pen } from './section.ts';
 
 /** PNG of a sample, by its index. */
 export type Images = ReadonlyMap<number, Uint8Array>;
-
-const HALF: Size = { width: 440, height: 310 };
 
 export function modelSection({ manifest, chosen }: ReportFacts): Html {
   const line = lineOf(manifest, chosen);

@@ -1,13 +1,12 @@
 /** What the report says, as plain data: all of its arithmetic, none of its looks. */
 
-import { changesOf, isNamed, NAMED_DROPS, pairedInterval, walk } from '../calibrate/index.ts';
-import { CLOSED, closesAll, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
-import { networkName } from '../emit/chain-words.ts';
+import { isNamed, NAMED_DROPS, walk } from '../calibrate/index.ts';
+import { CLOSED, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { option } from '../errors/index.ts';
 import { eachSoftmax, largestOf } from '../policies/rows.ts';
-import { type Alone, pointsAlone } from './alone.ts';
-import { type Interval, type Reliability, reliabilityOf } from './statistics.ts';
+import { type AloneFacts, aloneFacts } from './alone.ts';
+import { type Drop, dropOf, type Reliability, reliabilityOf } from './statistics.ts';
 
 export interface ReportFacts {
   readonly manifest: Manifest;
@@ -29,17 +28,10 @@ export interface ReportFacts {
 }
 
 export interface PointFacts extends OperatingPoint {
-  /**
-   * Accuracy lost to the original on the same samples, with its 95 % interval; negative where more was gained. Of a point that closes every
-   * exit all are 0: it is the original.
-   */
-  readonly drop: Interval & { readonly value: number };
+  readonly drop: Drop;
   /** Whether it has a name that says what it is for. */
   readonly named: boolean;
 }
-
-/** A network by itself. */
-export type AloneFacts = Alone & Pick<PointFacts, 'drop' | 'agreement'>;
 
 /** How an exit's scores are spread over all samples, whether or not they get that far. */
 export interface ScoreFacts {
@@ -181,33 +173,6 @@ const pointFacts = (point: OperatingPoint, seen: ExitOutcomes): PointFacts => ({
   drop: dropOf(seen, point.thresholds),
   named: isNamed(point.name),
 });
-
-function dropOf(seen: ExitOutcomes, thresholds: readonly number[]): PointFacts['drop'] {
-  const { samples, losses, gains } = changesOf(seen, thresholds, 'accuracy');
-  // The original itself: nothing is left to chance.
-  const [low, high] = closesAll(thresholds)
-    ? [0, 0]
-    : pairedInterval({ samples, onlyA: gains, onlyB: losses });
-  return { value: (losses - gains) / samples, low, high };
-}
-
-function aloneFacts(manifest: Manifest, outcomes: OutcomesAt<ExitOutcomes>): AloneFacts[] {
-  return pointsAlone(manifest)
-    .map(({ network, thresholds }) => {
-      const seen = outcomes(thresholds);
-      const { answers } = walk(seen, thresholds);
-      const shareOf = (wanted: Int32Array) =>
-        answers.filter((answer, i) => answer === wanted[i]).length / answers.length;
-      return {
-        name: networkName(manifest, network),
-        relativeCost: manifest.networks![network]!.relativeCost,
-        accuracy: shareOf(seen.labels),
-        agreement: shareOf(seen.original),
-        drop: dropOf(seen, thresholds),
-      };
-    })
-    .sort((a, b) => a.relativeCost - b.relativeCost);
-}
 
 /** [n]: the largest softmax of each row of `logits`. */
 function topProbabilities(logits: Float32Array, samples: number): Float64Array {

@@ -1,4 +1,13 @@
-export { type Alone, betterAlone, leavesAtOne, networksAlone, pointsAlone } from './alone.ts';
+export {
+  type Alone,
+  type AloneFacts,
+  aloneFacts,
+  asGoodAlone,
+  betterAlone,
+  leavesAtOne,
+  networksAlone,
+  pointsAlone,
+} from './alone.ts';
 export type { Images } from './exit-sections.ts';
 export { lossesBeyondNames, noTimeSaved, picturedSamples, type ReportFacts, reportFacts } from './facts.ts';
 export { lineOf, type ModelLine, modelLineFile } from './model-line.ts';

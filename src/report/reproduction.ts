@@ -3,10 +3,11 @@
 import type { DataSummary } from '../data/splits.ts';
 import { answerAt, exitName } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
+import type { Grown } from '../networks/chain.ts';
 import { RECIPE, type RecipeName } from '../train/recipes.ts';
 import { firstOptions, needsSettings } from './first-words.ts';
 import { type Html, html, scrolling } from './html.ts';
-import { count } from './numbers.ts';
+import { count, percent } from './numbers.ts';
 
 /**
  * A command line that asks for the same, for a shell of POSIX. What the manifest does not keep, where data, class names and the like are,
@@ -122,12 +123,24 @@ const place = (file: string) => (file.startsWith('-') ? `./${file}` : file);
 const quotedWord = (word: string) =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
+/** What a student looks like. */
+const builtAs = ({ family, width, depth, share }: Grown): string =>
+  `${family}, width ${width}, depth ${depth}, the largest of at most ${percent(share)} of the original’s MACs`;
+
 /** What it takes to get the same bytes again: command, versions, hashes. */
 export function reproduction(manifest: Manifest): Html {
-  const { source, version, environment, sessionOptions, data, policyFit } = manifest;
+  const { source, version, environment, sessionOptions, data, policyFit, training, networks = [] } = manifest;
+  const hasStudents = networks.some(({ grown }) => grown);
+  const trained = hasStudents
+    ? `trained the students${training ? ' and the heads' : ''}`
+    : 'fitted the heads';
   const splits: [string, string, DataSummary | undefined][] = [
-    ['train', 'fitted the heads', data.train],
-    ['validation', 'fitted confidence and temperatures', data.validation],
+    ['train', trained, data.train],
+    [
+      'validation',
+      training ? 'fitted confidence and temperatures' : 'followed the training',
+      data.validation,
+    ],
     ['validation', 'fitted the policy', policyFit?.data],
     ['calibration', 'chose thresholds', data.calibration],
     ['test', 'only reported', data.test],
@@ -137,11 +150,11 @@ export function reproduction(manifest: Manifest): Html {
       'Original',
       html`${source.file}, opset ${source.opset}${source.producer && `, ${source.producer}`}<br><code>sha256 ${source.sha256}</code>`,
     ],
-    ...(manifest.networks ?? [])
+    ...networks
       .slice(0, -1)
       .map((network): [string, Html] => [
         network.id,
-        html`${network.file}${network.adapter && `, made to read the original’s inputs: ${network.adapter.join(', ')}`}<br><code>sha256 ${network.sha256}</code>`,
+        html`${network.file}${network.grown && `, grown: ${builtAs(network.grown)}`}${network.adapter && `, made to read the original’s inputs: ${network.adapter.join(', ')}`}<br><code>sha256 ${network.sha256}</code>`,
       ]),
     ...(manifest.leftOut ?? []).map(({ file, sha256 }): [string, Html] => [
       'Left out',

@@ -1,11 +1,15 @@
 /** The sections of a report about the run: time, the choice of the policy, training. */
 
-import { lossesInOrder, policyCurves, policyMeans, trainingCurves } from './charts/fits.ts';
+import { networkName } from '../emit/chain-words.ts';
+import type { Manifest } from '../emit/manifest.ts';
+import type { GrownTraining } from '../networks/chain.ts';
+import { type Curve, headCurves, policyCurves, policyMeans, trainingCurves } from './charts/fits.ts';
 import { latencyAgainstCost, type Timed } from './charts/points.ts';
 import type { ReportFacts } from './facts.ts';
 import { type Html, html } from './html.ts';
 import { count, percent, signedPoints } from './numbers.ts';
-import { figure, ms, type Pen, passesOf } from './section.ts';
+import { exitColour } from './palette.ts';
+import { figure, HALF, ms, type Pen, passesOf } from './section.ts';
 
 export function latencySection({ manifest, points }: ReportFacts, { twice }: Pen): Html | undefined {
   const { baseline, latency } = manifest;
@@ -66,20 +70,83 @@ ${figure(
 </section>`;
 }
 
-export function trainingSection({ manifest }: ReportFacts, { twice }: Pen): Html | undefined {
-  const { training, exits } = manifest;
-  if (!training) return undefined;
-  const ids = exits.map(({ id }) => id);
-  const ends = lossesInOrder(training, ids).map(
-    ({ name, values }) => `${name} ${values[0]} to ${values.at(-1)}`,
-  );
+export function trainingSection({ manifest }: ReportFacts, pen: Pen): Html | undefined {
+  const figures = [studentFigures(manifest, pen), headFigure(manifest, pen)].filter((f) => f !== undefined);
+  if (figures.length === 0) return undefined;
   return html`<section>
 <h2>How training went</h2>
-${figure(
-  'Down is better',
-  'Running mean of each exit’s loss (labels, and the original’s softened answers) over the steps; the original’s weights never move.',
-  twice(() => trainingCurves(training, ids), `Training loss: ${ends.join(', ')}.`),
-  'The learning rate falls to nothing, so lines flatten at the end whether or not there was more to learn: compare the accuracies of the exits with the original’s above, and ask for more epochs or samples where they are far below. Exits nearer to the input end higher, for they know less.',
-)}
+${figures}
 </section>`;
+}
+
+function headFigure({ training, exits }: Manifest, { twice }: Pen): Html | undefined {
+  if (!training) return undefined;
+  const curves = headCurves(
+    training,
+    exits.map(({ id }) => id),
+  );
+  return figure(
+    'Heads: down is better',
+    'Running mean of each exit’s loss (labels, and the original’s softened answers) over the steps; the original’s weights never move.',
+    twice(() => trainingCurves(curves, 'loss'), `Training loss: ${endsOf(curves)}.`),
+    'The learning rate falls to nothing, so lines flatten at the end whether or not there was more to learn: compare the accuracies of the exits with the original’s above, and ask for more epochs or samples where they are far below. Exits nearer to the input end higher, for they know less.',
+  );
+}
+
+/** How each student of the chain was trained. */
+function studentFigures(manifest: Manifest, { chart }: Pen): Html | undefined {
+  const { networks = [], exits } = manifest;
+  const students = networks.flatMap(({ grown }, n) => {
+    if (!grown?.training) return [];
+    const end = exits.findLastIndex(({ network }) => network === n);
+    const curve = { name: networkName(manifest, n), tint: exitColour(end, exits.length) };
+    return [{ ...curve, ...grown.training }];
+  });
+  if (students.length === 0) return undefined;
+  const losses = students.map(({ name, tint, steps, losses }): Curve => {
+    return { name, tint, points: losses.map((loss, i) => [steps[i]!, loss]) };
+  });
+  const accuracies = students.flatMap(({ name, tint, accuracies }): Curve[] => {
+    const points = accuracies.map(({ step, accuracy }) => [step, 100 * accuracy] as const);
+    return points.length > 0 ? [{ name, tint, points }] : [];
+  });
+  return html`<div class="pair">
+${figure(
+  'Students: down is better',
+  'Running mean of each student’s loss (the original’s softened answers, and labels or else its answers) over the steps.',
+  chart(trainingCurves(losses, 'loss'), `Training loss: ${endsOf(losses)}.`, HALF),
+  students.map(describeTraining).join(' '),
+)}
+${
+  accuracies.length > 0 &&
+  figure(
+    'Students: up is better',
+    'Share of some validation samples that each got right on the way; nothing is learned from those.',
+    chart(trainingCurves(accuracies, 'accuracy'), `Accuracy in percent: ${endsOf(accuracies)}.`, HALF),
+    `What each knows by itself on the ${manifest.measuredOn} samples is in the table of networks alone, above.`,
+  )
+}
+</div>`;
+}
+
+/** What each begins and ends at. */
+const endsOf = (curves: readonly Curve[]): string =>
+  curves
+    .map(({ name, points }) => `${name} ${shortly(points[0]![1])} to ${shortly(points.at(-1)![1])}`)
+    .join(', ');
+
+const shortly = (value: number) => Number(value.toPrecision(4));
+
+type Trained = GrownTraining & { readonly name: string };
+
+function describeTraining({ name, steps, batch, stoppedAt, halvedAt }: Trained): string {
+  return [
+    `${name}: ${count(steps.at(-1)!)} steps of ${count(batch)} samples.`,
+    stoppedAt !== undefined &&
+      'A limit ended them early, before the learning rate had fallen: it may learn more without.',
+    halvedAt !== undefined &&
+      `Its loss was no number once: it went back to step ${count(halvedAt)}, and on from there at half the learning rate.`,
+  ]
+    .filter(Boolean)
+    .join(' ');
 }

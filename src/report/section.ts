@@ -11,6 +11,9 @@ export interface Pen {
   twice(option: (size: Size) => Chart, label: string, wide?: Size): Html;
 }
 
+/** Of one of two drawings beside each other. */
+export const HALF: Size = { width: 440, height: 310 };
+
 /** A drawing under its title and how to read it; `means`: what it says here. */
 export const figure = (title: string, reading: string | Html, drawing: Html, means?: string | Html): Html =>
   html`<figure><figcaption><h3>${title}</h3><p>${reading}</p></figcaption>${drawing}${means && html`<p class="means">${means}</p>`}</figure>`;

@@ -1,9 +1,26 @@
 /** Intervals and errors of calibration, as the report states them. All shares are fractions. */
-import { Z_95 as Z } from '../calibrate/index.ts';
+import { changesOf, closesAll, pairedInterval, Z_95 as Z } from '../calibrate/index.ts';
+import type { ExitOutcomes } from '../calibrate/types.ts';
 
 export interface Interval {
   readonly low: number;
   readonly high: number;
+}
+
+/**
+ * Accuracy lost to the original on the same samples, with its 95 % interval (`pairedInterval`); negative where more was gained. Where every
+ * exit is closed all are 0: it is the original.
+ */
+export interface Drop extends Interval {
+  readonly value: number;
+}
+
+export function dropOf(seen: ExitOutcomes, thresholds: readonly number[]): Drop {
+  const { samples, losses, gains } = changesOf(seen, thresholds, 'accuracy');
+  const [low, high] = closesAll(thresholds)
+    ? [0, 0]
+    : pairedInterval({ samples, onlyA: gains, onlyB: losses });
+  return { value: (losses - gains) / samples, low, high };
 }
 
 /** 95 % interval of a share, seen `hits` times in `n` > 0 (Wilson 1927, eq. 3). */

@@ -14,7 +14,8 @@ p{margin:.4em 0}
 .kicker{color:var(--muted);font-size:.85rem;letter-spacing:.04em;text-transform:uppercase;margin:0}
 .lead{font-size:1.08rem;max-width:46em}
 .aside{color:var(--muted);font-size:.85em;font-weight:400}
-.warning{border-left:4px solid var(--wrong);background:var(--card);padding:.6em .9em;margin:.8em 0}
+.warning,.good{border-left:4px solid var(--wrong);background:var(--card);padding:.6em .9em;margin:.8em 0}
+.good{border-color:var(--right)}
 .tiles{display:grid;grid-template-columns:repeat(4,1fr);gap:12px;margin:1.2em 0 0}
 .tiles>div{background:var(--card);border-radius:8px;padding:12px 14px}
 .tiles dt{font-size:.82rem;color:var(--muted)}
@@ -27,6 +28,8 @@ figure svg{display:block;width:100%;height:auto}
 .pair{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:24px}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:24px}
 .grid>figure{max-width:400px}
+/* Drawings beside each other begin at one height, however many lines their titles have. */
+.pair>figure,.grid>figure{display:grid;grid-template:subgrid/minmax(0,1fr);grid-row:span 3;row-gap:0}
 .grid.two{grid-template-columns:repeat(auto-fit,minmax(min(100%,350px),1fr))}
 .narrow{display:none}
 /* A shadow at a side says that there is more of it: what covers the shadow scrolls along with the content. */

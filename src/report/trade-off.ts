@@ -2,9 +2,9 @@
 import { CLOSED, closesAll, NAMED_DROPS } from '../calibrate/index.ts';
 import { inWords, networkName } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
-import { betterAlone, betterThan, leavesAtOne } from './alone.ts';
-import { frontier } from './charts/points.ts';
-import { type AloneFacts, losesMore, type PointFacts, type ReportFacts } from './facts.ts';
+import { type AloneFacts, betterAlone, betterThan, leavesAtOne } from './alone.ts';
+import { drawnAlone, frontier } from './charts/points.ts';
+import { losesMore, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
 import { count, percent, signedPoints } from './numbers.ts';
 import { figure, ms, type Pen, passesOf } from './section.ts';
@@ -19,7 +19,7 @@ export function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
 <h2>Which operating point to take</h2>
 ${figure(
   'Up is more accurate, left is cheaper',
-  `Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.${alone.length > 0 ? ' Diamonds are the other networks alone: what they cost and know without a chain.' : ''}`,
+  `Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.${describeDiamonds(facts)}`,
   twice((size) => frontier(facts, size), label),
   html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself. ${cheapestLikeOriginal(points)}`,
 )}
@@ -39,6 +39,19 @@ ${scrolling(html`<table>
 <tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${p.thresholds.map(describeThreshold).join(', ')}</td></tr>`)}</tbody>
 </table>`)}</details>
 </section>`;
+}
+
+/** Which networks alone are drawn, and which know too little for that. */
+function describeDiamonds(facts: ReportFacts): string {
+  const drawn = drawnAlone(facts);
+  const below = facts.alone.filter((one) => !drawn.includes(one)).map(({ name }) => name);
+  return [
+    drawn.length > 0 && ' Diamonds are the other networks alone: what they cost and know without a chain.',
+    below.length > 0 &&
+      ` ${inWords(below)} alone ${below.length === 1 ? 'lies' : 'lie'} below what is drawn.`,
+  ]
+    .filter(Boolean)
+    .join('');
 }
 
 /** What a user would run instead of the chain. */

@@ -7,6 +7,7 @@ import { calibrate } from '../../src/commands/calibrate.ts';
 import { type CompileOptions, compile } from '../../src/commands/compile.ts';
 import { planCompile } from '../../src/commands/plan.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
+import { runCli } from '../cli-in-process.ts';
 import { rejectsWith } from '../expect.ts';
 import { assertSamePackage, manifestIn } from '../timeless.ts';
 import { tinyProject, withoutTraining } from '../tiny-project.ts';
@@ -75,6 +76,34 @@ test('calibrate finds the student in the package', async () => {
   assert.equal(networks![0], manifestIn(at('out')).networks![0]);
   assert.ok(operatingPoints.some(({ name }) => name === 'budget-0.8'));
   assert.ok(existsSync(at('again/student_1.onnx')));
+});
+
+test('a student that is as good by itself is said to be, in terminal and report, with its training', async () => {
+  await writeSamples({ more: 200 });
+  const data = ['--calibration', at('calibration.npz'), '--test', at('more.npz'), '--cache', at('cache')];
+  const told = await runCli(at('.'), [
+    'calibrate',
+    'out',
+    '--model',
+    model,
+    ...data,
+    '--out',
+    'told',
+    '--no-timing',
+  ]);
+  assert.is(told.status, 0, told.stderr);
+  // With random weights the original has one answer to everything, and so has its student: 0 ± 1.96/202 · √1.
+  const [student, original] = manifestIn(at('told')).networks!;
+  assert.is(student!.accuracy, original!.accuracy);
+  const accuracy = `${(100 * original!.accuracy!).toFixed(2)} %`;
+  const said = `student_1.onnx is right on ${accuracy} of 200 test samples, the original on ${accuracy}: this small network by itself is as good on your data (±0.00 points, 95 % interval −0.97 to +0.97). It costs`;
+  const report = readFileSync(at('told/report.html'), 'utf8');
+  for (const text of [told.stderr, report]) assert.match(text, said);
+  const { losses, accuracies } = student!.grown!.training!;
+  assert.match(report, `aria-label="Training loss: student_1.onnx ${losses[0]} to ${losses.at(-1)}."`);
+  assert.ok(accuracies.length > 0);
+  assert.match(report, 'aria-label="Accuracy in percent: student_1.onnx ');
+  assert.not.match(report, 'Heads: down is better');
 });
 
 test('a limit is recorded as the step at which it cut, and that step gives the same', async () => {

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { niceAxis } from '../../src/report/charts/draw.ts';
+import { niceAxis, openCharts } from '../../src/report/charts/draw.ts';
+import { scoreHistogram } from '../../src/report/charts/exits.ts';
 import { escapeHtml, html } from '../../src/report/html.ts';
 import { lineOf, modelLineFile, picturedSamples, reportFacts, reportPage } from '../../src/report/index.ts';
 import { drawnSeen, LABELS, MANIFEST, SAMPLES } from './sample.ts';
@@ -43,6 +44,16 @@ test('an axis of one value has room and few steps', () => {
     const { min, max, interval } = niceAxis(least, most);
     assert.ok(min <= least && most <= max && min < max, `${min} to ${max}`);
     assert.ok((max - min) / interval < 8, `${(max - min) / interval} steps`);
+  }
+});
+
+test('a threshold is drawn where it is, next to the highest score too', async () => {
+  const draw = await openCharts();
+  const counts = { right: [1, 2], wrong: [1, 0], unscored: 0 };
+  for (const at of [0.998, 0.9987]) {
+    const thresholds = [{ point: 'balanced', at }];
+    const chart = scoreHistogram({ edges: [0.2, 0.6, 0.999], ...counts, thresholds });
+    assert.match(draw(chart, { width: 360, height: 310 }, 'one', 'scores'), `balanced ${at.toPrecision(3)}`);
   }
 });
 

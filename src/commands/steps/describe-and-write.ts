@@ -18,7 +18,14 @@ import { policyOf } from '../../policies/index.ts';
 import { argMaxRows } from '../../policies/rows.ts';
 import type { Latency } from '../../predict/measure-latency.ts';
 import { accuracyOf, type Predictions } from '../../predict/predict.ts';
-import { betterAlone, leavesAtOne, lossesBeyondNames, noTimeSaved } from '../../report/index.ts';
+import {
+  aloneFacts,
+  asGoodAlone,
+  betterAlone,
+  leavesAtOne,
+  lossesBeyondNames,
+  noTimeSaved,
+} from '../../report/index.ts';
 import { reportCompiled } from '../../report/write-report.ts';
 import type { CompileContext } from '../project.ts';
 import type { Calibrated } from './calibrated.ts';
@@ -147,11 +154,13 @@ function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): 
   const { dataset, isTest, outcomes } = reported;
   const slow = noTimeSaved(manifest, optionText('thresholds', 'baked'));
   const beyond = lossesBeyondNames(manifest, outcomes);
+  const asGood = asGoodAlone(manifest, aloneFacts(manifest, outcomes));
   const alone = betterAlone(manifest);
   const atOne = leavesAtOne(manifest);
   const notes = [
     slow && info('no-time-saved', slow),
     beyond && warning('losses-beyond-names', beyond),
+    asGood && info('as-good-alone', asGood),
     alone && !dataset.random && info('better-alone', alone),
     atOne && !dataset.random && info('leaves-at-one', atOne),
     ...exactPromises.map(([name, { samples }]) =>

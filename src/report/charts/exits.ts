@@ -135,6 +135,8 @@ export function scoreHistogram({ edges, right, wrong, thresholds }: ScoreFacts):
         markLine: {
           ...quiet,
           symbol: 'none',
+          // By default values are rounded to two digits, and those that come to lie outside the axis are left out.
+          precision: -1,
           data: inside.map(({ point, x, at }, i) => ({
             xAxis: x,
             lineStyle: {

@@ -78,13 +78,38 @@ export function policyMeans({ policies }: PolicyComparison, target: string): ECh
   };
 }
 
-/** Losses in the order of `exits`, with those of all together last. */
-export const lossesInOrder = ({ losses }: Training, exits: readonly string[]) =>
-  [...exits, 'joint'].flatMap((name) => (losses[name] ? [{ name, values: losses[name] }] : []));
+/** What training did to a number, by step. */
+export interface Curve {
+  readonly name: string;
+  readonly tint: string;
+  readonly points: readonly (readonly [step: number, value: number])[];
+}
 
-/** Each exit's loss over the steps of training. */
-export function trainingCurves(training: Training, exits: readonly string[]): EChartsOption {
-  const { steps } = training;
+/** Each exit's loss in the order of `exits`, that of all together last. */
+export const headCurves = ({ steps, losses }: Training, exits: readonly string[]): Curve[] =>
+  [...exits, 'joint'].flatMap((id) => {
+    const values = losses[id];
+    if (!values) return [];
+    return [
+      {
+        name: id === 'joint' ? 'all exits together' : id,
+        tint: exitColour(Math.max(0, exits.indexOf(id)), exits.length),
+        points: values.map((value, i) => [steps[i]!, value] as const),
+      },
+    ];
+  });
+
+/** Curves of few points show each of them. */
+const FEW = 12;
+
+/** `curves` over the steps of training. A loss is drawn from 0 on; an `accuracy` is given in percent. */
+export function trainingCurves(curves: readonly Curve[], measure: 'loss' | 'accuracy'): EChartsOption {
+  const all = curves.flatMap(({ points }) => points);
+  const values = all.map(([, value]) => value);
+  const heights =
+    measure === 'loss'
+      ? { ...named('loss', 40), min: 0 }
+      : { ...named('accuracy, %', 40), ...niceAxis(Math.min(...values), Math.max(...values)) };
   return {
     grid: { left: 58, right: 24, top: 36, bottom: 50 },
     legend: LEGEND,
@@ -92,21 +117,21 @@ export function trainingCurves(training: Training, exits: readonly string[]): EC
       type: 'value',
       ...named('step', 30),
       min: 0,
-      max: steps.at(-1)!,
+      max: Math.max(...all.map(([step]) => step)),
       axisLabel: { showMaxLabel: false },
     },
-    yAxis: { type: 'value', ...named('loss', 40), min: 0 },
-    series: lossesInOrder(training, exits).map(({ name, values }) => {
-      const tint = exitColour(Math.max(0, exits.indexOf(name)), exits.length);
-      return {
-        ...quiet,
-        type: 'line' as const,
-        name: name === 'joint' ? 'all exits together' : name,
-        color: tint,
-        showSymbol: false,
-        data: values.map((value, i) => [steps[i]!, value]),
-        lineStyle: { width: 2 },
-      };
-    }),
+    yAxis: { type: 'value', ...heights },
+    series: curves.map(({ name, tint, points }) => ({
+      ...quiet,
+      type: 'line' as const,
+      name,
+      color: tint,
+      showSymbol: points.length <= FEW,
+      symbol: 'circle',
+      symbolSize: 5,
+      data: points.map(([step, value]) => [step, value]),
+      itemStyle: { color: tint },
+      lineStyle: { width: 2, color: tint },
+    })),
   };
 }

@@ -1,5 +1,6 @@
 /** Operating points as dots with their names: accuracy against cost, measured time against foretold. */
 import type { EChartsOption } from 'echarts';
+import type { AloneFacts } from '../alone.ts';
 import type { PointFacts, ReportFacts } from '../facts.ts';
 import { colour } from '../palette.ts';
 import { LEGEND, MARGINS, measureText, named, niceAxis, plainLabel, quiet, type Size } from './draw.ts';
@@ -111,21 +112,35 @@ type Compared = Pick<PointFacts, 'name' | 'relativeCost' | 'accuracy'>;
 /** A network alone may lie as many times the height of the points and their band below them; what lies further down is not drawn. */
 const DEEPEST = 3;
 
+/** The 95 % band of the points, in percent, and from where to where those matter that have names. */
+function bandOf({ manifest, points }: ReportFacts) {
+  const base = 100 * manifest.baseline.accuracy;
+  const band = points.map(({ relativeCost, drop }) => ({
+    cost: 100 * relativeCost,
+    low: base - 100 * drop.high,
+    high: base - 100 * drop.low,
+  }));
+  const highest = Math.max(base, ...band.map(({ high }) => high));
+  const least = Math.min(...band.filter((_, i) => points[i]!.named).map(({ low }) => low));
+  return { band, highest, least };
+}
+
+/** The networks alone that `frontier` draws. */
+export function drawnAlone(facts: ReportFacts): AloneFacts[] {
+  const { highest, least } = bandOf(facts);
+  return facts.alone.filter(({ accuracy }) => 100 * accuracy >= least - DEEPEST * (highest - least));
+}
+
 /**
  * Accuracy against average cost, both in percent: points with their band, the named ones by name, the original, and the other networks of a
  * chain alone. What lies far below every named point is cut off, or it would flatten all that matters.
  */
-export function frontier({ manifest, points, chosen, alone }: ReportFacts, size: Size): EChartsOption {
+export function frontier(facts: ReportFacts, size: Size): EChartsOption {
+  const { manifest, points, chosen } = facts;
   const base = manifest.baseline.accuracy;
-  const band = points.map(({ relativeCost, drop }) => ({
-    cost: 100 * relativeCost,
-    low: 100 * (base - drop.high),
-    high: 100 * (base - drop.low),
-  }));
-  const highest = Math.max(100 * base, ...band.map(({ high }) => high));
-  const least = Math.min(...band.filter((_, i) => points[i]!.named).map(({ low }) => low));
+  const { band, highest, least } = bandOf(facts);
   const shown = band.filter(({ high }) => high >= least - (highest - least) / 2);
-  const others = alone.filter(({ accuracy }) => 100 * accuracy >= least - DEEPEST * (highest - least));
+  const others = drawnAlone(facts);
   const lows = [...shown.map(({ low }) => low), ...others.map(({ accuracy }) => 100 * accuracy)];
   const costs = [...shown.map(({ cost }) => cost), ...others.map((one) => 100 * one.relativeCost)];
   const y = niceAxis(Math.min(...lows), Math.max(highest, ...others.map((one) => 100 * one.accuracy)));
