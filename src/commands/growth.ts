@@ -90,12 +90,19 @@ export function planGrowth(
   const reads = { inputs, preprocessing, classes: typed.classes };
   const why = byDefault && (unfit(reads, plan.totalMacs) ?? (dropOutputs ? undefined : losing(original)));
   if (why) return { note: info('no-student', `No student is grown, heads are trained: ${why}.`) };
-  const grown = shares.map((share, n) => {
-    const form = { ...(family && { family }), ...(exits && { exits }) };
-    const student = sizeStudent(reads, share, plan.totalMacs, seed + n, form);
-    return [`student_${n + 1}`, { student, share }] as const;
+  const form = { ...(family && { family }), ...(exits && { exits }) };
+  const sized = shares.map((share, n) => {
+    return { share, student: sizeStudent(reads, share, plan.totalMacs, seed + n, form) };
   });
-  return { growth: { students: new Map(grown), byDefault } };
+  // Forms come in steps: two shares may have the same.
+  const told = ({ student }: (typeof sized)[number]) => JSON.stringify(student.form);
+  const grown = sized.filter((one, n) => n === 0 || told(one) !== told(sized[n - 1]!));
+  const students = new Map(grown.map((one, n) => [`student_${n + 1}`, one]));
+  const growth = { growth: { students, byDefault } };
+  if (grown.length === sized.length) return growth;
+  const one = grown.length === 1 ? 'one is' : `${grown.length} are`;
+  const alike = `of the ${sized.length} students of ${shares.join(', ')} of the original some would be the same network`;
+  return { ...growth, note: info('students-alike', `Only ${one} grown: ${alike}.`) };
 }
 
 /** Why a student would not pay, by the original alone. */

@@ -51,13 +51,13 @@ export function sizeStudent(
   return buildStudent(reads, best, seed, options);
 }
 
-/** The widest form of `depth` with at most `most` MACs; undefined when it would have fewer blocks in width than in depth. */
+/** The widest form of `depth` with at most `most` MACs; undefined when it would be too narrow for that depth. */
 function widest(
   { family, depth }: Omit<StudentForm, 'width'>,
   most: number,
   macsOf: (form: StudentForm) => number,
 ): { readonly width: number; readonly macs: number } | undefined {
-  let [low, high] = [depth, LARGEST[family].width];
+  let [low, high] = [Math.max(1, depth - 1), LARGEST[family].width];
   let found: { readonly width: number; readonly macs: number } | undefined;
   while (low <= high) {
     const width = Math.floor((low + high) / 2);

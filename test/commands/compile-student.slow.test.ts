@@ -166,6 +166,12 @@ test('what is too small for a student gets heads, and is told so; what was asked
   };
   await planCompile(byDefault, events);
   assert.match(said.find((note) => note.startsWith('no-student'))!, /0\.2 M MACs/);
+  said.length = 0;
+  await planCompile({ ...byDefault, student: [0.85, 0.9], studentFamily: 'separable' }, events);
+  assert.match(
+    said.find((note) => note.startsWith('students-alike'))!,
+    /Only one is grown: of the 2 students of 0\.85, 0\.9/,
+  );
   await rejectsWith('student-too-large', () => compile(grown('none', { student: [0.01] })));
   await rejectsWith('training-data-missing', () => compile(grown('none', { train: undefined })));
   assert.not(existsSync(at('none')));

@@ -38,6 +38,12 @@ for (const [share, width, depth] of [[0.03, 1, 1], [0.22, 3, 1], [0.4, 4, 1], [0
   });
 } // biome-ignore format: short
 
+test('between the smallest form and twice its width there is one of twice its depth', () => {
+  const resnet20 = 40_551_808;
+  assert.equal(sizeStudent(CIFAR, 0.1, resnet20, 1).form, { family: 'wide', width: 1, depth: 1 });
+  assert.equal(sizeStudent(CIFAR, 0.3, resnet20, 1).form, { family: 'wide', width: 1, depth: 2 });
+});
+
 test('pictures of 224 × 224 are small after the stem: a tenth of ResNet-50 and less', () => {
   const reads = readsOf([inputOf([3, 224, 224])], { preset: 'imagenet' }, 1000);
   for (const share of [0.05, 0.1, 0.15]) {
