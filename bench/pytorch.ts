@@ -25,6 +25,7 @@ import { buildStudent } from '../src/students/build-student.ts';
 import { distill, joinHeads } from '../src/train/losses.ts';
 import { Stepper } from '../src/train/stepper.ts';
 import { markdown } from './markdown.ts';
+import { profiled } from './profile.ts';
 
 const BATCH = 128;
 const STEPS = 5;
@@ -170,10 +171,30 @@ for (const network of [...students, ...heads])
     await ours.close();
     theirs.close();
   }
+const SHOWN = 8;
+const profiles: string[][] = [];
+for (const network of students) {
+  const { byOp } = await profiled(async () => {
+    const ours = await inOfframp(network, 2);
+    await ours.steps(STEPS * rounds);
+    await ours.close();
+  });
+  const all = [...byOp].sort((a, b) => b[1] - a[1]);
+  const sum = all.reduce((total, [, ms]) => total + ms, 0);
+  const most = all.slice(0, SHOWN);
+  const rest = most.reduce((left, [, ms]) => left - ms, sum);
+  for (const [op, ms] of [...most, ['all others', rest] as const])
+    profiles.push([network.name, op, ms.toFixed(1), `${((100 * ms) / sum).toFixed(0)} %`]);
+}
+
 console.log(`# A training step against PyTorch
 
 Made by \`npx tsx bench/pytorch.ts\`: forward, distillation loss, backward and AdamW of one head or student at batch ${BATCH}, medians of ${rounds * STEPS} steps, in turn on the same
 threads. ${about}; eager, Debian's package. Processor: ${cpus()[0]!.model}.
 
-${markdown([['network', 'reads', 'M MACs', 'threads', 'Offramp, ms', 'PyTorch, ms', 'ratio'], ...rows])}`);
+${markdown([['network', 'reads', 'M MACs', 'threads', 'Offramp, ms', 'PyTorch, ms', 'ratio'], ...rows])}
+
+Where the time of a student's step goes, by op, on two threads (ONNX Runtime's profile, medians of ${rounds * STEPS} steps):
+
+${markdown([['network', 'op', 'ms', 'share'], ...profiles])}`);
 process.exit();

@@ -2,9 +2,6 @@
  * Milliseconds of a training step of a strided head, and which ops they go to: `node --import tsx bench/train-step.ts`.
  * CPU time (both threads added up) is the figure to compare on a machine that is busy with other things.
  */
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { differentiate } from '../src/autodiff/differentiate.ts';
 import { adamw, biasCorrection, packParameters } from '../src/autodiff/optimizer.ts';
@@ -17,6 +14,7 @@ import type { Graph } from '../src/graph/types.ts';
 import { toOrtOptions } from '../src/ort/session.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { runPasses } from '../src/passes/pass.ts';
+import { profiled } from './profile.ts';
 
 const BATCH = 256;
 const CLASSES = 10;
@@ -77,7 +75,6 @@ console.log(
 );
 
 const bytes = serializeModel(makeModel(step));
-const prefix = join(tmpdir(), `offramp-train-step-${process.pid}`);
 
 function makeFeeds(): Record<string, ort.Tensor> {
   const packed = packParameters(graph, parameters);
@@ -127,49 +124,16 @@ for (const [kind, list] of Object.entries(times) as [string, number[]][]) {
   console.log(`${kind}: min ${list[0]!.toFixed(1)} ms, median ${list[STEPS >> 1]!.toFixed(1)} ms a step`);
 }
 
-const profiled = await ort.InferenceSession.create(bytes, {
-  ...options,
-  enableProfiling: true,
-  profileFilePrefix: prefix,
+const { byOp, byNode } = await profiled(async () => {
+  const session = await ort.InferenceSession.create(bytes, options);
+  await train(session, STEPS);
+  await session.release();
 });
-await train(profiled, STEPS);
-profiled.endProfiling();
-await profiled.release();
-const file = readdirSync(tmpdir()).find((f) => f.startsWith(`offramp-train-step-${process.pid}`));
-if (file) {
-  report(JSON.parse(readFileSync(join(tmpdir(), file), 'utf8')) as Event[]);
-  rmSync(join(tmpdir(), file));
-}
+show(byOp, 14);
+console.log();
+show(byNode, 40);
 
-interface Event {
-  readonly cat: string;
-  readonly name: string;
-  readonly dur: number;
-  readonly args?: { readonly op_name?: string };
-}
-
-/** The median of each node's times, by op and then node by node. */
-function report(events: readonly Event[]): void {
-  const byNode = new Map<string, number[]>();
-  for (const e of events) {
-    if (e.cat !== 'Node' || !e.name.endsWith('_kernel_time')) continue;
-    const key = `${e.args?.op_name}  ${e.name.replace('_kernel_time', '')}`;
-    byNode.set(key, [...(byNode.get(key) ?? []), e.dur / 1000]);
-  }
-  const nodes = [...byNode].map(([key, ms]) => ({ key, ms: ms.sort((a, b) => a - b)[ms.length >> 1]! }));
-  const byOp = new Map<string, number>();
-  for (const { key, ms } of nodes) {
-    const op = key.split('  ')[0]!;
-    byOp.set(op, (byOp.get(op) ?? 0) + ms);
-  }
-  const show = (list: (readonly [string, number])[], count: number) => {
-    for (const [key, ms] of list.sort((a, b) => b[1] - a[1]).slice(0, count))
-      console.log(ms.toFixed(2).padStart(8), key);
-  };
-  show([...byOp], 14);
-  console.log();
-  show(
-    nodes.map(({ key, ms }) => [key, ms] as const),
-    40,
-  );
+function show(times: ReadonlyMap<string, number>, count: number) {
+  for (const [key, ms] of [...times].sort((a, b) => b[1] - a[1]).slice(0, count))
+    console.log(ms.toFixed(2).padStart(8), key);
 }
