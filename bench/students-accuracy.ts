@@ -1,4 +1,5 @@
 /** What chains with students lose at given costs. For students.ts. */
+import { EXIT_LOSSES } from '../src/students/exit-losses.ts';
 import { deviation, mean, points } from './budgets.ts';
 import { DEFAULT, WAYS, type Way } from './chain-ways.ts';
 import { BUDGETS, contest, DRAWS, interval, lostIn, meanOf, type Reported } from './halves.ts';
@@ -164,5 +165,33 @@ export async function othersSection(places: Places): Promise<string> {
   return `One seed. A student as \`compile\` grows it by default, three heads as it trains them, and both; \`auto\` everywhere. Points lost, mean ± standard deviation of ${DRAWS} random halves.
 
 ${markdown([['original', 'lost, points, at a cost of', ...BUDGETS.map(String)], ...rows])}
+`;
+}
+
+const FEW_EPOCHS = 12;
+/** One student with two exits under each loss, one alone, and two students. */
+const WITH_EXITS: readonly (readonly [title: string, growth: Spec['growth']])[] = [
+  ['one student', { student: [0.1] }],
+  ['two students', { student: [0.03, 0.1] }],
+  ...EXIT_LOSSES.map(
+    (studentLoss) =>
+      [`two exits, \`${studentLoss}\``, { student: [0.1], studentExits: 2, studentLoss }] as const,
+  ),
+];
+
+/** Whether a student with two exits beats two students. */
+export async function exitsSection(places: Places): Promise<string> {
+  const rows: string[][] = [];
+  for (const [title, growth] of WITH_EXITS) {
+    const spec = { ...R56, growth: { ...growth, studentEpochs: FEW_EPOCHS }, seed: SEEDS[0]! };
+    const grown = await answersOf(spec, places);
+    const found = rowsOf(DEFAULT, [0], [grown]);
+    const exits = grown.costs.exits.map((_, k) => (100 * aloneAccuracy(grown, k)).toFixed(1));
+    rows.push([title, exits.join(', '), ...found[0]!.slice(1)]);
+    console.error(rows.at(-1)!.join(' '));
+  }
+  return `In front of ResNet-56, ${FEW_EPOCHS} epochs, one seed; points lost, mean ± standard deviation of ${DRAWS} random halves of the calibration and test pictures, \`auto\`.
+
+${markdown([['', 'exits alone, %', ...BUDGETS.map(String)], ...rows])}
 `;
 }

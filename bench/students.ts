@@ -11,14 +11,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { othersSection, resnet56Section } from './students-accuracy.ts';
+import { exitsSection, othersSection, resnet56Section } from './students-accuracy.ts';
 import type { Places } from './students-data.ts';
+import { familiesSection, teachersSection } from './students-families.ts';
 
 const { values } = parseArgs({
   options: {
     models: { type: 'string', default: process.env.MODELS },
     pictures: { type: 'string', default: process.env.PICTURES },
-    only: { type: 'string', default: 'resnet56,others' },
+    only: { type: 'string', default: 'resnet56,others,families,teachers,exits' },
     seeds: { type: 'string' },
     threads: { type: 'string' },
     cache: { type: 'string' },
@@ -36,6 +37,9 @@ const places: Places = { models, pictures, keep, cache, threads };
 const SECTIONS = {
   resnet56: () => resnet56Section(places, values.seeds?.split(',').map(Number)),
   others: () => othersSection(places),
+  families: () => familiesSection(places),
+  teachers: () => teachersSection(places),
+  exits: () => exitsSection(places),
 };
 const PAGE = fileURLToPath(new URL('students.md', import.meta.url));
 const HEAD = `# Students
