@@ -1,20 +1,25 @@
 /** Trains the students of a compile, and puts them into the chain. */
 import { inputsOf } from '../data/splits.ts';
+import { OfframpError } from '../errors/index.ts';
+import { warning } from '../errors/notes.ts';
 import { chainOf, costsOfChain, type GrownTraining, type Network } from '../networks/chain.ts';
 import type { ConfidenceSplits } from '../predict/fit-confidence.ts';
 import { type TrainedStudent, trainStudent } from '../students/train-student.ts';
 import type { StudentTraining } from '../students/training-plan.ts';
-import { epochsOf, type GrowthOptions } from './growth.ts';
+import { epochsOf, type Growth, type GrowthOptions } from './growth.ts';
 import { openStudent } from './open-student.ts';
 import type { CompileContext } from './project.ts';
 
-/** `context` with its students trained on `splits`, one after another. Throws what `trainStudent` throws. */
+/**
+ * `context` with its students trained on `splits`, one after another. One that diverges is left out, with a warning: what else there is goes on, and heads
+ * where there is nothing. Throws what `trainStudent` throws.
+ */
 export async function growStudents(
   context: CompileContext,
   splits: ConfidenceSplits,
   options: GrowthOptions,
 ): Promise<CompileContext> {
-  const { growth, chain, inspection, preprocessing, predicting } = context;
+  const { growth, chain, inspection, preprocessing, predicting, events } = context;
   if (!growth) return context;
   const { typed } = inspection;
   const original = { file: chain.networks.at(-1)!.file, inspection, inputs: inputsOf(typed), preprocessing };
@@ -24,20 +29,42 @@ export async function growStudents(
     teacher: { typed, modelHash: inspection.hash },
   };
   const networks: Network[] = [];
+  const failed: OfframpError[] = [];
   for (const network of chain.networks) {
     const { id } = network;
     const planned = growth.students.get(id);
-    if (planned) {
-      const { student, share } = planned;
-      const training = trainingOf(options, context, id);
-      const trained = await trainStudent(student, data, training);
-      const told = describeTraining(training, trained);
-      const grown = { share, training: told };
-      networks.push(await openStudent(trained.student, id, original, predicting.session, grown));
-    } else networks.push(network);
+    if (!planned) {
+      networks.push(network);
+      continue;
+    }
+    const { student, share } = planned;
+    const training = trainingOf(options, context, id);
+    const trained = await trainStudent(student, data, training).catch((error: unknown) => {
+      if (!(error instanceof OfframpError && error.code === 'training-diverged')) throw error;
+      failed.push(error);
+      events.onNote?.(warning(error.code, `${id} is left out: ${error.message}. ${error.hint}`));
+    });
+    if (!trained) continue;
+    const told = describeTraining(training, trained);
+    networks.push(
+      await openStudent(trained.student, id, original, predicting.session, { share, training: told }),
+    );
   }
-  const grown = chainOf(networks);
+  const settled = failed.length > 0 ? withoutFailed(networks, growth, failed[0]!) : networks;
+  const grown = chainOf(settled);
   return { ...context, chain: grown, heads: grown.heads, costs: costsOfChain(grown) };
+}
+
+/** `networks`, the original last, after students failed: with the heads that were meant for that case. Throws `error` where no exit is left. */
+function withoutFailed(
+  networks: readonly Network[],
+  { instead = [] }: Growth,
+  error: OfframpError,
+): readonly Network[] {
+  const original = networks.at(-1)!;
+  if (networks.length > 1 || original.heads.length > 0) return networks;
+  if (instead.length === 0) throw error;
+  return [{ ...original, heads: instead }];
 }
 
 /** How the student `id` is trained. */

@@ -1,6 +1,7 @@
 /** What a compile grows: students, settled by its options, the model, and how many training samples there are; never by a clock. */
 import { info, type Note } from '../errors/notes.ts';
 import { findLostOutputs } from '../passes/cut-segments.ts';
+import type { Head } from '../passes/exits.ts';
 import type { Augment } from '../students/augment.ts';
 import { EFFORT, type Effort, LEAST_MACS } from '../students/effort.ts';
 import type { ExitLoss } from '../students/exit-losses.ts';
@@ -53,6 +54,8 @@ export interface Growth {
   /** By the ids of their networks, smallest first. */
   readonly students: ReadonlyMap<string, { readonly student: Student; readonly share: number }>;
   readonly byDefault: boolean;
+  /** Heads of the original that are trained where no student comes of it. */
+  readonly instead?: readonly Head[] | undefined;
 }
 
 /** Passes of each student over the training samples. */

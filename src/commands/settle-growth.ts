@@ -25,13 +25,14 @@ export function settleGrowth<P extends Pick<Project, 'chain' | 'heads' | 'costs'
   const networks = chain.networks
     .filter(({ id }) => isEnough || !growth.students.has(id))
     .map((network) => (network.id === 'original' && !keepsHeads ? { ...network, heads: [] } : network));
+  const original = chain.networks.at(-1)!;
   const settled = chainOf(networks);
   const changed = {
     ...project,
     chain: settled,
     heads: settled.heads,
     costs: costsOfChain(settled),
-    growth: isEnough ? growth : undefined,
+    growth: isEnough ? { ...growth, ...(!keepsHeads && { instead: original.heads }) } : undefined,
   };
   if (isEnough) return { project: changed };
   const few = `${samples.toLocaleString('en')} training samples are few for one (\`student\` asks for it all the same, from ${LEAST_SAMPLES.toLocaleString('en')} on it is the default)`;

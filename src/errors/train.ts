@@ -1,5 +1,6 @@
 /** Of training graphs, training, and features. */
 import { OfframpError } from './offramp-error.ts';
+import { option, optionText } from './option.ts';
 
 export const noShapeRule = (opType: string, node: string) =>
   new OfframpError(
@@ -75,6 +76,14 @@ export const trainingDiverged = (exit: string, step: number, learningRate: numbe
     'training-diverged',
     `the loss of ${exit} became NaN or infinite at step ${step} (learning rate ${learningRate})`,
     'Lower `learningRate`, or check the data for NaN (a wrong `scale` or `std`, say).',
+  );
+
+/** Of a student, whose learning rate nobody sets. */
+export const studentDiverged = (step: number, learningRate: number) =>
+  new OfframpError(
+    'training-diverged',
+    `the loss of the student became NaN or infinite again at step ${step}, with half the learning rate (${learningRate})`,
+    `Check the data for NaN and for huge values (a wrong ${option('scale')} or ${option('std')}, say), or train heads alone: ${optionText('effort', 'low')}.`,
   );
 
 export const workerEnded = (exitCode: number) =>

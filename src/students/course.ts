@@ -1,5 +1,5 @@
 /** The loop: a student goes through its steps, from the first one or from where it was interrupted. */
-import { trainingDiverged } from '../errors/index.ts';
+import { studentDiverged } from '../errors/index.ts';
 import { Tensor } from '../ort/session.ts';
 import { Batches } from '../train/batches.ts';
 import { type LossCurve, lossCurve } from '../train/loss-curve.ts';
@@ -194,7 +194,7 @@ class Course {
 
   /** To the last good state, for another try at half the rate. */
   private turnBack(): void {
-    if (this.halvedAt !== undefined) throw trainingDiverged('the student', this.steps, this.peak);
+    if (this.halvedAt !== undefined) throw studentDiverged(this.steps, this.peak);
     const { state, mean } = this.good;
     this.halvedAt = state.steps;
     this.stepper.state = state;

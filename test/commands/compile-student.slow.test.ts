@@ -1,6 +1,8 @@
 /** Students through whole compiles: grown, placed in front, written beside the model, found again. */
+
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { zipSync } from 'fflate';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { calibrate } from '../../src/commands/calibrate.ts';
@@ -8,6 +10,7 @@ import { type CompileOptions, compile } from '../../src/commands/compile.ts';
 import { planCompile } from '../../src/commands/plan.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import { runCli } from '../cli-in-process.ts';
+import { npy } from '../data/fixtures.ts';
 import { rejectsWith } from '../expect.ts';
 import { assertSamePackage, manifestIn } from '../timeless.ts';
 import { tinyProject, withoutTraining } from '../tiny-project.ts';
@@ -152,6 +155,33 @@ test('heads that are asked for stand behind it', async () => {
     ],
   );
   assert.is(training!.epochs, 1);
+});
+
+test('a student that diverges twice is left out, and what else there is goes on', async () => {
+  const { planar, labels } = await tinySamples(model, 400, 3);
+  const huge = planar.map((v) => (v - 0.5) * 6e38);
+  const arrays = {
+    'x.npy': npy('<f4', [400, 3, 8, 8], new Uint8Array(huge.buffer)),
+    'y.npy': npy('<i4', [400], new Uint8Array(labels.buffer)),
+  };
+  writeFileSync(at('huge.npz'), zipSync(arrays));
+  const said: string[] = [];
+  const events = {
+    onNote: ({ code, message }: { code: string; message: string }) => said.push(`${code}: ${message}`),
+  };
+  await compile(grown('huge', { train: at('huge.npz'), taps: ['block2'], epochs: 1, batch: 64 }), events);
+  assert.match(
+    said.find((note) => note.startsWith('training-diverged'))!,
+    /student_1 is left out.*`effort: 'low'`/,
+  );
+  const { networks, exits } = manifestIn(at('huge'));
+  assert.is(networks, undefined, 'one network');
+  assert.equal(
+    exits.map(({ head }) => head),
+    ['strided'],
+  );
+  assert.not(existsSync(at('huge/student_1.onnx')));
+  await rejectsWith('training-diverged', () => compile(grown('none', { train: at('huge.npz') })));
 });
 
 test('what is too small for a student gets heads, and is told so; what was asked for is refused', async () => {
