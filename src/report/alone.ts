@@ -108,13 +108,16 @@ export function asGoodAlone(manifest: Manifest, alone: readonly AloneFacts[]): s
 
 type Compared = Pick<OperatingPoint, 'relativeCost' | 'accuracy'>;
 
+/** How far the mean of a cost over samples may be from that cost. */
+const ROUNDING = 1e-9;
+
 /** The most accurate of `alone` that costs less than `point` and is at least as accurate on the same samples. */
 export const betterThan = <A extends Alone>(
   alone: readonly A[],
   { relativeCost, accuracy }: Compared,
 ): A | undefined =>
   alone
-    .filter((one) => one.relativeCost < relativeCost && one.accuracy >= accuracy)
+    .filter((one) => one.relativeCost < (1 - ROUNDING) * relativeCost && one.accuracy >= accuracy)
     .sort((a, b) => b.accuracy - a.accuracy)[0];
 
 /** A message on named points at which every sample leaves at one exit, so that nothing behind it is ever run; undefined where there is none. */

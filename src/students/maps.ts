@@ -17,8 +17,8 @@ interface Shrinking {
 
 /** Of maps, and of signals, which have one side. */
 const SHRINKING: Readonly<Record<MapFamily, readonly [map: Shrinking, signal: Shrinking]>> = {
-  wide: [{ first: 28, halvedFrom: 16, last: 4 }, { first: 128, halvedFrom: 64, last: 16 }],
-  separable: [{ first: 28, halvedFrom: 16, last: 4 }, { first: 128, halvedFrom: 64, last: 16 }],
+  wide: [{ first: 28, halvedFrom: 16, last: 7 }, { first: 128, halvedFrom: 64, last: 16 }],
+  separable: [{ first: 28, halvedFrom: 16, last: 7 }, { first: 128, halvedFrom: 64, last: 16 }],
   narrow: [{ first: 32, halvedFrom: Number.POSITIVE_INFINITY, last: 8 }, { first: 256, halvedFrom: Number.POSITIVE_INFINITY, last: 32 }],
 }; // biome-ignore format: a table
 
@@ -46,7 +46,7 @@ export function convolveMap(
 
   let map: Sized = { value: b.readMap(layer, part), channels: part.channels, size: part.size };
   for (let i = 1; i <= Math.max(1, halvings); i++) {
-    const to = BLOCK * Math.ceil(width / 2 ** Math.max(0, halvings - i));
+    const to = BLOCK * Math.max(1, Math.floor(width / 2 ** Math.max(0, halvings - i)));
     map = layers.relu(`${layer}stem${i}`, layers.full(`${layer}stem${i}`, map, to, halvings > 0));
   }
   for (let stage = 1; ; stage++) {

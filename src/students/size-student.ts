@@ -24,8 +24,11 @@ const LARGEST: Readonly<Record<Family, Omit<StudentForm, 'family'>>> = {
   mlp: { width: 16, depth: 2 },
 };
 
+/** So many times the MACs a deeper form must have: of two that take as many, the wide one runs faster. */
+const WORTH_DEPTH = 1.5;
+
 /**
- * The student with most MACs among those that take at most `share` of the original's `totalMacs`. Throws `student-too-large` when the smallest takes
+ * The widest student among those that take at most `share` of the original's `totalMacs`, or a deeper one where that has half as many MACs again. Throws `student-too-large` when the smallest takes
  * more, and what `buildStudent` throws.
  */
 export function sizeStudent(
@@ -44,7 +47,7 @@ export function sizeStudent(
   let bestMacs = smallest;
   for (let depth = 1; depth <= LARGEST[family].depth; depth++) {
     const form = widest({ family, depth }, most, macsOf);
-    if (!form || form.macs <= bestMacs) continue;
+    if (!form || form.macs < WORTH_DEPTH * bestMacs) continue;
     best = { family, width: form.width, depth };
     bestMacs = form.macs;
   }

@@ -202,6 +202,9 @@ test('points that cost more than a network alone and are no better are named', (
     worseOf([better, cheaper, point('exact', [1, 1], { accuracy: 0.5, relativeCost: 1 })]),
     undefined,
   );
+  const asCheap = point('fast', [0.5, 0.5], { accuracy: 0.875, relativeCost: 0.2 + 1e-16 });
+  assert.ok(asCheap.relativeCost > 0.2, 'as sums round');
+  assert.is(worseOf([asCheap]), undefined);
   assert.is(betterAlone({ ...MANIFEST, operatingPoints: [worse] }), undefined);
 });
 

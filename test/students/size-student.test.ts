@@ -30,7 +30,7 @@ test('the narrow family is the form of ResNet-8', () => {
   assert.equal(sizeStudent(CIFAR, 0.1, RESNET56, 1, { family: 'narrow' }).form.width, 1);
 });
 
-for (const [share, width, depth] of [[0.03, 1, 1], [0.22, 3, 1], [0.4, 4, 1], [0.6, 3, 2]] as const) {
+for (const [share, width, depth] of [[0.03, 1, 1], [0.22, 3, 1], [0.4, 4, 1], [0.6, 4, 1], [0.7, 5, 1]] as const) {
   test(`${share} of ResNet-56`, () => {
     const { form, macs } = sizeStudent(CIFAR, share, RESNET56, 1);
     assert.equal(form, { family: 'wide', width, depth });
