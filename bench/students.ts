@@ -1,7 +1,7 @@
 /**
  * Students that `compile` grows, into bench/students.md. Sections that were not asked for stay as they are there.
  *
- *   npx tsx bench/students.ts --models DIR --pictures DIR [--only resnet56,others,…] [--threads N] [--cache DIR] [--keep DIR]
+ *   npx tsx bench/students.ts --models DIR --pictures DIR [--only resnet56,others,…] [--rows medium,high,…] [--threads N] [--cache DIR] [--keep DIR]
  *
  * MODELS holds the originals as ONNX files, PICTURES folders train/, calibration/ and test/ of CIFAR-10. On two cores `resnet56` takes about two hours,
  * the other sections about one each. What was trained is kept.
@@ -20,7 +20,7 @@ const { values } = parseArgs({
     models: { type: 'string', default: process.env.MODELS },
     pictures: { type: 'string', default: process.env.PICTURES },
     only: { type: 'string', default: 'resnet56,others,families,teachers,exits' },
-    seeds: { type: 'string' },
+    rows: { type: 'string' },
     threads: { type: 'string' },
     cache: { type: 'string' },
     keep: { type: 'string', default: join(tmpdir(), 'offramp-students') },
@@ -35,7 +35,7 @@ const threads = values.threads ? Number(values.threads) : undefined;
 const places: Places = { models, pictures, keep, cache, threads };
 
 const SECTIONS = {
-  resnet56: () => resnet56Section(places, values.seeds?.split(',').map(Number)),
+  resnet56: () => resnet56Section(places, values.rows?.split(',')),
   others: () => othersSection(places),
   families: () => familiesSection(places),
   teachers: () => teachersSection(places),
