@@ -29,8 +29,8 @@ const PUBLISHED = [
   [0.389, 0.11],
 ] as const;
 
-/** Sums over the pictures reported. */
-interface Reported {
+/** Sums over the samples reported. */
+export interface Reported {
   samples: number;
   /** Right by the original alone, and by the chain alone. */
   onlyOriginal: number;
@@ -41,9 +41,9 @@ interface Reported {
 
 const drawsOf = ({ exits }: CostModel) => (exits.length > MANY_EXITS ? FEW_DRAWS : DRAWS);
 
-const nothing = (): Reported => ({ samples: 0, onlyOriginal: 0, onlyChain: 0, agreed: 0, cost: 0 });
+export const nothing = (): Reported => ({ samples: 0, onlyOriginal: 0, onlyChain: 0, agreed: 0, cost: 0 });
 
-function add(
+export function add(
   to: Reported,
   answers: Int32Array,
   { original, labels }: { original: Int32Array; labels: Int32Array },
@@ -56,12 +56,17 @@ function add(
   to.samples += labels.length;
 }
 
-const lostIn = ({ onlyOriginal, onlyChain, samples }: Reported) => (onlyOriginal - onlyChain) / samples;
+export const lostIn = ({ onlyOriginal, onlyChain, samples }: Reported) =>
+  (onlyOriginal - onlyChain) / samples;
 
-/** By budget, one entry a draw: fitted on each half of the pictures and reported on the other. */
-function contest(way: Way, { predictions, costs }: Answered) {
+/** By budget, one entry a draw: fitted on each half of the samples and reported on the other. */
+export function contest(
+  way: Way,
+  { predictions, costs }: Pick<Answered, 'predictions' | 'costs'>,
+  budgets: readonly number[] = BUDGETS,
+) {
   const draws = drawsOf(costs);
-  const byBudget = new Map(BUDGETS.map((budget) => [budget, [] as Reported[]]));
+  const byBudget = new Map(budgets.map((budget) => [budget, [] as Reported[]]));
   const policies = new Map<string, number>();
   for (let draw = 0; draw < draws; draw++) {
     const order = shuffled(predictions.labels.length, draw, 'halves');
@@ -69,7 +74,7 @@ function contest(way: Way, { predictions, costs }: Answered) {
     const [a, b] = [order.slice(0, middle), order.slice(middle)].map((rows) =>
       rowsOf(predictions, rows.sort()),
     );
-    const drawn = new Map(BUDGETS.map((budget) => [budget, nothing()]));
+    const drawn = new Map(budgets.map((budget) => [budget, nothing()]));
     for (const [calibration, report] of [
       [a!, b!],
       [b!, a!],
@@ -125,7 +130,7 @@ function rowsFor(way: Way, answered: Answered, isFirst: boolean): string[][] {
 const predictionsIn = ({ predictions }: Answered) => predictions.labels.length;
 
 /** The mean draw. */
-function meanOf(draws: readonly Reported[]): Reported {
+export function meanOf(draws: readonly Reported[]): Reported {
   const over = (name: keyof Reported) => mean(draws.map((draw) => draw[name]));
   return {
     samples: over('samples'),
@@ -136,7 +141,7 @@ function meanOf(draws: readonly Reported[]): Reported {
   };
 }
 
-function interval({ samples, onlyOriginal, onlyChain }: Reported): string {
+export function interval({ samples, onlyOriginal, onlyChain }: Reported): string {
   const [low, high] = pairedInterval({ samples, onlyA: onlyOriginal, onlyB: onlyChain });
   return `${points(-high)} … ${points(-low)}`;
 }

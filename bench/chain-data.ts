@@ -142,7 +142,7 @@ export async function answersOf(spec: ChainSpec, places: Places): Promise<Answer
   return answered;
 }
 
-function joined(a: Predictions, b: Predictions): Predictions {
+export function joined(a: Predictions, b: Predictions): Predictions {
   const both = (x: Float32Array, y: Float32Array) => {
     const all = new Float32Array(x.length + y.length);
     all.set(x);
