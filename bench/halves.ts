@@ -51,7 +51,11 @@ export const lostIn = ({ onlyOriginal, onlyChain, samples }: Reported) =>
   (onlyOriginal - onlyChain) / samples;
 
 /** By budget, one entry a draw: fitted on each half of the pictures and reported on the other. */
-export function contest(way: Way, { predictions, costs }: Answered, budgets = BUDGETS) {
+export function contest(
+  way: Way,
+  { predictions, costs }: Pick<Answered, 'predictions' | 'costs'>,
+  budgets: readonly number[] = BUDGETS,
+) {
   const draws = drawsOf(costs);
   const byBudget = new Map(budgets.map((budget) => [budget, [] as Reported[]]));
   const policies = new Map<string, number>();

@@ -1,10 +1,15 @@
 /** Students of texts: embedded tokens, averaged or convolved; those that the mask leaves out count for nothing. */
-import { DATA_TYPES } from '../graph/types.ts';
+import { DATA_TYPES, type Tensor } from '../graph/types.ts';
 import { BLOCK } from '../passes/layers.ts';
 import type { TokenPart } from './input-parts.ts';
-import type { SharedEmbedding, StudentForm, StudentReads, TOKEN_FAMILIES } from './student.ts';
+import type { StudentForm, StudentReads, TOKEN_FAMILIES } from './student.ts';
 import type { Place, StudentBuilder } from './student-builder.ts';
 
+/**
+ * Of the first numbers of an embedding of a student's own. They hardly move where they are large: words that nothing was learned of then say as
+ * much as those that tell classes apart, and texts are learned by heart.
+ */
+const DEVIATION = 0.01;
 /** Rows of an embedding of a student's own at most: ids beyond share them, by their remainder. */
 const MOST_ROWS = 2 ** 15;
 /** When nobody says how many tokens there are. */
@@ -16,15 +21,15 @@ export function readTokens(
   layer: string,
   part: TokenPart,
   { family, width, depth }: StudentForm & { readonly family: (typeof TOKEN_FAMILIES)[number] },
-  { embedding, vocabulary = UNKNOWN_ROWS }: Pick<StudentReads, 'embedding' | 'vocabulary'>,
+  embedding: StudentReads['embedding'],
 ): Place {
   const units = BLOCK * width;
   const length = part.ids.dims[0]!;
   const mask = maskOf(b, part);
-  const { value: embedded, size } =
-    embedding?.input === part.ids.name
-      ? embedShared(b, layer, part, embedding)
-      : embedOwn(b, layer, part, units, Math.min(vocabulary, MOST_ROWS));
+  const { table, vocabulary = UNKNOWN_ROWS } = (embedding?.input === part.ids.name && embedding) || {};
+  const { value: embedded, size } = table
+    ? embedShared(b, layer, part, table)
+    : embedOwn(b, layer, part, units, Math.min(vocabulary, MOST_ROWS));
   if (family === 'bag') {
     const mean = b.op('Reshape', [meanOf(b, embedded, mask, length), b.int64([-1, size])]);
     return b.hidden(layer, b.normalisation(`${layer}input`, mean, size), size, units, depth);
@@ -60,12 +65,7 @@ interface Embedded {
   readonly size: number;
 }
 
-function embedShared(
-  b: StudentBuilder,
-  layer: string,
-  { ids }: TokenPart,
-  { table }: SharedEmbedding,
-): Embedded {
+function embedShared(b: StudentBuilder, layer: string, { ids }: TokenPart, table: Tensor): Embedded {
   const name = b.initializer({ ...table, name: `${layer}embedding/table` });
   const rows = b.op('Gather', [name, ids.name]);
   return { value: b.asFloat({ name: rows, dataType: table.dataType }), size: table.dims[1]! };
@@ -78,7 +78,7 @@ function embedOwn(
   size: number,
   rows: number,
 ): Embedded {
-  const table = b.normal(`${layer}embedding/weight`, [rows, size], 1);
+  const table = b.normal(`${layer}embedding/weight`, [rows, size], DEVIATION);
   const wide =
     ids.dataType === 'int64' ? ids.name : b.op('Cast', [ids.name], { to: DATA_TYPES.indexOf('int64') });
   return { value: b.op('Gather', [table, b.op('Mod', [wide, b.int64(rows)])]), size };
