@@ -58,17 +58,18 @@ export function withoutTraining(options: CompileOptions): CompileOptions {
   return rest;
 }
 
-/** Writes `model` to `path` and its weights beside it, as weights.bin. */
+/** Writes `model` to `path` and its weights beside it, as weights.bin; shapes, which have to be known on loading, stay. */
 export function writeWithExternalData(model: Model, path: string): void {
   const { graph } = model;
   let offset = 0;
+  const weights = graph.initializers.filter(({ dataType }) => dataType !== 'int64');
   const initializers = graph.initializers.map((tensor) => {
+    if (!weights.includes(tensor)) return tensor;
     const length = tensor.bytes.byteLength;
     const external = { location: WEIGHTS, offset, length };
     offset += length;
     return { ...tensor, bytes: new Uint8Array(), external };
   });
-  const weights = graph.initializers.map((tensor) => tensor.bytes);
-  writeFileSync(join(dirname(path), WEIGHTS), Buffer.concat(weights));
+  writeFileSync(join(dirname(path), WEIGHTS), Buffer.concat(weights.map(({ bytes }) => bytes)));
   writeFileSync(path, serializeModel({ ...model, graph: { ...graph, initializers } }));
 }

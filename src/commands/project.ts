@@ -143,7 +143,7 @@ export async function openProject(
     preprocessing,
     options,
   };
-  const { growth, note } = wanted ? planGrowth(wanted, original, { seed, dropOutputs }) : {};
+  const { growth, note } = wanted ? await planGrowth(wanted, original, { seed, dropOutputs }) : {};
   if (note) events.onNote?.(note);
   if (plan.exits.length === 0 && !isChain && !growth)
     throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);

@@ -1,8 +1,7 @@
 /** Whether two networks can read the same token ids. */
 import { firstTokenizerUnlike } from '../errors/index.ts';
-import { numberOf } from '../graph/attributes.ts';
 import type { Graph } from '../graph/types.ts';
-import { indexGraph } from '../graph/walk.ts';
+import { findLookups } from '../passes/find-lookups.ts';
 
 /** A model's graph and the file that it is of. */
 export interface OfFile {
@@ -20,25 +19,6 @@ export function refuseOtherTokenizer(original: OfFile, network: OfFile): void {
     throw firstTokenizerUnlike(network.file, rows, original.file, known);
 }
 
-/** Ops that hand on ids, or the rows of an embedding, as they are. */
-const HAND_ON = ['Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'DequantizeLinear'];
-
-/** Rows of the embedding that `input_ids` of `graph` are looked up in; undefined when it is not a Gather on an initializer. */
-export function vocabularyOf(graph: Graph): number | undefined {
-  const { initializer, producer } = indexGraph(graph);
-  const rowsOf = (name: string): number | undefined => {
-    const node = producer.get(name);
-    if (node?.opType === 'Constant')
-      return node.attributes.value?.type === 'TENSOR' ? node.attributes.value.value.dims[0] : undefined;
-    if (node) return HAND_ON.includes(node.opType) ? rowsOf(node.inputs[0] ?? '') : undefined;
-    return initializer.get(name)?.dims[0];
-  };
-  const ids = new Set(['input_ids']);
-  for (const { opType, inputs, outputs, ...node } of graph.nodes) {
-    if (HAND_ON.includes(opType) && ids.has(inputs[0] ?? '')) ids.add(outputs[0]!);
-    if (opType !== 'Gather' || !ids.has(inputs[1] ?? '')) continue;
-    const rows = rowsOf(inputs[0] ?? '');
-    if (rows !== undefined && numberOf({ opType, inputs, outputs, ...node }, 'axis', 0) === 0) return rows;
-  }
-  return undefined;
-}
+/** Rows of the embedding that `input_ids` of `graph` are looked up in; undefined when there is none, or it is not found. */
+export const vocabularyOf = (graph: Graph): number | undefined =>
+  findLookups(graph).find(({ input }) => input === 'input_ids')?.table.dims[0];

@@ -97,7 +97,7 @@ function readPart(
     case 'map':
       return convolveMap(b, layer, part, of(MAP_FAMILIES));
     case 'tokens':
-      return readTokens(b, layer, part, of(TOKEN_FAMILIES), reads);
+      return readTokens(b, layer, part, of(TOKEN_FAMILIES), reads.embedding);
     case 'vector': {
       const units = BLOCK * form.width;
       const vector = b.readVector(layer, part);

@@ -43,8 +43,9 @@ export function partsOf({ inputs, preprocessing, embedding }: StudentReads): rea
     dims.length === 1 && /^int(32|64)$/.test(dataType) && (name === 'input_ids' || name === embedding?.input);
   const ids = inputs.filter(isIds);
   const about = ids.length > 0 ? inputs.filter((i) => isEncoded(i.name) && !ids.includes(i)) : [];
-  const mask = about.find(({ name }) => name === 'attention_mask');
-  const tokens = ids.map((one): TokenPart => ({ kind: 'tokens', ids: one, mask }));
+  const maskOf = ({ dims }: InputSpec) =>
+    about.find((input) => input.name === 'attention_mask' && `${input.dims}` === `${dims}`);
+  const tokens = ids.map((one): TokenPart => ({ kind: 'tokens', ids: one, mask: maskOf(one) }));
   const others = inputs.filter((input) => !ids.includes(input) && !about.includes(input));
   // Of several inputs none is preprocessed, and the layout is of all of them side by side.
   const maps = others.flatMap(

@@ -3,12 +3,14 @@ import type { InputSpec, Preprocessing } from '../data/index.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import type { HeadKind } from '../passes/exits.ts';
 
-/** The original's own embedding of tokens, which students of texts read as it is. */
-export interface SharedEmbedding {
-  /** The input of token ids that it is of. */
+/** How the original looks its tokens up. */
+export interface Embedding {
+  /** The input of token ids. */
   readonly input: string;
-  /** [V, D] float or float16, bytes inside. */
-  readonly table: Tensor;
+  /** How many tokens there are. */
+  readonly vocabulary: number;
+  /** [vocabulary, D] float or float16, bytes inside, which students read as it is; without it they learn a small one of their own. */
+  readonly table?: Tensor | undefined;
 }
 
 /** What a student is built for: the original's inputs and classes. */
@@ -16,10 +18,8 @@ export interface StudentReads {
   readonly inputs: readonly InputSpec[];
   readonly preprocessing: Preprocessing;
   readonly classes: number;
-  /** Without it, students of texts learn a small one of their own. */
-  readonly embedding?: SharedEmbedding | undefined;
-  /** How many tokens there are, for an embedding of the student's own; when unknown, ids share rows by their remainder. */
-  readonly vocabulary?: number | undefined;
+  /** Without it `input_ids` are still tokens: as nobody knows how many there are, they share rows by their remainder. */
+  readonly embedding?: Embedding | undefined;
 }
 
 /** For maps: pictures, and signals, which are maps of one row. */

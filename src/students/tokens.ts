@@ -1,8 +1,8 @@
 /** Students of texts: embedded tokens, averaged or convolved; those that the mask leaves out count for nothing. */
-import { DATA_TYPES } from '../graph/types.ts';
+import { DATA_TYPES, type Tensor } from '../graph/types.ts';
 import { BLOCK } from '../passes/layers.ts';
 import type { TokenPart } from './input-parts.ts';
-import type { SharedEmbedding, StudentForm, StudentReads, TOKEN_FAMILIES } from './student.ts';
+import type { StudentForm, StudentReads, TOKEN_FAMILIES } from './student.ts';
 import type { Place, StudentBuilder } from './student-builder.ts';
 
 /** Rows of an embedding of a student's own at most: ids beyond share them, by their remainder. */
@@ -16,15 +16,15 @@ export function readTokens(
   layer: string,
   part: TokenPart,
   { family, width, depth }: StudentForm & { readonly family: (typeof TOKEN_FAMILIES)[number] },
-  { embedding, vocabulary = UNKNOWN_ROWS }: Pick<StudentReads, 'embedding' | 'vocabulary'>,
+  embedding: StudentReads['embedding'],
 ): Place {
   const units = BLOCK * width;
   const length = part.ids.dims[0]!;
   const mask = maskOf(b, part);
-  const { value: embedded, size } =
-    embedding?.input === part.ids.name
-      ? embedShared(b, layer, part, embedding)
-      : embedOwn(b, layer, part, units, Math.min(vocabulary, MOST_ROWS));
+  const { table, vocabulary = UNKNOWN_ROWS } = (embedding?.input === part.ids.name && embedding) || {};
+  const { value: embedded, size } = table
+    ? embedShared(b, layer, part, table)
+    : embedOwn(b, layer, part, units, Math.min(vocabulary, MOST_ROWS));
   if (family === 'bag') {
     const mean = b.op('Reshape', [meanOf(b, embedded, mask, length), b.int64([-1, size])]);
     return b.hidden(layer, b.normalisation(`${layer}input`, mean, size), size, units, depth);
@@ -60,12 +60,7 @@ interface Embedded {
   readonly size: number;
 }
 
-function embedShared(
-  b: StudentBuilder,
-  layer: string,
-  { ids }: TokenPart,
-  { table }: SharedEmbedding,
-): Embedded {
+function embedShared(b: StudentBuilder, layer: string, { ids }: TokenPart, table: Tensor): Embedded {
   const name = b.initializer({ ...table, name: `${layer}embedding/table` });
   const rows = b.op('Gather', [name, ids.name]);
   return { value: b.asFloat({ name: rows, dataType: table.dataType }), size: table.dims[1]! };

@@ -16,12 +16,13 @@ import type { Family, StudentReads } from '../../src/students/student.ts';
 import { studentModel } from '../../src/students/student-model.ts';
 import { hasCode } from '../expect.ts';
 import { largestGap, outputsOf } from '../networks/readers.ts';
-import { inputOf, lived, readsOf, samplesOf, textOf } from './readers.ts';
+import { inputOf, lived, ofTokens, readsOf, samplesOf, textOf } from './readers.ts';
 
 const test = suite('students: build');
 
 const embedding = {
   input: 'input_ids',
+  vocabulary: 256,
   table: floatTensor(
     'e',
     [256, 24],
@@ -51,7 +52,7 @@ const KINDS: readonly (readonly [what: string, reads: StudentReads, families: st
   ['single numbers', readsOf([inputOf([], 'double'), inputOf([1], 'float', 'y'), inputOf([], 'bool', 'z')]), 'mlp'],
   ['texts', readsOf(textOf(12)), 'bag conv'],
   ['texts of int32', readsOf(textOf(12, 'int32')), 'bag conv'],
-  ['texts without a mask', { ...readsOf([inputOf([12], 'int64', 'input_ids')]), vocabulary: 50 }, 'bag conv'],
+  ['texts without a mask', { ...readsOf([inputOf([12], 'int64', 'input_ids')]), embedding: ofTokens(50) }, 'bag conv'],
   ['texts with the original\'s embedding', { ...readsOf(textOf(12)), embedding }, 'bag conv'],
   ['a picture, a text and numbers', readsOf([inputOf([3, 16, 16]), ...textOf(6), inputOf([4], 'float', 'y')]), 'wide narrow separable bag conv mlp'],
 ]; // biome-ignore format: a table
@@ -195,7 +196,7 @@ test('tokens that the mask leaves out say nothing; without a mask those of id 0'
 });
 
 test('ids beyond the rows of an embedding of its own share them', async () => {
-  const reads = { ...readsOf([inputOf([2], 'int64', 'input_ids')]), vocabulary: 10 };
+  const reads = { ...readsOf([inputOf([2], 'int64', 'input_ids')]), embedding: ofTokens(10) };
   const { graph } = buildStudent(reads, { family: 'bag', width: 1, depth: 1 }, 5);
   const { values } = (await outputsOf(graph, reads.inputs, Float32Array.from([3, 4, 13, 24]), 2))[0]!;
   assert.ok(largestGap(values.subarray(0, 5), values.subarray(5)) < 1e-6);

@@ -12,8 +12,8 @@ import { tinyEncoder, tinyResidual } from '../models.ts';
 const test = suite('students: embeddings of the original');
 
 const found = async (graph: Graph, folder = '.') => {
-  const { input, table } = (await findEmbedding(graph, folder)) ?? {};
-  return table && `${input} ${table.dataType} [${table.dims}]`;
+  const { input, vocabulary, table } = (await findEmbedding(graph, folder)) ?? {};
+  return input && `${input} ${table ? `${table.dataType} [${table.dims}]` : vocabulary}`;
 };
 
 test('the table that token ids are looked up in', async () => {
@@ -37,10 +37,10 @@ function lookups(
   return b.build('lookups');
 }
 
-test('that of input_ids among several, and none of a mask or of types', async () => {
+test('that of input_ids among several, and none of a mask, of types or of positions', async () => {
   assert.is(await found(lookups(['token_type_ids', 'words', 'input_ids'])), 'input_ids float [9,2]');
   assert.is(await found(lookups(['token_type_ids', 'words'])), 'words float [8,2]');
-  assert.is(await found(lookups(['token_type_ids', 'attention_mask'])), undefined);
+  assert.is(await found(lookups(['token_type_ids', 'attention_mask', 'position_ids'])), undefined);
 });
 
 test('ids that are cast and reshaped are the same ids; those that are computed are not', async () => {
@@ -54,13 +54,19 @@ test('ids that are cast and reshaped are the same ids; those that are computed a
   assert.is(await found(lookups(['ids'], columns)), undefined);
 });
 
-test('a table in a Constant, of float16, and the op of ONNX Runtime; no quantised one', async () => {
-  const constant = (type: 'float16' | 'int8') => (b: GraphBuilder, ids: string) => {
-    const value = numberTensor('', type, [3, 2], [1, 2, 3, 4, 5, 6])!;
-    return b.op('Gather', [b.op('Constant', [], { value }), ids]);
-  };
-  assert.is(await found(lookups(['ids'], constant('float16'))), 'ids float16 [3,2]');
-  assert.is(await found(lookups(['ids'], constant('int8'))), undefined);
+test('a table in a Constant, of float16, one that is cast, and the op of ONNX Runtime', async () => {
+  const constant = (type: 'float16' | 'int8', ...ops: string[]) =>
+    lookups(['ids'], (b, ids) => {
+      const value = numberTensor('', type, [3, 2], [1, 2, 3, 4, 5, 6])!;
+      const made = (op: string, x: string) =>
+        op === 'Cast' ? b.op(op, [x], { to: 1 }) : b.op(op, [x, b.float(0.5)]);
+      return b.op('Gather', [ops.reduce((x, op) => made(op, x), b.op('Constant', [], { value })), ids]);
+    });
+  assert.is(await found(constant('float16')), 'ids float16 [3,2]');
+  assert.is(await found(constant('float16', 'Cast')), 'ids float16 [3,2]');
+  assert.is(await found(constant('int8')), 'ids 3', 'quantised, made floats behind the lookup');
+  assert.is(await found(constant('int8', 'DequantizeLinear')), 'ids 3', 'and before it');
+  assert.is(await found(constant('float16', 'Mul')), undefined, 'computed rows');
   const fused = lookups(['ids'], (b, ids, table) => b.op('EmbedLayerNormalization', [ids, '', table, table]));
   const nodes = fused.nodes.map((node) => ({ ...node, domain: 'com.microsoft' }));
   assert.is(await found({ ...fused, nodes }), 'ids float [7,2]');
@@ -77,8 +83,8 @@ test('a table in a file beside the model is read', async () => {
     external: { location: 'w.bin', offset: 8, length: undefined },
   }));
   const { table } = (await findEmbedding({ ...graph, initializers }, folder))!;
-  assert.is(table.external, undefined);
-  assert.equal(toNumbers(table), [...values]);
+  assert.is(table!.external, undefined);
+  assert.equal(toNumbers(table!), [...values]);
   rmSync(folder, { recursive: true });
 });
 

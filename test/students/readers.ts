@@ -23,6 +23,9 @@ export const textOf = (length: number, dataType: DataType = 'int64'): InputSpec[
   inputOf([length], dataType, 'attention_mask'),
 ];
 
+/** An embedding of which only the number of tokens is known. */
+export const ofTokens = (vocabulary: number) => ({ input: 'input_ids', vocabulary });
+
 /** [n, numbers of all inputs]: whole numbers in [0, 255], so that they are of any type; a mask counts the first half of the tokens and one more for each sample. */
 export function samplesOf(inputs: readonly InputSpec[], n: number, seed = 1): Float32Array {
   const next = uniforms(seed);

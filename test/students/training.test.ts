@@ -10,7 +10,7 @@ import { buildStudent, familiesFor } from '../../src/students/build-student.ts';
 import type { StudentReads } from '../../src/students/student.ts';
 import { LOSS } from '../../src/train/losses.ts';
 import { Stepper } from '../../src/train/stepper.ts';
-import { inputOf, readsOf, samplesOf, textOf } from './readers.ts';
+import { inputOf, ofTokens, readsOf, samplesOf, textOf } from './readers.ts';
 
 const test = suite('students: training');
 
@@ -44,8 +44,8 @@ const KINDS: readonly (readonly [string, StudentReads])[] = [
   ['pictures of unknown range', readsOf([inputOf([1, 10, 12])])],
   ['signals', readsOf([inputOf([2, 70])])],
   ['vectors', readsOf([inputOf([30])])],
-  ['texts', { ...readsOf(textOf(9)), vocabulary: 300 }],
-  ['texts with the original\'s embedding', { ...readsOf(textOf(9)), embedding: { input: 'input_ids', table } }],
+  ['texts', { ...readsOf(textOf(9)), embedding: ofTokens(300) }],
+  ['texts with the original\'s embedding', { ...readsOf(textOf(9)), embedding: { ...ofTokens(256), table } }],
   ['a picture and a text', readsOf([inputOf([3, 8, 8]), ...textOf(6)])],
 ]; // biome-ignore format: a table
 
