@@ -118,7 +118,7 @@ function unfit(reads: StudentReads, macs: number): string | undefined {
   if (macs < LEAST_MACS)
     return `the original has ${(macs / 1e6).toFixed(1)} M MACs, under ${LEAST_MACS / 1e6} M there is little to save`;
   const isPicture = partsOf(reads).every((part) => part.kind === 'map' && Math.min(...part.size) > 1);
-  return isPicture ? undefined : 'its input is no picture';
+  return isPicture ? undefined : 'its input is no picture (`student` asks for one all the same)';
 }
 
 /** Why a network in front would take something away that heads leave. */

@@ -19,7 +19,7 @@ const BAD_INPUT = `
   external-data-name-taken external-data-outside external-data-too-short features-differ features-not-merged
   fields-missing first-class-count first-classes-unlike first-disagrees first-input-missing first-input-unlike
   first-is-original first-size-fixed first-tokenizer-unlike fixed-batch functions-too-deep functions-too-large
-  input-not-per-sample input-shape-unknown input-too-large invalid-graph invalid-manifest label-count-mismatch
+  id-out-of-range input-not-per-sample input-shape-unknown input-too-large invalid-graph invalid-manifest label-count-mismatch
   label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor manifest-version-unknown
   model-not-loadable model-too-large name-taken name-unusable nested-too-deeply network-missing no-batch-axis
   no-class-scores no-confidence-heads no-inner-exit no-logits no-sample-input no-shards no-taps not-a-package

@@ -10,6 +10,22 @@ export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unk
     { cause },
   );
 
+/** As Gather says it. */
+const NO_SUCH_ROW =
+  /Name:'(.*?)'.*indices element out of data bounds, idx=(-?\d+) must be within the inclusive range \[-?\d+,(\d+)\]/s;
+
+/** Of a run: `id-out-of-range` where the samples hold an id that the model has no row for, else `session-failed`. */
+export const runFailed = (reason: string, cause: unknown) => {
+  const [, node, id, last] = NO_SUCH_ROW.exec(reason) ?? [];
+  if (id === undefined) return sessionFailed('run', reason, cause);
+  return new OfframpError(
+    'id-out-of-range',
+    `a sample has the id ${id}, and the model has rows for ids up to ${last} (node ${node})`,
+    `Ids of texts have to come from the tokenizer that the model was trained with: ${option('tokenizer')} makes them from texts.`,
+    { cause },
+  );
+};
+
 /** What to do about ONNX Runtime's message, by what it says. */
 const REMEDIES: readonly (readonly [said: RegExp, remedy: string])[] = [
   [

@@ -1,7 +1,7 @@
 /** The only file that imports onnxruntime-node: sessions with the options Offramp measures with, and coded errors. */
 import { availableParallelism } from 'node:os';
 import * as ort from 'onnxruntime-node';
-import { messageOf, providerMissing, sessionFailed } from '../errors/index.ts';
+import { messageOf, providerMissing, runFailed, sessionFailed } from '../errors/index.ts';
 import { GraphBuilder, makeModel, makeNode, makeValue } from '../graph/builder.ts';
 import type { Model } from '../graph/types.ts';
 import { serializeModel } from '../parser/index.ts';
@@ -113,7 +113,7 @@ export class Session {
 
   /**
    * Runs once; `fetches` names the wanted outputs (all by default). What comes back has no names but theirs, not even `constructor`. Blocks the event
-   * loop while it computes.
+   * loop while it computes. Throws `session-failed`, and `id-out-of-range` where samples hold an id that the model has no row for.
    */
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Outputs> {
     const given = HAS_FLOAT16_ARRAY ? withBits(feeds) : feeds;
@@ -121,7 +121,7 @@ export class Session {
       const outputs = await (fetches ? this.inner.run(given, [...fetches]) : this.inner.run(given));
       return Object.assign(Object.create(null), outputs);
     } catch (error) {
-      throw sessionFailed('run', messageOf(error), error);
+      throw runFailed(messageOf(error), error);
     }
   }
 

@@ -31,6 +31,8 @@ interface Kind {
   readonly inputs: Readonly<Record<string, readonly number[]>>;
   readonly dataType?: 'int64' | 'int32';
   readonly family?: CompileOptions['studentFamily'];
+  /** Of axes that the file leaves open. */
+  readonly dims?: CompileOptions['dims'];
   /** What the student takes of the original as it is. */
   readonly isShared?: boolean;
 }
@@ -60,30 +62,25 @@ function convolved(b: NetBuilder): string {
   return classified(b, b.op('Flatten', [b.op('GlobalAveragePool', [x])]), 64);
 }
 
-/** The mean of embedded words, or their sum where there is no mask. */
-function read(
-  b: NetBuilder,
-  of: { type?: 'int64' | 'int32'; mask?: boolean; types?: boolean; quantised?: boolean },
-): string {
-  const { type = 'int64', mask = true, types = false, quantised = false } = of;
-  const ids = b.input('input_ids', type, ['N', LENGTH]);
-  let x = b.op('Gather', [quantised ? codes(b) : b.weight('words', [WORDS, WIDTH], 4), ids]);
-  if (types)
-    x = b.op('Add', [
-      x,
-      b.op('Gather', [b.weight('types', [2, WIDTH]), b.input('token_type_ids', type, ['N', LENGTH])]),
-    ]);
-  const counts = b.op(
-    'Cast',
-    [
-      mask
-        ? b.input('attention_mask', type, ['N', LENGTH])
-        : b.op('Cast', [ids], { to: DATA_TYPES.indexOf('bool') }),
-    ],
-    { to: 1 },
-  );
-  const sum = b.op('MatMul', [b.op('Reshape', [counts, b.int64([-1, 1, LENGTH])]), x]);
-  return classified(b, b.op('Reshape', [sum, b.int64([-1, WIDTH])]), WIDTH);
+interface Words {
+  readonly type?: 'int64' | 'int32';
+  readonly hasMask?: boolean;
+  readonly hasTypes?: boolean;
+  readonly isQuantised?: boolean;
+  readonly length?: number | string;
+}
+
+/** The sum of the embedded words that the mask counts, or, without one, of those that are not 0. */
+function read(b: NetBuilder, of: Words): string {
+  const { type = 'int64', hasMask = true, hasTypes = false, isQuantised = false, length = LENGTH } = of;
+  const input = (name: string) => b.input(name, type, ['N', length]);
+  const ids = input('input_ids');
+  let x = b.op('Gather', [isQuantised ? codes(b) : b.weight('words', [WORDS, WIDTH], 4), ids]);
+  if (hasTypes)
+    x = b.op('Add', [x, b.op('Gather', [b.weight('types', [2, WIDTH]), input('token_type_ids')])]);
+  const isWord = b.op('Cast', [hasMask ? input('attention_mask') : ids], { to: DATA_TYPES.indexOf('bool') });
+  const counts = b.op('Unsqueeze', [b.op('Cast', [isWord], { to: 1 }), b.int64([1])]);
+  return classified(b, b.op('Reshape', [b.op('MatMul', [counts, x]), b.int64([-1, WIDTH])]), WIDTH);
 }
 
 const codes = (b: NetBuilder): string => {
@@ -99,9 +96,10 @@ const KINDS: readonly Kind[] = [
   { name: 'signals', write: convolved, inputs: { signal: [2, 64] }, family: 'wide' },
   { name: 'texts', write: (b) => read(b, {}), inputs: TEXT, isShared: true },
   { name: 'texts, convolved', write: (b) => read(b, {}), inputs: TEXT, family: 'conv', isShared: true },
-  { name: 'texts of int32 without a mask', write: (b) => read(b, { type: 'int32', mask: false }), dataType: 'int32', inputs: IDS, isShared: true },
-  { name: 'texts with types', write: (b) => read(b, { types: true }), inputs: { ...TEXT, token_type_ids: [LENGTH] }, isShared: true },
-  { name: 'texts whose embedding is quantised', write: (b) => read(b, { quantised: true }), inputs: TEXT },
+  { name: 'texts of int32 without a mask', write: (b) => read(b, { type: 'int32', hasMask: false }), dataType: 'int32', inputs: IDS, isShared: true },
+  { name: 'texts with types', write: (b) => read(b, { hasTypes: true }), inputs: { ...TEXT, token_type_ids: [LENGTH] }, isShared: true },
+  { name: 'texts whose embedding is quantised', write: (b) => read(b, { isQuantised: true }), inputs: TEXT },
+  { name: 'texts of any length', write: (b) => read(b, { length: 'length' }), inputs: TEXT, dims: { length: LENGTH }, isShared: true },
 ]; // biome-ignore format: a table
 
 function modelOf({ write }: Kind): Model {
@@ -166,6 +164,7 @@ async function project(kind: Kind, model: string, out: string): Promise<CompileO
     test: fileOf('test'),
     student: [0.6],
     ...(kind.family && { studentFamily: kind.family }),
+    ...(kind.dims && { dims: kind.dims }),
     steps: 12,
     keepAll: true,
     out: at(out),
