@@ -58,7 +58,7 @@ const learning = (policy: PolicyName): Way => ({
 });
 
 /** Needs no validation split. */
-const maxProb = (ensembled: boolean): Way => ({
+export const maxProb = (ensembled: boolean): Way => ({
   name: `\`max-prob\`, ${ensembled ? 'final answer ensembled' : 'every network by itself'}`,
   fit(calibration, costs, seed) {
     const final = ensembled ? fitFinalAnswer(calibration) : undefined;
