@@ -19,7 +19,7 @@ const LARGEST: Readonly<Record<Family, Omit<StudentForm, 'family'>>> = {
   wide: { width: 32, depth: 4 },
   narrow: { width: 32, depth: 4 },
   separable: { width: 32, depth: 4 },
-  bag: { width: 8, depth: 1 },
+  bag: { width: 4, depth: 1 },
   conv: { width: 8, depth: 2 },
   mlp: { width: 16, depth: 2 },
 };
