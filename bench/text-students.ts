@@ -26,9 +26,9 @@ import { TOKEN_FAMILIES } from '../src/students/student.ts';
 import { studentModel } from '../src/students/student-model.ts';
 import { trainStudent } from '../src/students/train-student.ts';
 import { accuracy, deviation, mean, points } from './budgets.ts';
-import { add, contest, interval, lostIn, meanOf, nothing, type Reported } from './halves.ts';
 import { joined } from './chain-data.ts';
 import { maxProb } from './chain-ways.ts';
+import { add, contest, interval, lostIn, meanOf, nothing, type Reported } from './halves.ts';
 import { markdown } from './markdown.ts';
 
 const { values } = parseArgs({
@@ -104,6 +104,7 @@ async function sectionOf(set: string): Promise<string> {
             logits: [alone.original],
             confidence: [new Float32Array(labels.length)],
           },
+          macs: plan.totalMacs,
           costs: { exits: [{ network: 0, prefix: cost, head: 0 }], networks: [cost, 1] },
         },
         [SHARE],
