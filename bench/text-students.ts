@@ -104,7 +104,6 @@ async function sectionOf(set: string): Promise<string> {
             logits: [alone.original],
             confidence: [new Float32Array(labels.length)],
           },
-          macs: plan.totalMacs,
           costs: { exits: [{ network: 0, prefix: cost, head: 0 }], networks: [cost, 1] },
         },
         [SHARE],
