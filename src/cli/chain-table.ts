@@ -1,7 +1,7 @@
 /** The networks of a chain for a terminal: what each costs, how it is fed, and its exits. */
 import type { InspectedExit, InspectedNetwork } from '../commands/inspect.ts';
 import type { Preprocessing } from '../data/index.ts';
-import { macs, percent } from '../report/numbers.ts';
+import { costPercent, macs, percent } from '../report/numbers.ts';
 import { formatTable } from './tables.ts';
 
 /** A row for each network, in the order samples meet them, and what the columns leave out below. */
@@ -10,7 +10,7 @@ export function chainTable(networks: readonly InspectedNetwork[]): string {
     `${n + 1}. ${file}`,
     String(classes),
     macs(own),
-    percent(relativeCost),
+    costPercent(relativeCost),
     exits.map(exitIn).join(', ') || '–',
   ]);
   const fed = networks.map(({ preprocessing, adapter }, n) => {

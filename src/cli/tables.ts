@@ -8,7 +8,7 @@ import type { Compiled } from '../commands/steps/describe-and-write.ts';
 import { answerAt, networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { networksAlone } from '../report/index.ts';
-import { macs } from '../report/numbers.ts';
+import { costPercent, macs } from '../report/numbers.ts';
 import { passesOf } from '../report/section.ts';
 import { formatNote } from './command.ts';
 import { seconds } from './progress.ts';
@@ -92,7 +92,7 @@ function formatResults(
     `${name} alone`,
     percent(accuracy),
     '',
-    percent(relativeCost, 1),
+    costPercent(relativeCost),
     ...(timed ? [''] : []),
     ...nowhere,
   ]);
@@ -100,7 +100,7 @@ function formatResults(
     point.name,
     percent(point.accuracy),
     percent(point.agreement),
-    percent(point.relativeCost, 1),
+    costPercent(point.relativeCost),
     ...latency(point),
     ...point.exitShares.map((share) => percent(share, 1)),
   ]);
@@ -188,7 +188,7 @@ export function formatComparison({
     side.point ?? '–',
     side.accuracy === null ? '–' : percent(side.accuracy),
     macs(side.macs),
-    percent(side.relativeCost, 1),
+    costPercent(side.relativeCost),
     ms(side.latencyMsP50),
   ]);
   const lines = [`Both give ${percent(agreement)} of ${samples} samples the same class.`];
@@ -210,7 +210,7 @@ export function formatPlan(plan: CompilePlan): string {
   ]);
   const costs = networks.map(({ relativeCost, secondsPerSample }, n) => [
     networkName(plan, n),
-    percent(relativeCost, 1),
+    costPercent(relativeCost),
     ms(1000 * secondsPerSample),
   ]);
   const inNetwork = networks.length > 0 ? ['network'] : [];

@@ -3,7 +3,7 @@ import { closesAll, isNamed, NAMED_DROPS, walk } from '../calibrate/index.ts';
 import { CLOSED, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
 import { answerAt, exitName, inWords, networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import { count, percent, signedPoints } from './numbers.ts';
+import { costPercent, count, percent, signedPoints } from './numbers.ts';
 import { type Drop, dropOf } from './statistics.ts';
 
 /** A network in front of the original, alone, on the samples that are reported. */
@@ -100,7 +100,7 @@ export function asGoodAlone(manifest: Manifest, alone: readonly AloneFacts[]): s
         ? `, but so few samples leave room for a loss of ${signedPoints(high).slice(1)} points`
         : '';
     return [
-      `${one.name} is right on ${percent(one.accuracy, 2)} of ${count(samples)} ${measuredOn} samples, the original on ${percent(baseline.accuracy, 2)}: this small network by itself is ${is} on your data (${points(value)} points, 95 % interval ${points(high)} to ${points(low)})${doubt}. It costs ${percent(one.relativeCost)} of the original${one.grown ? `, and its file lies beside model.onnx` : ''}.`,
+      `${one.name} is right on ${percent(one.accuracy, 2)} of ${count(samples)} ${measuredOn} samples, the original on ${percent(baseline.accuracy, 2)}: this small network by itself is ${is} on your data (${points(value)} points, 95 % interval ${points(high)} to ${points(low)})${doubt}. It costs ${costPercent(one.relativeCost)} of the original${one.grown ? `, and its file lies beside model.onnx` : ''}.`,
     ];
   });
   return sentences.length > 0 ? sentences.join(' ') : undefined;
@@ -149,7 +149,7 @@ export function betterAlone(manifest: Manifest): string | undefined {
     if (worse.length === 0) return [];
     const [cost, are] = worse.length === 1 ? ['costs', 'is'] : ['cost', 'are'];
     return [
-      `${one.name} alone costs ${percent(one.relativeCost)} of the original and is right on ${percent(one.accuracy, 2)}: ${inWords(worse)} ${cost} more and ${are} no better on these samples.`,
+      `${one.name} alone costs ${costPercent(one.relativeCost)} of the original and is right on ${percent(one.accuracy, 2)}: ${inWords(worse)} ${cost} more and ${are} no better on these samples.`,
     ];
   });
   return sentences.length > 0 ? sentences.join(' ') : undefined;

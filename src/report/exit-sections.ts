@@ -5,7 +5,7 @@ import { leavingAtExits, leavingAtPoints, reliabilityDiagram, scoreHistogram } f
 import type { Example, ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
 import { drawModelLine, lineOf } from './model-line.ts';
-import { count, macs, percent } from './numbers.ts';
+import { costPercent, count, macs, percent } from './numbers.ts';
 import { colour, exitColour } from './palette.ts';
 import { figure, HALF, type Pen } from './section.ts';
 
@@ -41,7 +41,7 @@ function describeChain(manifest: Manifest): string {
     exits.map(() => 0),
   ).at(-1)!;
   const gone = leftOut.map(
-    ({ file, relativeCost }) => `${file} (${percent(relativeCost)} of the original’s MACs)`,
+    ({ file, relativeCost }) => `${file} (${costPercent(relativeCost)} of the original’s MACs)`,
   );
   return [
     `A sample that the original answers after every exit was asked has cost ${percent(worst)}.`,

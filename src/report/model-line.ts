@@ -3,7 +3,7 @@ import { CLOSED } from '../calibrate/index.ts';
 import { leavingCostsAt, networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { escapeHtml } from './html.ts';
-import { macs, percent } from './numbers.ts';
+import { costPercent, macs, percent } from './numbers.ts';
 import { colour, exitColour, paletteCss } from './palette.ts';
 
 export interface ModelLine {
@@ -168,7 +168,7 @@ function names(chain: ChainLine, end: number): string {
       const left = MARGIN + own[0]! * STEP;
       const isLast = n === networks.length - 1;
       const right = isLast ? end : MARGIN + own.at(-1)! * STEP + (STEP + BOX.width) / 2 + 12;
-      const cost = isLast ? 'the original' : `${percent(relativeCost)} of the original’s MACs`;
+      const cost = isLast ? 'the original' : `${costPercent(relativeCost)} of the original’s MACs`;
       return [
         text(left, 15, shortened(name), 'start', 'ink', 12),
         text(left, 32, cost, 'start', 'muted', 11),
@@ -193,7 +193,7 @@ export function described({ exits, totalMacs, shares, chain }: ModelLine): strin
       const { name } = chain.networks[chain.places[k]!]!;
       return `${id}, ${head === 'end' ? name : `a ${head} head in ${name}`}${left(k)}`;
     });
-    const costs = chain.networks.map(({ name, relativeCost }) => `${name} ${percent(relativeCost)}`);
+    const costs = chain.networks.map(({ name, relativeCost }) => `${name} ${costPercent(relativeCost)}`);
     return `The chain, costs relative to the original: ${costs.join(', then ')}. Exits: ${answers.join('; ')}; the original answers ${percent(end)}.`;
   }
   const stops = exits.map(

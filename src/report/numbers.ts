@@ -2,6 +2,10 @@
 
 export const percent = (share: number, digits = 1) => `${(100 * share).toFixed(digits)} %`;
 
+/** A cost as a share of the original's; of however little, a digit that is not 0. */
+export const costPercent = (share: number) =>
+  percent(share, share > 0 && share < 0.0005 ? Math.ceil(-Math.log10(share)) - 2 : 1);
+
 /** A difference of shares in percentage points, always with its sign. */
 export function signedPoints(difference: number, digits = 2): string {
   const text = (100 * Math.abs(difference)).toFixed(digits);

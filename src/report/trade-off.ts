@@ -6,7 +6,7 @@ import { type AloneFacts, betterAlone, betterThan, leavesAtOne } from './alone.t
 import { drawnAlone, frontier } from './charts/points.ts';
 import { losesMore, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
-import { count, percent, signedPoints } from './numbers.ts';
+import { costPercent, count, percent, signedPoints } from './numbers.ts';
 import { figure, ms, type Pen, passesOf } from './section.ts';
 
 export function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
@@ -14,7 +14,7 @@ export function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
   const named = points.filter((point) => point.named);
   const baked = manifest.outputs.thresholds === null;
   const atOne = leavesAtOne(manifest);
-  const label = `Accuracy against average cost: ${named.map((p) => `${p.name} ${percent(p.accuracy)} at ${percent(p.relativeCost)} cost`).join(', ')}; ${alone.map((one) => `${one.name} alone ${percent(one.accuracy)} at ${percent(one.relativeCost)} cost, `).join('')}original ${percent(manifest.baseline.accuracy)}.`;
+  const label = `Accuracy against average cost: ${named.map((p) => `${p.name} ${percent(p.accuracy)} at ${costPercent(p.relativeCost)} cost`).join(', ')}; ${alone.map((one) => `${one.name} alone ${percent(one.accuracy)} at ${costPercent(one.relativeCost)} cost, `).join('')}original ${percent(manifest.baseline.accuracy)}.`;
   return html`<section>
 <h2>Which operating point to take</h2>
 ${figure(
@@ -29,14 +29,14 @@ ${scrolling(html`<table>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
 <tbody>${named.map(
   (p) =>
-    html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
+    html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${costPercent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
 )}</tbody>
 </table>`)}
 ${atOne !== undefined && html`<p>${atOne}</p>`}
 ${manifest.networks && networksTable(facts)}<details><summary>All ${points.length} settings, by name</summary>
 ${scrolling(html`<table>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Thresholds</th></tr></thead>
-<tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${percent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${p.thresholds.map(describeThreshold).join(', ')}</td></tr>`)}</tbody>
+<tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${costPercent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${p.thresholds.map(describeThreshold).join(', ')}</td></tr>`)}</tbody>
 </table>`)}</details>
 </section>`;
 }
@@ -64,7 +64,7 @@ function networksTable({ manifest, alone, points }: ReportFacts): Html {
     const names = beaten(one).map(({ name }) => name);
     const says =
       names.length > 0 ? `costs less than ${inWords(names)}, and is at least as accurate here.` : '';
-    return html`<tr><th scope="row">${one.name}</th><td>${percent(one.relativeCost)}</td><td>${percent(one.accuracy, 2)}</td><td>${changeOf(one.drop)}</td><td>${percent(one.agreement, 2)}</td><td data-clock>–</td><td class="words">${says}</td></tr>`;
+    return html`<tr><th scope="row">${one.name}</th><td>${costPercent(one.relativeCost)}</td><td>${percent(one.accuracy, 2)}</td><td>${changeOf(one.drop)}</td><td>${percent(one.agreement, 2)}</td><td data-clock>–</td><td class="words">${says}</td></tr>`;
   });
   return html`${worse !== undefined && html`<p class="warning">${worse}</p>`}
 ${scrolling(html`<table>
@@ -81,7 +81,7 @@ const describeThreshold = (threshold: number) =>
 function cheapestLikeOriginal(points: readonly PointFacts[]): string {
   const cheapest = points.find(({ drop }) => drop.low <= 0);
   return cheapest && !closesAll(cheapest.thresholds)
-    ? `The cheapest of which that is so is ${cheapest.name}, at ${percent(cheapest.relativeCost)} of the cost.`
+    ? `The cheapest of which that is so is ${cheapest.name}, at ${costPercent(cheapest.relativeCost)} of the cost.`
     : '';
 }
 
