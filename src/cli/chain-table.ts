@@ -1,7 +1,7 @@
 /** The networks of a chain for a terminal: what each costs, how it is fed, and its exits. */
 import type { InspectedExit, InspectedNetwork } from '../commands/inspect.ts';
 import type { Preprocessing } from '../data/index.ts';
-import { costPercent, macs, percent } from '../report/numbers.ts';
+import { costPercent, macs } from '../report/numbers.ts';
 import { formatTable } from './tables.ts';
 
 /** A row for each network, in the order samples meet them, and what the columns leave out below. */
