@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { defaultCache } from '../src/cache/folder.ts';
-import { type Dataset, openDataset, resolvePreprocessing } from '../src/data/index.ts';
+import { type Dataset, openDataset, partition, resolvePreprocessing } from '../src/data/index.ts';
 import { inputsOf } from '../src/data/splits.ts';
 import { opsetOf } from '../src/graph/types.ts';
 import { inspectFile } from '../src/model/inspect.ts';
@@ -19,9 +19,9 @@ import { observeFacts } from '../src/model/observe-facts.ts';
 import { serializeModel } from '../src/parser/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
 import { type Predictions, predict } from '../src/predict/predict.ts';
+import { EFFORT } from '../src/students/effort.ts';
 import { findEmbedding } from '../src/students/find-embedding.ts';
 import { sizeStudent } from '../src/students/size-student.ts';
-import type { StudentReads } from '../src/students/student.ts';
 import { TOKEN_FAMILIES } from '../src/students/student.ts';
 import { studentModel } from '../src/students/student-model.ts';
 import { trainStudent } from '../src/students/train-student.ts';
@@ -50,15 +50,24 @@ const SHARE = 0.05;
 const SEED = 1;
 const session = values.threads ? { threads: Number(values.threads) } : {};
 
+/** Students that are compared: how large a part of the training texts they see, and whose embedding they read. */
+const WHOSE = ['its own', 'the original’s'] as const;
+const STUDENTS = [
+  ...TOKEN_FAMILIES.flatMap((family) => WHOSE.map((whose) => ({ family, whose, part: 1 }))),
+  ...[0.3, 0.1].flatMap((part) => WHOSE.map((whose) => ({ family: 'bag' as const, whose, part }))),
+];
+
+/** What is known of a data set and its original. */
+type Subject = Awaited<ReturnType<typeof subjectOf>>;
+
 const sections: string[] = [];
-for (const set of values.sets.split(',')) sections.push(await sectionOf(set));
+for (const set of values.sets.split(',')) sections.push(await sectionOf(await subjectOf(set)));
 const page = fileURLToPath(new URL('text-students.md', import.meta.url));
 writeFileSync(page, pageOf(sections));
 console.log(`written to ${page}`);
 process.exit();
 
-/** How often each student is right, alone and in front of the original of `set`. */
-async function sectionOf(set: string): Promise<string> {
+async function subjectOf(set: string) {
   const model = ['encoder_strong.onnx', 'encoder.onnx']
     .map((file) => join(texts!, set, file))
     .find(existsSync);
@@ -69,70 +78,80 @@ async function sectionOf(set: string): Promise<string> {
   const preprocessing = resolvePreprocessing({}, inputs);
   const open = (split: string) =>
     openDataset(join(texts!, set, `${split}.jsonl`), { inputs, preprocessing, cache, classes, split });
-  const [train, calibration, test] = [await open('train'), await open('calibration'), await open('test')];
+  const train = await open('train');
+  const reported = [await open('calibration'), await open('test')];
   const teacher = { typed, modelHash: source.sha256 };
-  const original = await answersTo([calibration, test], teacher);
-  const { labels } = original;
-  const truth = { labels, original: argMaxRows(original.original, labels.length) };
+  const original = await answersTo(reported, teacher);
   const embedding = await findEmbedding(typed.model.graph, source.folder);
   if (!embedding?.table) throw new Error(`${model} has no embedding that students can read`);
-  const [rows, size] = embedding.table.dims;
+  const reads = { inputs, preprocessing, classes, embedding };
+  return { set, macs: plan.totalMacs, teacher, reads, train, reported, original, table: embedding.table };
+}
 
-  const table: string[][] = [];
-  for (const family of TOKEN_FAMILIES)
-    for (const [whose, reads] of [
-      ['its own', { inputs, preprocessing, classes, embedding: { ...embedding, table: undefined } }],
-      ['the original’s', { inputs, preprocessing, classes, embedding }],
-    ] as const satisfies readonly (readonly [string, StudentReads])[]) {
-      const untrained = sizeStudent(reads, SHARE, plan.totalMacs, SEED, { family });
-      const data = { dataset: train, teacher };
-      const { student } = await trainStudent(untrained, data, { seed: SEED, cache, session });
-      const written = studentModel(student, opsetOf(typed.model));
-      const small = await observeFacts(written, { session });
-      const alone = await answersTo([calibration, test], {
-        typed: small,
-        modelHash: `${set} ${family} ${whose}`,
-      });
-      const sums = nothing();
-      add(sums, argMaxRows(alone.original, labels.length), truth);
-      const cost = student.macs / plan.totalMacs;
-      const drawn = contest(
-        maxProb(true),
-        {
-          predictions: {
-            ...original,
-            logits: [alone.original],
-            confidence: [new Float32Array(labels.length)],
-          },
-          costs: { exits: [{ network: 0, prefix: cost, head: 0 }], networks: [cost, 1] },
-        },
-        [SHARE],
-      ).byBudget.get(SHARE)!;
-      table.push([
-        `\`${family}\`, ${student.form.width} wide`,
-        whose,
-        cost.toFixed(4),
-        right(argMaxRows(alone.original, labels.length), labels),
-        points(lostIn(sums)),
-        interval(sums),
-        ...together(drawn),
-        (serializeModel(written).byteLength / 1e6).toFixed(1),
-      ]);
-      console.error(set, table.at(-1)!.join(' | '));
-    }
-  for (const dataset of [train, calibration, test]) await dataset.close();
-  const head = ['student', 'embedding', 'cost', 'right alone', 'lost alone, points', 'paired 95 %'];
-  const chain = [`lost at ${SHARE}`, 'paired 95 %', 'cost realised', 'agreement, %'];
+async function sectionOf(subject: Subject): Promise<string> {
+  const { set, train, reported, original, table } = subject;
+  const { labels } = original;
+  const rows: string[][] = [];
+  for (const student of STUDENTS) {
+    rows.push(await rowOf(subject, student));
+    console.error(set, rows.at(-1)!.join(' | '));
+  }
+  for (const dataset of [train, ...reported]) await dataset.close();
+  const head = ['student', 'embedding', 'texts', 'cost', 'right alone', 'lost alone, points', 'paired 95 %'];
+  const chain = [`lost at ${SHARE}`, 'paired 95 %', 'cost realised', 'agreement, %', 'MB'];
   return `## ${set}
 
-The original is right on ${right(truth.original, labels)}; its embedding has ${rows} rows of ${size}. ${train.size.toLocaleString('en')} texts to train on, ${labels.length.toLocaleString('en')} to report on.
+The original is right on ${right(original.original, labels)}; its embedding has ${table.dims[0]} rows of ${table.dims[1]}. Reported on ${labels.length.toLocaleString('en')} texts.
 
-${markdown([[...head, ...chain, 'MB'], ...table])}
+${markdown([[...head, ...chain], ...rows])}
 `;
 }
 
-function right(answers: Int32Array, labels: Int32Array): string {
-  return `${(100 * accuracy(answers, labels)).toFixed(2)} %`;
+/** How often a student is right, alone and in front of the original. */
+async function rowOf(
+  { set, macs, teacher, reads, train, reported, original }: Subject,
+  { family, whose, part }: (typeof STUDENTS)[number],
+): Promise<string[]> {
+  const { labels } = original;
+  const embedding = whose === 'its own' ? { ...reads.embedding, table: undefined } : reads.embedding;
+  const untrained = sizeStudent({ ...reads, embedding }, SHARE, macs, SEED, { family });
+  const dataset = part < 1 ? partition(train, { part }, SEED).part : train;
+  const training = { seed: SEED, epochs: EFFORT.medium.epochs, cache, session };
+  const { student } = await trainStudent(untrained, { dataset, teacher }, training);
+  const written = studentModel(student, opsetOf(teacher.typed.model));
+  const typed = await observeFacts(written, { session });
+  const alone = await answersTo(reported, { typed, modelHash: `${set} ${family} ${whose} ${part}` });
+  const sums = nothing();
+  add(sums, argMaxRows(alone.original, labels.length), {
+    labels,
+    original: argMaxRows(original.original, labels.length),
+  });
+  const cost = student.macs / macs;
+  const answered = {
+    predictions: {
+      ...original,
+      logits: [alone.original],
+      confidence: [new Float32Array(labels.length)],
+    },
+    macs,
+    costs: { exits: [{ network: 0, prefix: cost, head: 0 }], networks: [cost, 1] },
+  };
+  const draws = contest(maxProb(true), answered, [SHARE]).byBudget.get(SHARE)!;
+  return [
+    `\`${family}\`, ${student.form.width} wide`,
+    whose,
+    dataset.size.toLocaleString('en'),
+    cost.toFixed(4),
+    right(alone.original, labels),
+    points(lostIn(sums)),
+    interval(sums),
+    ...together(draws),
+    (serializeModel(written).byteLength / 1e6).toFixed(1),
+  ];
+}
+
+function right(scores: Float32Array, labels: Int32Array): string {
+  return `${(100 * accuracy(argMaxRows(scores, labels.length), labels)).toFixed(2)} %`;
 }
 
 /** What a network says about the samples of all `datasets`. */
@@ -158,10 +177,13 @@ function together(draws: readonly Reported[]): string[] {
 function pageOf(sections: readonly string[]): string {
   return `# Students of texts
 
-Made by \`npx tsx bench/text-students.ts --texts DIR\`: the largest student of at most ${SHARE} of the original's MACs, trained as \`compile\` trains it
-(30 epochs, seed ${SEED}). Figures are of the calibration and the test split together. *Alone*: the student instead of the original; points lost are negative where it is right
-more often. *At ${SHARE}*: the student in front of the original, thresholds for a mean cost of ${SHARE} (\`max-prob\`, final answer ensembled) fitted on a random half of these samples and reported
-on the other, and the other way round, ten times: mean ± standard deviation. *MB*: of the student's file. Costs are shares of the original's MACs.
+Made by \`npx tsx bench/text-students.ts --texts DIR\`: the largest student of at most ${SHARE} of the original's MACs, trained as \`compile\` trains it (${EFFORT.medium.epochs} epochs, seed ${SEED}), on
+so many of the training texts. Figures are of the calibration and the test split together. *Alone*: the student instead of the original; points lost are negative where it is right more
+often. *At ${SHARE}*: the student in front of the original, thresholds for a mean cost of ${SHARE} (\`max-prob\`, final answer ensembled) fitted on a random half of these texts and reported on
+the other, and the other way round, ten times: mean ± standard deviation. *MB*: of the student's file. Costs are shares of the original's MACs.
+
+The originals were trained on these training texts, and on no others: rows with all of them are for such models. Rows with a part of them stand for models that have read more than
+the student does, as those have whose embedding was trained beforehand. \`compile\` takes a \`bag\` with the original's embedding.
 
 ${sections.join('\n')}`;
 }

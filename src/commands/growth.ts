@@ -5,7 +5,7 @@ import type { Head } from '../passes/exits.ts';
 import type { Augment } from '../students/augment.ts';
 import { EFFORT, type Effort, LEAST_MACS } from '../students/effort.ts';
 import type { ExitLoss } from '../students/exit-losses.ts';
-import { embeddingToRead, findEmbedding } from '../students/find-embedding.ts';
+import { findEmbedding } from '../students/find-embedding.ts';
 import { partsOf } from '../students/input-parts.ts';
 import type { TeacherMode } from '../students/picture-source.ts';
 import { sizeStudent } from '../students/size-student.ts';
@@ -84,8 +84,8 @@ export function wantedGrowth(options: GrowthOptions & HeadOptions & Others): Wan
 }
 
 /**
- * Untrained students for `original`; a note where nobody asked for them and they would not pay. Those of texts read the original's embedding where
- * that pays (`embeddingToRead`). Throws what `sizeStudent` throws.
+ * Untrained students for `original`; a note where nobody asked for them and they would not pay. Those of texts read the original's own embedding
+ * where they can. Throws what `sizeStudent` throws.
  */
 export async function planGrowth(
   { shares, family, exits, byDefault }: WantedGrowth,
@@ -95,12 +95,7 @@ export async function planGrowth(
   const { inspection, inputs, preprocessing } = original;
   const { typed, plan, source } = inspection;
   const embedding = await findEmbedding(typed.model.graph, source.folder);
-  const reads = {
-    inputs,
-    preprocessing,
-    classes: typed.classes,
-    embedding: embedding && embeddingToRead(embedding),
-  };
+  const reads = { inputs, preprocessing, classes: typed.classes, embedding };
   const why = byDefault && (unfit(reads, plan.totalMacs) ?? (dropOutputs ? undefined : losing(original)));
   if (why) return { note: info('no-student', `No student is grown, heads are trained: ${why}.`) };
   const form = { ...(family && { family }), ...(exits && { exits }) };

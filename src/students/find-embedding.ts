@@ -8,12 +8,6 @@ import type { Embedding } from './student.ts';
 /** A larger one would make every training graph as large. */
 const MOST_BYTES = 2 ** 29;
 
-/**
- * Of a table with fewer rows students make nothing better than one of their own, which they learn in a minute: it is of a model that has read no
- * more texts than they (`bench/text-students.md`). Larger vocabularies are of models that have, and learning a row for each token takes most of a step.
- */
-const SHARED_FROM = 2 ** 14;
-
 /** Inputs that say something about tokens and are no tokens. */
 const ABOUT_TOKENS = ['attention_mask', 'token_type_ids', 'position_ids'];
 
@@ -31,14 +25,10 @@ export async function findEmbedding(graph: Graph, folder: string): Promise<Embed
   return {
     input,
     vocabulary: table.dims[0]!,
-    ...(isReadable(table) && { table: await withBytes(table, folder) }),
+    ...(isShared(table) && { table: await withBytes(table, folder) }),
   };
 }
 
-/** What students are to read of `embedding`: the table where it has many rows, else the number of tokens. */
-export const embeddingToRead = (embedding: Embedding): Embedding =>
-  embedding.vocabulary < SHARED_FROM ? { ...embedding, table: undefined } : embedding;
-
-const isReadable = ({ dataType, dims }: Tensor): boolean =>
+const isShared = ({ dataType, dims }: Tensor): boolean =>
   (dataType === 'float' || dataType === 'float16') &&
   elementCount(dims) * elementBytes(dataType)! <= MOST_BYTES;

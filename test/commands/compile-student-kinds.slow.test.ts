@@ -23,9 +23,8 @@ const at = (name: string) => join(folder, name);
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
 const CLASSES = 3;
-const [LENGTH, WIDTH] = [10, 16];
-/** Few words, of which students learn their own embedding, and so many that they read the original's. */
-const [FEW, MANY] = [64, 17_000];
+/** Of words that are few, but whose embedding is large enough to be kept once. */
+const [LENGTH, WORDS, WIDTH] = [10, 70, 32];
 
 interface Kind {
   readonly name: string;
@@ -69,16 +68,15 @@ interface Words {
   readonly hasMask?: boolean;
   readonly hasTypes?: boolean;
   readonly isQuantised?: boolean;
-  readonly words?: number;
   readonly length?: number | string;
 }
 
 /** The sum of the embedded words that the mask counts, or, without one, of those that are not 0. */
 function read(b: NetBuilder, of: Words): string {
-  const { type = 'int64', hasMask = true, hasTypes = false, length = LENGTH, words = MANY } = of;
+  const { type = 'int64', hasMask = true, hasTypes = false, length = LENGTH } = of;
   const input = (name: string) => b.input(name, type, ['N', length]);
   const ids = input('input_ids');
-  let x = b.op('Gather', [of.isQuantised ? codes(b) : b.weight('words', [words, WIDTH], 4), ids]);
+  let x = b.op('Gather', [of.isQuantised ? codes(b) : b.weight('words', [WORDS, WIDTH], 4), ids]);
   if (hasTypes)
     x = b.op('Add', [x, b.op('Gather', [b.weight('types', [2, WIDTH]), input('token_type_ids')])]);
   const isWord = b.op('Cast', [hasMask ? input('attention_mask') : ids], { to: DATA_TYPES.indexOf('bool') });
@@ -87,8 +85,8 @@ function read(b: NetBuilder, of: Words): string {
 }
 
 const codes = (b: NetBuilder): string => {
-  const numbers = Array.from(noise(FEW * WIDTH, 9), (v) => Math.round(127 * v));
-  const table = b.initializer({ ...numberTensor('words', 'int8', [FEW, WIDTH], numbers)!, name: 'words' });
+  const numbers = Array.from(noise(WORDS * WIDTH, 9), (v) => Math.round(127 * v));
+  const table = b.initializer({ ...numberTensor('words', 'int8', [WORDS, WIDTH], numbers)!, name: 'words' });
   return b.op('DequantizeLinear', [table, b.float(0.02)]);
 };
 
@@ -98,7 +96,6 @@ const KINDS: readonly Kind[] = [
   { name: 'vectors', write: (b) => classified(b, b.input('x', 'float', ['N', 20]), 20), inputs: { x: [20] }, family: 'mlp' },
   { name: 'signals', write: convolved, inputs: { signal: [2, 64] }, family: 'wide' },
   { name: 'texts', write: (b) => read(b, {}), inputs: TEXT, isShared: true },
-  { name: 'texts of few words', write: (b) => read(b, { words: FEW }), inputs: TEXT },
   { name: 'texts, convolved', write: (b) => read(b, {}), inputs: TEXT, family: 'conv', isShared: true },
   { name: 'texts of int32 without a mask', write: (b) => read(b, { type: 'int32', hasMask: false }), dataType: 'int32', inputs: IDS, isShared: true },
   { name: 'texts with types', write: (b) => read(b, { hasTypes: true }), inputs: { ...TEXT, token_type_ids: [LENGTH] }, isShared: true },
@@ -124,7 +121,7 @@ function samples({ inputs }: Kind, count: number, seed: number): Sample[] {
     const one = (name: string, i: number) => {
       if (name === 'attention_mask') return Number(i < words);
       if (name === 'token_type_ids') return Number(i > words / 2);
-      return i < words ? 1 + below(FEW - 1) : 0;
+      return i < words ? 1 + below(WORDS - 1) : 0;
     };
     const valuesOf = (name: string, dims: readonly number[]) =>
       Array.from({ length: elementCount(dims) }, (_, i) =>
@@ -179,10 +176,10 @@ async function project(kind: Kind, model: string, out: string): Promise<CompileO
   };
 }
 
-/** Tensors of [MANY, WIDTH] in the main graph of the compiled model. */
+/** Tensors of [WORDS, WIDTH] in the main graph of the compiled model. */
 const tablesIn = async (out: string): Promise<readonly Tensor[]> =>
   (await loadModel(at(`${out}/model.onnx`))).model.graph.initializers.filter(
-    ({ dims }) => `${dims}` === `${[MANY, WIDTH]}`,
+    ({ dims }) => `${dims}` === `${[WORDS, WIDTH]}`,
   );
 
 for (const [i, kind] of KINDS.entries())

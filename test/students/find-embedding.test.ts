@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { floatTensor, numberTensor, toNumbers } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
-import { embeddingToRead, findEmbedding } from '../../src/students/find-embedding.ts';
+import { findEmbedding } from '../../src/students/find-embedding.ts';
 import { tinyEncoder, tinyResidual } from '../models.ts';
 
 const test = suite('students: embeddings of the original');
@@ -70,15 +70,6 @@ test('a table in a Constant, of float16, one that is cast, and the op of ONNX Ru
   const fused = lookups(['ids'], (b, ids, table) => b.op('EmbedLayerNormalization', [ids, '', table, table]));
   const nodes = fused.nodes.map((node) => ({ ...node, domain: 'com.microsoft' }));
   assert.is(await found({ ...fused, nodes }), 'ids float [7,2]');
-});
-
-test('students read a table of many rows, and learn one of their own where there are few', () => {
-  const of = (rows: number) => {
-    const table = floatTensor('words', [rows, 1], new Float32Array(rows));
-    return embeddingToRead({ input: 'ids', vocabulary: rows, table });
-  };
-  assert.equal(of(16_383), { input: 'ids', vocabulary: 16_383, table: undefined });
-  assert.is(of(16_384).table!.dims[0], 16_384);
 });
 
 test('a table in a file beside the model is read', async () => {
