@@ -1,4 +1,5 @@
 /** What a compile grows: students, settled by its options, the model, and how many training samples there are; never by a clock. */
+import { isDeepStrictEqual } from 'node:util';
 import { info, type Note } from '../errors/notes.ts';
 import { findLostOutputs } from '../passes/cut-segments.ts';
 import type { Head } from '../passes/exits.ts';
@@ -99,17 +100,18 @@ export async function planGrowth(
   const why = byDefault && (unfit(reads, plan.totalMacs) ?? (dropOutputs ? undefined : losing(original)));
   if (why) return { note: info('no-student', `No student is grown, heads are trained: ${why}.`) };
   const form = { ...(family && { family }), ...(exits && { exits }) };
-  const sized = shares.map((share, n) => {
-    return { share, student: sizeStudent(reads, share, plan.totalMacs, seed + n, form) };
-  });
-  // Forms come in steps: two shares may have the same.
-  const told = ({ student }: (typeof sized)[number]) => JSON.stringify(student.form);
-  const grown = sized.filter((one, n) => n === 0 || told(one) !== told(sized[n - 1]!));
+  const grown: { readonly share: number; readonly student: Student }[] = [];
+  for (const share of shares) {
+    // The seed counts students that are grown: a compile that names only these gives the same bytes.
+    const student = sizeStudent(reads, share, plan.totalMacs, seed + grown.length, form);
+    // Forms come in steps: two shares may have the same.
+    if (!isDeepStrictEqual(student.form, grown.at(-1)?.student.form)) grown.push({ share, student });
+  }
   const students = new Map(grown.map((one, n) => [`student_${n + 1}`, one]));
   const growth = { growth: { students, byDefault } };
-  if (grown.length === sized.length) return growth;
+  if (grown.length === shares.length) return growth;
   const one = grown.length === 1 ? 'one is' : `${grown.length} are`;
-  const alike = `of the ${sized.length} students of ${shares.join(', ')} of the original some would be the same network`;
+  const alike = `of the ${shares.length} students of ${shares.join(', ')} of the original some would be the same network`;
   return { ...growth, note: info('students-alike', `Only ${one} grown: ${alike}.`) };
 }
 

@@ -28,8 +28,8 @@ const LARGEST: Readonly<Record<Family, Omit<StudentForm, 'family'>>> = {
 const WORTH_DEPTH = 1.5;
 
 /**
- * The widest student among those that take at most `share` of the original's `totalMacs`, or a deeper one where that has half as many MACs again. Throws `student-too-large` when the smallest takes
- * more, and what `buildStudent` throws.
+ * The widest student among those that take at most `share` of the original's `totalMacs`, or a deeper one where that has half as many MACs again.
+ * Throws `student-too-large` when the smallest takes more, and what `buildStudent` throws.
  */
 export function sizeStudent(
   reads: StudentReads,
@@ -44,7 +44,7 @@ export function sizeStudent(
   const smallest = macsOf({ family, width: 1, depth: 1 });
   if (smallest > most) throw studentTooLarge(share, smallest / totalMacs);
   let best: StudentForm = { family, width: 1, depth: 1 };
-  let bestMacs = smallest;
+  let bestMacs = 0;
   for (let depth = 1; depth <= LARGEST[family].depth; depth++) {
     const form = widest({ family, depth }, most, macsOf);
     if (!form || form.macs < WORTH_DEPTH * bestMacs) continue;
