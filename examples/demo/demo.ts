@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { CLASSES, drawSamples, writeNpz } from './shapes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const SAMPLES = { train: 6000, calibration: 3000, test: 3000 };
+const SAMPLES = { train: 8000, calibration: 3000, test: 3000 };
 const FLAGS = [
   '--preset',
   'unit',
@@ -20,7 +20,9 @@ const FLAGS = [
   '--student',
   '0.12',
   '--student-epochs',
-  '20',
+  '16',
+  '--student-exits',
+  '2',
   '--budget',
   '0.3',
 ];

@@ -45,9 +45,11 @@ const drawings = (): Promise<{ label: string; width: number; shapes: number; cla
 inBrowser('it opens from the disk without a complaint or a request, with every chart', async () => {
   assert.equal(complaints, []);
   const shown = await drawings();
-  const { exits } = manifestIn(folder);
-  // Trade-off, model, two of leaving, latency, training; a histogram an exit, and reliability of those and the original.
-  assert.is(shown.length, 6 + exits.length + exits.length + 1);
+  const { exits, networks, training, policyComparison } = manifestIn(folder);
+  const students = networks?.some(({ grown }) => grown?.training);
+  // Trade-off, model, two of leaving, latency; a histogram an exit, and reliability of those and the original.
+  const always = 5 + exits.length + exits.length + 1;
+  assert.is(shown.length, always + (policyComparison ? 2 : 0) + (students ? 2 : 0) + (training ? 1 : 0));
   assert.ok(shown.every(({ shapes }) => shapes > 10));
   assert.ok((await page.locator('img').count()) > 10, 'examples');
   const loaded = 'async () => (await Promise.all([...document.images].map((i) => i.decode()))).length';
