@@ -16,14 +16,11 @@ export async function warnOfGuessing(
   seed: number,
   predicting: PredictOptions,
 ): Promise<Note | undefined> {
-  if (dataset.unlabelled || dataset.random) return undefined;
-  const { checked } = partition(dataset, { checked: Math.min(1, CHECKED / dataset.size) }, seed);
-  const answers = await answersOf(checked, predicting);
-  const right = answers.filter((answer, i) => answer === checked.labels[i]).length;
+  const found = await checkLabels(dataset, seed, predicting);
+  if (!found) return undefined;
+  const { right, samples } = found;
   const { classes } = predicting.typed;
-  return isGuessing(right, checked.size, classes)
-    ? describeGuessing(right, checked.size, classes)
-    : undefined;
+  return isGuessing(right, samples, classes) ? describeGuessing(right, samples, classes) : undefined;
 }
 
 /**
@@ -35,15 +32,26 @@ export async function warnOfContradiction(
   seed: number,
   predicting: PredictOptions,
 ): Promise<Note | undefined> {
-  if (train.unlabelled || train.random) return undefined;
-  const { checked } = partition(train, { checked: Math.min(1, CHECKED / train.size) }, seed);
-  const answers = await answersOf(checked, predicting);
-  const agreed = answers.filter((answer, i) => answer === checked.labels[i]).length;
-  if (2 * agreed >= checked.size) return undefined;
+  const found = await checkLabels(train, seed, predicting);
+  if (!found || 2 * found.right >= found.samples) return undefined;
+  const { right, samples } = found;
   return warning(
     'labels-contradict',
-    `The original says what the label says of ${agreed} of ${checked.size} training samples only. Heads and students learn from both. Where the labels are wrong, or in another order, give ${optionText('labels', 'none')}, and the original's answers are all that counts.`,
+    `The original says what the label says of ${right} of ${samples} training samples only. Heads and students learn from both. Where the labels are wrong, or in another order, give ${optionText('labels', 'none')}, and the original's answers are all that counts.`,
   );
+}
+
+/** On how many of a few samples the original says what the label says; undefined when there are no labels. */
+async function checkLabels(
+  dataset: Dataset,
+  seed: number,
+  predicting: PredictOptions,
+): Promise<{ readonly right: number; readonly samples: number } | undefined> {
+  if (dataset.unlabelled || dataset.random) return undefined;
+  const { checked } = partition(dataset, { checked: Math.min(1, CHECKED / dataset.size) }, seed);
+  const answers = await answersOf(checked, predicting);
+  const right = answers.filter((answer, i) => answer === checked.labels[i]).length;
+  return { right, samples: checked.size };
 }
 
 const OPTIONS = '`preset`, `scale`, `mean`, `std`, `channels`, `layout`; of texts `tokenizer`';

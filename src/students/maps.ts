@@ -11,7 +11,7 @@ interface Shrinking {
   readonly first: number;
   /** Maps from this side on are halved at least once before the first stage. */
   readonly halvedFrom: number;
-  /** From stage to stage, sides are halved down to about this. */
+  /** From stage to stage, sides are halved down to this or less. */
   readonly last: number;
 }
 
