@@ -2,7 +2,7 @@
 import { type CostModel, cheapestCost } from '../src/calibrate/index.ts';
 import { argMaxRows } from '../src/policies/rows.ts';
 import { accuracy, deviation, mean, points } from './budgets.ts';
-import { answersOf, CHAINS, type ChainSpec, nameOf, type Places, TRAINED } from './chain-data.ts';
+import { answersOf, CHAINS, type ChainPlaces, type ChainSpec, nameOf, TRAINED } from './chain-data.ts';
 import { DEFAULT, WAYS, type Way } from './chain-ways.ts';
 import {
   type Answered,
@@ -111,7 +111,7 @@ function aloneRows(spec: ChainSpec, { predictions, costs }: Answered): string[][
 
 /** The section, with chains whose heads must be trained only if asked for. */
 export async function accuracySection(
-  places: Places,
+  places: ChainPlaces,
   isTrained: boolean,
   withAuto: boolean,
 ): Promise<string> {
@@ -138,9 +138,7 @@ export async function accuracySection(
   const last = isTrained
     ? `${training} Their temperatures were fitted on a third of the calibration split, so on some of the pictures that are reported.`
     : `Not run: ${nameOf(TRAINED)}, whose heads must be trained (\`--trained\`).`;
-  return `## Accuracy
-
-CIFAR-10, calibration and test split together: ${DRAWS} random halves; policy and thresholds on one half, figures on the other, and the other way round. Points of
+  return `CIFAR-10, calibration and test split together: ${DRAWS} random halves; policy and thresholds on one half, figures on the other, and the other way round. Points of
 accuracy lost against the original (negative: more accurate than it), mean ± standard deviation of the ${DRAWS} draws. A budget is met as \`compile\` meets one that is asked for
 (\`pickBudget\`: on held-out fifths of the half it is fitted on); *cost realised* is the mean on the half reported. What a policy learns, and the weight of the ensembled final answer, is fitted on a third
 of the fitting half and thresholds are searched on the rest; \`max-prob\` needs no such third but for that weight, which is then fitted on the whole half. *Paired 95 %*: over the pictures, of the mean draw

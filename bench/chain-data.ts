@@ -13,15 +13,9 @@ import type { Preset } from '../src/data/preprocessing.ts';
 import { findValidation } from '../src/predict/fit-confidence.ts';
 import type { Predictions } from '../src/predict/predict.ts';
 import type { Answered } from './halves.ts';
+import type { Places } from './places.ts';
 
-export interface Places {
-  /** Folder of the ONNX files. */
-  readonly models: string;
-  /** Folder with train/, calibration/ and test/ of CIFAR-10. */
-  readonly pictures: string;
-  /** Where what was trained is kept. */
-  readonly keep: string;
-  readonly cache?: string | undefined;
+export interface ChainPlaces extends Places {
   /** Epochs and views with which heads are trained; those of `compile` when left out. */
   readonly epochs?: number | undefined;
   readonly views?: number | undefined;
@@ -77,7 +71,7 @@ export const modelPath = ({ models }: Places, { file }: NetworkFile): string => 
 /** What `use` makes of the chain, opened as `compile` opens it. Trains the heads of the original where it has exits. */
 export async function withChain<T>(
   spec: ChainSpec,
-  places: Places,
+  places: ChainPlaces,
   use: (context: CompileContext, exits: ReadyExits) => Promise<T>,
 ): Promise<T> {
   const { pictures, cache = defaultCache(), epochs, views } = places;
@@ -119,7 +113,7 @@ export async function withChain<T>(
 }
 
 /** Of a chain with trained heads it is kept, since training takes minutes. */
-export async function answersOf(spec: ChainSpec, places: Places): Promise<Answered> {
+export async function answersOf(spec: ChainSpec, places: ChainPlaces): Promise<Answered> {
   const file = join(places.keep, `${nameOf(spec)}.bin`);
   if (existsSync(file)) return deserialize(readFileSync(file)) as Answered;
   const answered = await withChain(spec, places, async ({ costs, splits, chain }, exits) => {

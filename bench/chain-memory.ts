@@ -20,7 +20,7 @@ import type { Runtime } from '../src/passes/place-weights.ts';
 import { HIGHEST_OPEN } from '../src/policies/index.ts';
 import { heapsInChromium } from './branch-weights-browser.ts';
 import { subjectModel } from './branch-weights-subjects.ts';
-import { modelPath, nameOf, type Places, R8_R20_R56, R20_R56 } from './chain-data.ts';
+import { type ChainPlaces, modelPath, nameOf, R8_R20_R56, R20_R56 } from './chain-data.ts';
 import { feedsOf, type Weighed } from './chain-weigh.ts';
 import { markdown } from './markdown.ts';
 
@@ -133,7 +133,7 @@ async function rowsOf(name: string, files: Awaited<ReturnType<typeof filesOf>>):
   ]);
 }
 
-export async function memorySection(places: Places): Promise<string> {
+export async function memorySection(places: ChainPlaces): Promise<string> {
   const rows: string[][] = [];
   const inFolder = async (name: string, files: (folder: string) => ReturnType<typeof filesOf>) => {
     const started = performance.now();
@@ -165,9 +165,7 @@ export async function memorySection(places: Places): Promise<string> {
       };
       return filesOf(folder, written('original', MEGABYTES), [written('small', SMALL_MEGABYTES)]);
     });
-  return `## Memory
-
-Resident after loading and one run in which every network runs, less what was before, when ONNX Runtime itself had been loaded and run: each file in a process of its own with \`MALLOC_MMAP_THRESHOLD_\` fixed, median of ${TIMES}. The sum is that of the
+  return `Resident after loading and one run in which every network runs, less what was before, when ONNX Runtime itself had been loaded and run: each file in a process of its own with \`MALLOC_MMAP_THRESHOLD_\` fixed, median of ${TIMES}. The sum is that of the
 networks' own files. \`native\` and \`web\`: as the chain is written for machines, and for browsers. Heap: ONNX Runtime's WebAssembly in Chromium; it has a least size, which the sum counts once a file. Aimed at: 1.1.
 
 ${markdown([HEADER, ...rows])}

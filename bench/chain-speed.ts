@@ -11,10 +11,10 @@ import { quantile } from '../src/predict/measure-latency.ts';
 import { outcomesAt } from '../src/predict/outcomes.ts';
 import { sampleFeeds, thresholdsFeed } from '../src/predict/run-emitted.ts';
 import {
+  type ChainPlaces,
   type ChainSpec,
   modelPath,
   nameOf,
-  type Places,
   R8_R20_R56,
   R20_R56,
   withChain,
@@ -85,7 +85,7 @@ async function picturesOf(dataset: Dataset, batch: number, count: number) {
   };
 }
 
-async function rowsOf(spec: ChainSpec, places: Places): Promise<string[][]> {
+async function rowsOf(spec: ChainSpec, places: ChainPlaces): Promise<string[][]> {
   return await withChain(spec, places, async (context, exits) => {
     const { splits, costs, chain } = context;
     const fitted = DEFAULT.fit(await exits.predict(splits.calibration.dataset, 'predicting'), costs, 1);
@@ -172,7 +172,7 @@ function batchRows(
   return [plain('original', base), plain(`${spec.first[0]!.file} alone`, bare), ...rows];
 }
 
-export async function speedSection(places: Places): Promise<string> {
+export async function speedSection(places: ChainPlaces): Promise<string> {
   const sections: string[] = [];
   for (const spec of CHAINS) {
     console.error(nameOf(spec));
@@ -191,9 +191,7 @@ export async function speedSection(places: Places): Promise<string> {
     console.error(section);
     sections.push(section);
   }
-  return `## Speed
-
-Processor: ${cpus()[0]!.model}. Milliseconds a run on pictures of the test split, one thread, sessions that do not spin: the mean over pictures of the median of each one's runs, all candidates in turn in one process.
+  return `Processor: ${cpus()[0]!.model}. Milliseconds a run on pictures of the test split, one thread, sessions that do not spin: the mean over pictures of the median of each one's runs, all candidates in turn in one process.
 Thresholds are those of the default way in *Accuracy*, fitted on the calibration split. *Foretold*: the speed-up that the MACs of these very pictures promise; *realised*: the share of it
 that is measured. *Scores only*: the output of class scores alone is asked for, as the original has no other. Aimed at: realised .92; \`exact\` 1.02 of the original; the first network 1.05 of
 its bare file or 40 µs more.

@@ -8,73 +8,40 @@
  * `--trained` (TRAINED=1) adds the chain whose heads must be trained; `--quick` leaves `auto` out. On two quiet cores the sections take about 15, 4 and 3 minutes, and what is
  * trained 30 more. Speed wants a quiet machine; accuracy is the same on any.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { accuracySection } from './chain-accuracy.ts';
-import type { Places } from './chain-data.ts';
+import type { ChainPlaces } from './chain-data.ts';
 import { memorySection } from './chain-memory.ts';
 import { speedSection } from './chain-speed.ts';
+import { PLACES, placesOf } from './places.ts';
+import { makeSections, type Sections } from './section-page.ts';
 
 const { values } = parseArgs({
   options: {
-    models: { type: 'string', default: process.env.MODELS },
-    pictures: { type: 'string', default: process.env.PICTURES },
+    ...PLACES,
     only: { type: 'string', default: 'accuracy,speed,memory' },
     trained: { type: 'boolean', default: process.env.TRAINED === '1' },
     quick: { type: 'boolean', default: false },
     epochs: { type: 'string' },
     views: { type: 'string' },
-    cache: { type: 'string' },
-    keep: { type: 'string', default: join(tmpdir(), 'offramp-chain') },
   },
 });
-const { models, pictures, keep, cache } = values;
-if (!models || !pictures) {
-  console.error('--models and --pictures, or MODELS and PICTURES, say where networks and pictures are');
-  process.exit(2);
-}
-const places: Places = {
-  models,
-  pictures,
-  keep,
-  cache,
+const places: ChainPlaces = {
+  ...placesOf(values, 'chain'),
   epochs: values.epochs ? Number(values.epochs) : undefined,
   views: values.views ? Number(values.views) : undefined,
 };
 
-const SECTIONS = {
-  accuracy: () => accuracySection(places, values.trained, !values.quick),
-  speed: () => speedSection(places),
-  memory: () => memorySection(places),
-};
-const PAGE = fileURLToPath(new URL('chain.md', import.meta.url));
 const HEAD = `# Chains
 
 Made by \`npm run bench -- chain\` (\`bench/chain.ts\` has its options). Costs are shares of the MACs of the chain's last network, the original; every network that runs counts.
 
 `;
 
-for (const name of values.only.split(',')) {
-  console.error(`── ${name}`);
-  const started = performance.now();
-  write(name, await SECTIONS[name as keyof typeof SECTIONS]());
-  console.error(`── ${name}: ${((performance.now() - started) / 1000).toFixed(0)} s`);
-}
-console.log(`written to ${PAGE}`);
+const sections: Sections = {
+  accuracy: ['Accuracy', () => accuracySection(places, values.trained, !values.quick)],
+  speed: ['Speed', () => speedSection(places)],
+  memory: ['Memory', () => memorySection(places)],
+};
+await makeSections(new URL('chain.md', import.meta.url), HEAD, sections, values.only);
 process.exit();
-
-/** Puts the section into the page, in place of its former self. */
-function write(name: string, text: string): void {
-  const before = existsSync(PAGE)
-    ? readFileSync(PAGE, 'utf8')
-        .split(/^(?=## )/m)
-        .slice(1)
-    : [];
-  const sections = new Map(before.map((section) => [/^## (\w+)/.exec(section)![1]!.toLowerCase(), section]));
-  sections.set(name, text);
-  const inOrder = Object.keys(SECTIONS).flatMap((section) => sections.get(section)?.trimEnd() ?? []);
-  writeFileSync(PAGE, `${HEAD}${inOrder.join('\n\n')}\n`);
-}

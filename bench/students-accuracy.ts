@@ -1,10 +1,20 @@
 /** What chains with students lose at given costs. For students.ts. */
+import { argMaxRows } from '../src/policies/rows.ts';
+import { accuracyOf } from '../src/predict/predict.ts';
 import { EXIT_LOSSES } from '../src/students/exit-losses.ts';
 import { deviation, mean, points } from './budgets.ts';
 import { DEFAULT, WAYS, type Way } from './chain-ways.ts';
 import { BUDGETS, contest, DRAWS, interval, lostIn, meanOf, type Reported } from './halves.ts';
 import { markdown } from './markdown.ts';
-import { answersOf, type Grown, nameOf, type Places, part, READING, type Spec } from './students-data.ts';
+import {
+  answersOf,
+  type Grown,
+  nameOf,
+  part,
+  READING,
+  type Spec,
+  type StudentPlaces,
+} from './students-data.ts';
 
 /** Fixed before any of them was trained; the first way to train students was chosen with seed 1. */
 const SEEDS = [2, 3, 4];
@@ -46,7 +56,7 @@ const AIMS: readonly Aim[] = [
 ];
 
 /** ResNet-56 at every budget. */
-export async function resnet56Section(places: Places, only?: readonly string[]): Promise<string> {
+export async function resnet56Section(places: StudentPlaces, only?: readonly string[]): Promise<string> {
   const tables: string[] = [];
   for (const { name, title, spec, seeds, targets } of AIMS) {
     if (only && !only.includes(name)) continue;
@@ -73,21 +83,15 @@ ${tables.join('\n\n')}
 function toldOf(seeds: readonly number[], grown: readonly Grown[]): string {
   const { costs } = grown[0]!;
   const shares = costs.networks.slice(0, -1).map((share) => share.toFixed(3));
-  const alone = grown.map((one) =>
-    one.costs.exits.map((_, k) => (100 * aloneAccuracy(one, k)).toFixed(2)).join(', '),
-  );
-  return `Seeds ${seeds.join(', ')}. Networks in front: ${shares.join(', ')} of the original. Exits by themselves: ${alone.join(' | ')} %; the original ${(100 * aloneAccuracy(grown[0]!, -1)).toFixed(2)} %.`;
+  const alone = grown.map(aloneOf);
+  return `Seeds ${seeds.join(', ')}. Networks in front: ${shares.join(', ')} of the original. Exits by themselves: ${alone.map(({ exits }) => exits).join(' | ')} %; the original ${alone[0]!.original} %.`;
 }
 
-/** Of exit `k`, or of the original for −1. */
-function aloneAccuracy({ predictions: { logits, original, labels } }: Grown, k: number): number {
-  const scores = k < 0 ? original : logits[k]!;
-  const classes = scores.length / labels.length;
-  const right = labels.map((label, i) => {
-    const row = scores.subarray(i * classes, (i + 1) * classes);
-    return Number(row.indexOf(Math.max(...row)) === label);
-  });
-  return mean(right);
+/** Percent right: of each exit by itself, and of the original. */
+function aloneOf({ predictions: { logits, original, labels } }: Grown) {
+  const percent = (scores: Float32Array) =>
+    (100 * accuracyOf(argMaxRows(scores, labels.length), labels)).toFixed(2);
+  return { exits: logits.map(percent).join(', '), original: percent(original) };
 }
 
 /** [seeds][budgets][draws] */
@@ -146,8 +150,9 @@ const OTHERS = ['resnet20', 'densenet40', 'cifar_biasfield_base', 'vit_ibp_3_3_8
 const HEADS = 3;
 
 /** Other originals: a student alone, heads alone, and both. */
-export async function othersSection(places: Places): Promise<string> {
+export async function othersSection(places: StudentPlaces): Promise<string> {
   const rows: string[][] = [];
+  const told: string[] = [];
   for (const file of OTHERS) {
     const spec = { file, reading: READING[file]!, growth: { effort: 'medium' }, seed: SEEDS[0]! } as const;
     const both = await answersOf({ ...spec, heads: HEADS }, places);
@@ -157,7 +162,7 @@ export async function othersSection(places: Places): Promise<string> {
       'heads, without it': part(both, ({ network }) => network === original),
       'a student and heads': both,
     };
-    console.error(nameOf(spec), toldOf([SEEDS[0]!], [both]));
+    console.error(nameOf(spec));
     for (const [name, answered] of Object.entries(chains)) {
       const found = rowsOf(DEFAULT, [0], [answered]);
       rows.push(
@@ -171,11 +176,13 @@ export async function othersSection(places: Places): Promise<string> {
           .join('\n'),
       );
     }
-    rows.push(['', 'exits alone, %', toldOf([SEEDS[0]!], [both]), ...BUDGETS.slice(1).map(() => '')]);
+    told.push(`${file}: ${toldOf([SEEDS[0]!], [both])}`);
   }
   return `One seed. A student as \`compile\` grows it by default, three heads as it trains them, and both; \`auto\` everywhere. Points lost, mean ± standard deviation of ${DRAWS} random halves.
 
 ${markdown([['original', 'lost, points, at a cost of', ...BUDGETS.map(String)], ...rows])}
+
+${told.map((line) => `- ${line}`).join('\n')}
 `;
 }
 
@@ -191,14 +198,13 @@ const WITH_EXITS: readonly (readonly [title: string, growth: Spec['growth']])[] 
 ];
 
 /** Whether a student with two exits beats two students. */
-export async function exitsSection(places: Places): Promise<string> {
+export async function exitsSection(places: StudentPlaces): Promise<string> {
   const rows: string[][] = [];
   for (const [title, growth] of WITH_EXITS) {
     const spec = { ...R56, growth: { ...growth, studentEpochs: FEW_EPOCHS }, seed: SEEDS[0]! };
     const grown = await answersOf(spec, places);
     const found = rowsOf(DEFAULT, [0], [grown]);
-    const exits = grown.costs.exits.map((_, k) => (100 * aloneAccuracy(grown, k)).toFixed(1));
-    rows.push([title, exits.join(', '), ...found[0]!.slice(1)]);
+    rows.push([title, aloneOf(grown).exits, ...found[0]!.slice(1)]);
     console.error(rows.at(-1)!.join(' '));
   }
   return `In front of ResNet-56, ${FEW_EPOCHS} epochs, one seed; points lost, mean ± standard deviation of ${DRAWS} random halves of the calibration and test pictures, \`auto\`.

@@ -13,15 +13,9 @@ import { noExits, trainExits, trainingSplits } from '../src/commands/ready-exits
 import { settleGrowth } from '../src/commands/settle-growth.ts';
 import { joined } from './chain-data.ts';
 import type { Answered } from './halves.ts';
+import type { Places } from './places.ts';
 
-export interface Places {
-  /** Folder of the ONNX files. */
-  readonly models: string;
-  /** Folder with train/, calibration/ and test/ of CIFAR-10. */
-  readonly pictures: string;
-  /** Where answers are kept. */
-  readonly keep: string;
-  readonly cache?: string | undefined;
+export interface StudentPlaces extends Places {
   readonly threads?: number | undefined;
 }
 
@@ -56,7 +50,7 @@ export const nameOf = ({ file, growth, heads, seed }: Spec): string => {
 };
 
 /** Grows and trains what `spec` asks for, unless its answers are kept. */
-export async function answersOf(spec: Spec, places: Places): Promise<Grown> {
+export async function answersOf(spec: Spec, places: StudentPlaces): Promise<Grown> {
   const kept = join(places.keep, `${nameOf(spec)}.bin`);
   if (existsSync(kept)) return deserialize(readFileSync(kept)) as Grown;
   const answered = await grown(spec, places);
@@ -65,7 +59,7 @@ export async function answersOf(spec: Spec, places: Places): Promise<Grown> {
   return answered;
 }
 
-async function grown({ file, reading, growth, heads, seed }: Spec, places: Places): Promise<Grown> {
+async function grown({ file, reading, growth, heads, seed }: Spec, places: StudentPlaces): Promise<Grown> {
   const { models, pictures, cache = defaultCache(), threads } = places;
   const options = {
     ...reading,

@@ -20,7 +20,7 @@ import { openFeatures } from '../src/train/features.ts';
 import { trainHeads } from '../src/train/train.ts';
 import { trainingViews } from '../src/train/views.ts';
 import { markdown } from './markdown.ts';
-import { type Places, READING } from './students-data.ts';
+import { READING, type StudentPlaces } from './students-data.ts';
 
 const SEED = 1;
 const HELD_OUT = 0.1;
@@ -39,7 +39,7 @@ interface Ground {
   readonly cache: string;
 }
 
-async function onTrainingPictures<T>(places: Places, use: (ground: Ground) => Promise<T>): Promise<T> {
+async function onTrainingPictures<T>(places: StudentPlaces, use: (ground: Ground) => Promise<T>): Promise<T> {
   const { models, pictures, cache = defaultCache(), threads } = places;
   const options = {
     ...READING.resnet56,
@@ -97,7 +97,7 @@ async function latencyOf(graph: Graph, feeds: Feeds): Promise<number> {
 
 const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 
-export async function familiesSection(places: Places): Promise<string> {
+export async function familiesSection(places: StudentPlaces): Promise<string> {
   return await onTrainingPictures(places, async (ground) => {
     const { typed, plan } = ground.context.inspection;
     const inputs = inputsOf(typed);
@@ -155,7 +155,7 @@ async function earlyHead({ context, learned, heldOut, session, cache }: Ground):
 /** Epochs of a student whose original answers every view anew: about what fits into the time of the cached ones, and as many. */
 const FRESH = [3, EPOCHS];
 
-export async function teachersSection(places: Places): Promise<string> {
+export async function teachersSection(places: StudentPlaces): Promise<string> {
   return await onTrainingPictures(places, async (ground) => {
     const { typed, plan } = ground.context.inspection;
     const reads = {
