@@ -25,7 +25,7 @@ export class Cuts {
     this.scores = new Float32Array(samples);
   }
 
-  /** The threshold of cut p; `CLOSED` where no threshold makes that cut (ties, scores of 1 and more, p = 0). */
+  /** The threshold of cut p; `CLOSED` where no threshold makes that cut (scores as good as equal, or as good as 1 and more; p = 0). */
   threshold(p: number): number {
     const { scores, length } = this;
     if (p === 0) return CLOSED;
@@ -164,15 +164,17 @@ function surestFirst(score: Float32Array): Order {
   };
 }
 
+/** Scores that are no further apart, relative to the larger of theirs and 1, are equal: the emitted model may round them to either side of a threshold. Four steps of a float32. */
+const EQUAL = 2 ** -21;
+
 /**
  * The float32 midway between two neighbouring scores, so that upper > threshold ≥ lower in single and double precision alike;
- * `CLOSED` when no open threshold parts them.
+ * `CLOSED` when no open threshold parts them, or only until they are computed in another order.
  */
 function between(upper: number, lower: number): number {
-  if (upper === lower || lower >= CLOSED) return CLOSED;
   const top = Math.min(upper, CLOSED);
-  const middle = Math.fround((top + lower) / 2);
-  return middle < top ? middle : lower;
+  if (!(top - lower > EQUAL * Math.max(1, Math.abs(lower)))) return CLOSED;
+  return Math.fround((top + lower) / 2);
 }
 
 /** A threshold under `lowest`: -1 for scores in [0, 1]. */
