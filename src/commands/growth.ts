@@ -4,12 +4,12 @@ import { info, type Note } from '../errors/notes.ts';
 import { findLostOutputs } from '../passes/cut-segments.ts';
 import type { Head } from '../passes/exits.ts';
 import type { Augment } from '../students/augment.ts';
-import { EFFORT, type Effort, LEAST_MACS } from '../students/effort.ts';
+import { EFFORT, type Effort, LARGEST_SHARE, LEAST_MACS } from '../students/effort.ts';
 import type { ExitLoss } from '../students/exit-losses.ts';
 import { findEmbedding } from '../students/find-embedding.ts';
 import { partsOf } from '../students/input-parts.ts';
 import type { TeacherMode } from '../students/picture-source.ts';
-import { sizeStudent } from '../students/size-student.ts';
+import { sizeStudent, smallestShare } from '../students/size-student.ts';
 import type { Family, Student, StudentReads } from '../students/student.ts';
 import { type HeadOptions, saysOfHeads } from './head-options.ts';
 import type { StudentReader } from './open-student.ts';
@@ -85,8 +85,8 @@ export function wantedGrowth(options: GrowthOptions & HeadOptions & Others): Wan
 }
 
 /**
- * Untrained students for `original`; a note where nobody asked for them and they would not pay. Those of texts read the original's own embedding
- * where they can. Throws what `sizeStudent` throws.
+ * Untrained students for `original`; those of texts read the original's own embedding where they can. Where nobody asked for them they are made
+ * no smaller than they can be, and a note says where they would not pay. Throws what `sizeStudent` throws.
  */
 export async function planGrowth(
   { shares, family, exits, byDefault }: WantedGrowth,
@@ -97,11 +97,13 @@ export async function planGrowth(
   const { typed, plan, source } = inspection;
   const embedding = await findEmbedding(typed.model.graph, source.folder);
   const reads = { inputs, preprocessing, classes: typed.classes, embedding };
-  const why = byDefault && (unfit(reads, plan.totalMacs) ?? (dropOutputs ? undefined : losing(original)));
+  const why =
+    byDefault && (unfit(reads, plan.totalMacs, family) ?? (dropOutputs ? undefined : losing(original)));
   if (why) return { note: info('no-student', `No student is grown, heads are trained: ${why}.`) };
+  const least = byDefault ? smallestShare(reads, plan.totalMacs, family) : 0;
   const form = { ...(family && { family }), ...(exits && { exits }) };
   const grown: { readonly share: number; readonly student: Student }[] = [];
-  for (const share of shares) {
+  for (const share of shares.map((each) => Math.max(each, least))) {
     // The seed counts students that are grown: a compile that names only these gives the same bytes.
     const student = sizeStudent(reads, share, plan.totalMacs, seed + grown.length, form);
     // Forms come in steps: two shares may have the same.
@@ -116,11 +118,15 @@ export async function planGrowth(
 }
 
 /** Why a student would not pay, by the original alone. */
-function unfit(reads: StudentReads, macs: number): string | undefined {
+function unfit(reads: StudentReads, macs: number, family: Family | undefined): string | undefined {
   if (macs < LEAST_MACS)
     return `the original has ${(macs / 1e6).toFixed(1)} M MACs, under ${LEAST_MACS / 1e6} M there is little to save`;
   const isPicture = partsOf(reads).every((part) => part.kind === 'map' && Math.min(...part.size) > 1);
-  return isPicture ? undefined : 'its input is no picture (`student` asks for one all the same)';
+  if (!isPicture) return 'its input is no picture (`student` asks for one all the same)';
+  const least = smallestShare(reads, macs, family);
+  return least > LARGEST_SHARE
+    ? `the smallest student takes ${(100 * least).toFixed(1)} % of its MACs (\`student\` asks for it all the same)`
+    : undefined;
 }
 
 /** Why a network in front would take something away that heads leave. */

@@ -3,20 +3,15 @@ import { OfframpError } from './offramp-error.ts';
 
 const percent = (share: number) => `${Number((100 * share).toPrecision(3))} %`;
 
+/** `smallest`: a share that can be asked for. */
 export const studentTooLarge = (share: number, smallest: number) =>
   new OfframpError(
     'student-too-large',
     `no student is as small as ${percent(share)} of the original: the smallest takes ${percent(smallest)} of its multiply-accumulates`,
     smallest < 1
-      ? `Ask for a share of ${roundedUp(smallest)} or more.`
+      ? `Ask for a share of ${smallest} or more.`
       : 'A student would cost more than the original itself: compile without students.',
   );
-
-/** To three digits, not below `value`. */
-const roundedUp = (value: number) => {
-  const digit = 10 ** (Math.floor(Math.log10(value)) - 2);
-  return Number((Math.ceil(value / digit) * digit).toPrecision(3));
-};
 
 export const studentUnlike = (
   family: string,

@@ -21,3 +21,5 @@ export const EFFORT: Readonly<Record<Effort, HowMuch>> = {
 export const LEAST_SAMPLES = 5000;
 /** Below so many MACs there is little to save. */
 export const LEAST_MACS = 4e6;
+/** Students that nobody asked for are at most this share of the original: what they cost is paid by samples that go on, too. */
+export const LARGEST_SHARE = 0.3;

@@ -41,8 +41,8 @@ export function sizeStudent(
   const family = options.family ?? familiesFor(reads)[0]!;
   const most = share * totalMacs;
   const macsOf = (form: StudentForm) => studentMacs(writeStudent(reads, form, undefined).graph);
-  const smallest = macsOf({ family, width: 1, depth: 1 });
-  if (smallest > most) throw studentTooLarge(share, smallest / totalMacs);
+  if (macsOf({ family, width: 1, depth: 1 }) > most)
+    throw studentTooLarge(share, smallestShare(reads, totalMacs, family));
   let best: StudentForm = { family, width: 1, depth: 1 };
   let bestMacs = 0;
   for (let depth = 1; depth <= LARGEST[family].depth; depth++) {
@@ -52,6 +52,17 @@ export function sizeStudent(
     bestMacs = form.macs;
   }
   return buildStudent(reads, best, seed, options);
+}
+
+/** The smallest share of the original's `totalMacs` that can be asked for, to three digits; `family` is the usual one by default. */
+export function smallestShare(
+  reads: StudentReads,
+  totalMacs: number,
+  family = familiesFor(reads)[0]!,
+): number {
+  const share = studentMacs(writeStudent(reads, { family, width: 1, depth: 1 }, undefined).graph) / totalMacs;
+  const digit = 10 ** (Math.floor(Math.log10(share)) - 2);
+  return Number((Math.ceil(share / digit) * digit).toPrecision(3));
 }
 
 /** The widest form of `depth` with at most `most` MACs; undefined when it would be too narrow for that depth. */
