@@ -1,20 +1,10 @@
 /** What chains with students lose at given costs. For students.ts. */
-import { argMaxRows } from '../src/policies/rows.ts';
-import { accuracyOf } from '../src/predict/predict.ts';
 import { EXIT_LOSSES } from '../src/students/exit-losses.ts';
-import { deviation, mean, points } from './budgets.ts';
 import { DEFAULT, WAYS, type Way } from './chain-ways.ts';
-import { BUDGETS, contest, DRAWS, interval, lostIn, meanOf, type Reported } from './halves.ts';
+import { BUDGETS, DRAWS } from './halves.ts';
+import { aloneOf, lossRows } from './loss-rows.ts';
 import { markdown } from './markdown.ts';
-import {
-  answersOf,
-  type Grown,
-  nameOf,
-  part,
-  READING,
-  type Spec,
-  type StudentPlaces,
-} from './students-data.ts';
+import { answersOf, type Grown, RESNET56, type Spec, type StudentPlaces } from './students-data.ts';
 
 /** Fixed before any of them was trained; the first way to train students was chosen with seed 1. */
 const SEEDS = [2, 3, 4];
@@ -28,19 +18,18 @@ interface Aim {
   readonly targets: Readonly<Record<number, number>>;
 }
 
-const R56 = { file: 'resnet56', reading: READING.resnet56! };
 const AIMS: readonly Aim[] = [
   {
     name: 'medium',
     title: '`--effort medium`, the default',
-    spec: { ...R56, growth: { effort: 'medium' } },
+    spec: { subject: RESNET56, growth: { effort: 'medium' } },
     seeds: SEEDS,
     targets: { 0.25: 1.2, 0.3: 0.6, 0.4: 0.15, 0.532: 0, 0.638: -0.1 },
   },
   {
     name: 'high',
     title: '`--effort high`',
-    spec: { ...R56, growth: { effort: 'high' } },
+    spec: { subject: RESNET56, growth: { effort: 'high' } },
     seeds: SEEDS.slice(0, 1),
     targets: { 0.25: 0.7, 0.3: 0.35, 0.4: 0, 0.532: -0.25 },
   },
@@ -48,7 +37,7 @@ const AIMS: readonly Aim[] = [
     (studentEpochs): Aim => ({
       name: `epochs-${studentEpochs}`,
       title: `\`--student 0.1 --student-epochs ${studentEpochs}\``,
-      spec: { ...R56, growth: { student: [0.1], studentEpochs } },
+      spec: { subject: RESNET56, growth: { student: [0.1], studentEpochs } },
       seeds: studentEpochs === 30 ? SEEDS.slice(0, 2) : SEEDS.slice(0, 1),
       targets: {},
     }),
@@ -66,7 +55,7 @@ export async function resnet56Section(places: StudentPlaces, only?: readonly str
     const table = markdown([
       ['lost, points, at a cost of', ...BUDGETS.map(String)],
       ...(aimed.some((cell) => cell) ? [['aimed at, at most', ...aimed]] : []),
-      ...WAYS.flatMap((way) => rowsOf(way, seeds, grown)),
+      ...WAYS.flatMap((way) => rowsOf(way, grown)),
     ]);
     const text = `### ${title}\n\n${toldOf(seeds, grown)}\n\n${table}`;
     console.error(text);
@@ -83,107 +72,24 @@ ${tables.join('\n\n')}
 function toldOf(seeds: readonly number[], grown: readonly Grown[]): string {
   const { costs } = grown[0]!;
   const shares = costs.networks.slice(0, -1).map((share) => share.toFixed(3));
-  const alone = grown.map(aloneOf);
+  const alone = grown.map(({ predictions }) => aloneOf(predictions));
   return `Seeds ${seeds.join(', ')}. Networks in front: ${shares.join(', ')} of the original. Exits by themselves: ${alone.map(({ exits }) => exits).join(' | ')} %; the original ${alone[0]!.original} %.`;
 }
 
-/** Percent right: of each exit by itself, and of the original. */
-function aloneOf({ predictions: { logits, original, labels } }: Grown) {
-  const percent = (scores: Float32Array) =>
-    (100 * accuracyOf(argMaxRows(scores, labels.length), labels)).toFixed(2);
-  return { exits: logits.map(percent).join(', '), original: percent(original) };
-}
-
-/** [seeds][budgets][draws] */
-const contestsOf = (way: Way, grown: readonly Grown[]) =>
-  grown.map((one) => {
-    const { byBudget } = contest(way, one);
-    return BUDGETS.map((budget) => byBudget.get(budget)!);
-  });
-
-function rowsOf(way: Way, seeds: readonly number[], grown: readonly Grown[]): string[][] {
-  const found = contestsOf(way, grown);
-  const reachable = (b: number) =>
-    found.every((byBudget) => byBudget[b]!.every(({ samples }) => samples > 0));
-  const cells = (cell: (bySeed: readonly (readonly Reported[])[]) => string) =>
-    BUDGETS.map((_, b) => (reachable(b) ? cell(found.map((byBudget) => byBudget[b]!)) : '–'));
-  const lostBySeed = (draws: readonly Reported[]) => mean(draws.map(lostIn));
-  const all = (bySeed: readonly (readonly Reported[])[]) => meanOf(bySeed.map(meanOf));
-  const share = (sum: Reported, of: number) => of / sum.samples;
-  const rows = [
-    [
-      `**${way.name}**`,
-      ...cells((bySeed) => {
-        const each = bySeed.map(lostBySeed);
-        const spread = seeds.length > 1 ? deviation(each) : deviation(bySeed[0]!.map(lostIn));
-        return `**${points(mean(each))}** ± ${points(spread)}`;
-      }),
-    ],
-    [
-      'cost realised',
-      ...cells((bySeed) => {
-        const sum = all(bySeed);
-        return share(sum, sum.cost).toFixed(3);
-      }),
-    ],
+function rowsOf(way: Way, grown: readonly Grown[]): string[][] {
+  const { lost, each, paired, agreement, cost } = lossRows(way, grown, BUDGETS);
+  const [head, last] = [
+    [`**${way.name}**`, ...lost],
+    ['cost realised', ...cost],
   ];
-  if (way !== DEFAULT) return rows;
+  if (way !== DEFAULT) return [head!, last!];
   return [
-    rows[0]!,
-    ...(seeds.length > 1
-      ? [['each seed', ...cells((bySeed) => bySeed.map((draws) => points(lostBySeed(draws))).join(', '))]]
-      : []),
-    ['paired 95 %', ...cells((bySeed) => interval(all(bySeed)))],
-    [
-      'agreement, %',
-      ...cells((bySeed) => {
-        const sum = all(bySeed);
-        return (100 * share(sum, sum.agreed)).toFixed(1);
-      }),
-    ],
-    rows[1]!,
+    head!,
+    ...(grown.length > 1 ? [['each seed', ...each]] : []),
+    ['paired 95 %', ...paired],
+    ['agreement, %', ...agreement],
+    last!,
   ];
-}
-
-const OTHERS = ['resnet20', 'densenet40', 'cifar_biasfield_base', 'vit_ibp_3_3_8'];
-/** Heads as `compile` trains them where nothing is said. */
-const HEADS = 3;
-
-/** Other originals: a student alone, heads alone, and both. */
-export async function othersSection(places: StudentPlaces): Promise<string> {
-  const rows: string[][] = [];
-  const told: string[] = [];
-  for (const file of OTHERS) {
-    const spec = { file, reading: READING[file]!, growth: { effort: 'medium' }, seed: SEEDS[0]! } as const;
-    const both = await answersOf({ ...spec, heads: HEADS }, places);
-    const original = both.costs.networks.length - 1;
-    const chains = {
-      'a student': part(both, ({ network }) => network < original),
-      'heads, without it': part(both, ({ network }) => network === original),
-      'a student and heads': both,
-    };
-    console.error(nameOf(spec));
-    for (const [name, answered] of Object.entries(chains)) {
-      const found = rowsOf(DEFAULT, [0], [answered]);
-      rows.push(
-        [file, `**${name}**`, ...found[0]!.slice(1)],
-        ['', 'cost realised', ...found.at(-1)!.slice(1)],
-      );
-      console.error(
-        rows
-          .slice(-2)
-          .map((row) => row.join(' '))
-          .join('\n'),
-      );
-    }
-    told.push(`${file}: ${toldOf([SEEDS[0]!], [both])}`);
-  }
-  return `One seed. A student as \`compile\` grows it by default, three heads as it trains them, and both; \`auto\` everywhere. Points lost, mean ± standard deviation of ${DRAWS} random halves.
-
-${markdown([['original', 'lost, points, at a cost of', ...BUDGETS.map(String)], ...rows])}
-
-${told.map((line) => `- ${line}`).join('\n')}
-`;
 }
 
 const FEW_EPOCHS = 12;
@@ -201,10 +107,10 @@ const WITH_EXITS: readonly (readonly [title: string, growth: Spec['growth']])[] 
 export async function exitsSection(places: StudentPlaces): Promise<string> {
   const rows: string[][] = [];
   for (const [title, growth] of WITH_EXITS) {
-    const spec = { ...R56, growth: { ...growth, studentEpochs: FEW_EPOCHS }, seed: SEEDS[0]! };
+    const spec = { subject: RESNET56, growth: { ...growth, studentEpochs: FEW_EPOCHS }, seed: SEEDS[0]! };
     const grown = await answersOf(spec, places);
-    const found = rowsOf(DEFAULT, [0], [grown]);
-    rows.push([title, aloneOf(grown).exits, ...found[0]!.slice(1)]);
+    const { lost } = lossRows(DEFAULT, [grown], BUDGETS);
+    rows.push([title, aloneOf(grown.predictions).exits, ...lost]);
     console.error(rows.at(-1)!.join(' '));
   }
   return `In front of ResNet-56, ${FEW_EPOCHS} epochs, one seed; points lost, mean ± standard deviation of ${DRAWS} random halves of the calibration and test pictures, \`auto\`.

@@ -19,10 +19,15 @@ export interface StudentPlaces extends Places {
   readonly threads?: number | undefined;
 }
 
+/** An original with data. */
+export interface Subject {
+  readonly name: string;
+  /** Model, data, and how they are read. Where there is no test split all is reported on the calibration split. */
+  readonly options: (places: StudentPlaces) => ProjectOptions;
+}
+
 export interface Spec {
-  /** Of the original, without `.onnx`. */
-  readonly file: string;
-  readonly reading: Omit<ProjectOptions, 'model'>;
+  readonly subject: Subject;
   /** What is grown in front; `low` effort for nothing. */
   readonly growth: GrowthOptions;
   /** Heads on the original behind it, trained as `compile` does. */
@@ -35,18 +40,23 @@ export interface Grown extends Answered {
   readonly seconds: number;
 }
 
-/** How the models are read. */
-export const READING: Readonly<Record<string, Spec['reading']>> = {
-  resnet20: { preset: 'imagenet' },
-  resnet56: { preset: 'imagenet' },
-  densenet40: { preset: 'none' },
-  cifar_biasfield_base: { preset: 'unit', widenBatch: true },
-  vit_ibp_3_3_8: { preset: 'cifar10', std: [0.2023, 0.1994, 0.201] },
-};
+/** `file`, without `.onnx`, and CIFAR-10. */
+export const cifar10 = (file: string, reading: Omit<ProjectOptions, 'model'>): Subject => ({
+  name: file,
+  options: ({ models, pictures }) => ({
+    ...reading,
+    model: join(models, `${file}.onnx`),
+    train: join(pictures, 'train'),
+    calibration: join(pictures, 'calibration'),
+    test: join(pictures, 'test'),
+  }),
+});
 
-export const nameOf = ({ file, growth, heads, seed }: Spec): string => {
+export const RESNET56 = cifar10('resnet56', { preset: 'imagenet' });
+
+export const nameOf = ({ subject, growth, heads, seed }: Spec): string => {
   const grown = Object.entries(growth).map(([name, value]) => `${name} ${value}`);
-  return [file, ...grown, ...(heads ? [`${heads} heads`] : []), `seed ${seed}`].join(', ');
+  return [subject.name, ...grown, ...(heads ? [`${heads} heads`] : []), `seed ${seed}`].join(', ');
 };
 
 /** Grows and trains what `spec` asks for, unless its answers are kept. */
@@ -59,17 +69,13 @@ export async function answersOf(spec: Spec, places: StudentPlaces): Promise<Grow
   return answered;
 }
 
-async function grown({ file, reading, growth, heads, seed }: Spec, places: StudentPlaces): Promise<Grown> {
-  const { models, pictures, cache = defaultCache(), threads } = places;
+async function grown({ subject, growth, heads, seed }: Spec, places: StudentPlaces): Promise<Grown> {
+  const { cache = defaultCache(), threads } = places;
   const options = {
-    ...reading,
+    ...subject.options(places),
     ...growth,
     ...(heads && { exits: heads }),
     ...(threads && { threads }),
-    model: join(models, `${file}.onnx`),
-    train: join(pictures, 'train'),
-    calibration: join(pictures, 'calibration'),
-    test: join(pictures, 'test'),
     seed,
     cache,
   };
@@ -89,7 +95,8 @@ async function grown({ file, reading, growth, heads, seed }: Spec, places: Stude
     const predict = (dataset: typeof opened.splits.calibration.dataset) =>
       exits.predict(dataset, 'predicting');
     const { calibration, test } = context.splits;
-    const predictions = joined(await predict(calibration.dataset), await predict(test!.dataset));
+    const onCalibration = await predict(calibration.dataset);
+    const predictions = options.test ? joined(onCalibration, await predict(test!.dataset)) : onCalibration;
     const macs = context.chain.networks.at(-1)!.plan.totalMacs;
     return { costs: context.costs, predictions, macs, seconds };
   });

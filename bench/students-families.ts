@@ -1,5 +1,4 @@
 /** What students look like and who teaches them, compared on a part of the training pictures that none of them learns from. For students.ts. */
-import { join } from 'node:path';
 import { defaultCache } from '../src/cache/folder.ts';
 import { type CompileContext, openProject, withSplits } from '../src/commands/project.ts';
 import { type Dataset, partition } from '../src/data/index.ts';
@@ -20,7 +19,7 @@ import { openFeatures } from '../src/train/features.ts';
 import { trainHeads } from '../src/train/train.ts';
 import { trainingViews } from '../src/train/views.ts';
 import { markdown } from './markdown.ts';
-import { READING, type StudentPlaces } from './students-data.ts';
+import { RESNET56, type StudentPlaces } from './students-data.ts';
 
 const SEED = 1;
 const HELD_OUT = 0.1;
@@ -40,12 +39,9 @@ interface Ground {
 }
 
 async function onTrainingPictures<T>(places: StudentPlaces, use: (ground: Ground) => Promise<T>): Promise<T> {
-  const { models, pictures, cache = defaultCache(), threads } = places;
+  const { cache = defaultCache(), threads } = places;
   const options = {
-    ...READING.resnet56,
-    model: join(models, 'resnet56.onnx'),
-    train: join(pictures, 'train'),
-    calibration: join(pictures, 'calibration'),
+    ...RESNET56.options(places),
     seed: SEED,
     cache,
     ...(threads && { threads }),

@@ -1,21 +1,21 @@
 /**
  * Students that `compile` grows, into bench/students.md. Sections that were not asked for stay as they are there.
  *
- *   npx tsx bench/students.ts --models DIR --pictures DIR [--only resnet56,others,…] [--rows medium,high,…] [--threads N] [--cache DIR] [--keep DIR]
+ *   npx tsx bench/students.ts --models DIR --pictures DIR [--only resnet56,families,…] [--rows medium,high,…] [--threads N] [--cache DIR] [--keep DIR]
  *
  * MODELS holds the originals as ONNX files, PICTURES folders train/, calibration/ and test/ of CIFAR-10. It takes hours; what was trained is kept.
  */
 import { parseArgs } from 'node:util';
 import { PLACES, placesOf } from './places.ts';
 import { makeSections, type Sections } from './section-page.ts';
-import { exitsSection, othersSection, resnet56Section } from './students-accuracy.ts';
+import { exitsSection, resnet56Section } from './students-accuracy.ts';
 import type { StudentPlaces } from './students-data.ts';
 import { familiesSection, teachersSection } from './students-families.ts';
 
 const { values } = parseArgs({
   options: {
     ...PLACES,
-    only: { type: 'string', default: 'resnet56,others,families,teachers,exits' },
+    only: { type: 'string', default: 'resnet56,families,teachers,exits' },
     rows: { type: 'string' },
     threads: { type: 'string' },
   },
@@ -31,7 +31,6 @@ Made by \`bench/students.ts\`, which has its options. Costs are shares of the MA
 
 const sections: Sections = {
   resnet56: ['ResNet-56', () => resnet56Section(places, values.rows?.split(','))],
-  others: ['Other originals', () => othersSection(places)],
   families: ['Families', () => familiesSection(places)],
   teachers: ['Teachers', () => teachersSection(places)],
   exits: ['Several exits', () => exitsSection(places)],
