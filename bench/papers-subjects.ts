@@ -59,7 +59,11 @@ export function rowsIn(places: PaperPlaces): Readonly<Record<string, Row>> {
     },
     vgg: {
       title: 'A VGG-like network of eight convolutions, CIFAR-10',
-      subject: cifar10('cifar_biasfield_base', { preset: 'unit', widenBatch: true }),
+      subject: cifar10('cifar_biasfield_base', {
+        preset: 'imagenet',
+        std: [0.225, 0.225, 0.225],
+        widenBatch: true,
+      }),
       growth: MEDIUM,
       heads: HEADS,
     },
