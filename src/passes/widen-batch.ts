@@ -1,7 +1,7 @@
 /** A model that takes one sample at a time made to take any number: the batch size stands in its inputs' shapes and in constants of Reshapes. */
 import { int64Tensor, toNumbers } from '../graph/tensor.ts';
 import type { Dim, Graph, Node, Tensor, ValueInfo } from '../graph/types.ts';
-import { allNames, dependents, indexGraph } from '../graph/walk.ts';
+import { allNames, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
 import type { Pass } from './pass.ts';
 
 /** Name of the batch dimension. */
@@ -28,20 +28,29 @@ export const widenBatch: Pass = {
     );
     const names = allNames(graph);
     const added: Tensor[] = [];
+    /** Constants that Reshapes no longer read. */
+    const shapes = new Set<string>();
     const nodes = graph.nodes.map((node) => {
       const shape = sampled.has(node.inputs[0] ?? '') ? batchOfOne(graph, node) : undefined;
       if (!shape) return node;
-      const kept = shape.slice(1).includes(-1) ? [0, ...shape.slice(1)] : [-1, ...shape.slice(1)];
+      shapes.add(node.inputs[1]!);
+      const dims = shape.slice(1).includes(-1) ? [0, ...shape.slice(1)] : [-1, ...shape.slice(1)];
       let name = `${node.outputs[0]}/shape`;
       while (names.has(name)) name += '_';
       names.add(name);
-      added.push(int64Tensor(name, [kept.length], kept));
+      added.push(int64Tensor(name, [dims.length], dims));
       return { ...node, inputs: [node.inputs[0]!, name] };
     });
+    const read = new Set([...nodes.flatMap(nodeReads), ...graph.outputs.map(({ name }) => name)]);
+    const isListed = new Set(graph.inputs.map(({ name }) => name));
+    // ONNX Runtime warns of constants that nothing reads; those that are inputs too would become inputs alone.
+    const kept = graph.initializers.filter(
+      ({ name }) => read.has(name) || isListed.has(name) || !shapes.has(name),
+    );
     return {
       ...graph,
       nodes,
-      initializers: [...graph.initializers, ...added],
+      initializers: [...kept, ...added],
       inputs: graph.inputs.map((v) => (widened.includes(v) ? withBatch(v) : v)),
       outputs: graph.outputs.map((v) => (v.type?.dims?.[0] === 1 ? withBatch(v) : v)),
       valueInfo: graph.valueInfo.filter((v) => !sampled.has(v.name)),

@@ -31,7 +31,10 @@ test('constants in Reshapes are widened, weights and other nodes are the same ob
     assert.is((await observeFacts(widened)).batch, 'dynamic');
     for (const node of model.graph.nodes)
       if (node.opType !== 'Reshape') assert.ok(widened.graph.nodes.includes(node));
-    for (const tensor of model.graph.initializers) assert.ok(widened.graph.initializers.includes(tensor));
+    for (const tensor of model.graph.initializers) {
+      const isShape = tensor.dims.length === 1 && tensor.dims[0] === 2;
+      assert.is(widened.graph.initializers.includes(tensor), !isShape, 'shapes that nothing reads are gone');
+    }
   }
 });
 
