@@ -7,6 +7,7 @@ import type { ConfidenceSplits } from '../predict/fit-confidence.ts';
 import { type TrainedStudent, trainStudent } from '../students/train-student.ts';
 import type { StudentTraining } from '../students/training-plan.ts';
 import { epochsOf, type Growth, type GrowthOptions } from './growth.ts';
+import { namingSample } from './name-sample.ts';
 import { openStudent } from './open-student.ts';
 import type { CompileContext } from './project.ts';
 
@@ -29,7 +30,7 @@ export async function growStudents(
     teacher: { typed, modelHash: inspection.hash },
   };
   const networks: Network[] = [];
-  const failed: OfframpError[] = [];
+  const failed = new Map<string, OfframpError>();
   for (const network of chain.networks) {
     const { id } = network;
     const planned = growth.students.get(id);
@@ -39,10 +40,10 @@ export async function growStudents(
     }
     const { student, share } = planned;
     const training = trainingOf(options, context, id);
-    const trained = await trainStudent(student, data, training).catch((error: unknown) => {
-      if (!(error instanceof OfframpError && error.code === 'training-diverged')) throw error;
-      failed.push(error);
-      events.onNote?.(warning(error.code, `${id} is left out: ${error.message}. ${error.hint}`));
+    const trained = await trainStudent(student, data, training).catch(async (error: unknown) => {
+      const why = await namingSample(error, data.dataset, predicting.signal);
+      if (!(why instanceof OfframpError && why.code === 'training-diverged')) throw why;
+      failed.set(id, why);
     });
     if (!trained) continue;
     const told = describeTraining(training, trained);
@@ -50,7 +51,10 @@ export async function growStudents(
       await openStudent(trained.student, id, original, predicting.session, { share, training: told }),
     );
   }
-  const settled = failed.length > 0 ? withoutFailed(networks, growth, failed[0]!) : networks;
+  const [first] = failed.values();
+  const settled = first ? withoutFailed(networks, growth, first) : networks;
+  for (const [id, { code, message, hint }] of failed)
+    events.onNote?.(warning(code, `${id} is left out: ${message}. ${hint}`));
   const grown = chainOf(settled);
   return { ...context, chain: grown, heads: grown.heads, costs: costsOfChain(grown) };
 }

@@ -37,6 +37,7 @@ import { recipeOf, trainHeads } from '../train/train.ts';
 import type { TrainOptions } from '../train/train-options.ts';
 import { trainingViews } from '../train/views.ts';
 import { isTrained } from './kept-heads.ts';
+import { namingSample } from './name-sample.ts';
 import type { CompileContext } from './project.ts';
 
 export interface ReadyExits {
@@ -100,7 +101,11 @@ export async function trainExits(
       const { done, total, loss } = step;
       events.onProgress?.({ phase: 'training', done, total, unit: 'steps', note: `loss ${loss.toFixed(3)}` });
     },
-  }).finally(() => features.close());
+  })
+    .catch(async (error: unknown) => {
+      throw await namingSample(error, splits.train.dataset, predicting.signal);
+    })
+    .finally(() => features.close());
 
   const { validation } = splits;
   const onProgress = progress('fitting confidence');

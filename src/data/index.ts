@@ -5,6 +5,7 @@
 export { classesIn, type KnownClasses } from './class-names.ts';
 export { PLAIN_VIEW } from './convert.ts';
 export { recordBytesOf, recordHashes, withoutCopies } from './duplicates.ts';
+export { findNotFinite } from './find-not-finite.ts';
 export { type NamedClasses, namesIn, type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
 export { partition, samplesWithin, subset } from './partition.ts';
 export {

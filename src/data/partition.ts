@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { badFractions, emptyDataset } from '../errors/index.ts';
+import { badFractions, emptyPart } from '../errors/index.ts';
 import { Random } from '../graph/random.ts';
 import type { Dataset } from './types.ts';
 
@@ -59,7 +59,7 @@ export function partition<Split extends string>(
 
   const parts = deal(classByClass(dataset.labels, seed), [...shares, Math.max(0, rest)]);
   const entries = splits.map((split, k) => {
-    if (parts[k]!.length === 0) throw emptyDataset(`${dataset.path} (its ${split} part)`);
+    if (parts[k]!.length === 0) throw emptyPart(dataset.path, dataset.size, split);
     return [
       split,
       subset(

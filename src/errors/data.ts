@@ -14,6 +14,21 @@ export const unknownDataFormat = (path: string, problem: string) =>
 export const emptyDataset = (path: string) =>
   new OfframpError('empty-dataset', `${path} holds no samples`, DATA_FORMATS);
 
+export const emptyPart = (path: string, samples: number, split: string) =>
+  new OfframpError(
+    'empty-dataset',
+    `${path} has too few samples (${samples}) for a part of them to be the ${split} split`,
+    `Give it samples of its own with ${option(split)}, or give more.`,
+  );
+
+/** `sample` counts from 0. */
+export const notFinite = (path: string, sample: number) =>
+  new OfframpError(
+    'not-finite',
+    `sample ${sample} of ${path} (counted from 0) holds NaN or an infinite number, from which nothing can be learned`,
+    `Mend or remove it; or mend ${option('scale')} and ${option('std')} if they make it so.`,
+  );
+
 export const badDataFile = (file: string, problem: string, hint = 'Is the file complete? Write it again.') =>
   new OfframpError('bad-data-file', `${file}: ${problem}`, hint);
 
@@ -233,7 +248,7 @@ export const viewNeedsImage = (path: string) =>
   new OfframpError(
     'view-needs-image',
     `${path}: samples have no height and width to mirror or shift`,
-    'Turn augmentation off.',
+    `Leave them as they are: ${optionText('augment', 'none')}.`,
   );
 
 export const badFractions = (problem: string) =>
@@ -243,7 +258,7 @@ export const diskFull = (folder: string, neededBytes?: number) =>
   new OfframpError(
     'disk-full',
     `no space left in ${folder}${neededBytes === undefined ? '' : ` (${Math.ceil(neededBytes / 2 ** 20)} MiB needed)`}`,
-    'Free some, or put the cache elsewhere with `cache`.',
+    'Free some, or write elsewhere: `out` says where the result goes, `cache` where the cache is.',
   );
 
 export const noRoomForFeatures = (folder: string, neededBytes: number, freeBytes: number) =>

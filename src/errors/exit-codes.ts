@@ -23,7 +23,7 @@ const BAD_INPUT = `
   label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor manifest-version-unknown
   model-not-loadable model-too-large name-taken name-unusable nested-too-deeply network-missing no-batch-axis
   no-class-scores no-confidence-heads no-inner-exit no-logits no-sample-input no-shards no-taps not-a-package
-  not-an-image-input not-an-onnx-file not-class-scores not-comparable not-deterministic nothing-counted one-score
+  not-an-image-input not-an-onnx-file not-class-scores not-comparable not-deterministic not-finite nothing-counted one-score
   opset-too-old opsets-differ original-missing other-model other-outputs output-not-empty output-unusable
   package-damaged package-is-chain package-without-heads point-not-built-in policy-outdated provider-missing
   sample-shape-mismatch samples-not-independent several-labels shards-mixed student-too-large student-unlike

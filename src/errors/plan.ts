@@ -76,7 +76,7 @@ export const trainingDataMissing = () =>
   new OfframpError(
     'training-data-missing',
     'no training data was given',
-    'Give `train`; or `calibration` alone for a model with exits of its own (`exitOutputs`).',
+    'Give `train`; or `calibration` alone for a model with exits of its own (`exitOutputs`), or with small networks in front (`first`).',
   );
 
 export const unknownTap = (value: string, reason: string, near: readonly string[]) =>

@@ -59,7 +59,11 @@ test('refusals of a split', async () => {
   const data = await numbered();
   await fails(() => partition(data, { a: 0.6, b: 0.6 }, 1), 'bad-fractions', 'a 0.6');
   await fails(() => partition(data, { a: 1, b: 0 }, 1), 'bad-fractions');
-  await fails(() => partition(subset(data, [0, 1]), { a: 0.98, b: 0.02 }, 1), 'empty-dataset', 'b part');
+  await fails(
+    () => partition(subset(data, [0, 1]), { a: 0.98, b: 0.02 }, 1),
+    'empty-dataset',
+    'too few samples (2) for a part of them to be the b split',
+  );
   await data.close();
 });
 

@@ -1,0 +1,12 @@
+/** Why a training diverged, where a sample is to blame. */
+import { type Dataset, findNotFinite } from '../data/index.ts';
+import { notFinite, OfframpError } from '../errors/index.ts';
+
+/** `error`, or where that is a training that diverged, and a sample of `dataset` holds NaN or infinite numbers, an error that names the sample. */
+export async function namingSample(error: unknown, dataset: Dataset, signal?: AbortSignal): Promise<unknown> {
+  if (!(error instanceof OfframpError && error.code === 'training-diverged')) return error;
+  let sample = await findNotFinite(dataset, signal);
+  if (sample === undefined) return error;
+  for (let { partOf } = dataset; partOf; { partOf } = partOf.whole) sample = partOf.samples[sample]!;
+  return notFinite(dataset.path, sample);
+}
