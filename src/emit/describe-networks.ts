@@ -29,8 +29,9 @@ export function describeNetworks(
 }
 
 /** A network that is not in the file, `original` the plan of the last. */
-export const describeLeftOut = ({ file, source, plan }: Network, original: ExitPlan) => ({
+export const describeLeftOut = ({ file, source, plan, reading }: Network, original: ExitPlan) => ({
   file,
   sha256: source.sha256,
   relativeCost: plan.totalMacs / original.totalMacs,
+  ...(reading?.grown && { grown: reading.grown }),
 });

@@ -56,8 +56,8 @@ export interface Manifest {
   readonly preprocessing: Preprocessing | null;
   /** Set of a chain: its networks in the order samples meet them, the original last. */
   readonly networks?: readonly ManifestNetwork[];
-  /** Networks that were given and that no named point uses; they are not in model.onnx. */
-  readonly leftOut?: readonly Pick<ManifestNetwork, 'file' | 'sha256' | 'relativeCost'>[];
+  /** Networks that were given or grown and that no named point uses; they are not in model.onnx. */
+  readonly leftOut?: readonly Pick<ManifestNetwork, 'file' | 'sha256' | 'relativeCost' | 'grown'>[];
   /** [K], in the order samples meet them. */
   readonly exits: readonly ManifestExit[];
   readonly baseline: Baseline;
@@ -116,6 +116,8 @@ export interface Training {
   readonly views: number;
   /** Bytes that cached features could take, set when those of all views did not fit: heads saw fewer views, or those computed for each batch. */
   readonly cacheLimit?: number;
+  /** All exits that were trained, in order: set where some were left out since. */
+  readonly exits?: readonly Pick<ManifestExit, 'tap' | 'head'>[];
   /** Steps, counted from 1, that losses are given for. */
   readonly steps: readonly number[];
   /** Running means of each exit's loss at those steps, by exit id; `joint` where all exits share one. */

@@ -1,5 +1,5 @@
 /** Networks of a chain by themselves: what a user would run instead. */
-import { closesAll, isNamed, NAMED_DROPS, walk } from '../calibrate/index.ts';
+import { closesAll, isGuessing, isNamed, NAMED_DROPS, walk } from '../calibrate/index.ts';
 import { CLOSED, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
 import { answerAt, exitName, inWords, networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
@@ -84,12 +84,13 @@ function standing({
 
 /**
  * A message on networks that cost less than the original and by themselves are as good or better on the reported samples; undefined where none
- * is, or where there are no labels to tell by.
+ * is, where there are no labels to tell by, and where the original only guesses.
  */
 export function asGoodAlone(manifest: Manifest, alone: readonly AloneFacts[]): string | undefined {
-  const { measuredOn, data, baseline } = manifest;
+  const { measuredOn, data, baseline, classes } = manifest;
   const { samples, random, labels } = data[measuredOn]!;
   if (random || labels === 'original') return undefined;
+  if (isGuessing(Math.round(baseline.accuracy * samples), samples, classes)) return undefined;
   const points = (loss: number) => signedPoints(-loss);
   const sentences = alone.flatMap((one) => {
     const is = standing(one);
@@ -153,4 +154,19 @@ export function betterAlone(manifest: Manifest): string | undefined {
     ];
   });
   return sentences.length > 0 ? sentences.join(' ') : undefined;
+}
+
+/** A message when no named point opens an exit of the chain, so that networks in front are never worth what they cost; undefined where some does. */
+export function neverPays(manifest: Manifest): string | undefined {
+  const { networks, operatingPoints } = manifest;
+  if (!networks || !operatingPoints.every(({ name, thresholds }) => !isNamed(name) || closesAll(thresholds)))
+    return undefined;
+  const cut = networks.flatMap(({ grown }, n) => {
+    const { stoppedAt } = grown?.training ?? {};
+    return stoppedAt === undefined
+      ? []
+      : [`${networkName(manifest, n)} was stopped at step ${count(stoppedAt)}`];
+  });
+  const longer = cut.length > 0 ? ` ${inWords(cut)}: without that limit it may learn more.` : '';
+  return `Do not use this: no named point is cheaper than the original and loses as little as its name says. The networks in front are not worth what they cost on these data.${longer}`;
 }

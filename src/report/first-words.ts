@@ -83,9 +83,10 @@ function originalSize({ inputs: [input], preprocessing }: Manifest): number[] | 
   return (preprocessing?.layout === 'NHWC' ? input.dims.slice(1, 3) : input.dims.slice(2)) as number[];
 }
 
-/** Whether there are exits that no named point uses: they are left out unless all are kept. */
-const keepsAll = ({ networks, exits, operatingPoints }: Manifest): boolean =>
-  networks !== undefined &&
-  exits.some((_, k) =>
-    operatingPoints.every(({ name, thresholds }) => !isNamed(name) || !(thresholds[k]! < CLOSED)),
+/** Whether there are exits that no named point uses, and others that some point does: such are left out unless all are kept. */
+function keepsAll({ networks, exits, operatingPoints }: Manifest): boolean {
+  const isUsed = exits.map((_, k) =>
+    operatingPoints.some(({ name, thresholds }) => isNamed(name) && thresholds[k]! < CLOSED),
   );
+  return networks !== undefined && isUsed.includes(true) && isUsed.includes(false);
+}

@@ -6,6 +6,7 @@ export {
   betterAlone,
   leavesAtOne,
   networksAlone,
+  neverPays,
   pointsAlone,
 } from './alone.ts';
 export type { Images } from './exit-sections.ts';

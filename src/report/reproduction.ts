@@ -19,7 +19,8 @@ export function commandOf(manifest: Manifest): string {
   const { provider, threads } = sessionOptions;
   const unlabelled = data[measuredOn]?.labels === 'original';
   const last = (manifest.networks?.length ?? 1) - 1;
-  const placed = exits.filter(({ network = 0, head }) => network === last && head !== 'end');
+  const placed =
+    training?.exits ?? exits.filter(({ network = 0, head }) => network === last && head !== 'end');
   const own = source.exitOutputs === undefined;
   const budgets = [...calibration.budgets.map(String), ...(calibration.budgetsMs ?? []).map((b) => `${b}ms`)];
   const lambda = training?.lambda ?? 0;
@@ -86,7 +87,9 @@ function studentOptions(manifest: Manifest): (readonly [name: string, value: Val
   ];
 }
 
-const grownIn = ({ networks = [] }: Manifest) => networks.flatMap(({ grown }) => grown ?? []);
+/** What was grown, smallest first, as it was asked for; of what was left out as well. */
+const grownIn = ({ networks = [], leftOut = [] }: Manifest): Grown[] =>
+  [...networks, ...leftOut].flatMap(({ grown }) => grown ?? []).sort((a, b) => a.share - b.share);
 
 type Value = string | number | true | readonly (string | number)[] | undefined;
 
@@ -130,7 +133,7 @@ const builtAs = ({ family, width, depth, share }: Grown): string =>
 /** What it takes to get the same bytes again: command, versions, hashes. */
 export function reproduction(manifest: Manifest): Html {
   const { source, version, environment, sessionOptions, data, policyFit, training, networks = [] } = manifest;
-  const hasStudents = networks.some(({ grown }) => grown);
+  const hasStudents = grownIn(manifest).length > 0;
   const trained = hasStudents
     ? `trained the students${training ? ' and the heads' : ''}`
     : 'fitted the heads';
@@ -156,9 +159,9 @@ export function reproduction(manifest: Manifest): Html {
         network.id,
         html`${network.file}${network.grown && `, grown: ${builtAs(network.grown)}`}${network.adapter && `, made to read the original’s inputs: ${network.adapter.join(', ')}`}<br><code>sha256 ${network.sha256}</code>`,
       ]),
-    ...(manifest.leftOut ?? []).map(({ file, sha256 }): [string, Html] => [
+    ...(manifest.leftOut ?? []).map(({ file, sha256, grown }): [string, Html] => [
       'Left out',
-      html`${file}<br><code>sha256 ${sha256}</code>`,
+      html`${file}${grown && `, grown: ${builtAs(grown)}`}<br><code>sha256 ${sha256}</code>`,
     ]),
     ['Offramp', version],
     ['Ran on', `Node ${environment.node}, ONNX Runtime ${environment.onnxruntime}, ${environment.platform}`],
@@ -178,7 +181,7 @@ export function reproduction(manifest: Manifest): Html {
   ];
   return html`<section>
 <h2>To do it again</h2>
-<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that split, which their hashes identify; splits cut off another are not given.${needsSettings(manifest) && ' How some networks in front were read takes a settings file, offramp.config.json (“first”): manifest.json says it.'}</p>
+<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that split, which their hashes identify; splits cut off another are not given.${needsSettings(manifest) && ' How some networks in front were read takes a settings file, offramp.config.json (“first”): manifest.json says it.'}${manifest.leftOut?.some(({ grown }) => !grown) && ' Networks that were given and left out are not asked for: without them, manifest.json does not name them.'}</p>
 <pre><code>${commandOf(manifest)}</code></pre>
 ${scrolling(html`<table><caption>What compiled it</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="words">${value}</td></tr>`)}</tbody></table>`)}
 ${scrolling(html`<table><caption>Data splits</caption>

@@ -3,6 +3,7 @@
 import { networkName } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import type { GrownTraining } from '../networks/chain.ts';
+import { networksAlone } from './alone.ts';
 import { type Curve, headCurves, policyCurves, policyMeans, trainingCurves } from './charts/fits.ts';
 import { latencyAgainstCost, type Timed } from './charts/points.ts';
 import type { ReportFacts } from './facts.ts';
@@ -85,6 +86,8 @@ function headFigure({ training, exits }: Manifest, { twice }: Pen): Html | undef
     training,
     exits.map(({ id }) => id),
   );
+  // Heads that are left out have no curve.
+  if (curves.length === 0) return undefined;
   return figure(
     'Heads: down is better',
     'Running mean of each exit’s loss (labels, and the original’s softened answers) over the steps; the original’s weights never move.',
@@ -123,7 +126,9 @@ ${
     'Students: up is better',
     'Share of some validation samples that each got right on the way; nothing is learned from those.',
     chart(trainingCurves(accuracies, 'accuracy'), `Accuracy in percent: ${endsOf(accuracies)}.`, HALF),
-    `What each knows by itself on the ${manifest.measuredOn} samples is in the table of networks alone, above.`,
+    networksAlone(manifest).length > 0
+      ? `What each knows by itself on the ${manifest.measuredOn} samples is in the table of networks alone, above.`
+      : undefined,
   )
 }
 </div>`;

@@ -1,5 +1,6 @@
 /** How a student sees the pictures that it learns from: in every step shifted and mirrored anew. */
 import { type Dataset, PLAIN_VIEW, type View } from '../data/index.ts';
+import { viewNeedsImage } from '../errors/index.ts';
 import { cropViews, MIRRORED } from '../train/features.ts';
 import { shortSide } from '../train/views.ts';
 
@@ -21,9 +22,13 @@ export function augmentFor({ isImage, preprocessing }: Pictures): Augment {
   return channels === 'gray' ? 'shift' : 'shift,flip';
 }
 
-/** The views that `augment` draws from, each as often as any other: every shift by whole pixels, plain and mirrored. */
-export function viewsOf(dataset: Pictures, augment: Augment): readonly View[] {
-  if (!dataset.isImage || augment === 'none') return [PLAIN_VIEW];
+/**
+ * The views that `augment` draws from, each as often as any other: every shift by whole pixels, plain and mirrored. Throws `view-needs-image` for
+ * what is no picture.
+ */
+export function viewsOf(dataset: Pictures & Pick<Dataset, 'path'>, augment: Augment): readonly View[] {
+  if (augment === 'none') return [PLAIN_VIEW];
+  if (!dataset.isImage) throw viewNeedsImage(dataset.path);
   if (augment === 'flip') return [PLAIN_VIEW, MIRRORED];
   const all = cropViews(Math.round(REACH * shortSide(dataset)));
   return augment === 'shift' ? all.filter(({ mirror }) => !mirror) : all;

@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder, writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
-import type { LossCurve } from '../train/loss-curve.ts';
+import { endedAt, type LossCurve } from '../train/loss-curve.ts';
 import { type AccuracyAt, type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { travel } from './course.ts';
 import type { Student } from './student.ts';
@@ -74,7 +74,7 @@ async function furthest(folder: string, stop: number): Promise<Checkpoint | unde
 
 function trainedOf(student: Student, plan: TrainingPlan, done: Checkpoint): TrainedStudent {
   const { graph, total, batch, learningRate, cacheLimit } = plan;
-  const { state } = done.now;
+  const { state, mean } = done.now;
   return {
     student: trainedStudent(student, graph, state),
     batch,
@@ -83,7 +83,7 @@ function trainedOf(student: Student, plan: TrainingPlan, done: Checkpoint): Trai
     steps: state.steps,
     total,
     ...(done.halvedAt !== undefined && { halvedAt: done.halvedAt }),
-    curve: done.curve,
+    curve: endedAt(done.curve, state.steps, { student: mean }),
     accuracies: [...done.accuracies, ...(done.last ? [done.last] : [])],
   };
 }

@@ -25,9 +25,18 @@ export function lossCurve(begun: LossCurve = { steps: [], losses: {} }): {
       steps.push(done);
       for (const [id, loss] of Object.entries(now)) {
         losses[id] ??= [];
-        losses[id].push(Number(loss.toPrecision(4)));
+        losses[id].push(short(loss));
       }
     },
     curve: { steps, losses },
   };
 }
+
+/** `curve` with the step at which training ended, which is none of its own where a limit ended it; `last` has the running means there. */
+export function endedAt(curve: LossCurve, step: number, last: Readonly<Record<string, number>>): LossCurve {
+  if (curve.steps.at(-1) === step) return curve;
+  const losses = Object.entries(curve.losses).map(([id, values]) => [id, [...values, short(last[id]!)]]);
+  return { steps: [...curve.steps, step], losses: Object.fromEntries(losses) };
+}
+
+const short = (loss: number) => Number(loss.toPrecision(4));

@@ -9,6 +9,7 @@ import { calibrate } from '../../src/commands/calibrate.ts';
 import { type CompileOptions, compile } from '../../src/commands/compile.ts';
 import { planCompile } from '../../src/commands/plan.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
+import { commandOf } from '../../src/report/reproduction.ts';
 import { runCli } from '../cli-in-process.ts';
 import { npy } from '../data/fixtures.ts';
 import { rejectsWith } from '../expect.ts';
@@ -182,6 +183,23 @@ test('a student that diverges twice is left out, and what else there is goes on'
   );
   assert.not(existsSync(at('huge/student_1.onnx')));
   await rejectsWith('training-diverged', () => compile(grown('none', { train: at('huge.npz') })));
+});
+
+test('a student or a head that no named point opens is left out, with a note, and asked for again by the report', async () => {
+  const said: string[] = [];
+  const onNote = ({ code, message }: { code: string; message: string }) => said.push(`${code}: ${message}`);
+  const asked = { keepAll: false, budgets: [0.8], taps: ['block1'], epochs: 1 };
+  await compile(grown('useless-head', asked), { onNote });
+  const manifest = manifestIn(at('useless-head'));
+  assert.match(said.find((note) => note.startsWith('exit-left-out'))!, /block1 of tiny-net\.onnx/);
+  assert.equal(manifest.exits.map(({ head }) => head), ['end']); // biome-ignore format: short
+  const { exits, losses } = manifest.training!;
+  assert.equal([exits, losses], [[{ tap: 'block1', head: 'strided' }], {}]);
+  assert.match(commandOf(manifest), /--taps block1/);
+  const [student] = manifest.networks!;
+  const other = { file: 'student_2.onnx', sha256: student!.sha256, relativeCost: 0.95 };
+  const leftOut = [{ ...other, grown: { ...student!.grown!, share: 0.95 } }];
+  assert.match(commandOf({ ...manifest, leftOut }), /--student 0\.9,0\.95/);
 });
 
 test('what is too small for a student gets heads, and is told so; what was asked for is refused', async () => {

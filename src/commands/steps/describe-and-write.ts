@@ -24,6 +24,7 @@ import {
   betterAlone,
   leavesAtOne,
   lossesBeyondNames,
+  neverPays,
   noTimeSaved,
 } from '../../report/index.ts';
 import { reportCompiled } from '../../report/write-report.ts';
@@ -157,7 +158,9 @@ function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): 
   const asGood = asGoodAlone(manifest, aloneFacts(manifest, outcomes));
   const alone = betterAlone(manifest);
   const atOne = leavesAtOne(manifest);
+  const never = neverPays(manifest);
   const notes = [
+    never && warning('chain-never-pays', never),
     slow && info('no-time-saved', slow),
     beyond && warning('losses-beyond-names', beyond),
     asGood && info('as-good-alone', asGood),

@@ -1,10 +1,12 @@
 /** Between steps 2 and 3: networks and exits of a chain that no named point uses do not get into the file. */
 import type { Goals } from '../../calibrate/goals.ts';
 import { CLOSED, isNamed, type NamedPoint } from '../../calibrate/index.ts';
-import { info, warning } from '../../errors/notes.ts';
+import type { Training } from '../../emit/manifest.ts';
+import { info } from '../../errors/notes.ts';
 import { chainOf, costsOfChain, type Network } from '../../networks/chain.ts';
+import type { Head } from '../../passes/exits.ts';
 import type { Predictions } from '../../predict/predict.ts';
-import { headsFileOf } from '../kept-heads.ts';
+import { headsFileOf, isTrained } from '../kept-heads.ts';
 import type { CompileContext } from '../project.ts';
 import type { ReadyExits } from '../ready-exits.ts';
 import { type ChosenPoints, choosePoints } from './choose-points.ts';
@@ -35,29 +37,32 @@ export async function chooseUsed(
   const found = { context, exits, chosen, points, leftOut: [] };
   if (context.chain.networks.length === 1) return found;
   const used = usedExits(points.points, exits.heads.length);
-  if (used.length === 0) {
-    context.events.onNote?.(
-      warning(
-        'chain-never-pays',
-        'Do not use this: no named point is cheaper than the original and loses as little as its name says. The networks in front are not worth what they cost on these data.',
-      ),
-    );
-    return found;
-  }
-  if (keepAll || used.length === exits.heads.length) return found;
+  if (keepAll || used.length === 0 || used.length === exits.heads.length) return found;
   const kept = keepOnly(context, exits, used);
   const gone = context.chain.networks.filter(
     ({ id }) => !kept.context.chain.networks.some((n) => n.id === id),
   );
   const again = await chooseUsed(kept.context, kept.exits, goals, keepAll);
-  for (const { file } of gone)
-    context.events.onNote?.(
-      info(
-        'network-left-out',
-        `${file} is never worth its cost here: it is left out (\`keepAll\` keeps it).`,
-      ),
-    );
+  for (const note of notesOn(context, gone, used)) context.events.onNote?.(note);
   return { ...again, leftOut: [...gone, ...again.leftOut] };
+}
+
+/** What is said of networks that are `gone`, and of exits of the others that are not `used`. */
+function* notesOn({ chain }: CompileContext, gone: readonly Network[], used: readonly number[]) {
+  for (const { file } of gone)
+    yield info(
+      'network-left-out',
+      `${file} is never worth its cost here: it is left out (\`keepAll\` keeps it).`,
+    );
+  for (const [k, { exit, kind }] of chain.heads.entries()) {
+    const network = chain.networks[exit.network]!;
+    if (used.includes(k) || gone.includes(network)) continue;
+    const what = kind === 'end' ? 'The end' : `The exit at ${exit.tap.value}`;
+    yield info(
+      'exit-left-out',
+      `${what} of ${network.file} is open at no point that has a name: it is left out (\`keepAll\` keeps it).`,
+    );
+  }
 }
 
 /** The exits that are open at some point that has a name. */
@@ -90,9 +95,28 @@ function keepOnly(
     exits: {
       ...exits,
       heads,
+      training: exits.training && trainingOf(exits.training, exits.heads, kept, heads),
       headsFile: headsFileOf(heads),
       predict: async (dataset, phase) => pick(await exits.predict(dataset, phase)),
       predictAlone: async (dataset) => pick(await exits.predictAlone(dataset)),
     },
   };
+}
+
+/** `training` of the exits `before`, of which those at places `kept` are there as `now`, by the names that they have now. */
+function trainingOf(
+  training: Training,
+  before: readonly Head[],
+  kept: readonly number[],
+  now: readonly Head[],
+): Training {
+  const nameOf = new Map(kept.map((k, place) => [before[k]!.exit.id, now[place]!.exit.id]));
+  const losses = Object.entries(training.losses).flatMap(([id, values]) => {
+    const name = id === 'joint' ? id : nameOf.get(id);
+    return name === undefined ? [] : [[name, values] as const];
+  });
+  const last = before.at(-1)!.exit.network;
+  const trained = before.filter(({ exit, kind }) => exit.network === last && isTrained(kind));
+  const exits = trained.map(({ exit, kind }) => ({ tap: exit.tap.value, head: kind }));
+  return { ...training, exits: training.exits ?? exits, losses: Object.fromEntries(losses) };
 }
