@@ -103,7 +103,7 @@ export function rowsIn(places: PaperPlaces): Readonly<Record<string, Row>> {
         }),
       },
       growth: { ...MEDIUM, student: [0.1] },
-      heads: HEADS,
+      heads: 1,
       text: 'Nothing was recorded: spectrograms are sums of drawn blobs, and right is what the original says, so that points lost are disagreement.',
     },
   };

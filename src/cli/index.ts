@@ -82,7 +82,7 @@ try {
   await cli.config(settingsFor(words)).parseAsync();
 } catch (error) {
   if (isInterrupted()) {
-    process.stderr.write('\nInterrupted. What is in the cache will be used by the next run.\n');
+    process.stderr.write('\nInterrupted. The same command goes on from what is in the cache.\n');
     process.exitCode = INTERRUPTED;
   } else if (error instanceof OfframpError) {
     const trail =

@@ -145,6 +145,9 @@ const describeHidden = (hidden: readonly { readonly name: string }[], how: strin
     ? ''
     : `\n${hidden.length} more (${hidden[0]!.name}, …) lie between these on the same curve: ${how}.`;
 
+/** Samples whose score is so near to a threshold that another batch may move it to the other side. */
+const ROUNDED = 1.5;
+
 /** Data of one kind do not differ so much in what a model knows of them. */
 const ODD = 0.1;
 
@@ -166,7 +169,7 @@ function describeAgreement({
   const { length } = measured.operatingPoints;
   const compared = measured.baseline.accuracy === null ? 'accuracy and cost' : 'accuracy, agreement and cost';
   const apart = `${length === 1 ? '1 point' : `${length} points`}: ${compared} within ${percent(largestDifference, 3)}, at most ${percent(movedShare)} of the samples left elsewhere`;
-  return largestDifference <= 1e-3
+  return largestDifference <= Math.max(1e-3, ROUNDED / promised.data[promised.measuredOn]!.samples)
     ? `Agrees with the manifest (${apart}).`
     : `Differs from the manifest (${apart}).`;
 }
@@ -232,6 +235,11 @@ export function formatPlan(plan: CompilePlan): string {
       : [
           'Validation samples come off the training data, or off calibration where the original knows its training data by heart.',
         ]),
+    ...(plan.growth
+      ? [
+          `Growing: ${plan.growth.epochs} epochs, ${plan.growth.steps} steps of ${plan.growth.batch} samples a student; --student-epochs, --steps and --max-minutes make it shorter.`,
+        ]
+      : []),
     `Time: about ${seconds(total)} (${times.join(', ')}), by trying a few samples of each; more where phases were not tried: thresholds, fitting policies.`,
     `Memory: at least ${formatBytes(plan.memoryBytes)}. Disk: ${formatBytes(plan.cacheBytes)} in the cache${plan.features ? ` (features ${plan.features.storage})` : ''}, ${formatBytes(plan.outputBytes)} for the result.`,
     'Nothing was written.',

@@ -21,15 +21,10 @@ import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
 import { growStudents } from './grow.ts';
 import { type GrowthOptions, wantedGrowth } from './growth.ts';
+import { asksForExits } from './head-options.ts';
 import { matchClasses } from './match-classes.ts';
 import { checkCall } from './options.ts';
-import {
-  asksForExits,
-  type CompileContext,
-  openProject,
-  type ProjectOptions,
-  withSplits,
-} from './project.ts';
+import { type CompileContext, openProject, type ProjectOptions, withSplits } from './project.ts';
 import {
   existingExits,
   fittedOn,

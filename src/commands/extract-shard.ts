@@ -3,9 +3,10 @@ import { checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, option, trainingDataMissing } from '../errors/index.ts';
 import { type Shard, writeShard } from '../train/shards.ts';
+import { asksForExits } from './head-options.ts';
 import { shown } from './option-rules.ts';
 import { checkCall } from './options.ts';
-import { asksForExits, openProject, type ProjectOptions, withSplits } from './project.ts';
+import { openProject, type ProjectOptions, withSplits } from './project.ts';
 import { trainingFeatures, trainingSplits } from './ready-exits.ts';
 
 export interface ExtractShardOptions extends ProjectOptions {

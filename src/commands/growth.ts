@@ -40,10 +40,18 @@ export interface GrowthOptions {
   readonly cacheLimit?: number;
 }
 
+/** Options that ask for students. */
+export const OF_STUDENTS = [
+  ...(['studentFamily', 'studentExits', 'studentLoss', 'studentEpochs'] as const),
+  ...(['augment', 'teacher', 'maxMinutes', 'steps'] as const),
+];
+
 /** Students that are wanted. */
 export interface WantedGrowth {
   /** Of the original's MACs, smallest first. */
   readonly shares: readonly number[];
+  /** It was said how large they are; else they are no smaller than they can be. */
+  readonly sized: boolean;
   readonly family?: Family | undefined;
   /** Of each student, its end included. */
   readonly exits?: number | undefined;
@@ -73,25 +81,33 @@ interface Others {
 
 /**
  * The students that `options` ask for. Where they say nothing of students, of heads or of other networks, `medium` effort is meant; what they say
- * of heads or other networks asks for those, and for students only where `student` or `effort` does.
+ * of heads or other networks asks for those, and for students only where `effort` or an option of students does.
  */
 export function wantedGrowth(options: GrowthOptions & HeadOptions & Others): WantedGrowth | undefined {
   const { student, effort, studentFamily: family, studentExits: exits, first, exitOutputs, train } = options;
   const shares = (student ?? EFFORT[effort ?? 'medium'].shares).toSorted((a, b) => a - b);
   const saysOther = saysOfHeads(options) || first?.length || exitOutputs;
-  const isAsked = student !== undefined || effort !== undefined;
+  const isSized = student !== undefined;
+  const isAsked = isSized || effort !== undefined || OF_STUDENTS.some((name) => options[name] !== undefined);
   if (shares.length === 0 || ((saysOther || train === undefined) && !isAsked)) return undefined;
-  return { shares, family, exits, byDefault: student === undefined };
+  return { shares, sized: isSized, family, exits, byDefault: !isAsked };
+}
+
+interface PlanGrowthOptions {
+  readonly seed: number;
+  readonly dropOutputs: boolean;
+  /** Names of the files of other networks: no student is called like one of them. */
+  readonly taken: readonly string[];
 }
 
 /**
- * Untrained students for `original`; those of texts read the original's own embedding where they can. Where nobody asked for them they are made
- * no smaller than they can be, and a note says where they would not pay. Throws what `sizeStudent` throws.
+ * Untrained students for `original`; those of texts read the original's own embedding where they can. A note where nobody asked for them and they
+ * would not pay. Throws what `sizeStudent` throws.
  */
 export async function planGrowth(
-  { shares, family, exits, byDefault }: WantedGrowth,
+  { shares, sized, family, exits, byDefault }: WantedGrowth,
   original: StudentReader,
-  { seed, dropOutputs }: { readonly seed: number; readonly dropOutputs: boolean },
+  { seed, dropOutputs, taken }: PlanGrowthOptions,
 ): Promise<{ readonly growth?: Growth; readonly note?: Note }> {
   const { inspection, inputs, preprocessing } = original;
   const { typed, plan, source } = inspection;
@@ -100,7 +116,7 @@ export async function planGrowth(
   const why =
     byDefault && (unfit(reads, plan.totalMacs, family) ?? (dropOutputs ? undefined : losing(original)));
   if (why) return { note: info('no-student', `No student is grown, heads are trained: ${why}.`) };
-  const least = byDefault ? smallestShare(reads, plan.totalMacs, family) : 0;
+  const least = sized ? 0 : smallestShare(reads, plan.totalMacs, family);
   const form = { ...(family && { family }), ...(exits && { exits }) };
   const grown: { readonly share: number; readonly student: Student }[] = [];
   for (const share of shares.map((each) => Math.max(each, least))) {
@@ -109,12 +125,18 @@ export async function planGrowth(
     // Forms come in steps: two shares may have the same.
     if (!isDeepStrictEqual(student.form, grown.at(-1)?.student.form)) grown.push({ share, student });
   }
-  const students = new Map(grown.map((one, n) => [`student_${n + 1}`, one]));
+  const students = new Map(freeNames(taken, grown.length).map((id, n) => [id, grown[n]!]));
   const growth = { growth: { students, byDefault } };
   if (grown.length === shares.length) return growth;
   const one = grown.length === 1 ? 'one is' : `${grown.length} are`;
   const alike = `of the ${shares.length} students of ${shares.join(', ')} of the original some would be the same network`;
   return { ...growth, note: info('students-alike', `Only ${one} grown: ${alike}.`) };
+}
+
+/** `student_1`, `student_2` and so on, without those that are `taken`. */
+function freeNames(taken: readonly string[], count: number): string[] {
+  const all = Array.from({ length: count + taken.length }, (_, n) => `student_${n + 1}`);
+  return all.filter((id) => !taken.includes(`${id}.onnx`)).slice(0, count);
 }
 
 /** Why a student would not pay, by the original alone. */

@@ -32,8 +32,8 @@ import type { EmitOptions } from './emit.ts';
 import type { EvaluateOptions } from './evaluate.ts';
 import type { ExportTritonOptions } from './export-triton.ts';
 import type { ExtractShardOptions } from './extract-shard.ts';
-import { type GrowthOptions, wantedGrowth } from './growth.ts';
-import { PLACES, TRAINING } from './head-options.ts';
+import { type GrowthOptions, OF_STUDENTS, wantedGrowth } from './growth.ts';
+import { asksForExits, PLACES, TRAINING } from './head-options.ts';
 import type { InspectOptions } from './inspect.ts';
 import {
   abortSignal,
@@ -311,19 +311,14 @@ function refuseUnused(options: Partial<CompileOptions>): void {
       ['taps', ...PLACES, ...TRAINING, 'cacheLimit'],
       'it without `exitOutputs`: those exits are in place and trained',
     );
-  if (!wantedGrowth(options))
+  const growth = wantedGrowth(options);
+  if (options.effort === 'low')
+    refuse(['student', ...OF_STUDENTS], "it without `effort: 'low'`, which grows no student");
+  const isChain = growth || options.first?.length;
+  if (isChain && !options.exitOutputs && !asksForExits(options))
     refuse(
-      [
-        'studentFamily',
-        'studentExits',
-        'studentLoss',
-        'studentEpochs',
-        'augment',
-        'teacher',
-        'maxMinutes',
-        'steps',
-      ],
-      "it with `student`, or with `effort: 'medium'` or `effort: 'high'`: no student is grown",
+      TRAINING,
+      'it with `exits`, `placement` or `taps`: beside other networks heads are trained only where these ask for them',
     );
   if ((options.studentExits ?? 1) === 1) refuse(['studentLoss'], 'it with `studentExits` of 2 or more');
   if (options.taps) refuse(PLACES, 'it without `taps`, which are all the exits');

@@ -12,19 +12,25 @@ import type { Project } from './project.ts';
 /** After as many to warm up. */
 const TRIED_STEPS = 4;
 
+/** Steps of each student, and samples a step, for so many training samples; `maxMinutes` may end it earlier. */
+export function plannedSteps(samples: number, options: GrowthOptions) {
+  const batch = Math.min(DEFAULTS.batch, samples);
+  const steps = epochsOf(options) * Math.floor(samples / batch);
+  return { steps: Math.min(steps, options.steps ?? steps), batch };
+}
+
 /** Seconds of training the students of `project` on `samples` samples, the original's answers left out. */
 export async function timeGrowth(
   project: Pick<Project, 'growth' | 'opening' | 'sessionOptions'>,
   samples: number,
   options: GrowthOptions,
 ): Promise<number> {
-  const batch = Math.min(DEFAULTS.batch, samples);
-  const { steps = Number.POSITIVE_INFINITY, maxMinutes = Number.POSITIVE_INFINITY } = options;
-  const planned = Math.min(epochsOf(options) * Math.floor(samples / batch), steps);
+  const { maxMinutes = Number.POSITIVE_INFINITY } = options;
+  const { steps, batch } = plannedSteps(samples, options);
   let total = 0;
   for (const { student } of project.growth?.students.values() ?? []) {
     const each = await timeStep(student, batch, project);
-    total += Math.min(planned * each, 60 * maxMinutes);
+    total += Math.min(steps * each, 60 * maxMinutes);
   }
   return total;
 }

@@ -5,7 +5,7 @@ import { type Peek, peekDataset } from '../data/index.ts';
 import { SHARES, SPLITS, type Split, type SplitPaths, settleClasses } from '../data/splits.ts';
 import { checkCopies } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
-import { trainingDataMissing } from '../errors/index.ts';
+import { trainingDataMissing, viewNeedsImage } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import type { Head } from '../passes/exits.ts';
 import { augmentFor } from '../students/augment.ts';
@@ -17,7 +17,7 @@ import { type CompilePlanOptions, checkBeforeWork } from './compile.ts';
 import { epochsOf, wantedGrowth } from './growth.ts';
 import { COMPARED } from './match-classes.ts';
 import { checkCall } from './options.ts';
-import { timeGrowth } from './plan-growth.ts';
+import { plannedSteps, timeGrowth } from './plan-growth.ts';
 import { isTrained, secondsSince, timeToFinish, tryNetworks } from './plan-timings.ts';
 import { openProject, type Project } from './project.ts';
 import { settleGrowth } from './settle-growth.ts';
@@ -29,6 +29,8 @@ export interface CompilePlan {
   readonly networks?: readonly PlannedNetwork[];
   readonly exits: readonly PlannedBranch[];
   readonly data: Readonly<Partial<Record<Split, PlannedSplit>>>;
+  /** Of each student: passes over the training samples, and steps of so many samples; `maxMinutes` may end them earlier. */
+  readonly growth?: { readonly epochs: number; readonly steps: number; readonly batch: number };
   /** Views of each training sample; features are kept in the cache, recomputed for each batch, or given (`features`). */
   readonly features: { readonly views: number; readonly storage: 'cached' | 'recomputed' | 'merged' } | null;
   readonly seconds: PlannedSeconds;
@@ -153,6 +155,9 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
       headCost: costs.exits[k]!.head,
     })),
     data,
+    ...(project.growth && {
+      growth: { epochs: epochsOf(options), ...plannedSteps(samplesOf('train'), options) },
+    }),
     features,
     seconds: { ...seconds, total: sumOf(Object.values(seconds), (value) => value) },
     memoryBytes:
@@ -168,6 +173,7 @@ export async function planCompile(options: CompilePlanOptions, events: Events = 
 /** How many times the original is asked about each training sample: plain and mirrored, or in every epoch anew. */
 function answersWanted({ preprocessing }: Project, options: CompilePlanOptions, train: Peek): number {
   const { teacher, augment = augmentFor({ ...train, preprocessing }) } = options;
+  if (augment !== 'none' && !train.isImage) throw viewNeedsImage(options.train!);
   if (teacher === 'fresh') return epochsOf(options);
   return augment.includes('flip') ? 2 : 1;
 }

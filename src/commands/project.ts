@@ -36,6 +36,7 @@ import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, type PredictOptions } from '../predict/predict.ts';
 import { type Growth, planGrowth, type WantedGrowth } from './growth.ts';
+import { asksForExits } from './head-options.ts';
 import { type FirstSource, loadFirsts, openChain } from './open-chain.ts';
 
 export interface ProjectOptions extends Omit<ModelOptions, 'session'>, SplitPaths, PreprocessingOptions {
@@ -143,7 +144,8 @@ export async function openProject(
     preprocessing,
     options,
   };
-  const { growth, note } = wanted ? await planGrowth(wanted, original, { seed, dropOutputs }) : {};
+  const taken = namedModels(inspection.source, firsts).map(({ name }) => basename(name));
+  const { growth, note } = wanted ? await planGrowth(wanted, original, { seed, dropOutputs, taken }) : {};
   if (note) events.onNote?.(note);
   if (plan.exits.length === 0 && !isChain && !growth)
     throw noTaps(reasonsOf(plan.rejected), plan.taps.length, LATEST_TAP);
@@ -179,10 +181,6 @@ const namedModels = (original: LoadedModel, firsts: readonly FirstSource[]) => [
   ...firsts.map(({ options, source }) => ({ name: options.model, model: source.model })),
   { name: original.path, model: original.model },
 ];
-
-/** Whether exits along the original are wanted beside those of networks in front of it. */
-export const asksForExits = ({ exits, placement, taps, exitOutputs }: ProjectOptions): boolean =>
-  [exits, placement, taps, exitOutputs].some((option) => option !== undefined);
 
 /** Exits are planned on the CPU, so that the plan does not depend on the provider. */
 export function onCpu({ provider: _, ...rest }: SessionOptions): SessionOptions {

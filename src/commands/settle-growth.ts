@@ -4,7 +4,8 @@ import { info, type Note } from '../errors/notes.ts';
 import { chainOf, costsOfChain } from '../networks/chain.ts';
 import { LATEST_TAP, reasonsOf } from '../passes/plan-exits.ts';
 import { LEAST_SAMPLES } from '../students/effort.ts';
-import { asksForExits, type Project, type ProjectOptions } from './project.ts';
+import { asksForExits } from './head-options.ts';
+import type { Project, ProjectOptions } from './project.ts';
 
 /**
  * `project` with what is grown on so many training samples: by default students in front of an original without heads where there are enough, and

@@ -1,5 +1,6 @@
 /** Of students: the small networks that Offramp builds itself. */
 import { OfframpError } from './offramp-error.ts';
+import { optionText } from './option.ts';
 
 const percent = (share: number) => `${Number((100 * share).toPrecision(3))} %`;
 
@@ -10,7 +11,7 @@ export const studentTooLarge = (share: number, smallest: number) =>
     `no student is as small as ${percent(share)} of the original: the smallest takes ${percent(smallest)} of its multiply-accumulates`,
     smallest < 1
       ? `Ask for a share of ${smallest} or more.`
-      : 'A student would cost more than the original itself: compile without students.',
+      : `A student would cost more than the original itself: train heads alone, with ${optionText('effort', 'low')}.`,
   );
 
 export const studentUnlike = (
@@ -28,5 +29,7 @@ export const noInnerExit = (exits: number, most: number) =>
   new OfframpError(
     'no-inner-exit',
     `a student of this form cannot have ${exits} exits`,
-    most > 1 ? `It can have up to ${most}, its end included.` : 'Only its end can be one.',
+    most > 1
+      ? `It can have up to ${most}, its end included; a larger one may have more.`
+      : 'There is no place inside for one: ask for one exit, or for a larger share, which may be a deeper form.',
   );

@@ -51,7 +51,7 @@ export async function settleValidation(
     events.onNote?.(
       info(
         'training-data-memorised',
-        `The original has memorised its training data (${figures}): confidence heads are fitted on a third of the calibration data.`,
+        `The original has memorised its training data (${figures}): what must not be fitted on it, confidence and policy, is fitted on a third of the calibration data.`,
       ),
     );
     return { train, ...thirdOf(calibration, seed) };

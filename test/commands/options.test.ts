@@ -178,7 +178,11 @@ test('an option that another leaves nothing to say is refused, not ignored', asy
     [{ recipe: 'pteenet-v1', survivors: true }, 'survivors'],
     [{ effort: 'low', studentEpochs: 3 }, 'studentEpochs'],
     [{ effort: 'medium', studentLoss: 'msdnet' }, 'studentLoss'],
-    [{ epochs: 2, steps: 9 }, 'steps'],
+    [{ epochs: 2, steps: 9 }, 'epochs'],
+    [{ effort: 'low', student: [0.1] }, 'student'],
+    [{ student: [0.1], learningRate: 0.1 }, 'learningRate'],
+    [{ effort: 'high', survivors: true }, 'survivors'],
+    [{ first: ['small.onnx'], head: 'conv' }, 'head'],
   ]; // biome-ignore format: rows
   for (const [options, name] of odd)
     for (const call of [api.compile, api.planCompile]) {
