@@ -185,4 +185,15 @@ test('offramp compare prints both, and JSON on request', async () => {
   assert.is(accuracy.samples, COUNT);
 });
 
+test('a model that only guesses is warned of, by its name', async () => {
+  const other = at('other.onnx');
+  writeFileSync(other, serializeModel(tinyResidual({ seed: 5 })));
+  const notes: string[] = [];
+  const onNote = ({ code, message }: { code: string; message: string }) => notes.push(`${code} ${message}`);
+  await compare({ a: model, b: other, preset: 'unit', ...common }, { onNote });
+  const guessing = notes.filter((note) => note.startsWith('original-guesses'));
+  assert.is(guessing.length, 1);
+  assert.match(guessing[0]!, /other\.onnx is right on/);
+});
+
 test.run();
