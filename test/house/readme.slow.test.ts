@@ -129,9 +129,10 @@ async function wordsWithStandIns(command: string, folder: string): Promise<strin
       writeModel(path, flag === '--first');
     } else if (/^--(train|validation|calibration|test)$/.test(flag)) await placeSamples(path, i);
   }
-  const quick =
-    words[0] === 'compile' && !words.includes('--epochs') ? ['--epochs', '1', '--threads', '1'] : [];
-  return [...words, ...quick];
+  if (words[0] !== 'compile') return words;
+  const says = (option: string) => words.includes(option);
+  const trainsHeads = says('--exits') || says('--taps') || !(says('--first') || says('--student'));
+  return [...words, '--threads', '1', ...(trainsHeads && !says('--epochs') ? ['--epochs', '1'] : [])];
 }
 
 async function runWithStandIns(command: string, folder: string): Promise<void> {

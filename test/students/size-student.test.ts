@@ -94,7 +94,7 @@ test('refuses a share that no student is small enough for, and the share that it
 test('says so where a student would cost more than the original', () => {
   assert.throws(
     () => sizeStudent(CIFAR, 0.5, 1e6, 1),
-    (error: OfframpError) => error.code === 'student-too-large' && error.hint.includes('without students'),
+    (error: OfframpError) => error.code === 'student-too-large' && error.hint.includes("`effort: 'low'`"),
   );
 });
 
