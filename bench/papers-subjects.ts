@@ -17,6 +17,8 @@ export interface Row extends Omit<Spec, 'seed'> {
   readonly title: string;
   /** What there is to say about it. */
   readonly text?: string;
+  /** Average costs below those of every row. */
+  readonly cheaper?: readonly number[];
 }
 
 /** Of `compile`: heads where nothing is said, and epochs of a student at medium effort. */
@@ -35,6 +37,7 @@ export function rowsIn(places: PaperPlaces): Readonly<Record<string, Row>> {
       subject: { name: set, options: () => options },
       growth: { ...MEDIUM, student: [0.05] },
       heads: HEADS,
+      cheaper: [0.05, 0.1],
       text: 'Students of texts are not grown unless they are asked for: `--student 0.05`.',
     };
   };

@@ -54,12 +54,13 @@ await makeSections(
 );
 process.exit();
 
-async function sectionOf({ subject, growth, heads, text }: Row): Promise<string> {
+async function sectionOf({ subject, growth, heads, text, cheaper = [] }: Row): Promise<string> {
   const all = await answersOf({ subject, growth, ...(heads && { heads }), seed: SEED }, places);
   const { costs, predictions, macs, seconds } = all;
   const alone = aloneOf(predictions);
+  const budgets = [...cheaper, ...COSTS];
   const table = Object.entries(chainsOf(all)).flatMap(([name, chain]) => {
-    const { lost, agreement, cost } = lossRows(DEFAULT, [chain], COSTS);
+    const { lost, agreement, cost } = lossRows(DEFAULT, [chain], budgets);
     const draws = `${drawsOf(chain.costs)} draws`;
     return [
       [`**${name}**, ${draws}`, ...lost],
@@ -67,11 +68,11 @@ async function sectionOf({ subject, growth, heads, text }: Row): Promise<string>
       ['cost realised', ...cost],
     ];
   });
-  const shares = costs.networks.slice(0, -1).map((share) => share.toFixed(3));
+  const shares = costs.networks.slice(0, -1).map((share) => Number(share.toPrecision(2)));
   const front = shares.length > 0 ? ` Networks in front: ${shares.join(', ')} of it.` : '';
-  const page = `${text ? `${text} ` : ''}The original is right on ${alone.original} % of ${predictions.labels.length.toLocaleString('en')} samples and takes ${(macs / 1e6).toFixed(1)} M MACs.${front} Exits by themselves are right on ${alone.exits} %. Training took ${Math.ceil(seconds / 60)} minutes.
+  const page = `${text ? `${text} ` : ''}The original is right on ${alone.original} % of ${predictions.labels.length.toLocaleString('en')} samples and takes ${(macs / 1e6).toFixed(1)} M MACs.${front} Exits by themselves are right on ${alone.exits} %. Training took ${Math.ceil(seconds / 60)} min${threads ? ` on ${threads} of two cores` : ''}.
 
-${markdown([['points lost at a cost of', ...COSTS.map(String)], ...table])}
+${markdown([['points lost at a cost of', ...budgets.map(String)], ...table])}
 `;
   console.error(page);
   return page;
