@@ -75,7 +75,7 @@ export function rowsIn(places: PaperPlaces): Readonly<Record<string, Row>> {
       subject: cifar10('vit_ibp_3_3_8', { preset: 'cifar10', std: [0.2023, 0.1994, 0.201] }),
       growth: { effort: 'low' },
       heads: HEADS,
-      text: 'Of 1.2 M MACs: students are not grown in front of it, since the smallest has as many.',
+      text: 'Of 1.2 M MACs: no student is grown in front of it. The smallest usual one takes more, the smallest separable one half as many.',
     },
     mnist: {
       title: 'A convolutional network, MNIST',

@@ -164,7 +164,7 @@ function surestFirst(score: Float32Array): Order {
   };
 }
 
-/** Scores that are no further apart, relative to the larger of theirs and 1, are equal: the emitted model may round them to either side of a threshold. Four steps of a float32. */
+/** Scores no further apart than this, or this share of them where they are beyond 1, are equal: the emitted model may round them to either side of a threshold. */
 const EQUAL = 2 ** -21;
 
 /**

@@ -2,11 +2,12 @@
 
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
-import { type Discordant, isGuessing, mcnemarPValue, pairedInterval } from '../calibrate/index.ts';
+import { type Discordant, mcnemarPValue, pairedInterval } from '../calibrate/index.ts';
 import { type Dataset, openDataset, subset, withoutCopies } from '../data/index.ts';
 import { type Events, progressOf } from '../errors/events.ts';
-import { info, warning } from '../errors/notes.ts';
+import { info } from '../errors/notes.ts';
 import { type Session, settleSession, withSession } from '../ort/session.ts';
+import { guessing } from '../predict/check-original.ts';
 import { BENCHMARK, type Latency, measureLatency, spreadSamples } from '../predict/measure-latency.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted, runScores, thresholdsFeed } from '../predict/run-emitted.ts';
@@ -168,14 +169,10 @@ async function compareRuns(a: Runnable, b: Runnable, batch: number, events: Even
   const foundA = describe(a.side, answersA, labels, times.get(a.name)!);
   const foundB = describe(b.side, answersB, labels, times.get(b.name)!);
   if (labels && !a.dataset.random)
-    for (const { path, accuracy } of [foundA, foundB])
-      if (isGuessing(Math.round(accuracy! * labels.length), labels.length, a.side.classes))
-        events.onNote?.(
-          warning(
-            'original-guesses',
-            `${path} is right on ${(100 * accuracy!).toFixed(2)} %, hardly better than guessing among ${a.side.classes} classes: is it fed what it was trained on (\`preset\`, \`scale\`, \`mean\`, \`std\`, \`channels\`)? A student takes what its original takes.`,
-          ),
-        );
+    for (const { path, accuracy } of [foundA, foundB]) {
+      const note = guessing(path, Math.round(accuracy! * labels.length), labels.length, a.side.classes);
+      if (note) events.onNote?.(note);
+    }
   return {
     samples: a.dataset.size,
     hash: a.dataset.hash,

@@ -20,7 +20,7 @@ export async function warnOfGuessing(
   if (!found) return undefined;
   const { right, samples } = found;
   const { classes } = predicting.typed;
-  return isGuessing(right, samples, classes) ? describeGuessing(right, samples, classes) : undefined;
+  return guessing('The original', right, samples, classes);
 }
 
 /**
@@ -56,8 +56,11 @@ async function checkLabels(
 
 const OPTIONS = '`preset`, `scale`, `mean`, `std`, `channels`, `layout`; of texts `tokenizer`';
 
-const describeGuessing = (right: number, samples: number, classes: number): Note =>
-  warning(
+/** A warning when `who` is right no more often than guessing would be. */
+export function guessing(who: string, right: number, samples: number, classes: number): Note | undefined {
+  if (!isGuessing(right, samples, classes)) return undefined;
+  return warning(
     'original-guesses',
-    `The original is right on ${right} of ${samples} samples, hardly better than guessing among ${classes} classes. What it is fed is not what it was trained on (${OPTIONS}), or labels are not in the order of its outputs. Nothing below means anything then.`,
+    `${who} is right on ${right} of ${samples} samples, hardly better than guessing among ${classes} classes. What it is fed is not what it was trained on (${OPTIONS}), or labels are not in the order of its outputs. Nothing below means anything then.`,
   );
+}

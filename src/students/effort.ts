@@ -10,7 +10,7 @@ interface HowMuch {
   readonly epochs: number;
 }
 
-/** bench/students.md has what each takes, and what it brings. */
+/** bench/students.md has what each brings. */
 export const EFFORT: Readonly<Record<Effort, HowMuch>> = {
   low: { shares: [], epochs: 0 },
   medium: { shares: [0.1], epochs: 40 },

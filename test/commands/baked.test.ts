@@ -66,6 +66,12 @@ test('evaluate tells what it measured, and a dash where it cannot', async () => 
   assert.match(told, /^original +– /m);
   assert.match(told, /^fast +\d+\.\d\d % +– /m);
   assert.match(told, /1 point: accuracy and cost within/);
+  const { promised } = evaluation;
+  const { samples } = promised.data[promised.measuredOn]!;
+  const toldOf = (moved: number) =>
+    formatEvaluation({ ...evaluation, largestDifference: moved / samples }, () => true);
+  assert.match(toldOf(1), /Agrees with the manifest/, 'a sample on a threshold');
+  assert.match(toldOf(2), /Differs from the manifest/);
   assert.is(
     (await evaluate({ folder: at('baked'), at: ['fast'], ...data })).measured.operatingPoints.length,
     1,

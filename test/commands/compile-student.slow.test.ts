@@ -202,6 +202,21 @@ test('a student or a head that no named point opens is left out, with a note, an
   assert.match(commandOf({ ...manifest, leftOut }), /--student 0\.9,0\.95/);
 });
 
+test('a sample that is no number is named, for students and for heads, as it is counted in its file', async () => {
+  const { planar, labels } = await tinySamples(model, 400, 3);
+  planar[192 * 123 + 7] = Number.NaN;
+  const arrays = {
+    'x.npy': npy('<f4', [400, 3, 8, 8], new Uint8Array(planar.buffer)),
+    'y.npy': npy('<i4', [400], new Uint8Array(labels.buffer)),
+  };
+  writeFileSync(at('nan.npz'), zipSync(arrays));
+  const train = { train: at('nan.npz') };
+  for (const options of [grown('nan', train), { ...compileOptions('nan'), ...train, epochs: 1 }]) {
+    const error = await rejectsWith('not-finite', () => compile(options));
+    assert.match(error.message, /^sample 123 of .*nan\.npz/);
+  }
+});
+
 test('what is too small for a student gets heads, and is told so; what was asked for is refused', async () => {
   const said: string[] = [];
   const byDefault = {
@@ -215,7 +230,9 @@ test('what is too small for a student gets heads, and is told so; what was asked
   await planCompile(byDefault, events);
   assert.match(said.find((note) => note.startsWith('no-student'))!, /0\.2 M MACs/);
   said.length = 0;
-  await planCompile({ ...byDefault, student: [0.85, 0.9], studentFamily: 'separable' }, events);
+  const asked = { student: [0.85, 0.9], studentFamily: 'separable', studentEpochs: 7 } as const;
+  const { growth } = await planCompile({ ...byDefault, ...asked }, events);
+  assert.equal(growth, { epochs: 7, steps: 7 * 3, batch: 128 });
   assert.match(
     said.find((note) => note.startsWith('students-alike'))!,
     /Only one is grown: of the 2 students of 0\.85, 0\.9/,

@@ -40,6 +40,7 @@ test('by default a student is no smaller than it can be, and heads are trained w
   assert.is(shares.length, 1);
   assert.ok(shares[0]! > 0.2 && shares[0]! < 0.3);
   assert.equal(growth!.students.get('student_2')!.student.form, { family: 'wide', width: 1, depth: 1 });
+  assert.ok((await planned(6e6, { effort: 'medium' })).shares[0]! > 0.5, 'effort asks for one');
   const { note, growth: none } = await planned(6e6);
   assert.is(none, undefined);
   assert.match(note!.message, /the smallest student takes [45]\d\.\d % of its MACs/);

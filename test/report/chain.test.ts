@@ -15,6 +15,7 @@ import {
   lineOf,
   lossesBeyondNames,
   modelLineFile,
+  neverPays,
   noTimeSaved,
   reportFacts,
   reportPage,
@@ -206,6 +207,29 @@ test('points that cost more than a network alone and are no better are named', (
   assert.ok(asCheap.relativeCost > 0.2, 'as sums round');
   assert.is(worseOf([asCheap]), undefined);
   assert.is(betterAlone({ ...MANIFEST, operatingPoints: [worse] }), undefined);
+});
+
+test('a chain that no named point uses is advised against, with the step at which a student was stopped', async () => {
+  const closed = [point('fast', [1, 1], {}), point('exact', [1, 1], {})];
+  const never: Manifest = { ...manifest, operatingPoints: [...closed, point('cost-0.3', [0.5, 0.5], {})] };
+  assert.match(neverPays(never)!, /^Do not use this.*on these data\.$/);
+  const training = {
+    epochs: 9,
+    stoppedAt: 60,
+    batch: 128,
+    learningRate: 0.2,
+    steps: [60],
+    losses: [1],
+    accuracies: [],
+  };
+  const grown = never.networks!.map((one, n) => (n === 0 ? { ...one, grown: { ...GROWN, training } } : one));
+  assert.match(
+    neverPays({ ...never, networks: grown })!,
+    /kitten\.onnx was stopped at step 60: without that limit/,
+  );
+  const used = [...closed, point('balanced', [0.5, 1], {})];
+  assert.is(neverPays({ ...manifest, operatingPoints: used }), undefined);
+  assert.is(neverPays({ ...MANIFEST, operatingPoints: closed }), undefined, 'no chain');
 });
 
 test('points at which every sample leaves at one exit say so', () => {

@@ -95,7 +95,7 @@ function keepOnly(
     exits: {
       ...exits,
       heads,
-      training: exits.training && trainingOf(exits.training, exits.heads, kept, heads),
+      training: exits.training && trainingOf(exits.training, exits.heads, kept, heads, networks.length - 1),
       headsFile: headsFileOf(heads),
       predict: async (dataset, phase) => pick(await exits.predict(dataset, phase)),
       predictAlone: async (dataset) => pick(await exits.predictAlone(dataset)),
@@ -103,20 +103,29 @@ function keepOnly(
   };
 }
 
-/** `training` of the exits `before`, of which those at places `kept` are there as `now`, by the names that they have now. */
-function trainingOf(
+/**
+ * `training` of the heads on network `original`, once of the exits `before` only those at places `kept` are there, as `now`: losses go by the names
+ * that exits have now, and all that were trained are named where some of them are gone.
+ */
+export function trainingOf(
   training: Training,
   before: readonly Head[],
   kept: readonly number[],
   now: readonly Head[],
+  original: number,
 ): Training {
   const nameOf = new Map(kept.map((k, place) => [before[k]!.exit.id, now[place]!.exit.id]));
+  const trained = before.filter(({ exit, kind }) => exit.network === original && isTrained(kind));
+  const isLeft = trained.some(({ exit }) => nameOf.has(exit.id));
   const losses = Object.entries(training.losses).flatMap(([id, values]) => {
-    const name = id === 'joint' ? id : nameOf.get(id);
+    const name = id === 'joint' && isLeft ? id : nameOf.get(id);
     return name === undefined ? [] : [[name, values] as const];
   });
-  const last = before.at(-1)!.exit.network;
-  const trained = before.filter(({ exit, kind }) => exit.network === last && isTrained(kind));
-  const exits = trained.map(({ exit, kind }) => ({ tap: exit.tap.value, head: kind }));
-  return { ...training, exits: training.exits ?? exits, losses: Object.fromEntries(losses) };
+  const isWhole = trained.every(({ exit }) => nameOf.has(exit.id));
+  const all = trained.map(({ exit, kind }) => ({ tap: exit.tap.value, head: kind }));
+  return {
+    ...training,
+    ...(!isWhole && { exits: training.exits ?? all }),
+    losses: Object.fromEntries(losses),
+  };
 }
