@@ -85,7 +85,8 @@ const STUDENTS = {
   effort:
     'how much is grown: low (heads alone), medium (one student), high (two, trained for longer); default: medium, where nothing is said of heads or of other networks',
   student: "a student of this share of the model's MACs, e.g. 0.1; several times: several",
-  'student-family': 'what students look like (default: wide for pictures, bag for texts)',
+  'student-family':
+    'what students look like (default: wide for pictures, bag for texts; of very small models the next that is small enough)',
   'student-exits': {
     describe: 'answers that each student gives on its way, its end included, trained together',
     defaultDescription: '1',

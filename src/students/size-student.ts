@@ -10,7 +10,7 @@ import {
 import type { Family, Student, StudentForm, StudentReads } from './student.ts';
 
 export interface SizeOptions extends StudentOptions {
-  /** The usual one of what `reads` is by default. */
+  /** By default the usual one of what `reads` is, or the next that can be small enough. */
   readonly family?: Family;
 }
 
@@ -19,6 +19,7 @@ const LARGEST: Readonly<Record<Family, Omit<StudentForm, 'family'>>> = {
   wide: { width: 32, depth: 4 },
   narrow: { width: 32, depth: 4 },
   separable: { width: 32, depth: 4 },
+  patches: { width: 32, depth: 4 },
   bag: { width: 4, depth: 1 },
   conv: { width: 8, depth: 2 },
   mlp: { width: 16, depth: 2 },
@@ -38,11 +39,14 @@ export function sizeStudent(
   seed: number,
   options: SizeOptions = {},
 ): Student {
-  const family = options.family ?? familiesFor(reads)[0]!;
   const most = share * totalMacs;
   const macsOf = (form: StudentForm) => studentMacs(writeStudent(reads, form, undefined).graph);
-  if (macsOf({ family, width: 1, depth: 1 }) > most)
-    throw studentTooLarge(share, smallestShare(reads, totalMacs, family));
+  const families = options.family ? [options.family] : familiesFor(reads);
+  const family = families.find((family) => macsOf({ family, width: 1, depth: 1 }) <= most);
+  if (!family) {
+    const shares = families.map((family) => smallestShare(reads, totalMacs, family));
+    throw studentTooLarge(share, Math.min(...shares));
+  }
   let best: StudentForm = { family, width: 1, depth: 1 };
   let bestMacs = 0;
   for (let depth = 1; depth <= LARGEST[family].depth; depth++) {

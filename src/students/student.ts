@@ -23,7 +23,7 @@ export interface StudentReads {
 }
 
 /** For maps: pictures, and signals, which are maps of one row. */
-export const MAP_FAMILIES = ['wide', 'narrow', 'separable'] as const;
+export const MAP_FAMILIES = ['wide', 'narrow', 'separable', 'patches'] as const;
 export const TOKEN_FAMILIES = ['bag', 'conv'] as const;
 export const VECTOR_FAMILIES = ['mlp'] as const;
 export const FAMILIES = [...MAP_FAMILIES, ...TOKEN_FAMILIES, ...VECTOR_FAMILIES] as const;

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { OfframpError } from '../../src/errors/index.ts';
 import { buildStudent } from '../../src/students/build-student.ts';
 import { sizeStudent } from '../../src/students/size-student.ts';
-import type { Family } from '../../src/students/student.ts';
+import { type Family, MAP_FAMILIES } from '../../src/students/student.ts';
 import { hasCode } from '../expect.ts';
 import { inputOf, ofTokens, readsOf, textOf } from './readers.ts';
 
@@ -74,7 +74,7 @@ test('a student of a text takes less than a tenth of one layer of its encoder', 
 const smallestOf = (family: Family) => buildStudent(CIFAR, { family, width: 1, depth: 1 }, 1).macs;
 
 test('refuses a share that no student is small enough for, and the share that it names is enough', () => {
-  for (const family of ['wide', 'narrow', 'separable'] as const) {
+  for (const family of MAP_FAMILIES) {
     const total = 1.234 * 9 * smallestOf(family);
     const size = (share: number) => sizeStudent(CIFAR, share, total, 1, { family });
     try {
@@ -91,9 +91,21 @@ test('refuses a share that no student is small enough for, and the share that it
   }
 });
 
+test('of a share that the usual family is too large for, the next one that is small enough', () => {
+  const total = 1_171_200;
+  assert.equal(sizeStudent(CIFAR, 0.6, total, 1).form, { family: 'separable', width: 1, depth: 1 });
+  const { form, macs } = sizeStudent(CIFAR, 0.15, total, 1);
+  assert.equal(form, { family: 'patches', width: 1, depth: 1 });
+  // Patches at 8 × 8, a block there, one at 4 × 4 with its way around, classifier.
+  const separable = (from: number, to: number, side: number) => side ** 2 * (9 * from + from * to);
+  const stages = 2 * separable(16, 16, 8) + separable(16, 32, 4) + separable(32, 32, 4) + 16 * 16 * 32;
+  assert.is(macs, 64 * 75 * 16 + stages + 320);
+  assert.throws(() => sizeStudent(CIFAR, 0.15, total, 1, { family: 'wide' }), hasCode('student-too-large'));
+});
+
 test('says so where a student would cost more than the original', () => {
   assert.throws(
-    () => sizeStudent(CIFAR, 0.5, 1e6, 1),
+    () => sizeStudent(CIFAR, 0.5, 1e5, 1),
     (error: OfframpError) => error.code === 'student-too-large' && error.hint.includes("`effort: 'low'`"),
   );
 });
