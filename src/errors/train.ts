@@ -82,7 +82,7 @@ export const trainingDiverged = (exit: string, step: number, learningRate: numbe
 export const studentDiverged = (step: number, learningRate: number) =>
   new OfframpError(
     'training-diverged',
-    `the loss of the student became NaN or infinite again at step ${step}, with half the learning rate (${learningRate})`,
+    `the loss of the student grew beyond all bounds again at step ${step}, with half the learning rate (${learningRate})`,
     `Check the data for NaN and for huge values (a wrong ${option('scale')} or ${option('std')}, say), or train heads alone: ${optionText('effort', 'low')}.`,
   );
 

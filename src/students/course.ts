@@ -18,6 +18,8 @@ import type { StudentData, StudentTraining, TrainingPlan } from './training-plan
 const MOMENTUM = 0.95;
 /** Steps between two states from which training is taken up when it diverges: by steps, not by the clock, since numbers depend on it. */
 const GOOD_EVERY = 100;
+/** A mean loss of so many times the first one comes down again only to a student that says the same of every sample. */
+const LOST = 10;
 const SAVE_EVERY = 30;
 
 /** A student on its way through `plan`. */
@@ -151,6 +153,7 @@ class Course {
     if (!Number.isFinite(loss)) return this.turnBack();
     if (steps === 1) this.first = loss;
     this.mean = steps === 1 ? loss : MOMENTUM * this.mean + (1 - MOMENTUM) * loss;
+    if (this.mean > LOST * this.first) return this.turnBack();
     if (steps % GOOD_EVERY === 0 && this.mean <= this.first) {
       const { state } = this.stepper;
       if (isWhole(state)) this.good = { state, mean: this.mean };

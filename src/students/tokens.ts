@@ -50,7 +50,9 @@ export function readTokens(
   const rows = b.op('Reshape', [map, b.int64([-1, units, length])]);
   const mean = meanOf(b, b.op('Transpose', [rows], { perm: [0, 2, 1] }), mask, length);
   const both = [most, mean].map((value) => b.op('Reshape', [value, b.int64([-1, units])]));
-  return { value: b.op('Concat', both, { axis: 1 }), dims: [2 * units] };
+  // The most of a long text is so large that a linear classifier of it diverges.
+  const normal = b.normalisation(`${layer}pooled`, b.op('Concat', both, { axis: 1 }), 2 * units);
+  return { value: normal, dims: [2 * units] };
 }
 
 /** [N, L] float: 1 for tokens that count. */

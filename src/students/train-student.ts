@@ -32,7 +32,7 @@ export interface TrainedStudent {
  * Trains `student` from the answers of the original: SGD with Nesterov's momentum, one cycle of the learning rate, samples drawn anew in
  * every step, incomplete batches dropped. The same seed on the same machine with as many threads gives the same bytes, however often it was
  * interrupted. What was trained is kept in `<cache>/students/<key>/` and found again; another process that trains the same is waited for.
- * Throws `training-diverged` when the loss is no number a second time (the first time, training goes on at half the rate), `disk-full`,
+ * Throws `training-diverged` when the loss is no number, or ten times the first one, a second time (the first time, training goes on at half the rate), `disk-full`,
  * and the abort reason, between steps.
  */
 export async function trainStudent(

@@ -221,10 +221,18 @@ test('training that diverges goes on from the last good state at half the rate, 
   assert.equal(hashOf(await train({ ...options, cache })), hashOf(trained));
 });
 
+test('a loss that stays a number, but grows to ten times the first, is one that diverges', async () => {
+  const losses: number[] = [];
+  const onProgress = (p: StudentProgress) => void losses.push(p.loss);
+  const trained = await train({ learningRate: 10, epochs: 10, cache: temporaryFolder(), onProgress });
+  assert.is(trained.halvedAt, 0);
+  assert.ok(losses.every((loss) => loss <= 10 * losses[0]!) && losses.at(-1)! < losses[0]!, losses.join(' '));
+});
+
 test('training that diverges again is refused', async () => {
   const error = await train({ learningRate: 1e30, cache: temporaryFolder() }).catch((e: unknown) => e);
   assert.is((error as { code: string }).code, 'training-diverged');
-  assert.match((error as Error).message, /the student .*learning rate \(5e\+29\)/);
+  assert.match((error as Error).message, /the student grew .*learning rate \(5e\+29\)/);
 });
 
 test.run();
