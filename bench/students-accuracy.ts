@@ -80,7 +80,7 @@ function rowsOf(way: Way, grown: readonly Grown[]): string[][] {
   ];
 }
 
-const FEW_EPOCHS = 12;
+const FEW_EPOCHS = 4;
 /** One student with two exits under each loss, one alone, and two students. */
 const WITH_EXITS: readonly (readonly [title: string, growth: Spec['growth']])[] = [
   ['one student', { student: [0.1] }],

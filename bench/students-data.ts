@@ -3,14 +3,21 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { defaultCache } from '../src/cache/folder.ts';
-import { settleGoals } from '../src/calibrate/goals.ts';
+import { type Goals, settleGoals } from '../src/calibrate/goals.ts';
 import { withFirsts } from '../src/commands/chain-exits.ts';
 import { growStudents } from '../src/commands/grow.ts';
 import { type GrowthOptions, wantedGrowth } from '../src/commands/growth.ts';
 import { matchClasses } from '../src/commands/match-classes.ts';
-import { openProject, type ProjectOptions, withSplits } from '../src/commands/project.ts';
-import { noExits, trainExits, trainingSplits } from '../src/commands/ready-exits.ts';
+import {
+  type CompileContext,
+  openProject,
+  type ProjectOptions,
+  withSplits,
+} from '../src/commands/project.ts';
+import { noExits, type ReadyExits, trainExits, trainingSplits } from '../src/commands/ready-exits.ts';
 import { settleGrowth } from '../src/commands/settle-growth.ts';
+import type { Dataset } from '../src/data/index.ts';
+import type { ConfidenceSplits } from '../src/predict/fit-confidence.ts';
 import { joined } from './chain-data.ts';
 import type { Answered } from './halves.ts';
 import type { Places } from './places.ts';
@@ -69,7 +76,19 @@ export async function answersOf(spec: Spec, places: StudentPlaces): Promise<Grow
   return answered;
 }
 
-async function grown({ subject, growth, heads, seed }: Spec, places: StudentPlaces): Promise<Grown> {
+/** What was grown, before anything on the original is trained. */
+export interface Ground {
+  readonly context: CompileContext;
+  readonly splits: ConfidenceSplits;
+  readonly goals: Goals;
+}
+
+/** Grows the students that `spec` asks for; `use` goes on with them. */
+export async function withStudents<T>(
+  { subject, growth, heads, seed }: Spec,
+  places: StudentPlaces,
+  use: (ground: Ground) => Promise<T>,
+): Promise<T> {
   const { cache = defaultCache(), threads } = places;
   const options = {
     ...subject.options(places),
@@ -81,24 +100,35 @@ async function grown({ subject, growth, heads, seed }: Spec, places: StudentPlac
   };
   const project = await openProject(options, {}, wantedGrowth(options));
   return await withSplits(project, options, { onProgress: tellNowAndThen() }, async (opened) => {
-    const started = performance.now();
     const { project: settled } = settleGrowth(opened, opened.splits.train!.dataset.size, options);
     const matched = await matchClasses(settled);
     const goals = settleGoals({}, false);
     const splits = await trainingSplits(matched);
-    const context = await growStudents(matched, splits, options);
-    const own = heads
+    return await use({ context: await growStudents(matched, splits, options), splits, goals });
+  });
+}
+
+/** What all exits of the chain answer, those of `own` behind its students'. */
+export async function answersThrough(
+  context: CompileContext,
+  own: ReadyExits,
+): Promise<Omit<Grown, 'seconds'>> {
+  const exits = withFirsts(context, own);
+  const predict = (dataset: Dataset) => exits.predict(dataset, 'predicting');
+  const { calibration, test } = context.splits;
+  const onCalibration = await predict(calibration.dataset);
+  const predictions = test ? joined(onCalibration, await predict(test.dataset)) : onCalibration;
+  return { costs: context.costs, predictions, macs: context.chain.networks.at(-1)!.plan.totalMacs };
+}
+
+async function grown(spec: Spec, places: StudentPlaces): Promise<Grown> {
+  const started = performance.now();
+  return await withStudents(spec, places, async ({ context, splits, goals }) => {
+    const own = spec.heads
       ? await trainExits(context, goals, splits, { training: { recipe: 'distill' } })
       : noExits(context, goals, splits);
     const seconds = (performance.now() - started) / 1000;
-    const exits = withFirsts(context, own);
-    const predict = (dataset: typeof opened.splits.calibration.dataset) =>
-      exits.predict(dataset, 'predicting');
-    const { calibration, test } = context.splits;
-    const onCalibration = await predict(calibration.dataset);
-    const predictions = options.test ? joined(onCalibration, await predict(test!.dataset)) : onCalibration;
-    const macs = context.chain.networks.at(-1)!.plan.totalMacs;
-    return { costs: context.costs, predictions, macs, seconds };
+    return { ...(await answersThrough(context, own)), seconds };
   });
 }
 

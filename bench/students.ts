@@ -12,6 +12,8 @@ import { makeSections, type Sections } from './section-page.ts';
 import { AIMS, aimSection, exitsSection } from './students-accuracy.ts';
 import type { StudentPlaces } from './students-data.ts';
 import { familiesSection, teachersSection } from './students-families.ts';
+import { headsSection } from './students-heads.ts';
+import { largeSection } from './students-large.ts';
 
 const { values } = parseArgs({
   options: {
@@ -39,6 +41,8 @@ const sections: Sections = {
   ),
   families: ['Families', () => familiesSection(places)],
   teachers: ['Teachers', () => teachersSection(places)],
+  heads: ['Heads behind a student', () => headsSection(places)],
+  large: ['224 × 224', () => largeSection(places)],
   exits: ['Several exits', () => exitsSection(places)],
 };
 await makeSections(
