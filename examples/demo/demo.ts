@@ -56,7 +56,7 @@ try {
     '--cache',
     join(folder, 'cache'),
   ];
-  console.log(`\n  npx offramp ${args.map((word) => word.replace(`${folder}/`, '')).join(' ')}\n`);
+  console.log(`\n  npx onnx-offramp ${args.map((word) => word.replace(`${folder}/`, '')).join(' ')}\n`);
   const { status } = spawnSync(process.execPath, [join(ROOT, 'bin/offramp.js'), ...args], {
     cwd: ROOT,
     stdio: 'inherit',

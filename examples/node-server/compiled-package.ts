@@ -1,5 +1,5 @@
 /**
- * A package that `offramp compile` wrote, opened by its folder. An app that knows its model writes
+ * A package that `npx onnx-offramp compile` wrote, opened by its folder. An app that knows its model writes
  * `import { Resnet56 } from 'resnet56'` instead and gets exact types; these are what all of them have in common.
  */
 import { existsSync } from 'node:fs';
@@ -55,7 +55,8 @@ export async function openPackage(folder: string): Promise<{ compiled: CompiledP
   const file = join(resolve(folder), 'index.js');
   const exported = existsSync(file) ? await import(pathToFileURL(file).href) : {};
   const modelClass: unknown = exported.default;
-  if (!isModelClass(modelClass)) throw new Error(`${folder} holds no package that \`offramp compile\` wrote`);
+  if (!isModelClass(modelClass))
+    throw new Error(`${folder} holds no package that \`npx onnx-offramp compile\` wrote`);
   const compiled = exported as CompiledPackage;
   if (!compiled.preprocess || Object.keys(compiled.inputs).length > 1)
     throw new Error(`the model in ${folder} takes something else than one picture`);

@@ -1,5 +1,5 @@
 /**
- * An HTTP classifier on top of a package that `offramp compile` wrote; README.md beside this file shows it at work.
+ * An HTTP classifier on top of a package that `npx onnx-offramp compile` wrote; README.md beside this file shows it at work.
  *
  *   npx tsx examples/node-server/server.ts out/ --port 8080
  */

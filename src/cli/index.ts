@@ -39,7 +39,8 @@ const usage = (name: string) =>
 /** What yargs makes of `words`. */
 export const cliFor = (words: readonly string[]) =>
   yargs([...words])
-    .scriptName('offramp')
+    // What a shell completes is a command, not a line of words.
+    .scriptName(words[0] === 'completion' ? 'offramp' : 'npx onnx-offramp')
     .usage(
       '$0 <command>\n\nTurns a trained ONNX classifier into one early-exit ONNX model and a TypeScript package.',
     )
@@ -51,7 +52,7 @@ export const cliFor = (words: readonly string[]) =>
       global: true,
       describe: 'file with options (default: offramp.config.json, if it is here)',
     })
-    .demandCommand(1, 'Which command? See offramp --help.')
+    .demandCommand(1, 'Which command? See npx onnx-offramp --help.')
     .recommendCommands()
     .strict()
     .parserConfiguration({ 'populate--': true, 'dot-notation': false })

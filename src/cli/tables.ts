@@ -53,7 +53,7 @@ export function formatNext(path: string, { inputs: [first], networks }: Inspecti
       ? '--tokenizer <tokenizer.json> '
       : '';
   const samples = networks ? '--first … --calibration <samples>' : '--train <samples>';
-  return `Next, to see what compiling it would take:\n  offramp compile ${path} \\\n    ${preset}${samples} --dry-run`;
+  return `Next, to see what compiling it would take:\n  npx onnx-offramp compile ${path} \\\n    ${preset}${samples} --dry-run`;
 }
 
 /**
@@ -119,7 +119,7 @@ export function formatCompiled({ manifest, shown }: Compiled, folder: string): s
   const { measuredOn, data, latency, operatingPoints } = manifest;
   const rest = describeHidden(
     operatingPoints.filter((point) => !shown.includes(point)),
-    `offramp evaluate ${folder} --test <samples> --all-points shows them`,
+    `npx onnx-offramp evaluate ${folder} --test <samples> --all-points shows them`,
   );
   const timed = latency
     ? `Latency: one sample a run, the least of ${passesOf(latency)} runs of each, their mean.\n`

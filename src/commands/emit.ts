@@ -34,7 +34,7 @@ export async function emit(options: EmitOptions): Promise<readonly string[]> {
       const present = await readFile(path, 'utf8').catch(() => undefined);
       if (present !== text) differing.push(path);
     }
-    const command = `offramp emit ${folder}${stubOnly === undefined ? '' : ` --stub-only ${stubOnly}`}`;
+    const command = `npx onnx-offramp emit ${folder}${stubOnly === undefined ? '' : ` --stub-only ${stubOnly}`}`;
     if (differing.length > 0) throw packageDiffers(differing, command);
   } else if (wanted) {
     await writeOutput(folder, wanted, { update: true });

@@ -281,7 +281,7 @@ export const OPTIONS = {
     force: flag,
   } satisfies Rules<ExportTritonOptions>,
   'export k8s': {
-    words: required(listOf(text('what `offramp features` is told'))),
+    words: required(listOf(text('what `features` is told'))),
     shards: required(atLeastOne),
     image: required(text('an image')),
     claim: required(text('the name of a claim', /^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/)),

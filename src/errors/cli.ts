@@ -24,7 +24,7 @@ export const unknownSetting = (
     'unknown-setting',
     `${path}: there is no setting ${name}`,
     near === undefined
-      ? `See offramp ${command === undefined ? '' : `${command} `}--help. ${CONFIG_HINT}`
+      ? `See npx onnx-offramp ${command === undefined ? '' : `${command} `}--help. ${CONFIG_HINT}`
       : `Did you mean ${near}?`,
   );
 
@@ -32,14 +32,14 @@ export const badUsage = (problem: string, near: string | undefined, command: str
   new OfframpError(
     'bad-usage',
     problem,
-    `${near === undefined ? '' : `Did you mean ${near}? `}See offramp ${command === undefined ? '' : `${command} `}--help.`,
+    `${near === undefined ? '' : `Did you mean ${near}? `}See npx onnx-offramp ${command === undefined ? '' : `${command} `}--help.`,
   );
 
 export const notAPackage = (folder: string) =>
   new OfframpError(
     'not-a-package',
     `${folder} ${folder.endsWith('.onnx') ? 'is a file' : 'holds no manifest.json'}`,
-    'Give the folder that `offramp compile` wrote.',
+    'Give the folder that `npx onnx-offramp compile` wrote.',
   );
 
 export const notComparable = (a: string, b: string, problem: string, hint: string) =>
@@ -112,7 +112,7 @@ export const pointNotBuiltIn = (name: string, folder: string, builtIn: string) =
   new OfframpError(
     'point-not-built-in',
     `${folder} has the thresholds of ${builtIn} built in, so ${name} cannot be run`,
-    `Leave ${option('at')} out, or build ${name} in: \`offramp calibrate\` with ${optionText('at', name)}; with ${optionText('thresholds', 'input')} all points are in one model.`,
+    `Leave ${option('at')} out, or build ${name} in: \`npx onnx-offramp calibrate\` with ${optionText('at', name)}; with ${optionText('thresholds', 'input')} all points are in one model.`,
   );
 
 export const badOption = (option: string, value: string, expected: string, near?: string) =>

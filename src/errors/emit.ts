@@ -20,7 +20,7 @@ export const policyOutdated = (folder: string, policy: string, missing: string) 
   new OfframpError(
     'policy-outdated',
     `${folder}: the policy ${policy} was fitted by an older Offramp, without its parameter ${missing}`,
-    'Run `offramp calibrate` on the package, which fits the policy again, or compile the model again.',
+    'Run `npx onnx-offramp calibrate` on the package, which fits the policy again, or compile the model again.',
   );
 
 export const manifestVersionUnknown = (version: number) =>

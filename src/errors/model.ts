@@ -200,5 +200,5 @@ export const alreadyCompiled = () =>
   new OfframpError(
     'already-compiled',
     'this model was compiled by Offramp: it has early exits already',
-    'Give the original; for other thresholds, `offramp calibrate` the folder that compile wrote.',
+    'Give the original; for other thresholds, `npx onnx-offramp calibrate` the folder that compile wrote.',
   );

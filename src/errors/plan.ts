@@ -6,7 +6,7 @@ export const cannotCarry = (tap: string, reason: string) =>
   new OfframpError(
     'cannot-carry',
     `no exit can stand at ${tap}: ${reason}`,
-    'Name others: `taps`; `offramp inspect` lists them.',
+    'Name others: `taps`; `npx onnx-offramp inspect` lists them.',
   );
 
 export const bakedUnlabelled = () =>
@@ -83,7 +83,7 @@ export const unknownTap = (value: string, reason: string, near: readonly string[
   new OfframpError(
     'unknown-tap',
     `no exit can be placed at ${value}: ${reason}`,
-    near.length ? `Possible taps: ${near.join(', ')}.` : 'See `offramp inspect` for possible taps.',
+    near.length ? `Possible taps: ${near.join(', ')}.` : 'See `npx onnx-offramp inspect` for possible taps.',
   );
 
 /** `reasons`: how many values each turned down. `outside`: values that an exit could read, but too early or too late for one. */
@@ -94,7 +94,7 @@ export const noTaps = (reasons: ReadonlyMap<string, number>, outside: number, la
   return new OfframpError(
     'no-taps',
     `the model has no place for an exit: ${found.join('; ') || 'nothing lies between input and scores'}`,
-    '`offramp inspect --all` shows each value. Not every model gains from early exits.',
+    '`npx onnx-offramp inspect --all` shows each value. Not every model gains from early exits.',
   );
 };
 

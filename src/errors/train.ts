@@ -68,7 +68,7 @@ export const cannotHead = (kind: string, dims: readonly number[]) =>
   new OfframpError(
     'cannot-head',
     `a ${kind} head takes [F], [L, D] or [C, H, W] a sample, not [${dims.join(', ')}]`,
-    'Place the exit at another tap: `offramp inspect` lists them with their shapes.',
+    'Place the exit at another tap: `npx onnx-offramp inspect` lists them with their shapes.',
   );
 
 export const trainingDiverged = (exit: string, step: number, learningRate: number) =>
@@ -97,14 +97,14 @@ export const featuresDiffer = (folder: string, differences: readonly string[]) =
   new OfframpError(
     'features-differ',
     `the features in ${folder} are of something else: ${differences.join('; ')}`,
-    'Give the same model, data and options as to `offramp features`, or make features of these in another folder.',
+    'Give the same model, data and options as to `npx onnx-offramp features`, or make features of these in another folder.',
   );
 
 export const featuresDamaged = (path: string) =>
   new OfframpError(
     'features-damaged',
     `${path} is not what was written`,
-    'Merge the shards again: `offramp features merge` writes anew what is damaged.',
+    'Merge the shards again: `npx onnx-offramp features merge` writes anew what is damaged.',
   );
 
 export const badShard = (problem: string, hint: string) => new OfframpError('bad-shard', problem, hint);
@@ -113,14 +113,14 @@ export const notMerged = (folder: string) =>
   new OfframpError(
     'features-not-merged',
     `${folder} holds no merged features`,
-    `Make every shard with \`offramp features\`, then run \`offramp features merge ${folder}\`.`,
+    `Make every shard with \`npx onnx-offramp features\`, then run \`npx onnx-offramp features merge ${folder}\`.`,
   );
 
 export const noShards = (folder: string) =>
   new OfframpError(
     'no-shards',
     `${folder} holds no shards of features`,
-    'Give the folder that `offramp features` wrote to.',
+    'Give the folder that `npx onnx-offramp features` wrote to.',
   );
 
 export const shardsMixed = (folder: string, count: number, other: number) =>
@@ -134,5 +134,5 @@ export const shardsUnusable = (folder: string, problems: readonly string[]) =>
   new OfframpError(
     'shards-unusable',
     `the shards in ${folder} do not make a whole: ${problems.join(', ')}`,
-    'Run `offramp features` again for each of these shards (what is whole of them is kept; delete what is of something else), then merge.',
+    'Run `npx onnx-offramp features` again for each of these shards (what is whole of them is kept; delete what is of something else), then merge.',
   );

@@ -67,7 +67,7 @@ export function commandOf(manifest: Manifest): string {
   ];
   const words = options.flatMap(([name, value]) => formatOption(name, value));
   const file = manifest.networks?.at(-1)?.file ?? source.file;
-  return [`offramp compile ${quotedWord(place(file))}`, ...words, '--out out/'].join(' \\\n  ');
+  return [`npx onnx-offramp compile ${quotedWord(place(file))}`, ...words, '--out out/'].join(' \\\n  ');
 }
 
 /** What students were asked for, all of one family and trained alike. */

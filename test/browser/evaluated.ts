@@ -16,7 +16,7 @@ export interface Evaluated {
   readonly points: Record<string, { readonly thresholds: readonly number[] }>;
 }
 
-/** Picture by picture at every operating point, and checked to add up to what `offramp evaluate` reports. */
+/** Picture by picture at every operating point, and checked to add up to what `npx onnx-offramp evaluate` reports. */
 export async function evaluated({ folder, pictures }: Subject, cache: string): Promise<Evaluated> {
   const batch = 64;
   const { measured } = await evaluate({ folder, test: pictures, batch, cache });

@@ -108,7 +108,7 @@ test('emit --check ends with 1 and names what differs; emit mends it', async () 
   writeFileSync(at('e/manifest.json'), printManifest(SAMPLE));
   const differs = spawnOfframp('emit', 'e', '--check');
   assert.is(differs.status, 1);
-  assert.match(differs.stderr, /e\/index\.ts, .*\[package-differs\]\n {2}Run `offramp emit e`/);
+  assert.match(differs.stderr, /e\/index\.ts, .*\[package-differs\]\n {2}Run `npx onnx-offramp emit e`/);
   assert.match((await offramp('emit', 'e')).stdout, /^Written: e\/index\.ts, /);
   const same = await offramp('emit', 'e', '--check', '--json');
   assert.is(same.status, 0, same.stderr);

@@ -124,7 +124,7 @@ test('what it should not say is refused with a code, a place and a suggestion', 
   refused({ compile: { epohcs: 3 } }, 'unknown-setting', /no setting compile\.epohcs\nDid you mean epochs\?/);
   refused({ presett: 'unit' }, 'unknown-setting', /no setting presett\nDid you mean preset\?/);
   refused({ comple: {} }, 'unknown-setting', /Did you mean compile\?/);
-  refused({ evaluate: { zebra: 1 } }, 'unknown-setting', /zebra\nSee offramp evaluate --help/);
+  refused({ evaluate: { zebra: 1 } }, 'unknown-setting', /zebra\nSee npx onnx-offramp evaluate --help/);
   refused({ compile: { policy: 'hope' } }, 'bad-config', /compile\.policy should be one of "max-prob"/);
   refused({ threads: 'all' , compile: 3 }, 'bad-config', /should be/); // biome-ignore format: short
   const [a, b] = [{ model: 'a.onnx' }, { model: 'b.onnx' }];

@@ -37,8 +37,8 @@ test('every form of an option has a flag', () => {
       '--set a=1 --set b=2',
     ],
     [
-      'Give `minAccuracies`, or `random`; see `offramp inspect`.',
-      'Give --min-accuracy, or `random`; see `offramp inspect`.',
+      'Give `minAccuracies`, or `random`; see `npx onnx-offramp inspect`.',
+      'Give --min-accuracy, or `random`; see `npx onnx-offramp inspect`.',
     ],
   ];
   for (const [message, expected] of flags) assert.is(withFlags(message), expected);

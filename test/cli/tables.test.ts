@@ -21,7 +21,7 @@ test('points without a row are counted, with how to see them', () => {
   const text = formatCompiled({ manifest: CHAIN, shown: [shown!] }, 'out');
   assert.match(
     text,
-    `${hidden.length} more (${hidden[0]!.name}, …) lie between these on the same curve: offramp evaluate out --test <samples> --all-points shows them.`,
+    `${hidden.length} more (${hidden[0]!.name}, …) lie between these on the same curve: npx onnx-offramp evaluate out --test <samples> --all-points shows them.`,
   );
   assert.not.match(formatCompiled({ manifest: CHAIN, shown: CHAIN.operatingPoints }, 'out'), 'more (');
 });

@@ -21,7 +21,7 @@ test('help of every command shows an example, and that of all the exit codes', a
   assert.ok(commands.length >= 7);
   for (const command of commands) {
     const text = await help(...command.split(' '));
-    assert.match(text, new RegExp(`Examples:\\s+offramp ${command} \\S`), command);
+    assert.match(text, new RegExp(`Examples:\\s+npx onnx-offramp ${command} \\S`), command);
     assert.match(text, /--json.*machine-readable/, command);
     assert.match(text, /--quiet/, command);
   }

@@ -171,7 +171,7 @@ test('what cannot be compared is refused', async () => {
   await rejectsWith('unreadable-model', () => compare({ a: at('out'), b: at('absent.onnx'), ...common }));
 });
 
-test('offramp compare prints both, and JSON on request', async () => {
+test('npx onnx-offramp compare prints both, and JSON on request', async () => {
   const words = ['compare', 'out', model, '--test', 'test.npz', '--cache', 'cache', '--quiet'];
   const text = await runCli(folder, [...words, '--at', 'exact']);
   assert.is(text.status, 0, text.stderr);

@@ -59,7 +59,7 @@ test('check names every file that differs or is missing, and writes nothing', as
   assert.is(code, 'package-differs');
   assert.match(message, `${join(folder, 'index.js')}, ${join(folder, 'README.md')}`);
   assert.not.match(message, 'index.ts');
-  assert.match(hint, `offramp emit ${folder}`);
+  assert.match(hint, `npx onnx-offramp emit ${folder}`);
   assert.not.ok(existsSync(join(folder, 'README.md')));
 });
 

@@ -96,7 +96,7 @@ test('what compile refuses before it trains is refused', async () => {
   await refused('label-out-of-range', { train: at('wrong.npz') });
 });
 
-test('offramp compile --dry-run prints it, and JSON on request', async () => {
+test('npx onnx-offramp compile --dry-run prints it, and JSON on request', async () => {
   const before = everything();
   const words = ['compile', model, '--train', 'train.npz', '--preset', 'unit', '--cache', 'dry-cache'];
   const text = await runCli(folder, [...words, '--threads', '1', '--dry-run']);

@@ -242,7 +242,7 @@ test('a folder without a package is called one', async () => {
     said += chunk;
   });
   assert.equal(await once(child, 'close'), [1, null]);
-  assert.is(said, `${root} holds no package that \`offramp compile\` wrote\n`);
+  assert.is(said, `${root} holds no package that \`npx onnx-offramp compile\` wrote\n`);
 });
 
 test('a run that fails is the failure of its own batch', async () => {

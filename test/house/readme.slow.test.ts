@@ -29,7 +29,7 @@ const COMMAND_TIMEOUT_MS = 4 * 60_000;
 
 const test = suite('house: README');
 const commands = readmeCommands();
-const isOfframp = (command: string) => command.startsWith('npx offramp ');
+const isOfframp = (command: string) => command.startsWith('npx onnx-offramp ');
 
 test('its commands for a fresh clone are the two that .ci/run runs', () => {
   assert.equal(commands.filter(isForCi), ['npm ci && npm run demo', 'npm ci && npm test']);
@@ -66,7 +66,7 @@ test('docs/guide.md runs from its first command to its last', async () => {
   }
 });
 
-test('npx offramp … runs as in README, with small stand-ins for the files it names', async () => {
+test('npx onnx-offramp … runs as in README, with small stand-ins for the files it names', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'offramp-readme-'));
   try {
     const offramp = commands.filter(isOfframp);
@@ -116,7 +116,7 @@ async function placeSamples(path: string, seed: number): Promise<void> {
   }
 }
 
-/** The words of `command` after `npx offramp`, once small stand-ins for the files they name are in `folder`. */
+/** The words of `command` after `npx onnx-offramp`, once small stand-ins for the files they name are in `folder`. */
 async function wordsWithStandIns(command: string, folder: string): Promise<string[]> {
   assert.not.match(command, /["'|&;<>$*]/, `too clever for this test: ${command}`);
   const words = command.split(/\s+/).slice(2);

@@ -23,8 +23,9 @@ test.before(() => {
   must(run(ROOT, 'npm', ['pack', '--pack-destination', folder]));
   const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
   writeFileSync(join(folder, 'package.json'), '{ "name": "empty", "private": true, "type": "module" }\n');
-  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
-  must(run(folder, 'npm', ['install', ...flags, `./${tarball}`]));
+  const flags = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  process.env.ONNXRUNTIME_NODE_INSTALL = 'skip';
+  must(run(folder, 'npm', ['install', '-D', ...flags, `./${tarball}`]));
 });
 
 test.after(() => {
@@ -72,22 +73,23 @@ test('holds what it should and nothing else', () => {
   assert.ok(existsSync(join(home, 'dist/runtime/tensors.ts')), 'what generated packages are made of');
 });
 
-test('npx offramp runs', () => {
-  assert.is(must(run(folder, 'npx', ['--offline', 'offramp', '--version'])).trim(), version);
-  const help = must(run(folder, 'npx', ['--offline', 'offramp', '--help']));
+test('npx onnx-offramp runs', () => {
+  for (const name of ['onnx-offramp', 'offramp'])
+    assert.is(must(run(folder, 'npx', ['--offline', name, '--version'])).trim(), version);
+  const help = must(run(folder, 'npx', ['--offline', 'onnx-offramp', '--help']));
   for (const command of ['inspect', 'compile', 'evaluate', 'calibrate']) assert.match(help, command);
 });
 
 test('inspects a model', () => {
   const model = join(ROOT, 'examples/demo/base.onnx');
-  assert.match(must(run(folder, 'npx', ['--offline', 'offramp', 'inspect', model])), 'exit_1');
+  assert.match(must(run(folder, 'npx', ['--offline', 'onnx-offramp', 'inspect', model])), 'exit_1');
 });
 
 test('compiles, and draws a report', () => {
   const model = join(ROOT, 'examples/demo/base.onnx');
   const words = ['compile', model, '--out', 'out', '--epochs', '1', '--no-timing'];
   const data = ['train', 'calibration', 'test'].flatMap((split) => [`--${split}`, 'random:64']);
-  must(run(folder, 'npx', ['--offline', 'offramp', ...words, ...data]));
+  must(run(folder, 'npx', ['--offline', 'onnx-offramp', ...words, ...data]));
   const report = readFileSync(join(folder, 'out/report.html'), 'utf8');
   assert.ok(report.split('<svg role="img"').length > 5, 'charts');
 });

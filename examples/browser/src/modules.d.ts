@@ -1,6 +1,6 @@
 /** The modules that vite.config.ts finds or makes. */
 
-/** A package that `offramp compile` wrote; src/package.ts says what is used of it. */
+/** A package that `npx onnx-offramp compile` wrote; src/package.ts says what is used of it. */
 declare module 'compiled-package';
 
 declare module 'virtual:samples' {

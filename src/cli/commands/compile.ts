@@ -26,8 +26,7 @@ export const compileCommand = command(
       .options(
         from('compile', {
           out: 'folder to write',
-          features:
-            'train from merged features in this folder, made by `offramp features` with the same options',
+          features: 'train from merged features in this folder, made by `features` with the same options',
           recipe: { describe: 'how heads are trained', defaultDescription: 'distill' },
           lambda: 'cost weight of the pteenet recipes',
           survivors: 'heads learn most from samples that earlier ones do not take',

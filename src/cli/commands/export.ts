@@ -46,7 +46,7 @@ const tritonCommand = command(
 
 const kubernetesCommand = command(
   'k8s',
-  'Write an Indexed Job of Kubernetes that makes features, one pod a shard; after -- the words for `offramp features`',
+  'Write an Indexed Job of Kubernetes that makes features, one pod a shard; after -- the words for `features`',
   (y) =>
     shared(y)
       .options(
