@@ -151,9 +151,14 @@ export const projectOptions = <T>(y: Argv<T>) =>
     }),
   );
 
+/** Figures for other tools. */
+export const METRICS = 'write figures into this file, as flat JSON';
+
 export const runOptions = <T>(y: Argv<T>) =>
   y.options(
     from('compile', {
+      metrics: METRICS,
+      strict: 'end with 1 when a named point loses more on the test samples than its name says',
       force: 'replace what is in --out',
       report: { describe: 'report.html, to look at; --no-report', defaultDescription: 'true' },
       timing: {

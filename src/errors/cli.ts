@@ -115,6 +115,30 @@ export const pointNotBuiltIn = (name: string, folder: string, builtIn: string) =
     `Leave ${option('at')} out, or build ${name} in: \`npx onnx-offramp calibrate\` with ${optionText('at', name)}; with ${optionText('thresholds', 'input')} all points are in one model.`,
   );
 
+/** `broken`: what was measured beyond a bound, each with the bound. */
+export const gateFailed = (broken: readonly string[]) =>
+  new OfframpError(
+    'gate-failed',
+    broken.join('; '),
+    'Choose a stricter point with `npx onnx-offramp calibrate`, or loosen --fail-if.',
+  );
+
+/** `where`: of which point, or of which model. */
+export const notMeasured = (bound: string, where: string) =>
+  new OfframpError(
+    'not-measured',
+    `${where} has nothing to hold against ${bound}: it was not measured`,
+    'Accuracy and drop need labels; what is relative to the original needs a package whose thresholds are an input, or `compare`.',
+  );
+
+/** `losses`: what the compile warned of. */
+export const namesBroken = (losses: string) =>
+  new OfframpError(
+    'names-broken',
+    losses,
+    'What was written stays, to be looked at; without --strict this is a warning.',
+  );
+
 export const badOption = (option: string, value: string, expected: string, near?: string) =>
   new OfframpError(
     'bad-option',

@@ -2,8 +2,8 @@
 
 /** What was given is as it should be, and yet it failed, or a check did not hold. */
 const FAILURES = `
-  cache-damaged cache-unwritable disk-full emitted-model-differs external-data-gone features-damaged
-  gradient-misshapen loss-not-scalar no-gradient-rule no-path-to-loss no-shape-rule not-a-parameter output-failed
+  cache-damaged cache-unwritable disk-full emitted-model-differs external-data-gone features-damaged gate-failed
+  gradient-misshapen loss-not-scalar names-broken no-gradient-rule no-path-to-loss no-shape-rule not-a-parameter output-failed
   package-differs pass-broke-invariant raised-model-differs session-failed shape-mismatch shape-not-static
   shards-unusable training-diverged worker-ended
 `;
@@ -23,7 +23,7 @@ const BAD_INPUT = `
   label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor manifest-version-unknown
   model-not-loadable model-too-large name-taken name-unusable nested-too-deeply network-missing no-batch-axis
   no-class-scores no-confidence-heads no-inner-exit no-logits no-sample-input no-shards no-taps not-a-package
-  not-an-image-input not-an-onnx-file not-class-scores not-comparable not-deterministic not-finite nothing-counted one-score
+  not-an-image-input not-an-onnx-file not-class-scores not-comparable not-deterministic not-finite not-measured nothing-counted one-score
   opset-too-old opsets-differ original-missing other-model other-outputs output-not-empty output-unusable
   package-damaged package-is-chain package-without-heads point-not-built-in policy-outdated provider-missing
   sample-shape-mismatch samples-not-independent several-labels shards-mixed student-too-large student-unlike

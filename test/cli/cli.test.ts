@@ -137,6 +137,22 @@ test('compile, then calibrate in place and into a new folder, with weights in a 
   assert.is(shown.status, 0, shown.stderr);
   assert.match(shown.stdout, /\n\d+ more \(cost-[\d.]+, …\) lie between these.*--all-points/);
   assert.not.match(shown.stdout, /^cost-/m);
+  const gated = (...bounds: string[]) =>
+    offramp(
+      ...['evaluate', 'c', '--test', samples, '--at', 'exact', '--metrics', 'm.json', ...runs],
+      ...bounds.flatMap((bound) => ['--fail-if', bound]),
+    );
+  assert.is((await gated('drop > 0', 'agreement < 100')).status, 0);
+  assert.is(JSON.parse(readFileSync(at('m.json'), 'utf8'))['exact/agreement'], 1);
+  const closed = await gated('drop > 0', 'cost > 0.5');
+  assert.is(closed.status, 1);
+  assert.match(closed.stdout, /^exact /m);
+  assert.match(closed.stderr, /^offramp: exact has cost \d.* \(cost > 0\.5\) \[gate-failed\]$/m);
+  assert.match((await gated('latency > 2x')).stderr, /compare measures latency/);
+  const slower = ['--test', samples, '--fail-if', 'latency > 0.001x', ...runs];
+  const compared = await offramp('compare', 'c', 'c', ...slower);
+  assert.is(compared.status, 1, compared.stderr);
+  assert.match(compared.stderr, /c has latency .* \[gate-failed\]/);
   const whole = await offramp('evaluate', 'c', '--test', samples, '--all-points', ...runs);
   assert.match(whole.stdout, /^cost-[\d.]+ /m);
   const some = await offramp('evaluate', 'c', '--test', samples, '--at', 'exact,fast', ...runs);

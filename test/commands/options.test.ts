@@ -202,10 +202,10 @@ const NO_COUNTS = [['0'], [''], ['abc'], ['1.5'], ['NaN'], ['1e999']];
 /** Some of what each option may not be, on the command line: words after `--name`, AGAIN for `--name` once more. */
 const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ...all('external-data-folder output train validation calibration test labels tokenizer provider cache', NO_WORDS),
-  ...all('out features stub-only at svg image claim mount name cpu memory shard', NO_WORDS),
+  ...all('out features stub-only at svg metrics image claim mount name cpu memory shard', NO_WORDS),
   ...all('preset layout channels resize placement policy target final thresholds verify recipe runtime effort student-family student-loss augment teacher', NO_CHOICES),
   ...all('first-preset first-layout first-channels first-resize', NO_CHOICES),
-  ...all('widen-batch skip-bad force report timing survivors check json quiet all all-points dry-run keep-all', [['=maybe']]),
+  ...all('widen-batch skip-bad force report timing survivors check json quiet all all-points dry-run keep-all strict', [['=maybe']]),
   ...all('exits threads epochs student-epochs student-exits steps batch max-batch instances shards parallelism views', NO_COUNTS),
   ...all('gpus retries', [[], ['-1'], ['1.5'], ['a']]),
   ...all('learning-rate scale confidence max-minutes', [[], ['0'], ['-0.1'], ['fast'], ['']]),
@@ -215,6 +215,7 @@ const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ...all('first-scale first-std first-size', [[], ['0'], ['-1'], ['a'], ['']]),
   'first-mean': [[], ['a'], ['0.5,']],
   student: [[], ['0'], ['1'], ['a'], ['0.5,']],
+  'fail-if': [[], ['drop'], ['drop = 1'], ['speed > 1'], ['drop > 1x'], ['accuracy < 0.9'], ['drop > -1']],
   seed: [['1', 'AGAIN', '2'], ['abc'], ['1.5'], ['']],
   lambda: [[], ['-1'], ['a']],
   'cache-limit': [[], ['8XB'], ['1.2.3GB'], ['-1']],

@@ -1,6 +1,6 @@
 import { calibrate } from '../../commands/calibrate.ts';
 import { optionsFor, thresholdsOf } from '../call.ts';
-import { command, printResult, watched } from '../command.ts';
+import { command } from '../command.ts';
 import {
   externalData,
   machineOptions,
@@ -10,7 +10,7 @@ import {
   shared,
   thresholdOptions,
 } from '../options.ts';
-import { formatCompiled } from '../tables.ts';
+import { writing } from '../writing.ts';
 import { from } from '../yargs-options.ts';
 
 export const calibrateCommand = command(
@@ -37,7 +37,6 @@ export const calibrateCommand = command(
   async (args) => {
     const { package: folder } = args;
     const options = optionsFor('calibrate', { ...args, ...thresholdsOf(args), folder });
-    const calibrated = await watched(args, (events) => calibrate(options, events));
-    printResult(args, calibrated.manifest, formatCompiled(calibrated, args.out ?? folder));
+    await writing(args, args.out ?? folder, (events) => calibrate(options, events));
   },
 );

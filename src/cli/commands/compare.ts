@@ -2,8 +2,10 @@ import { compare } from '../../commands/compare.ts';
 import { OPTIONS } from '../../commands/options.ts';
 import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
+import { checkBounds, figuresOfB, metricsFile, metricsOfBoth } from '../gate.ts';
 import {
   dataOptions,
+  METRICS,
   machineOptions,
   readingOptions,
   SAMPLES_A_RUN,
@@ -27,12 +29,18 @@ export const compareCommand = command(
           at: 'operating point of both, or A,B (default: of each package)',
           labels: UNLABELLED,
           batch: SAMPLES_A_RUN,
+          'fail-if':
+            'end with 1 when B is beyond this: accuracy, agreement (in percent), drop (points that B loses), cost or latency (of A)',
+          metrics: METRICS,
         }),
       )
       .example('$0 compare out/ net.onnx --test data/test', 'is what is lost more than chance?'),
   async (args) => {
+    const writeMetrics = await metricsFile(args.metrics);
     const options = optionsFor('compare', { ...args, dims: args.dim });
     const result = await watched(args, (events) => compare(options, events));
     printResult(args, result, `\n${formatComparison(result)}`);
+    await writeMetrics(metricsOfBoth(result));
+    checkBounds(args.failIf, { [result.b.path]: figuresOfB(result) });
   },
 );

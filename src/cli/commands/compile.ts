@@ -7,7 +7,8 @@ import { command, printResult, watched } from '../command.ts';
 import { firstsOf } from '../first.ts';
 import { optionsMissing } from '../misuse.ts';
 import { projectOptions, runOptions, shared, studentOptions, thresholdOptions } from '../options.ts';
-import { formatCompiled, formatPlan } from '../tables.ts';
+import { formatPlan } from '../tables.ts';
+import { writing } from '../writing.ts';
 import { from } from '../yargs-options.ts';
 
 const { policy, target, thresholds, at } = DEFAULT_GOALS;
@@ -59,7 +60,6 @@ export const compileCommand = command(
     }
     const { out } = options;
     if (out === undefined) throw optionsMissing('compile', ['out']);
-    const compiled = await watched(args, (events) => compile({ ...options, out }, events));
-    printResult(args, compiled.manifest, formatCompiled(compiled, out));
+    await writing(args, out, (events) => compile({ ...options, out }, events));
   },
 );

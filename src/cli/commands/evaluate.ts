@@ -1,8 +1,16 @@
-import { isNamed } from '../../calibrate/index.ts';
+import { isNamed, pointNamed } from '../../calibrate/index.ts';
 import { evaluate } from '../../commands/evaluate.ts';
 import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
-import { machineOptions, packageFolder, SAMPLES_A_RUN, samplesAgainOptions, shared } from '../options.ts';
+import { checkBounds, checkFigures, figuresOf, metricsFile, metricsOf } from '../gate.ts';
+import {
+  METRICS,
+  machineOptions,
+  packageFolder,
+  SAMPLES_A_RUN,
+  samplesAgainOptions,
+  shared,
+} from '../options.ts';
 import { formatEvaluation } from '../tables.ts';
 import { from } from '../yargs-options.ts';
 
@@ -17,14 +25,28 @@ export const evaluateCommand = command(
           at: 'operating points to measure (default: all of them)',
           'all-points': 'a row for each of them, not only for those with a name of their own',
           batch: SAMPLES_A_RUN,
+          'fail-if':
+            'end with 1 when the points --at, or the default one, are beyond this: accuracy, agreement (in percent), drop (in points) or cost',
+          metrics: METRICS,
         }),
       )
       .example('$0 evaluate out/ --test data/test', "compare with the manifest's figures"),
   async (args) => {
     const { package: folder, allPoints } = args;
+    checkFigures(args.failIf, ['accuracy', 'agreement', 'drop', 'cost'], 'compare measures latency');
+    const writeMetrics = await metricsFile(args.metrics);
     const options = optionsFor('evaluate', { ...args, folder });
     const result = await watched(args, (events) => evaluate(options, events));
     const isShown = (name: string) => allPoints || args.at !== undefined || isNamed(name);
     printResult(args, result, formatEvaluation(result, isShown));
+    const { measured } = result;
+    await writeMetrics(metricsOf(measured));
+    const points = (args.at ?? [measured.defaultPoint]).map((name) =>
+      pointNamed(measured.operatingPoints, name),
+    );
+    checkBounds(
+      args.failIf,
+      Object.fromEntries(points.map((point) => [point.name, figuresOf(point, measured.baseline.accuracy)])),
+    );
   },
 );

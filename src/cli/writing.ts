@@ -1,0 +1,36 @@
+/** What compile and calibrate have in common: they write a package, and say what is in it. */
+import type { Compiled } from '../commands/steps/describe-and-write.ts';
+import type { Events } from '../errors/events.ts';
+import { namesBroken } from '../errors/index.ts';
+import { printResult, watched } from './command.ts';
+import { metricsFile, metricsOf } from './gate.ts';
+import { formatCompiled } from './tables.ts';
+
+interface Words {
+  readonly json?: boolean | undefined;
+  readonly quiet?: boolean | undefined;
+  readonly metrics?: string | undefined;
+  readonly strict?: boolean | undefined;
+}
+
+/** Runs `work`, which writes into `folder`, and tells its figures. Throws `names-broken` with --strict. */
+export async function writing(
+  args: Words,
+  folder: string,
+  work: (events: Events) => Promise<Compiled>,
+): Promise<void> {
+  const writeMetrics = await metricsFile(args.metrics);
+  let losses: string | undefined;
+  const compiled = await watched(args, (events) =>
+    work({
+      ...events,
+      onNote: (note) => {
+        if (note.code === 'losses-beyond-names') losses = note.message;
+        events.onNote?.(note);
+      },
+    }),
+  );
+  printResult(args, compiled.manifest, formatCompiled(compiled, folder));
+  await writeMetrics(metricsOf(compiled.manifest));
+  if (args.strict && losses) throw namesBroken(losses);
+}

@@ -1,0 +1,141 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type Bound,
+  bound,
+  checkBounds,
+  checkFigures,
+  figuresOf,
+  figuresOfB,
+  metricsOf,
+  metricsOfBoth,
+} from '../../src/cli/gate.ts';
+import { writing } from '../../src/cli/writing.ts';
+import type { Comparison } from '../../src/commands/compare.ts';
+import type { Events } from '../../src/errors/events.ts';
+import type { OfframpError } from '../../src/errors/index.ts';
+import { SAMPLE } from '../emit/sample.ts';
+import { hasCode } from '../expect.ts';
+
+const test = suite('cli: gate');
+
+const figures = { accuracy: 92.25, agreement: 97, drop: 0.75, cost: 0.6, latency: 1.1 };
+const boundsOf = (...texts: string[]) => texts.map(bound.read) as Bound[];
+const check = (...texts: string[]) => checkBounds(boundsOf(...texts), { balanced: figures });
+
+test('bounds that hold say nothing, also at the bound itself', () => {
+  check(
+    'drop > 0.75',
+    'drop>1',
+    'cost > 60%',
+    'cost > 0.6',
+    'cost > 0.7x',
+    'latency > 1.1x',
+    'latency > 110%',
+  );
+  check('accuracy < 92.25', 'accuracy < 90%', 'agreement<97', 'drop < .7');
+});
+
+test('all bounds that do not hold are named with what was measured', () => {
+  try {
+    check('drop > 0.5', 'cost > 0.7', 'agreement < 98 %', 'latency > 1x');
+    assert.unreachable();
+  } catch (error) {
+    const { code, message } = error as OfframpError;
+    assert.is(code, 'gate-failed');
+    assert.is(
+      message,
+      'balanced has drop 0.75 (drop > 0.5); balanced has agreement 97 (agreement < 98 %); balanced has latency 1.1 (latency > 1x)',
+    );
+  }
+});
+
+test('what was not measured, or is not measured here, holds no bound', () => {
+  const bounds = boundsOf('drop > 1');
+  assert.throws(
+    () => checkBounds(bounds, { fast: { ...figures, drop: undefined } }),
+    hasCode('not-measured'),
+  );
+  const here = () => checkFigures(boundsOf('latency > 2x'), ['drop', 'cost'], 'compare measures latency');
+  assert.throws(here, hasCode('bad-option'));
+  for (const text of ['accuracy < 0.92', 'drop > 1x', 'drop', 'speed > 1', 'drop >= 1', 'toString > 1'])
+    assert.not.ok(bound.accepts(bound.read(text)), text);
+});
+
+test('figures of a point are relative to the original', () => {
+  const point = { ...SAMPLE.operatingPoints[0]!, accuracy: 0.9, agreement: 0.95, relativeCost: 0.4 };
+  const { drop, ...others } = figuresOf(point, 0.925);
+  assert.ok(Math.abs(drop! - 2.5) < 1e-9);
+  assert.equal(others, { accuracy: 90, agreement: 95, cost: 0.4 });
+  assert.equal(figuresOf({ ...point, agreement: null }, null), {
+    ...others,
+    agreement: undefined,
+    drop: undefined,
+  });
+});
+
+test('metrics of a package: the original and points with names, numbers alone', () => {
+  const curve = { ...SAMPLE.operatingPoints[0]!, name: 'cost-0.5' };
+  const metrics = metricsOf({ ...SAMPLE, operatingPoints: [...SAMPLE.operatingPoints, curve] });
+  assert.ok(Object.values(metrics).every(Number.isFinite));
+  for (const { name, accuracy, relativeCost } of SAMPLE.operatingPoints) {
+    assert.is(metrics[`${name}/accuracy`], accuracy);
+    assert.is(metrics[`${name}/cost`], relativeCost);
+    assert.is(metrics[`${name}/drop`], 100 * (SAMPLE.baseline.accuracy - accuracy));
+  }
+  assert.is(metrics['original/accuracy'], SAMPLE.baseline.accuracy);
+  assert.not.ok(Object.keys(metrics).some((name) => name.startsWith('cost-')));
+});
+
+test('of two models B is held against A', () => {
+  const side = {
+    path: 'a',
+    point: null,
+    relativeCost: 1,
+    exitShares: [],
+    latencyMsMean: 2,
+    macs: 10,
+    latencyMsP50: 2,
+  };
+  const comparison: Comparison = {
+    samples: 100,
+    hash: 'h',
+    a: { ...side, accuracy: 0.94 },
+    b: { ...side, path: 'b', accuracy: 0.93, macs: 5, latencyMsP50: 3 },
+    agreement: 0.97,
+    accuracy: { samples: 100, onlyA: 3, onlyB: 2, difference: -0.01, interval: [-0.05, 0.03], pValue: 1 },
+    macsRatio: 0.5,
+    latencyRatio: 1.5,
+  };
+  assert.equal(figuresOfB(comparison), { accuracy: 93, agreement: 97, drop: 1, cost: 0.5, latency: 1.5 });
+  const metrics = metricsOfBoth(comparison);
+  assert.equal([metrics['b/accuracy'], metrics['a/macs'], metrics.drop, metrics.latency], [0.93, 10, 1, 1.5]);
+  const unlabelled = { ...comparison, accuracy: null, b: { ...comparison.b, accuracy: null } };
+  assert.is(figuresOfB(unlabelled).drop, undefined);
+  assert.not.ok('b/accuracy' in metricsOfBoth(unlabelled));
+});
+
+test('--strict ends with an error where a name was broken, after all is written and told', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'offramp-gate-'));
+  const metrics = join(folder, 'metrics.json');
+  const compiled = { manifest: SAMPLE, shown: [] };
+  const work = (events: Events) => {
+    events.onNote?.({ code: 'losses-beyond-names', level: 'warning', message: 'drop-0.01 lost 3 points' });
+    return Promise.resolve(compiled);
+  };
+  const run = (strict: boolean) => writing({ json: true, quiet: true, metrics, strict }, folder, work);
+  await run(false);
+  assert.equal(JSON.parse(readFileSync(metrics, 'utf8')), metricsOf(SAMPLE));
+  rmSync(metrics);
+  const error = await run(true).catch((e: unknown) => e);
+  assert.ok(hasCode('names-broken')(error as Error));
+  assert.match((error as Error).message, 'drop-0.01 lost 3 points');
+  assert.ok(existsSync(metrics));
+  await writing({ json: true, quiet: true, strict: true }, folder, () => Promise.resolve(compiled));
+  rmSync(folder, { recursive: true });
+});
+
+test.run();
