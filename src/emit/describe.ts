@@ -59,8 +59,6 @@ export interface CompiledFacts {
   readonly heads: readonly Head[];
   /** [networks in front]: accuracy of each by itself; undefined where a network's end is no exit. */
   readonly accuracies: readonly (number | undefined)[];
-  /** model.onnx */
-  readonly model: Uint8Array;
   /** Which ONNX Runtime model.onnx is for. */
   readonly runtime: Runtime | undefined;
   /** Locations of its external data. */
@@ -88,7 +86,18 @@ export interface CompiledFacts {
   readonly session: SessionOptions;
 }
 
-export function describeCompiled(facts: CompiledFacts): Manifest {
+/** A manifest before model.onnx has its last bytes, which tell some of it. */
+export type Described = Omit<Manifest, 'model'> & {
+  readonly model: Omit<NonNullable<Manifest['model']>, 'sha256'>;
+};
+
+/** `model`: model.onnx as it is written. */
+export const sealed = (described: Described, model: Uint8Array): Manifest => ({
+  ...described,
+  model: { sha256: createHash('sha256').update(model).digest('hex'), ...described.model },
+});
+
+export function describeCompiled(facts: CompiledFacts): Described {
   const { origin, inspection, heads, goals, policy, policyFit, comparison, data, outcomes, latency } = facts;
   const { source, typed, plan } = inspection;
   const { model } = source;
@@ -140,7 +149,6 @@ export function describeCompiled(facts: CompiledFacts): Manifest {
     ...(facts.dataFiles.length > 0 && { dataFiles: facts.dataFiles }),
     ...(facts.tokenizer && { tokenizer: { sha256: facts.tokenizer.sha256 } }),
     model: {
-      sha256: createHash('sha256').update(facts.model).digest('hex'),
       ...(networks && { opset: opsetOf(typed.model) }),
       ...(facts.runtime === 'web' && { runtime: 'web' as const }),
     },

@@ -2,6 +2,7 @@
 import { countExits, inWords, networkName, networkNames, titleOf } from './chain-words.ts';
 import type { Manifest } from './manifest.ts';
 import { markdownCode, markdownText, propertyName, quoted } from './names.ts';
+import { otherLanguages } from './snippets.ts';
 import { pictureInput } from './stub-pictures.ts';
 import { TOKENIZER_FILE } from './stub-texts.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
@@ -113,7 +114,7 @@ moving average meets the target, within \`fastest\` and \`slowest\` where you na
 }
 Calls may overlap: they run one after another. \`release()\` frees the session when those made before it are done.
 \`load\` also takes \`{ path }\`, \`{ bytes }\` and \`sessionOptions\`.
-`;
+${otherLanguages(manifest)}`;
 }
 
 /** One model with its exits, or a chain. */

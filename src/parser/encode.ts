@@ -48,6 +48,14 @@ export function serializeChunks(model: Model): readonly Uint8Array[] {
 /** How long `serializeModel` would be, protobuf's limit or not. */
 export const encodedBytes = (model: Model): number => encodeModel(model).length;
 
+/** Entries of `metadata_props`: a model's bytes with these behind them are that model with these entries. */
+export function metadataBytes(entries: ReadonlyMap<string, string>): Uint8Array {
+  const out = new Chunks();
+  for (const [key, value] of entries)
+    out.field(14, onnx.StringStringEntryProto.encode({ key, value }).finish());
+  return joinBytes(out.parts);
+}
+
 const encodeModel = (model: Model): Uint8Array | Chunks =>
   kept(model, (m) => {
     const { irVersion, producerName, producerVersion } = m;

@@ -2,10 +2,11 @@
 
 import { closesAll, isNamed } from '../../calibrate/index.ts';
 import { summaryOf } from '../../data/splits.ts';
-import { describeCompiled, type Origin } from '../../emit/describe.ts';
+import { type Described, describeCompiled, type Origin, sealed } from '../../emit/describe.ts';
 import type { KeptTokenizer } from '../../emit/keep-tokenizer.ts';
 import type { Manifest, OperatingPoint } from '../../emit/manifest.ts';
 import { printManifest } from '../../emit/manifest-json.ts';
+import { withMetadata } from '../../emit/metadata.ts';
 import { HEADS_FILE, REPORT_FILE } from '../../emit/package-files.ts';
 import { emitPackage } from '../../emit/stub.ts';
 import { TOKENIZER_FILE } from '../../emit/stub-texts.ts';
@@ -66,12 +67,14 @@ export async function describeAndWrite(
   { origin, tokenizer, out, force, report }: WriteOptions,
 ): Promise<Compiled> {
   const { exits, reported } = calibrated;
-  const manifest = describe(context, calibrated, findings, origin, tokenizer);
+  const described = describe(context, calibrated, findings, origin, tokenizer);
+  const model = withMetadata(findings.emitted.model, described);
+  const manifest = sealed(described, model);
   for (const note of notesOnCompiled(manifest, calibrated)) context.events.onNote?.(note);
   await writeOutput(
     out,
     new Map<string, Content>([
-      ['model.onnx', findings.emitted.model],
+      ['model.onnx', model],
       ...findings.emitted.files,
       ...studentFiles(context.chain),
       ...(exits.headsFile ? [[HEADS_FILE, exits.headsFile] as const] : []),
@@ -97,7 +100,7 @@ function describe(
   { emitted, latency }: Findings,
   origin: Origin,
   tokenizer: KeptTokenizer | undefined,
-): Manifest {
+): Described {
   const { train, validation } = exits.fittedOn;
   return describeCompiled({
     origin,
@@ -109,7 +112,6 @@ function describe(
     runtime,
     heads: exits.heads,
     accuracies: accuraciesAlone(chain.networks.length - 1, exits.heads, reported.predictions),
-    model: emitted.model,
     dataFiles: [...emitted.files.keys()],
     kept: exits.headsFile,
     goals,

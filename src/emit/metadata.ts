@@ -1,0 +1,37 @@
+/** What model.onnx itself says to those that have nothing but the file: `metadata_props`, as JSON under keys of `offramp.`. */
+import { metadataBytes } from '../parser/index.ts';
+import type { Manifest } from './manifest.ts';
+
+/**
+ * By key, each value JSON, as in the manifest:
+ *
+ * - `offramp.operating_points`: `[{ name, thresholds, relativeCost, accuracy, agreement }]`; figures are of `measuredOn`
+ * - `offramp.default_point`: a name
+ * - `offramp.measured_on`: `"test"` or `"calibration"`
+ * - `offramp.exits`: `[{ id, head, relativeCost }]`, in the order of thresholds and of `exit_index`; the last index is the original
+ * - `offramp.classes`: names in the order of scores, where there are any
+ * - `offramp.preprocessing`: how numbers of a sample are made
+ * - `offramp.activation`: what makes probabilities of scores
+ * - `offramp.networks`: `[{ file, relativeCost, accuracy }]` of a chain
+ */
+export function metadataOf(manifest: Omit<Manifest, 'model'>): ReadonlyMap<string, string> {
+  const { operatingPoints, exits, networks, labels } = manifest;
+  const values = {
+    operating_points: operatingPoints.map(({ name, thresholds, relativeCost, accuracy, agreement }) => ({
+      ...{ name, thresholds, relativeCost, accuracy, agreement },
+    })),
+    default_point: manifest.defaultPoint,
+    measured_on: manifest.measuredOn,
+    exits: exits.map(({ id, head, relativeCost }) => ({ id, head, relativeCost })),
+    classes: labels,
+    preprocessing: manifest.preprocessing,
+    activation: manifest.activation,
+    networks: networks?.map(({ file, relativeCost, accuracy }) => ({ file, relativeCost, accuracy })),
+  };
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  return new Map(given.map(([key, value]) => [`offramp.${key}`, JSON.stringify(value)]));
+}
+
+/** `model` with what `manifest` says of it. Entries of a repeated field may stand anywhere in a message, so they are put behind it. */
+export const withMetadata = (model: Uint8Array, manifest: Omit<Manifest, 'model'>): Uint8Array =>
+  Buffer.concat([model, metadataBytes(metadataOf(manifest))]);

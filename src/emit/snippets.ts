@@ -1,0 +1,103 @@
+/** How model.onnx is run without this package: in Python, C#, and whatever else has an ONNX Runtime. */
+import type { DataType } from '../graph/types.ts';
+import type { Manifest } from './manifest.ts';
+
+/** Of each type that inputs may have: NumPy's, and C#'s. */
+const TYPES: Readonly<Partial<Record<DataType, readonly [numpy: string, csharp: string]>>> = {
+  float: ['float32', 'float'],
+  float16: ['float16', 'Float16'],
+  double: ['float64', 'double'],
+  int8: ['int8', 'sbyte'],
+  uint8: ['uint8', 'byte'],
+  int16: ['int16', 'short'],
+  uint16: ['uint16', 'ushort'],
+  int32: ['int32', 'int'],
+  uint32: ['uint32', 'uint'],
+  int64: ['int64', 'long'],
+  uint64: ['uint64', 'ulong'],
+  bool: ['bool_', 'bool'],
+};
+
+/** A string of any of these languages: all know JSON's escapes. */
+const text = (value: string) => JSON.stringify(value);
+
+/** A section of the README; nothing where an input is of a type that it has no name for. */
+export function otherLanguages(manifest: Manifest): string {
+  if (manifest.inputs.some(({ dataType }) => !TYPES[dataType])) return '';
+  return `
+## Without this package
+
+\`model.onnx\` is all that any ONNX Runtime needs${manifest.dataFiles ? ', with the files of its weights beside it' : ''}. Its metadata say, as JSON, what the manifest says: \`offramp.operating_points\`, \`offramp.default_point\`, \`offramp.exits\`, \`offramp.classes\`,
+\`offramp.preprocessing\`, \`offramp.activation\` and \`offramp.networks\`.
+
+\`\`\`python
+${python(manifest)}
+\`\`\`
+
+\`\`\`csharp
+${csharp(manifest)}
+\`\`\`
+`;
+}
+
+const dimsOf = (dims: readonly (number | 'N')[]) => dims.map((dim) => (dim === 'N' ? 1 : dim));
+
+function python({ inputs, outputs, defaultPoint }: Manifest): string {
+  const feeds = inputs.map(({ name, dataType, dims }) => {
+    const shape = dimsOf(dims);
+    return `    ${text(name)}: np.zeros((${shape.join(', ')}${shape.length === 1 ? ',' : ''}), np.${TYPES[dataType]![0]}),`;
+  });
+  const chosen = outputs.thresholds && [
+    `point = next(p for p in json.loads(told["offramp.operating_points"]) if p["name"] == ${text(defaultPoint)})`,
+  ];
+  return [
+    'import json',
+    'import numpy as np',
+    'import onnxruntime as ort',
+    '',
+    'session = ort.InferenceSession("model.onnx")',
+    'told = session.get_modelmeta().custom_metadata_map',
+    ...(chosen || []),
+    'feeds = {  # made as told["offramp.preprocessing"] says',
+    ...feeds,
+    ...(outputs.thresholds
+      ? [`    ${text(outputs.thresholds)}: np.array(point["thresholds"], np.float32),`]
+      : []),
+    '}',
+    `scores, exit_index = session.run([${text(outputs.scores)}, ${text(outputs.exitIndex)}], feeds)`,
+    'print(scores.argmax(-1), exit_index)',
+  ].join('\n');
+}
+
+function csharp({ inputs, outputs, defaultPoint }: Manifest): string {
+  const feeds = inputs.map(({ name, dataType, dims }) => {
+    const shape = dimsOf(dims);
+    const values = `new ${TYPES[dataType]![1]}[${shape.join(' * ') || 1}]`;
+    return `    [${text(name)}] = OrtValue.CreateTensorValueFromMemory(${values}, [${shape.join(', ')}]),`;
+  });
+  return [
+    'using System.Text.Json;',
+    'using Microsoft.ML.OnnxRuntime;',
+    '',
+    'using var session = new InferenceSession("model.onnx");',
+    'var told = session.ModelMetadata.CustomMetadataMap;',
+    ...(outputs.thresholds
+      ? [
+          'using var points = JsonDocument.Parse(told["offramp.operating_points"]);',
+          `var point = points.RootElement.EnumerateArray().First(p => p.GetProperty("name").GetString() == ${text(defaultPoint)});`,
+          'var thresholds = point.GetProperty("thresholds").EnumerateArray().Select(t => t.GetSingle()).ToArray();',
+        ]
+      : []),
+    'var feeds = new Dictionary<string, OrtValue> // made as told["offramp.preprocessing"] says',
+    '{',
+    ...feeds,
+    ...(outputs.thresholds
+      ? [
+          `    [${text(outputs.thresholds)}] = OrtValue.CreateTensorValueFromMemory(thresholds, [thresholds.Length]),`,
+        ]
+      : []),
+    '};',
+    `using var results = session.Run(new RunOptions(), feeds, [${text(outputs.scores)}, ${text(outputs.exitIndex)}]);`,
+    `var scores = results[0].GetTensorDataAsSpan<${TYPES[outputs.dataType ?? 'float']![1]}>();`,
+  ].join('\n');
+}
