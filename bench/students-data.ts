@@ -125,7 +125,10 @@ async function grown(spec: Spec, places: StudentPlaces): Promise<Grown> {
   const started = performance.now();
   return await withStudents(spec, places, async ({ context, splits, goals }) => {
     const own = spec.heads
-      ? await trainExits(context, goals, splits, { training: { recipe: 'distill' } })
+      ? await trainExits(context, goals, splits, {
+          training: { recipe: 'distill' },
+          cacheLimit: spec.growth.cacheLimit,
+        })
       : noExits(context, goals, splits);
     const seconds = (performance.now() - started) / 1000;
     return { ...(await answersThrough(context, own)), seconds };
