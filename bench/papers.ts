@@ -54,8 +54,8 @@ await makeSections(
 );
 process.exit();
 
-async function sectionOf({ subject, growth, heads, text, cheaper = [] }: Row): Promise<string> {
-  const all = await answersOf({ subject, growth, ...(heads && { heads }), seed: SEED }, places);
+async function sectionOf({ text, cheaper = [], ...row }: Row): Promise<string> {
+  const all = await answersOf({ ...row, seed: SEED }, places);
   const { costs, predictions, macs, seconds } = all;
   const alone = aloneOf(predictions);
   const budgets = [...cheaper, ...COSTS];

@@ -16,7 +16,7 @@ import {
 } from '../src/commands/project.ts';
 import { noExits, type ReadyExits, trainExits, trainingSplits } from '../src/commands/ready-exits.ts';
 import { settleGrowth } from '../src/commands/settle-growth.ts';
-import type { Dataset } from '../src/data/index.ts';
+import { type Dataset, partition } from '../src/data/index.ts';
 import type { ConfidenceSplits } from '../src/predict/fit-confidence.ts';
 import { joined } from './chain-data.ts';
 import type { Answered } from './halves.ts';
@@ -39,6 +39,8 @@ export interface Spec {
   readonly growth: GrowthOptions;
   /** Heads on the original behind it, trained as `compile` does. */
   readonly heads?: number;
+  /** The share of the training samples that they learn from; all of them by default. */
+  readonly headsPart?: number;
   readonly seed: number;
 }
 
@@ -125,7 +127,7 @@ async function grown(spec: Spec, places: StudentPlaces): Promise<Grown> {
   const started = performance.now();
   return await withStudents(spec, places, async ({ context, splits, goals }) => {
     const own = spec.heads
-      ? await trainExits(context, goals, splits, {
+      ? await trainExits(context, goals, partOf(splits, spec.headsPart, spec.seed), {
           training: { recipe: 'distill' },
           cacheLimit: spec.growth.cacheLimit,
         })
@@ -133,6 +135,12 @@ async function grown(spec: Spec, places: StudentPlaces): Promise<Grown> {
     const seconds = (performance.now() - started) / 1000;
     return { ...(await answersThrough(context, own)), seconds };
   });
+}
+
+function partOf(splits: ConfidenceSplits, share: number | undefined, seed: number): ConfidenceSplits {
+  if (share === undefined) return splits;
+  const { part: dataset } = partition(splits.train.dataset, { part: share }, seed);
+  return { ...splits, train: { ...splits.train, dataset: dataset! } };
 }
 
 /** A line in 30 seconds at most. */

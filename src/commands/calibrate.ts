@@ -177,9 +177,10 @@ async function reopenProject(
 
 /** What the new manifest takes over from `before`. */
 function originOf({ externalDataFolder, skipBad }: CalibrateOptions, before: Manifest): Origin {
-  const { seed, recipe, labels, leftOut } = before;
+  const { name, seed, recipe, labels, leftOut } = before;
   const { sha256: _, opset: __, producer: ___, ...source } = before.source;
   return {
+    name,
     source: {
       ...source,
       ...(externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),

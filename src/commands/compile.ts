@@ -56,6 +56,8 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions, Fi
   readonly lambda?: number;
   /** Heads learn most from samples that do not leave at earlier exits (recipe `distill`; CalexNet eq. 13). */
   readonly survivors?: boolean;
+  /** npm name of the package that is written, and of its class in PascalCase without the scope; as the model's file by default. */
+  readonly name?: string;
   readonly epochs?: number;
   /** Training batch. */
   readonly batch?: number;
@@ -143,6 +145,7 @@ function originOf(
   const { exitOutputs } = inspection;
   const { model, output, dims, set, widenBatch, labels, externalDataFolder, skipBad } = options;
   return {
+    name: options.name,
     source: {
       file: basename(model),
       ...(exitOutputs && { exitOutputs }),

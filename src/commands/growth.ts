@@ -1,9 +1,11 @@
 /** What a compile grows: students, settled by its options, the model, and how many training samples there are; never by a clock. */
 import { isDeepStrictEqual } from 'node:util';
+import { studentTooLarge } from '../errors/index.ts';
 import { info, type Note } from '../errors/notes.ts';
 import { findLostOutputs } from '../passes/cut-segments.ts';
 import type { Head } from '../passes/exits.ts';
 import type { Augment } from '../students/augment.ts';
+import { familiesFor } from '../students/build-student.ts';
 import { EFFORT, type Effort, LARGEST_SHARE, LEAST_MACS } from '../students/effort.ts';
 import type { ExitLoss } from '../students/exit-losses.ts';
 import { findEmbedding } from '../students/find-embedding.ts';
@@ -116,7 +118,9 @@ export async function planGrowth(
   const why =
     byDefault && (unfit(reads, plan.totalMacs, family) ?? (dropOutputs ? undefined : losing(original)));
   if (why) return { note: info('no-student', `No student is grown, heads are trained: ${why}.`) };
-  const least = sized ? 0 : smallestShare(reads, plan.totalMacs, family);
+  const least = sized ? 0 : leastShare(reads, plan.totalMacs, family);
+  // Sized ones are refused by `sizeStudent`.
+  if (least >= 1) throw studentTooLarge(shares[0]!, least, family);
   const form = { ...(family && { family }), ...(exits && { exits }) };
   const grown: { readonly share: number; readonly student: Student }[] = [];
   for (const share of shares.map((each) => Math.max(each, least))) {
@@ -131,6 +135,13 @@ export async function planGrowth(
   const one = grown.length === 1 ? 'one is' : `${grown.length} are`;
   const alike = `of the ${shares.length} students of ${shares.join(', ')} of the original some would be the same network`;
   return { ...growth, note: info('students-alike', `Only ${one} grown: ${alike}.`) };
+}
+
+/** The smallest share where nobody says one: of the usual family where that may pay, else of any. */
+function leastShare(reads: StudentReads, macs: number, family: Family | undefined): number {
+  const usual = smallestShare(reads, macs, family);
+  if (family !== undefined || usual <= LARGEST_SHARE) return usual;
+  return Math.min(...familiesFor(reads).map((each) => smallestShare(reads, macs, each)));
 }
 
 /** `student_1`, `student_2` and so on, without those that are `taken`. */

@@ -150,6 +150,9 @@ const THRESHOLDS = {
   at: pointNames,
 } satisfies Rules<ThresholdOptions>;
 
+/** As npm takes them. */
+const PACKAGE_NAME = /^(?=.{1,214}$)(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
+
 const WRITING = {
   force: flag,
   verify: oneOf(['some', 'all'] as const),
@@ -176,6 +179,7 @@ const COMPILE = {
   ...THRESHOLDS,
   ...WRITING,
   keepAll: flag,
+  name: text('a name of an npm package, such as my-net or @me/my-net', PACKAGE_NAME),
   runtime: oneOf(RUNTIMES),
   out: required(folder),
   views: integer({ atLeast: 1, atMost: MOST_VIEWS }),

@@ -36,6 +36,8 @@ export const provenance = (sha256: string) => ({
 
 /** What a manifest says that no step finds out: it was given, or stands in the manifest of an earlier compile. */
 export interface Origin {
+  /** npm name of the package. */
+  readonly name?: string | undefined;
   /** The original's file, and how it was asked to be read. */
   readonly source: Omit<Source, 'sha256' | 'opset' | 'producer'>;
   readonly seed: number;
@@ -115,6 +117,7 @@ export function describeCompiled(facts: CompiledFacts): Described {
   return {
     schemaVersion: 1,
     version: VERSION,
+    ...(origin.name !== undefined && { name: origin.name }),
     source: {
       file,
       sha256: source.sha256,

@@ -13,6 +13,8 @@ export interface Manifest {
   readonly schemaVersion: 1;
   /** Of Offramp. */
   readonly version: string;
+  /** npm name of the package, where one was given. */
+  readonly name?: string;
   readonly source: Source;
   readonly seed: number;
   /** Training recipe, e.g. `distill`. */

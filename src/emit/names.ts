@@ -12,8 +12,13 @@ const RESERVED = new Set(
 const isReserved = (name: string) => RESERVED.has(name) || runtimeNames().has(name);
 
 /** PascalCase of a model file's base name, made a free identifier: `my-net_v2.onnx` → `MyNetV2`. */
-export function classNameOf(file: string): string {
-  const words = file.replace(/\.[^.]*$/, '').match(/[\p{L}\p{Nd}]+/gu) ?? [];
+export const classNameOf = (file: string): string => inPascalCase(file.replace(/\.[^.]*$/, ''));
+
+/** The same of an npm name, without its scope: `@me/my-net` → `MyNet`. */
+export const classNameOfPackage = (name: string): string => inPascalCase(name.replace(/^@[^/]*\//, ''));
+
+function inPascalCase(text: string): string {
+  const words = text.match(/[\p{L}\p{Nd}]+/gu) ?? [];
   const pascal = words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('');
   const name = /^\p{L}/u.test(pascal) ? pascal : `Model${pascal}`;
   return isReserved(name) ? `${name}Model` : name;

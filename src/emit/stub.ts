@@ -1,21 +1,21 @@
 /** The generated package: a manifest's facts as TypeScript that an app imports. Same manifest, same bytes. */
 import { IndentationText, ModuleKind, NewLineKind, Project, QuoteKind, ScriptTarget } from 'ts-morph';
 import type { Manifest } from './manifest.ts';
-import { checkClassName, classNameOf, commentText, packageNameOf } from './names.ts';
+import { checkClassName, classNameOf, classNameOfPackage, commentText, packageNameOf } from './names.ts';
 import { printPackageJson, printReadme } from './package-files.ts';
 import { namesIn, runtimeSource } from './runtime-source.ts';
 import { exportedRuntime, stubStatements } from './stub-source.ts';
 
 export interface StubOptions {
-  /** npm name of the package; from the source file's name by default. */
+  /** npm name of the package; the manifest's, or from the source file's name, by default. */
   readonly name?: string;
-  /** Name of the generated class; PascalCase of the source file's name by default. */
+  /** Name of the generated class; PascalCase of the manifest's name, or of the source file's, by default. */
   readonly className?: string;
 }
 
 /** The files of the package that lies beside model.onnx: index.ts, what it compiles to, package.json and README.md. */
 export function emitPackage(manifest: Manifest, options: StubOptions = {}): ReadonlyMap<string, string> {
-  const name = options.name ?? packageNameOf(manifest.source.file);
+  const name = options.name ?? manifest.name ?? packageNameOf(manifest.source.file);
   const className = classNameFor(manifest, options);
   const { source, compiled } = print(manifest, className, '.');
   const [javascript, declarations] = compiled();
@@ -33,8 +33,9 @@ export function emitStub(manifest: Manifest, modelFolder: string, options: StubO
   return print(manifest, classNameFor(manifest, options), modelFolder).source;
 }
 
-function classNameFor({ source }: Manifest, { className }: StubOptions): string {
-  return className === undefined ? classNameOf(source.file) : checkClassName(className);
+function classNameFor({ name, source }: Manifest, { className }: StubOptions): string {
+  if (className !== undefined) return checkClassName(className);
+  return name === undefined ? classNameOf(source.file) : classNameOfPackage(name);
 }
 
 /** The source, and JavaScript and declarations as TypeScript's own emitter makes them from it. */

@@ -47,6 +47,7 @@ export function commandOf(manifest: Manifest): string {
     ['survivors', training?.survivors],
     ['views', training?.views],
     ['cache-limit', training?.cacheLimit ?? grownIn(manifest)[0]?.training?.cacheLimit],
+    ['name', manifest.name],
     ['no-timing', manifest.latency === null || undefined],
     ['runtime', manifest.model?.runtime],
     ['policy', policyComparison ? 'auto' : policy],
@@ -70,14 +71,16 @@ export function commandOf(manifest: Manifest): string {
   return [`npx onnx-offramp compile ${quotedWord(place(file))}`, ...words, '--out out/'].join(' \\\n  ');
 }
 
-/** What students were asked for, all of one family and trained alike. */
+/** What students were asked for, trained alike. */
 function studentOptions(manifest: Manifest): (readonly [name: string, value: Value])[] {
   const students = grownIn(manifest);
   const [one] = students;
+  // Where they differ nobody named one: shares alone say which.
+  const family = students.every((student) => student.family === one!.family) ? one?.family : undefined;
   const { training } = one ?? {};
   return [
     ['student', students.map(({ share }) => share)],
-    ['student-family', one?.family],
+    ['student-family', family],
     ['student-exits', one?.exits],
     ['student-loss', training?.exitLoss],
     ['student-epochs', training?.epochs],

@@ -10,7 +10,7 @@ import {
 import type { Family, Student, StudentForm, StudentReads } from './student.ts';
 
 export interface SizeOptions extends StudentOptions {
-  /** By default the usual one of what `reads` is, or the next that can be small enough. */
+  /** By default the usual one of what `reads` is, or the next that can be small enough and has places for the exits. */
   readonly family?: Family;
 }
 
@@ -42,11 +42,13 @@ export function sizeStudent(
   const most = share * totalMacs;
   const macsOf = (form: StudentForm) => studentMacs(writeStudent(reads, form, undefined).graph);
   const families = options.family ? [options.family] : familiesFor(reads);
-  const family = families.find((family) => macsOf({ family, width: 1, depth: 1 }) <= most);
-  if (!family) {
+  const small = families.filter((family) => macsOf({ family, width: 1, depth: 1 }) <= most);
+  if (small.length === 0) {
     const shares = families.map((family) => smallestShare(reads, totalMacs, family));
-    throw studentTooLarge(share, Math.min(...shares));
+    throw studentTooLarge(share, Math.min(...shares), options.family);
   }
+  const places = (options.exits ?? 1) - 1;
+  const family = small.find((family) => placesIn(reads, family) >= places) ?? small[0]!;
   let best: StudentForm = { family, width: 1, depth: 1 };
   let bestMacs = 0;
   for (let depth = 1; depth <= LARGEST[family].depth; depth++) {
@@ -57,6 +59,10 @@ export function sizeStudent(
   }
   return buildStudent(reads, best, seed, options);
 }
+
+/** How many exits fit into a student of `family`, its end left out, where it is as deep as can be. */
+const placesIn = (reads: StudentReads, family: Family): number =>
+  writeStudent(reads, { family, width: 1, depth: LARGEST[family].depth }, undefined).places.length;
 
 /** The smallest share of the original's `totalMacs` that can be asked for, to three digits; `family` is the usual one by default. */
 export function smallestShare(

@@ -40,16 +40,26 @@ test('by default a student is no smaller than it can be, and heads are trained w
   assert.is(shares.length, 1);
   assert.ok(shares[0]! > 0.2 && shares[0]! < 0.3);
   assert.equal(growth!.students.get('student_2')!.student.form, { family: 'wide', width: 1, depth: 1 });
-  assert.ok((await planned(6e6, { effort: 'medium' })).shares[0]! > 0.5, 'effort asks for one');
+  const { shares: asked, growth: small } = await planned(6e6, { effort: 'medium' });
+  assert.equal(asked, [0.1], 'effort asks for one');
+  assert.is(small!.students.get('student_2')!.student.form.family, 'patches');
   const { note, growth: none } = await planned(6e6);
   assert.is(none, undefined);
   assert.match(note!.message, /the smallest student takes [45]\d\.\d % of its MACs/);
 });
 
 test('what is asked for is refused where it is smaller than students are, and the error names a share that is not', async () => {
-  await rejectsWith('student-too-large', () => planned(12e6, { student: [0.1] }));
+  await rejectsWith('student-too-large', () => planned(12e6, { student: [0.01] }));
   const { shares } = await planned(6e6, { student: [0.6] });
   assert.equal(shares, [0.6]);
+});
+
+test('a student that would cost as much as the original is refused before anything is trained', async () => {
+  await rejectsWith('student-too-large', () => planned(1e5, { effort: 'high' }));
+  await rejectsWith('student-too-large', () => planned(2.5e6, { studentFamily: 'wide' }));
+  assert.equal((await planned(2.5e6, { effort: 'high' })).shares, [0.1, 0.22]);
+  // Of [3, 32, 32] `patches` takes .067 of it.
+  assert.equal((await planned(2.5e6, { studentEpochs: 2 })).shares, [0.1]);
 });
 
 test('students that would be the same network are grown once, with seeds in turn', async () => {

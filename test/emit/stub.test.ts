@@ -211,6 +211,10 @@ test('options name the package and the class; a bad class name is refused', () =
   const files = emitPackage(SAMPLE, { name: '@me/pets', className: 'PetNet' });
   assert.match(files.get('index.ts')!, 'export class PetNet {');
   assert.is(JSON.parse(files.get('package.json')!).name, '@me/pets');
+  const named = emitPackage({ ...SAMPLE, name: '@me/small-pets.v2' });
+  assert.match(named.get('index.ts')!, 'export class SmallPetsV2 {');
+  assert.match(named.get('README.md')!, "import { SmallPetsV2 } from '@me/small-pets.v2';");
+  assert.is(JSON.parse(named.get('package.json')!).name, '@me/small-pets.v2');
   for (const className of ['petNet', 'Pet-Net', '', 'Result', '1Net']) {
     assert.throws(() => emitPackage(SAMPLE, { className }), isBadName, className);
   }

@@ -84,6 +84,7 @@ const common = { layout: 'NCHW', channels: 'rgb', recipe: 'distill', seed: 7, ba
 const CASES: Record<string, Partial<CompileOptions>> = {
   'a student in front of heads': {
     ...common,
+    name: '@me/cats-2',
     student: [0.9],
     studentFamily: 'separable',
     studentEpochs: 6,

@@ -103,6 +103,25 @@ test('of a share that the usual family is too large for, the next one that is sm
   assert.throws(() => sizeStudent(CIFAR, 0.15, total, 1, { family: 'wide' }), hasCode('student-too-large'));
 });
 
+test('the next family is one that has places for the exits', () => {
+  const small = readsOf([inputOf([3, 5, 5])]);
+  const total = 1e5;
+  assert.is(sizeStudent(small, 0.6, total, 1).form.family, 'separable');
+  const student = sizeStudent(small, 0.6, total, 1, { exits: 2 });
+  assert.equal([student.form.family, student.exits.length], ['patches', 1]);
+});
+
+test('a family that was asked for is named when it is too large', () => {
+  try {
+    sizeStudent(CIFAR, 0.01, 2.5e6, 1, { family: 'wide' });
+    assert.unreachable();
+  } catch (error) {
+    const { message, hint } = error as OfframpError;
+    assert.match(message, 'no student of the family wide is as small as 1 %');
+    assert.match(hint, /heads alone.* or leave `studentFamily` out/);
+  }
+});
+
 test('says so where a student would cost more than the original', () => {
   assert.throws(
     () => sizeStudent(CIFAR, 0.5, 1e5, 1),

@@ -34,6 +34,7 @@ export const compileCommand = command(
           epochs: `passes over the samples (distill: ${RECIPE.distill.epochs})`,
           batch: `training batch (distill: ${RECIPE.distill.batch})`,
           'learning-rate': `the highest of the schedule (distill: ${RECIPE.distill.learningRate})`,
+          name: 'of the npm package that is written, and of its class (default: as the model file)',
           'keep-all': 'keep networks and exits of a chain that no named point uses',
           runtime: {
             describe: 'which ONNX Runtime the model is for: web takes less memory in browsers',
