@@ -120,7 +120,7 @@ export const gateFailed = (broken: readonly string[]) =>
   new OfframpError(
     'gate-failed',
     broken.join('; '),
-    'Choose a stricter point with `npx onnx-offramp calibrate`, or loosen --fail-if.',
+    'Choose a stricter point with `npx onnx-offramp calibrate`, or loosen the bound.',
   );
 
 /** `where`: of which point, or of which model. */
@@ -128,7 +128,7 @@ export const notMeasured = (bound: string, where: string) =>
   new OfframpError(
     'not-measured',
     `${where} has nothing to hold against ${bound}: it was not measured`,
-    'Accuracy and drop need labels; what is relative to the original needs a package whose thresholds are an input, or `compare`.',
+    'Accuracy and drop need labels; what is relative to the original needs a package whose thresholds are an input.',
   );
 
 /** `losses`: what the compile warned of. */
@@ -136,7 +136,7 @@ export const namesBroken = (losses: string) =>
   new OfframpError(
     'names-broken',
     losses,
-    'What was written stays, to be looked at; without --strict this is a warning.',
+    'What was written stays, to be looked at. Asked less strictly, this is a warning.',
   );
 
 export const badOption = (option: string, value: string, expected: string, near?: string) =>

@@ -329,7 +329,7 @@ const reading = { scale: 1, mean: [0, 0, 0], std: [1, 1, 1], layout: 'NHWC', cha
 async function firstsIn(manifest: Manifest) {
   const words = commandOf(manifest)
     .split(/\s*\\\n\s*|\s+/)
-    .slice(1);
+    .slice(2);
   const { builder } = compileCommand as unknown as { builder: (y: object) => ReturnType<typeof yargs> };
   const args = await yargs(words)
     .command({ command: 'compile <model>', describe: '', builder: builder as never, handler: () => {} })

@@ -31,7 +31,7 @@ test.after(remove);
 
 /** What a shell makes of `command`. */
 function wordsOf(command: string): string[] {
-  const script = command.replace(/^offramp /, "printf '%s\\0' ");
+  const script = command.replace(/^npx onnx-offramp /, "printf '%s\\0' ");
   const { stdout, stderr, status } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
   assert.is(status, 0, stderr);
   return stdout.split('\0').slice(0, -1);
