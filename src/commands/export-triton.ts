@@ -7,6 +7,7 @@ import { leavingCostsAt, titleOf } from '../emit/chain-words.ts';
 import { checkBaked } from '../emit/check-baked.ts';
 import { provenance } from '../emit/describe.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
+import { withMetadata } from '../emit/metadata.ts';
 import { packageNameOf } from '../emit/names.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
@@ -169,7 +170,7 @@ async function bakedModel(
     metadata: provenance(inspection.source.sha256),
   });
   const { model: bytes, files } = serializeChain(lowered, chain, external);
-  return { bytes, files };
+  return { bytes: withMetadata(bytes, { ...manifest, defaultPoint: point.name }), files };
 }
 
 function batchFor(manifest: Manifest, { thresholds, exitShares }: OperatingPoint): number {

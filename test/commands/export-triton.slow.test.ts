@@ -82,12 +82,13 @@ test('the repository of a model whose thresholds are an input holds what compile
     { at: result.at, instances: result.instances, threads: result.threads },
     { at: 'balanced', instances: 2, threads: 1 },
   );
-  await compiled('baked', { thresholds: 'baked' });
-  assert.is(bytes('repository/tiny-net/1/model.onnx'), bytes('baked/model.onnx'));
+  await compiled('named', { thresholds: 'baked', labels: at('labels.txt') });
+  assert.is(bytes('repository/tiny-net/1/model.onnx'), bytes('named/model.onnx'));
 
   await exported('again');
   assert.is(bytes('again/tiny-net/config.pbtxt'), bytes('repository/tiny-net/config.pbtxt'));
 
+  await compiled('baked', { thresholds: 'baked' });
   await exported('from-baked', { folder: at('baked'), model: undefined as never });
   assert.is(bytes('from-baked/tiny-net/1/model.onnx'), bytes('baked/model.onnx'));
   assert.is((await served('from-baked')).output[0]!.label_filename, undefined);

@@ -17,7 +17,7 @@ import { ROOT } from './sources.ts';
 
 /** Commands with a place of their own, and who runs them there. */
 const ELSEWHERE: Record<string, { readonly file: string; readonly verification: string }> = {
-  'npm install onnx-offramp': { file: 'test/pack/pack.network.test.ts', verification: "'install'" },
+  'npm install -D onnx-offramp': { file: 'test/pack/pack.network.test.ts', verification: "'install'" },
   'npm run build': { file: 'test/pack/pack.network.test.ts', verification: 'scripts/build.ts' },
   'npm run check': { file: '.ci/run', verification: 'npm run check' },
   'npm run fuzz': { file: '.ci/run', verification: 'npm run fuzz' },
@@ -118,8 +118,13 @@ async function placeSamples(path: string, seed: number): Promise<void> {
 
 /** The words of `command` after `npx onnx-offramp`, once small stand-ins for the files they name are in `folder`. */
 async function wordsWithStandIns(command: string, folder: string): Promise<string[]> {
-  assert.not.match(command, /["'|&;<>$*]/, `too clever for this test: ${command}`);
-  const words = command.split(/\s+/).slice(2);
+  const QUOTED = /"[^"]*"/g;
+  assert.not.match(command.replace(QUOTED, ''), /["'|&;<>$*]/, `too clever for this test: ${command}`);
+  const words = command
+    .match(/"[^"]*"|\S+/g)!
+    .slice(2)
+    // Bounds that small stand-ins keep, too.
+    .map((word) => word.replaceAll('"', '').replace(/> [\d.]+/, '> 1000'));
   for (const [i, word] of words.entries()) {
     const path = resolve(folder, word);
     if (existsSync(path)) continue;
