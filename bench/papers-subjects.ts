@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import { uniforms } from '../src/graph/random.ts';
 import { npy } from '../test/data/fixtures.ts';
-import { cifar10, RESNET56, type Spec, type StudentPlaces } from './students-data.ts';
+import { cifar10, RESNET56, type Spec, type StudentPlaces, VGG } from './students-data.ts';
 
 export interface PaperPlaces extends StudentPlaces {
   /** Folder with ag_news/ and sst2/: splits as .jsonl, and encoder_strong.onnx. */
@@ -65,11 +65,7 @@ export function rowsIn(places: PaperPlaces): Readonly<Record<string, Row>> {
     },
     vgg: {
       title: 'A VGG-like network of eight convolutions, CIFAR-10',
-      subject: cifar10('cifar_biasfield_base', {
-        preset: 'imagenet',
-        std: [0.225, 0.225, 0.225],
-        widenBatch: true,
-      }),
+      subject: VGG,
       growth: MEDIUM,
       heads: HEADS,
     },

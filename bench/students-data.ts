@@ -62,6 +62,12 @@ export const cifar10 = (file: string, reading: Omit<ProjectOptions, 'model'>): S
 });
 
 export const RESNET56 = cifar10('resnet56', { preset: 'imagenet' });
+/** Eight convolutions. */
+export const VGG = cifar10('cifar_biasfield_base', {
+  preset: 'imagenet',
+  std: [0.225, 0.225, 0.225],
+  widenBatch: true,
+});
 
 export const nameOf = ({ subject, growth, heads, seed }: Spec): string => {
   const grown = Object.entries(growth).map(([name, value]) => `${name} ${value}`);
