@@ -170,7 +170,7 @@ async function bakedModel(
     metadata: provenance(inspection.source.sha256),
   });
   const { model: bytes, files } = serializeChain(lowered, chain, external);
-  return { bytes: withMetadata(bytes, { ...manifest, defaultPoint: point.name }), files };
+  return { bytes: Buffer.concat(withMetadata(bytes, { ...manifest, defaultPoint: point.name })), files };
 }
 
 function batchFor(manifest: Manifest, { thresholds, exitShares }: OperatingPoint): number {

@@ -93,11 +93,12 @@ export type Described = Omit<Manifest, 'model'> & {
   readonly model: Omit<NonNullable<Manifest['model']>, 'sha256'>;
 };
 
-/** `model`: model.onnx as it is written. */
-export const sealed = (described: Described, model: Uint8Array): Manifest => ({
-  ...described,
-  model: { sha256: createHash('sha256').update(model).digest('hex'), ...described.model },
-});
+/** `model`: model.onnx as it is written, in pieces. */
+export function sealed(described: Described, model: readonly Uint8Array[]): Manifest {
+  const hash = createHash('sha256');
+  for (const piece of model) hash.update(piece);
+  return { ...described, model: { sha256: hash.digest('hex'), ...described.model } };
+}
 
 export function describeCompiled(facts: CompiledFacts): Described {
   const { origin, inspection, heads, goals, policy, policyFit, comparison, data, outcomes, latency } = facts;

@@ -32,6 +32,11 @@ export function metadataOf(manifest: Omit<Manifest, 'model'>): ReadonlyMap<strin
   return new Map(given.map(([key, value]) => [`offramp.${key}`, JSON.stringify(value)]));
 }
 
-/** `model` with what `manifest` says of it. Entries of a repeated field may stand anywhere in a message, so they are put behind it. */
-export const withMetadata = (model: Uint8Array, manifest: Omit<Manifest, 'model'>): Uint8Array =>
-  Buffer.concat([model, metadataBytes(metadataOf(manifest))]);
+/**
+ * `model` with what `manifest` says of it, in pieces, since models are large. Entries of a repeated field may stand anywhere in a message, so they are put
+ * behind it.
+ */
+export const withMetadata = (
+  model: Uint8Array,
+  manifest: Omit<Manifest, 'model'>,
+): readonly [Uint8Array, Uint8Array] => [model, metadataBytes(metadataOf(manifest))];

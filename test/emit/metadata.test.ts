@@ -15,7 +15,7 @@ test('a file says what its manifest says, beside what it said before', async () 
   const own = { key: 'author', value: 'somebody' };
   const model = { ...tinyResidual({ seed: 1 }), metadataProps: [own] };
   for (const manifest of [SAMPLE, CHAIN]) {
-    const bytes = withMetadata(serializeModel(model), manifest);
+    const bytes = Buffer.concat(withMetadata(serializeModel(model), manifest));
     const found = readBack(bytes);
     assert.is(found.get('author'), 'somebody');
     const value = (key: string) => JSON.parse(found.get(`offramp.${key}`)!);
