@@ -43,7 +43,7 @@ const HEAD = `# The papers' rows
 
 Made by \`bench/papers.ts\`, one row at a time with \`--rows\`; originals are used as they are, students and heads are trained as \`compile\` trains them at medium effort, one seed. Points of accuracy lost against the
 original (negative: more accurate) at average costs relative to it, every network and head that runs counted; policy \`auto\`, chosen with its thresholds on a random half of the calibration and test samples and
-reported on the other half, both ways round: mean ± standard deviation of the draws. What others have published stands below, with what they count.
+reported on the other half, both ways round: mean ± standard deviation of the draws. What others have published stands below, with what they count. ResNet-56, at medium and at high effort, has a page of its own: [students.md](students.md).
 
 `;
 await makeSections(
