@@ -98,7 +98,7 @@ export type { Runtime } from './passes/place-weights.ts';
 export type { Placement, PlanOptions } from './passes/plan-exits.ts';
 export type { PolicyName } from './policies/index.ts';
 export type { VerifyEffort } from './predict/verify.ts';
-export type { Resize } from './runtime/pixels.ts';
+export type { Resize } from './runtime/place.ts';
 export type { Augment } from './students/augment.ts';
 export type { Effort } from './students/effort.ts';
 export type { ExitLoss } from './students/exit-losses.ts';

@@ -44,11 +44,14 @@ export const preprocessingOptions = <T>(y: Argv<T>) =>
     from('compile', {
       preset: 'usual preprocessing',
       scale: 'pixels are divided by this first, e.g. 255',
+      rescale: 'in place of --scale: multiplied by this and rounded to float32, as Hugging Face does',
       mean: 'then this is subtracted, one value a channel',
       std: 'then divided by this',
       layout: "axes of the model's input",
       channels: "colour order of the model's input",
-      resize: 'fit pictures of another size',
+      resize:
+        'fit pictures of another size: stretch, cover, contain; or cut the centre from shortest:256 or 256x256',
+      resample: { describe: 'how their pixels are made', defaultDescription: 'bilinear' },
     }),
   );
 
@@ -62,11 +65,13 @@ const FIRST = {
     'an ONNX file, or a folder that compile wrote; once for each network, in order: samples leave where one is sure',
   'first-preset': 'usual preprocessing of the k-th network (default: that of the model)',
   'first-scale': 'pixels are divided by this first',
+  'first-rescale': 'in place of --first-scale: multiplied by this',
   'first-mean': 'then this is subtracted, one value a channel',
   'first-std': 'then divided by this',
   'first-layout': 'axes of its input',
   'first-channels': 'colour order of its input',
   'first-resize': 'how pictures of another shape fit it',
+  'first-resample': 'how their pixels are made',
   'first-size': 'height and width of the pictures that it is given, where it takes any',
   'first-output': 'its output with the class scores, when there are several',
   'first-labels': 'text file, one class name a line, in the order of its outputs',

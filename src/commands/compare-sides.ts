@@ -8,6 +8,7 @@ import {
   type PreprocessingOptions,
   resolvePreprocessing,
 } from '../data/index.ts';
+import { PREPROCESSING_OPTIONS } from '../data/preprocessing.ts';
 import { inputsOf } from '../data/splits.ts';
 import { tokenizerFor } from '../emit/keep-tokenizer.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
@@ -203,9 +204,7 @@ export function refuseOtherSamples(a: Side, b: Side, dataA: Dataset, dataB: Data
 export function preprocessingOf(side: Side, other: Side, options: SideOptions): Preprocessing {
   const own = side.compiled?.manifest.preprocessing;
   if (own !== undefined) return own as Preprocessing;
-  const isGiven = (['preset', 'scale', 'mean', 'std', 'layout', 'channels', 'resize'] as const).some(
-    (name) => options[name] !== undefined,
-  );
+  const isGiven = PREPROCESSING_OPTIONS.some((name) => options[name] !== undefined);
   const theirs = other.compiled?.manifest.preprocessing;
   return isGiven || !theirs ? resolvePreprocessing(options, side.inputs) : (theirs as Preprocessing);
 }

@@ -72,10 +72,10 @@ export const integer = (range: Range = {}): Rule<number> =>
 export const number = (range: Range = {}): Rule<number> =>
   numberRule('a number', 'number', Number.isFinite, range);
 
-/** Text that is not empty, and of the form of `pattern`. */
-export const text = (wanted: string, pattern: RegExp = /^/): Rule<string> => ({
+/** Text that is not empty, and of the form of `pattern`, which is what `T` may be. */
+export const text = <T extends string = string>(wanted: string, pattern: RegExp = /^/): Rule<T> => ({
   wanted,
-  accepts: (value): value is string => typeof value === 'string' && value !== '' && pattern.test(value),
+  accepts: (value): value is T => typeof value === 'string' && value !== '' && pattern.test(value),
   read: asIs,
   schema: { type: 'string' },
 });

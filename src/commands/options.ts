@@ -6,7 +6,9 @@
 
 import type { ThresholdOptions } from '../calibrate/goals.ts';
 import { PRESETS, type PreprocessingOptions, type Preset } from '../data/index.ts';
+import { RESAMPLES } from '../data/resample.ts';
 import type { SplitPaths } from '../data/splits.ts';
+import type { Resize } from '../data/types.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, option } from '../errors/index.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
@@ -95,14 +97,22 @@ const INSPECTED = {
 
 const HEAD = oneOrListOf(oneOf(HEAD_KINDS));
 
+/** How images are fitted. */
+const resizing = text<Resize>(
+  'stretch, cover, contain, or a size to cut the centre from, such as shortest:256 or 256x256',
+  /^(stretch|cover|contain|(shortest|longest):[1-9]\d{0,4}|[1-9]\d{0,4}x[1-9]\d{0,4})$/,
+);
+
 const PREPROCESSING = {
   preset: oneOf(Object.keys(PRESETS) as Preset[]),
   scale: number({ above: 0 }),
+  rescale: number({ above: 0 }),
   mean: listOf(number(), { atLeast: 1 }),
   std: listOf(number({ above: 0 }), { atLeast: 1 }),
   layout: oneOf(['NCHW', 'NHWC', 'flat'] as const),
   channels: oneOf(['rgb', 'bgr', 'gray'] as const),
-  resize: oneOf(['stretch', 'cover', 'contain'] as const),
+  resize: resizing,
+  resample: oneOf(RESAMPLES),
 } satisfies Rules<PreprocessingOptions>;
 
 const SPLIT_PATHS = {

@@ -1,3 +1,4 @@
+import { normalised } from '../runtime/pictures.ts';
 import type { Alignment } from './align.ts';
 import type { Preprocessing, View } from './types.ts';
 
@@ -26,9 +27,8 @@ type CopyRow<Records> = (
 
 /** Conversion of uint8 records, by one table of 256 values a channel, `[C, 256]`. */
 export function convertBytes(alignment: Alignment, p: Preprocessing): Convert<Uint8Array> {
-  const table = Float32Array.from(
-    { length: 256 * alignment.channels },
-    (_, i) => ((i & 255) / p.scale - p.mean[i >> 8]!) / p.std[i >> 8]!,
+  const table = Float32Array.from({ length: 256 * alignment.channels }, (_, i) =>
+    normalised(i & 255, i >> 8, p),
   );
   return convertWith(alignment, p, (records, from, fromStep, out, to, toStep, n, c) => {
     const base = c << 8;
@@ -39,8 +39,7 @@ export function convertBytes(alignment: Alignment, p: Preprocessing): Convert<Ui
 /** Conversion of float32 records. */
 export function convertFloats(alignment: Alignment, p: Preprocessing): Convert<Float32Array> {
   return convertWith(alignment, p, (records, from, fromStep, out, to, toStep, n, c) => {
-    const [scale, mean, std] = [p.scale, p.mean[c]!, p.std[c]!];
-    for (let i = 0; i < n; i++) out[to + i * toStep] = (records[from + i * fromStep]! / scale - mean) / std;
+    for (let i = 0; i < n; i++) out[to + i * toStep] = normalised(records[from + i * fromStep]!, c, p);
   });
 }
 
@@ -52,7 +51,7 @@ function convertWith<Records>(a: Alignment, p: Preprocessing, copyRow: CopyRow<R
   return (records, at, { mirror, dx, dy }, out, start) => {
     if (dx !== 0 || dy !== 0) {
       for (let c = 0; c < channels; c++) {
-        const black = (0 / p.scale - p.mean[c]!) / p.std[c]!;
+        const black = normalised(0, c, p);
         const first = start + c * to.c;
         if (to.x === 1) out.fill(black, first, first + height * width);
         else for (let i = 0, t = first; i < height * width; i++, t += to.x) out[t] = black;

@@ -1,10 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { messageOf, notAnImageInput, unreadableImage, wrongImageSize } from '../errors/index.ts';
 import { lumaOf } from '../runtime/pictures.ts';
-import { type Pixels, resized } from '../runtime/pixels.ts';
+import type { Pixels } from '../runtime/pixels.ts';
+import { fits } from '../runtime/place.ts';
+
 import { combinedInput, type ImageShape, imageShape } from './preprocessing.ts';
 import type { Block, Source, SourceOptions } from './records.ts';
-import type { InputSpec, Preprocessing, Resize, Skipped } from './types.ts';
+import { resizerOf } from './resample.ts';
+import type { InputSpec, Preprocessing, Skipped } from './types.ts';
 
 const BLOCK_IMAGES = 64;
 
@@ -35,15 +38,17 @@ export function imageSource(
   const shape = decodedShape(row, preprocessing);
   if (!shape || inputs.length > 1) throw notAnImageInput(about.path, row.name, row.dims);
   const { height, width, channels } = shape;
-  const { resize } = preprocessing;
   return {
     ...about,
-    decode: [about.decode, resize && `${resize}, triangle`],
+    decode: [about.decode, fittingOf(preprocessing)],
     dims: [height, width, channels],
     dtype: 'uint8',
-    blocks: () => decodeAll(images(), shape, resize, skipBad),
+    blocks: () => decodeAll(images(), shape, preprocessing, skipBad),
   };
 }
+
+/** What decoded records depend on, but for the size; `triangle` is what caches call Pillow's BILINEAR. */
+const fittingOf = ({ resize, resample }: Preprocessing) => resize && `${resize}, ${resample ?? 'triangle'}`;
 
 function decodedShape({ dims }: InputSpec, { layout }: Preprocessing): ImageShape | undefined {
   const side = Math.sqrt(dims.length === 1 ? dims[0]! : Number.NaN);
@@ -56,14 +61,14 @@ function decodedShape({ dims }: InputSpec, { layout }: Preprocessing): ImageShap
 async function* decodeAll(
   images: Iterable<LabelledImage> | AsyncIterable<LabelledImage>,
   shape: ImageShape,
-  resize: Resize | undefined,
+  fitting: Fitting,
   skipBad: boolean,
 ): AsyncGenerator<Block> {
   const read = await imageReader();
   const decode = async ({ name, label, content }: LabelledImage): Promise<Decoded | Skipped> => {
     try {
       const isEncoded = typeof content === 'string' || content instanceof Uint8Array;
-      return { label, pixels: fit(name, isEncoded ? await read(name, content) : content, shape, resize) };
+      return { label, pixels: fit(name, isEncoded ? await read(name, content) : content, shape, fitting) };
     } catch (error) {
       if (!skipBad || !isUnreadable(error)) throw error;
       return { file: name, reason: messageOf(error.cause) };
@@ -100,17 +105,19 @@ async function imageReader() {
   };
 }
 
-/** `pixels` as the model takes them, by `resize` if they have another size. */
+type Fitting = Pick<Preprocessing, 'resize' | 'resample'>;
+
+/** `pixels` as the model takes them. */
 function fit(
   name: string,
   pixels: Pixels,
   { height, width, channels }: ImageShape,
-  resize: Resize | undefined,
+  { resize, resample = 'bilinear' }: Fitting,
 ): Uint8Array {
-  const fits = pixels.width === width && pixels.height === height;
-  if (!fits && !resize) throw wrongImageSize(name, pixels, { width, height });
-  // sharp's own resize has no counterpart in a browser, and shifts by half a pixel when it enlarges.
-  const { data } = fits ? pixels : resized(pixels, width, height, resize!);
+  const isAsIs = fits(pixels, { width, height }, resize);
+  if (!isAsIs && !resize) throw wrongImageSize(name, pixels, { width, height });
+  // Not by sharp, whose resize has no counterpart in a browser and whose affine would be written a second time.
+  const { data } = isAsIs ? pixels : resizerOf(resample)(pixels, width, height, resize!);
   const rgb = new Uint8Array(data.buffer, data.byteOffset, data.length);
   return channels === 1 ? greyOf(rgb) : rgb;
 }

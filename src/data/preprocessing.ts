@@ -1,12 +1,19 @@
 import { ambiguousLayout, badPreprocessing, option } from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
-import type { InputSpec, Layout, Preprocessing, Resize } from './types.ts';
+import type { InputSpec, Layout, Preprocessing, Resample, Resize } from './types.ts';
 
 /** Usual preprocessings, means and deviations in rgb order. `none` leaves the numbers as they are. */
 export const PRESETS = {
   imagenet: { scale: 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
   cifar10: { scale: 255, mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
   mnist: { scale: 255, mean: [0.1307], std: [0.3081] },
+  half: { scale: 255, mean: [0.5], std: [0.5] },
+  vit: { scale: 255, mean: [0.5], std: [0.5] },
+  clip: {
+    scale: 255,
+    mean: [0.48145466, 0.4578275, 0.40821073],
+    std: [0.26862954, 0.26130258, 0.27577711],
+  },
   unit: { scale: 255, mean: [0], std: [1] },
   none: { scale: 1, mean: [0], std: [1] },
 } as const;
@@ -16,15 +23,21 @@ export type Preset = keyof typeof PRESETS;
 export interface PreprocessingOptions {
   readonly preset?: Preset;
   readonly scale?: number;
+  /** In place of `scale`: pixels times this, rounded to float32. */
+  readonly rescale?: number;
   /** In the model's channel order; one number serves all channels. */
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
   readonly layout?: Layout;
   readonly channels?: 'rgb' | 'bgr' | 'gray';
   readonly resize?: Resize;
+  /** How resized pixels are made; of no use without `resize`. */
+  readonly resample?: Resample;
 }
 
-const PREPROCESSING_OPTIONS = ['preset', 'scale', 'mean', 'std', 'layout', 'channels', 'resize'] as const;
+export const PREPROCESSING_OPTIONS = [
+  'preset', 'scale', 'rescale', 'mean', 'std', 'layout', 'channels', 'resize', 'resample',
+] as const satisfies (keyof PreprocessingOptions)[]; // biome-ignore format: a list
 
 /** Channels, height and width of `dims` under `layout`; undefined when it has no such axes. */
 export function imageShape(dims: readonly number[], layout: Layout): ImageShape | undefined {
@@ -88,14 +101,20 @@ export function resolvePreprocessing(
     if (values.length === 1) return Array.from({ length: count }, () => values[0]!);
     throw badPreprocessing(`${values.length} values of ${name} do not fit ${described(input, count)}`);
   };
-  const scale = options.scale ?? preset.scale;
+  const { rescale, resize, resample } = options;
+  const scale = options.scale ?? (rescale === undefined ? preset.scale : 1 / rescale);
   const mean = perChannel('mean');
   const std = perChannel('std');
   if (![scale, ...mean, ...std].every(Number.isFinite) || [scale, ...std].includes(0))
     throw badPreprocessing(
       `scale ${scale}, mean ${mean}, std ${std}: all must be finite numbers, and scale and std not 0`,
     );
-  return { scale, mean, std, layout, channels, ...(options.resize && { resize: options.resize }) };
+  return {
+    scale,
+    ...(rescale !== undefined && { rescale }),
+    ...{ mean, std, layout, channels },
+    ...(resize && { resize, ...(resample && resample !== 'bilinear' && { resample }) }),
+  };
 }
 
 function described(input: InputSpec, channels: number): string {

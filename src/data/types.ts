@@ -1,7 +1,12 @@
 import type { DataType } from '../graph/types.ts';
-import type { Resize } from '../runtime/pixels.ts';
+import type { PointSampling } from '../runtime/affine.ts';
+import type { Filter } from '../runtime/pixels.ts';
+import type { Resize } from '../runtime/place.ts';
 
 export type { Resize };
+
+/** How pixels of another size are made: by a filter of Pillow's, antialiased, or at points, as transformers.js does in Node. */
+export type Resample = Filter | PointSampling;
 
 /** An input of the model that samples are made for. */
 export interface InputSpec {
@@ -17,6 +22,8 @@ export interface InputSpec {
  */
 export interface Preprocessing {
   readonly scale: number;
+  /** In place of `scale`, as Hugging Face's processors have it: pixels are multiplied by this and rounded to float32 before mean and std. */
+  readonly rescale?: number;
   /** One entry a channel, in the model's order (blue first for `bgr`); one entry when there is no channel axis. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
@@ -24,8 +31,10 @@ export interface Preprocessing {
   readonly layout: Layout;
   /** `any`: a channel count without a colour meaning. Records hold rgb; `bgr` reverses them. */
   readonly channels: 'rgb' | 'bgr' | 'gray' | 'any';
-  /** Images of another size are resized by a triangle kernel, antialiased (Pillow's BILINEAR to the bit); without it they are refused. */
+  /** How images of another size are fitted; without it they are refused. */
   readonly resize?: Resize;
+  /** `bilinear` where left out. */
+  readonly resample?: Resample;
 }
 
 export type Layout = 'NCHW' | 'NHWC' | 'flat';

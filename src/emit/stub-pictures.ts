@@ -1,7 +1,9 @@
 /** The part of the generated file about pictures: how they become the model's input. */
 import { imageShape } from '../data/preprocessing.ts';
+import { isPointSampling } from '../data/resample.ts';
+import type { Preprocessing } from '../data/types.ts';
 import type { Manifest, ManifestInput } from './manifest.ts';
-import { literal, table } from './names.ts';
+import { literal, quoted, table } from './names.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
 
 /** An input that takes pictures. */
@@ -28,11 +30,23 @@ export function pictureInput({ preprocessing, inputs }: Manifest): PictureInput 
 
 /** `preprocessing`'s value. */
 export function preprocessingTable({ preprocessing }: Manifest, { width, height }: PictureInput): string {
-  const { channels, layout, scale, mean, std, resize = null } = preprocessing!;
-  return table(Object.entries({ width, height, channels, layout, scale, mean, std, resize }));
+  const { channels, layout, scale, rescale, mean, std, resize = null } = preprocessing!;
+  const numbers = { scale, ...(rescale !== undefined && { rescale }), mean, std };
+  return table(Object.entries({ width, height, channels, layout, ...numbers, resize }));
 }
 
-export function preprocessFunction({ batch }: Manifest, { input, width, height }: PictureInput): string {
+/** What `writePictures` brings pictures to the model's size by; nothing where they are refused. */
+function resizerOf({ resize, resample = 'bilinear' }: Preprocessing): string {
+  if (!resize) return '';
+  if (resample === 'bilinear') return ', resized';
+  const resizer = isPointSampling(resample) ? 'pointSampled' : 'resized';
+  return `, (pixels, width, height, resize) => ${resizer}(pixels, width, height, resize, ${quoted(resample)})`;
+}
+
+export function preprocessFunction(
+  { batch, preprocessing }: Manifest,
+  { input, width, height }: PictureInput,
+): string {
   const array = arrayType(input.dataType);
   const size = input.dims.reduce<number>((n, d) => (d === 'N' ? n : n * d), 1);
   const one = batch === 'fixed';
@@ -47,7 +61,7 @@ const pixelTables: readonly Float32Array[] = /* @__PURE__ */ tablesOf(preprocess
 export function preprocess(pictures: ${picturesType(batch)}): ${array} {
   const list = picturesOf(pictures, ${one ? 1 : literal('N')});
   const input = new ${array}(list.length * ${size});
-  writePictures(list, preprocessing, pixelTables, input);
+  writePictures(list, preprocessing, pixelTables, input${resizerOf(preprocessing!)});
   return input;
 }`;
 }

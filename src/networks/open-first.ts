@@ -179,16 +179,16 @@ function picture(declared: readonly unknown[], size: number | readonly number[],
 
 /** That which is given, or else what the original has: its numbers in the layout that this network's input has. */
 function preprocessingOf(
-  { preset, scale, mean, std, layout, channels, resize }: FirstOptions,
+  { preset, scale, rescale, mean, std, layout, channels, resize, resample }: FirstOptions,
   inputs: readonly InputSpec[],
   original: OriginalReader,
 ): Preprocessing {
   // Several inputs are fed as they are, which a manifest writes as scale 1, mean 0 and deviation 1.
   const isNeutral = scale === 1 && mean?.every((m) => m === 0) && std?.every((d) => d === 1);
   if (inputs.length > 1 && isNeutral) return resolvePreprocessing({}, inputs);
-  const own = { preset, scale, mean, std, layout, channels, resize };
+  const own = { preset, scale, rescale, mean, std, layout, channels, resize, resample };
   const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
-  const isGiven = ['preset', 'scale', 'mean', 'std'].some((name) => given[name] !== undefined);
+  const isGiven = ['preset', 'scale', 'rescale', 'mean', 'std'].some((name) => given[name] !== undefined);
   const { layout: _, channels: __, ...numbers } = original.options;
   return resolvePreprocessing(isGiven ? given : { ...numbers, ...given }, inputs);
 }

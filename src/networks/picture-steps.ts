@@ -110,7 +110,7 @@ function pictureSteps(
     ];
   }
   if (isResized) {
-    const { steps: resizing, hasBorders } = resizeSteps(from, to, network.preprocessing.resize ?? 'stretch');
+    const { steps: resizing, hasBorders } = resizeSteps(from, to, network.preprocessing);
     // Borders are 0, so 0 must be black while they are added.
     if (hasBorders) scaleTo(scaling.map(() => ({ gain: 1, offset: 0 })));
     steps.push(...resizing);

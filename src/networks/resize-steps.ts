@@ -1,24 +1,27 @@
 /** Pictures at another size, by two constant matrices. */
 import type { ImageShape } from '../data/preprocessing.ts';
-import type { Resize } from '../data/types.ts';
+import { isPointSampling } from '../data/resample.ts';
+import type { Preprocessing, Resample } from '../data/types.ts';
 import { floatTensor } from '../graph/tensor.ts';
-import { placed, WEIGHT_BITS, weightsOf } from '../runtime/pixels.ts';
+import { type Filter, WEIGHT_BITS, weightsOf } from '../runtime/pixels.ts';
+import { type Placed, placed } from '../runtime/place.ts';
 import type { Step } from './steps.ts';
 
 /**
  * Pictures [N, C, H, W] of size `from` at the size of `to`: a MatMul along each axis that changes, whose weights are those of `resized`, which are
  * Pillow's BILINEAR to the bit. Pillow rounds pixels after each axis; here they are not rounded, since nothing says that the original reads whole
- * numbers: a pixel of a CIFAR-10 picture differs by .3 of 255 on average and by 1 at most. `hasBorders`: some pixels of the result are 0, whatever the picture.
+ * numbers: a pixel of a CIFAR-10 picture differs by .3 of 255 on average and by 1 at most. What samples at points in pictures does not do so
+ * here, where the filter of that name stands for it. `hasBorders`: some pixels of the result are 0, whatever the picture.
  */
 export function resizeSteps(
   from: ImageShape,
   to: ImageShape,
-  resize: Resize,
+  { resize = 'stretch', resample = 'bilinear' }: Pick<Preprocessing, 'resize' | 'resample'>,
 ): { readonly steps: readonly Step[]; readonly hasBorders: boolean } {
-  const [across, down] = [to.width / from.width, to.height / from.height];
-  const kept = resize === 'cover' ? Math.max(across, down) : Math.min(across, down);
-  const columns = matrixOf(from.width, to.width, resize === 'stretch' ? across : kept);
-  const rows = matrixOf(from.height, to.height, resize === 'stretch' ? down : kept);
+  const { x, y } = placed(from, to, resize);
+  const filter = filterOf(resample);
+  const columns = matrixOf(from.width, to.width, x, filter);
+  const rows = matrixOf(from.height, to.height, y, filter);
   const step = (matrix: Matrix, isLeft: boolean): Step => ({
     told: `${from.height}×${from.width} → ${to.height}×${to.width}`,
     arithmetic: true,
@@ -38,6 +41,11 @@ export function resizeSteps(
   };
 }
 
+function filterOf(resample: Resample): Filter {
+  if (!isPointSampling(resample)) return resample;
+  return resample === 'affine-bicubic' ? 'bicubic' : 'bilinear';
+}
+
 interface Matrix {
   readonly height: number;
   readonly width: number;
@@ -45,10 +53,9 @@ interface Matrix {
   readonly weights: Float32Array;
 }
 
-/** The `to` pixels of a line as sums of the `from` pixels of another, scaled by `scale`: [to, from]. */
-function matrixOf(from: number, to: number, scale: number) {
-  const place = placed(from, to, scale);
-  const { starts, counts, weights, taps } = weightsOf(from, place);
+/** The `to` pixels of a line as sums of the `from` pixels of another, of which `place` keeps a part: [to, from]. */
+function matrixOf(from: number, to: number, place: Placed, filter: Filter) {
+  const { starts, counts, weights, taps } = weightsOf(from, place, filter);
   const matrix = new Float32Array(to * from);
   for (let i = 0; i < place.size; i++) {
     const row = (place.border + i) * from + starts[i]!;

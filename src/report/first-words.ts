@@ -5,9 +5,11 @@ import type { Manifest, ManifestNetwork } from '../emit/manifest.ts';
 
 export type Words = readonly [name: string, value: string | number | readonly number[] | true];
 
-const NUMBERS = ['scale', 'mean', 'std', 'layout', 'channels', 'resize'] as const;
+const NUMBERS = [
+  'scale', 'rescale', 'mean', 'std', 'layout', 'channels', 'resize', 'resample',
+] as const; // biome-ignore format: a list
 /** What is said of all networks or of none: what one does not say does not matter to it. */
-const USUAL = { channels: 'rgb', resize: 'stretch' } as const;
+const USUAL = { channels: 'rgb', resize: 'stretch', resample: 'bilinear' } as const;
 
 /** What asks for the networks of a chain again; nothing of a model on its own. Those that were left out are not asked for. */
 export function firstOptions(manifest: Manifest): Words[] {

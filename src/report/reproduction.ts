@@ -36,7 +36,9 @@ export function commandOf(manifest: Manifest): string {
     ...firstOptions(manifest),
     ...studentOptions(manifest),
     ...(inputs.length === 1 && preprocessing ? Object.entries(preprocessing) : []).filter(
-      ([name, value]) => name !== 'channels' || value !== 'any',
+      ([name, value]) =>
+        (name !== 'channels' || value !== 'any') &&
+        (name !== 'scale' || preprocessing!.rescale === undefined),
     ),
     ['skip-bad', source.skipBad],
     ['recipe', training && recipe],

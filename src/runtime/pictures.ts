@@ -1,5 +1,6 @@
 /** Pictures as a model's input. */
-import { type Pixels, type Resize, resized } from './pixels.ts';
+import type { Pixels } from './pixels.ts';
+import { fits, type Resize } from './place.ts';
 
 /**
  * 8-bit pixels, row by row: RGBA, RGB or gray, as the length of `data` says. An `ImageData` is one. Alpha is dropped.
@@ -12,7 +13,7 @@ export interface Picture {
   readonly height: number;
 }
 
-/** How a picture becomes the model's input: `(pixel / scale - mean[c]) / std[c]`. */
+/** How a picture becomes the model's input: `normalised`. */
 export interface Preprocessing {
   /** Pixels. */
   readonly width: number;
@@ -21,6 +22,8 @@ export interface Preprocessing {
   readonly channels: 'rgb' | 'bgr' | 'gray';
   readonly layout: 'NCHW' | 'NHWC';
   readonly scale: number;
+  /** In place of `scale`: what pixels are multiplied by, rounded to float32. */
+  readonly rescale?: number;
   /** In the order of `channels`. */
   readonly mean: readonly number[];
   /** In the order of `channels`. */
@@ -31,10 +34,27 @@ export interface Preprocessing {
 
 type InputArray = Float32Array | Float64Array | Uint8Array | Int32Array;
 
-/** What to feed for each pixel value, [256] a channel. */
-export function tablesOf({ scale, mean, std }: Preprocessing): readonly Float32Array[] {
-  return mean.map((m, c) => Float32Array.from({ length: 256 }, (_, pixel) => (pixel / scale - m) / std[c]!));
+/** How a pixel becomes a number. */
+type Normalisation = Pick<Preprocessing, 'scale' | 'rescale' | 'mean' | 'std'>;
+
+/**
+ * What is fed for a pixel of channel `c`: `(pixel / scale - mean[c]) / std[c]`; or, as Hugging Face's processors and transformers.js have it,
+ * `(float32(pixel * rescale) - mean[c]) / std[c]`.
+ */
+export function normalised(pixel: number, c: number, { scale, rescale, mean, std }: Normalisation): number {
+  const scaled = rescale === undefined ? pixel / scale : Math.fround(pixel * rescale);
+  return (scaled - mean[c]!) / std[c]!;
 }
+
+/** What to feed for each pixel value, [256] a channel. */
+export function tablesOf(preprocessing: Preprocessing): readonly Float32Array[] {
+  return preprocessing.mean.map((_, c) =>
+    Float32Array.from({ length: 256 }, (_, pixel) => normalised(pixel, c, preprocessing)),
+  );
+}
+
+/** Brings pixels to a size. */
+export type Resizer = (pixels: Pixels, width: number, height: number, resize: Resize) => Pixels;
 
 export function isPictures(value: unknown): value is Picture | readonly Picture[] {
   return Array.isArray(value) || (typeof value === 'object' && value !== null && 'width' in value);
@@ -49,21 +69,27 @@ export function picturesOf(value: Picture | readonly Picture[], batch: number | 
   return pictures;
 }
 
-/** Fills `input` with `pictures`. Throws a TypeError or RangeError that names the picture. */
+/** Fills `input` with `pictures`, those of another size brought to the model's by `resizer`. Throws a TypeError or RangeError that names the picture. */
 export function writePictures(
   pictures: readonly Picture[],
   preprocessing: Preprocessing,
   tables: readonly Float32Array[],
   input: InputArray,
+  resizer?: Resizer,
 ): void {
   const size = input.length / pictures.length;
   for (const [n, picture] of pictures.entries()) {
-    writePixels(fitted(picture, n, preprocessing), preprocessing, tables, input.subarray(n * size));
+    writePixels(fitted(picture, n, preprocessing, resizer), preprocessing, tables, input.subarray(n * size));
   }
 }
 
 /** Picture `n`, checked, at the model's size. */
-function fitted(picture: Picture, n: number, { width, height, resize }: Preprocessing): Pixels {
+function fitted(
+  picture: Picture,
+  n: number,
+  { width, height, resize }: Preprocessing,
+  resizer: Resizer | undefined,
+): Pixels {
   const { data, width: w, height: h } = picture;
   if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
     throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);
@@ -75,8 +101,8 @@ function fitted(picture: Picture, n: number, { width, height, resize }: Preproce
     );
   }
   const pixels = { data, width: w, height: h, channels };
-  if (w === width && h === height) return pixels;
-  if (resize) return resized(pixels, width, height, resize);
+  if (fits(pixels, { width, height }, resize)) return pixels;
+  if (resize && resizer) return resizer(pixels, width, height, resize);
   throw new RangeError(
     `picture ${n}: ${width} x ${height} pixels expected, got ${w} x ${h}; this model was compiled without --resize`,
   );

@@ -1,7 +1,5 @@
-/** 8-bit pixels brought to another size. */
-
-/** `stretch` ignores the aspect ratio, `cover` crops the centre, `contain` adds black borders. */
-export type Resize = 'stretch' | 'cover' | 'contain';
+/** 8-bit pixels brought to another size, antialiased, as Pillow does. */
+import { bordered, type Placed, placed, type Resize } from './place.ts';
 
 /** `data` is [height, width, channels]. */
 export interface Pixels {
@@ -14,42 +12,39 @@ export interface Pixels {
 /** Fractional bits of a weight: as many as leave a sum of weighted bytes inside 32 bits. */
 export const WEIGHT_BITS = 22;
 
+/** Pillow's filters of these names: from how many pixels away a pixel counts where nothing shrinks, and how much. */
+export const FILTERS = {
+  bilinear: { support: 1, weightOf: (x: number) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: { support: 2, weightOf: (x: number) => cubic(Math.abs(x)) },
+  lanczos: { support: 3, weightOf: (x: number) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0) },
+} as const;
+
+export type Filter = keyof typeof FILTERS;
+
+/** Keys 1981 with a = -1/2, as Pillow writes it. */
+function cubic(x: number): number {
+  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+}
+
+const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
+
 /**
- * `pixels` at `width` x `height`, whatever size they are; of four channels the last is dropped first.
- * Resampled with a triangle kernel, antialiased, one axis after the other in integers: Pillow's BILINEAR to the bit.
+ * `pixels` at `width` x `height`, whatever size they are; of four channels the last is dropped first. Resampled with `filter`, antialiased, one
+ * axis after the other in integers: Pillow's to the bit.
  */
-export function resized(pixels: Pixels, width: number, height: number, resize: Resize): Pixels {
+export function resized(
+  pixels: Pixels,
+  width: number,
+  height: number,
+  resize: Resize,
+  filter: Filter = 'bilinear',
+): Pixels {
   const channels = pixels.channels === 4 ? 3 : pixels.channels;
-  const across = width / pixels.width;
-  const down = height / pixels.height;
-  const scale = resize === 'cover' ? Math.max(across, down) : Math.min(across, down);
-  const x = placed(pixels.width, width, resize === 'stretch' ? across : scale);
-  const y = placed(pixels.height, height, resize === 'stretch' ? down : scale);
-
-  const rows = resampleRows(pixels, channels, weightsOf(pixels.width, x));
-  const inner = resampleColumns(rows, x.size * channels, weightsOf(pixels.height, y));
-  if (x.size === width && y.size === height) return { data: inner, width, height, channels };
-  const data = new Uint8ClampedArray(width * height * channels);
-  for (let row = 0; row < y.size; row++) {
-    const line = inner.subarray(row * x.size * channels, (row + 1) * x.size * channels);
-    data.set(line, ((y.border + row) * width + x.border) * channels);
-  }
-  return { data, width, height, channels };
-}
-
-/** One axis: the picture is scaled to `whole`, of which `size` from `first` on are kept, `border` from the edge. */
-interface Placed {
-  readonly whole: number;
-  readonly first: number;
-  readonly size: number;
-  readonly border: number;
-}
-
-export function placed(from: number, to: number, scale: number): Placed {
-  const whole = Math.max(1, Math.round(from * scale));
-  return whole < to
-    ? { whole, first: 0, size: whole, border: Math.floor((to - whole) / 2) }
-    : { whole, first: Math.ceil((whole - to) / 2), size: to, border: 0 };
+  const { x, y } = placed(pixels, { width, height }, resize);
+  const rows = resampleRows(pixels, channels, weightsOf(pixels.width, x, filter));
+  const inner = resampleColumns(rows, x.size * channels, weightsOf(pixels.height, y, filter));
+  return { data: bordered(inner, { width, height }, x, y, channels), width, height, channels };
 }
 
 /** Output i is the sum over j < counts[i] of input starts[i] + j times weights[i * taps + j], a fixed-point number. */
@@ -60,10 +55,16 @@ interface Weights {
   readonly taps: number;
 }
 
-/** Pillow's precompute_coeffs and normalize_coeffs_8bpc (src/libImaging/Resample.c) for its triangle filter. */
-export function weightsOf(from: number, { whole, first, size }: Placed): Weights {
+/** Pillow's precompute_coeffs and normalize_coeffs_8bpc (src/libImaging/Resample.c). */
+export function weightsOf(
+  from: number,
+  { whole, first, size }: Placed,
+  filter: Filter = 'bilinear',
+): Weights {
+  const { weightOf } = FILTERS[filter];
   const scale = from / whole;
-  const support = Math.max(1, scale);
+  const wider = Math.max(1, scale);
+  const support = FILTERS[filter].support * wider;
   const taps = Math.ceil(support) * 2 + 1;
   const starts = new Int32Array(size);
   const counts = new Int32Array(size);
@@ -75,11 +76,12 @@ export function weightsOf(from: number, { whole, first, size }: Placed): Weights
     const count = Math.min(from, Math.trunc(centre + support + 0.5)) - start;
     let sum = 0;
     for (let j = 0; j < count; j++) {
-      raw[j] = Math.max(0, 1 - Math.abs((j + start - centre + 0.5) / support));
+      raw[j] = weightOf((j + start - centre + 0.5) / wider);
       sum += raw[j]!;
     }
     for (let j = 0; j < count; j++) {
-      weights[i * taps + j] = Math.trunc(0.5 + (raw[j]! / sum) * 2 ** WEIGHT_BITS);
+      const weight = (raw[j]! / sum) * 2 ** WEIGHT_BITS;
+      weights[i * taps + j] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
     starts[i] = start;
     counts[i] = count;

@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { lumaOf } from '../../src/runtime/pictures.ts';
-import { type Pixels, type Resize, resized } from '../../src/runtime/pixels.ts';
+import { type Filter, type Pixels, resized } from '../../src/runtime/pixels.ts';
+import { fits, placed, type Resize } from '../../src/runtime/place.ts';
 import { pixels } from '../data/fixtures.ts';
 
 const test = suite('emit: pixels at run time');
@@ -75,6 +76,48 @@ const PILLOW = {
   '5x3': [0, 102, 255, 108, 10, 10, 97, 228, 124, 55, 20, 92, 200, 140, 100],
   '1x1': [116],
 };
+
+test("Pillow's own numbers of other filters", () => {
+  const ramp = { data: Uint8Array.from([0, 255, 10, 20, 200, 100]), width: 3, height: 2, channels: 1 };
+  for (const [filter, sizes] of Object.entries(OTHER_FILTERS))
+    for (const [size, expected] of Object.entries(sizes)) {
+      const [width, height] = size.split('x').map(Number) as [number, number];
+      assert.equal([...resized(ramp, width, height, 'stretch', filter as Filter).data], expected, filter);
+    }
+});
+
+/** As above, with Image.BICUBIC and Image.LANCZOS. */
+const OTHER_FILTERS = {
+  bicubic: { '2x1': [93, 124], '5x3': [0, 101, 255, 105, 0, 3, 94, 228, 125, 46, 6, 87, 196, 145, 98] },
+  lanczos: { '2x1': [98, 131], '5x3': [0, 111, 255, 113, 0, 0, 99, 228, 134, 42, 0, 87, 193, 155, 93] },
+};
+
+test('the centre is cut from a picture whose shorter side is given, as torchvision has Resize and CenterCrop', () => {
+  const to = { width: 224, height: 224 };
+  // int(256 * 500 / 375) columns; (341 - 224) / 2 is 58.5.
+  assert.equal(placed({ width: 500, height: 375 }, to, 'shortest:256'), {
+    x: { whole: 341, first: 58, size: 224, border: 0 },
+    y: { whole: 256, first: 16, size: 224, border: 0 },
+  });
+  assert.equal(placed({ width: 500, height: 375 }, to, 'longest:200'), {
+    x: { whole: 200, first: 0, size: 200, border: 12 },
+    y: { whole: 150, first: 0, size: 150, border: 37 },
+  });
+  // height x width
+  assert.equal(placed({ width: 500, height: 375 }, to, '230x240'), {
+    x: { whole: 240, first: 8, size: 224, border: 0 },
+    y: { whole: 230, first: 3, size: 224, border: 0 },
+  });
+});
+
+test('a picture of the right size is used as it is only where nothing is cut from a larger one', () => {
+  const size = { width: 32, height: 32 };
+  for (const resize of ['stretch', 'cover', 'contain', 'shortest:32', 'longest:32', '32x32', null] as const)
+    assert.ok(fits(size, size, resize), `${resize}`);
+  for (const resize of ['shortest:36', '36x36', 'longest:24'] as const)
+    assert.not(fits(size, size, resize), resize);
+  assert.not(fits({ width: 31, height: 32 }, size, null));
+});
 
 test('cover crops the centre, contain has borders, and neither changes what already fits', () => {
   const wide = noisy(12, 4, 3);
