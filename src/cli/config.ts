@@ -37,7 +37,7 @@ export const describeOption = (command: string, option: string): string | undefi
 
 /** Options that are paths, or lists of them: relative ones are relative to the file. */
 export const PATHS = [
-  'train', 'validation', 'calibration', 'test', 'out', 'cache', 'tokenizer', 'labels', 'model', 'external-data-folder', 'stub-only', 'metrics',
+  'train', 'validation', 'calibration', 'test', 'out', 'cache', 'tokenizer', 'labels', 'model', 'hf-config', 'external-data-folder', 'stub-only', 'metrics',
   'first', 'first-labels',
 ]; // biome-ignore format: a list
 /** The same of a network in `first` that is an object. */

@@ -25,6 +25,9 @@ export const readingOptions = <T>(y: Argv<T>) =>
 export const modelOptions = <T>(y: Argv<T>) =>
   readingOptions(externalData(y)).options(
     from('compile', {
+      dtype: { describe: 'which ONNX file of a folder', defaultDescription: 'fp32' },
+      'hf-config':
+        "config.json, preprocessor_config.json or tokenizer.json, where they do not lie in the model's folder",
       'widen-batch': 'make a model that takes one sample at a time take any number, if that proves right',
       exits: 'how many exits (default: as many of 3 as fit)',
       placement: { describe: 'where exits go', defaultDescription: 'spread' },
@@ -206,7 +209,10 @@ export const shared = <T>(y: Argv<T>) =>
   );
 
 export const modelFile = <T>(y: Argv<T>) =>
-  y.positional('model', place('model', OPTIONS.compile.model, 'ONNX file'));
+  y.positional(
+    'model',
+    place('model', OPTIONS.compile.model, 'ONNX file, or a folder with one and its config files'),
+  );
 
 export const packageFolder = <T>(y: Argv<T>) =>
   y.positional('package', place('package', OPTIONS.evaluate.folder, 'folder that compile wrote'));

@@ -27,6 +27,7 @@ import type { PolicyName } from '../policies/index.ts';
 import { findValidation } from '../predict/fit-confidence.ts';
 import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
+import { modelFile } from './hub-model.ts';
 import { checkCall } from './options.ts';
 import { onCpu, type Project, withSplits } from './project.ts';
 import { existingExits, keptExits, noExits, type ReadyExits } from './ready-exits.ts';
@@ -141,7 +142,7 @@ async function reopenProject(
   const { externalDataFolder, first } = options;
   const session = onCpu(sessionOptions);
   const { inspection, chain, external } = await reopen(folder, before, {
-    model,
+    model: await modelFile(model, before.source.file),
     first,
     externalDataFolder,
     session,
@@ -156,6 +157,7 @@ async function reopenProject(
     heads,
     costs: costsOfChain(chain),
     preprocessing,
+    dims: before.source.dims ?? {},
     seed: before.seed,
     cache,
     sessionOptions,

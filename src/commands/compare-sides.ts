@@ -1,6 +1,6 @@
 /** The two sides of a comparison: packages, or plain models read as they were compiled. */
-import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { isFile } from '../data/files.ts';
 import {
   type Dataset,
   type InputSpec,
@@ -15,6 +15,8 @@ import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { checkEmitted, readPackage } from '../emit/read-package.ts';
 import { notComparable, pointNotBuiltIn, unknownPoint } from '../errors/index.ts';
 import type { Model } from '../graph/types.ts';
+import { isModelFolder } from '../hub/folder.ts';
+import { readHub } from '../hub/read.ts';
 import { refuseLooseInputs } from '../model/inspect.ts';
 import { observeFacts } from '../model/observe-facts.ts';
 import { raiseModel } from '../model/raise-model.ts';
@@ -28,6 +30,7 @@ import { EXIT_INDEX } from '../passes/lower-exits.ts';
 import { runPasses } from '../passes/pass.ts';
 import { totalMacsOf } from '../passes/plan-exits.ts';
 import { inputsIn } from './evaluate.ts';
+import { dimsOf } from './hub-model.ts';
 import { sizesOf } from './sizes.ts';
 
 /** Which models, and how they are read. The preprocessing is that of plain models; packages have their own, and a plain model takes that of the other where nothing is said. */
@@ -55,6 +58,8 @@ export interface Side {
   readonly classes: number;
   readonly classNames: readonly string[] | undefined;
   readonly tokenizer?: string | undefined;
+  /** What config files beside a plain model say. */
+  readonly told?: PreprocessingOptions;
   readonly batch: 'dynamic' | 'fixed';
   /** Of one sample that goes all the way. */
   readonly macs: number;
@@ -85,10 +90,9 @@ interface Package {
   readonly point: OperatingPoint;
 }
 
-/** What `path` holds, at the point `at`; undefined when it is a model file. */
+/** What `path` holds, at the point `at`; undefined when it is a plain model. */
 async function packageAt(path: string, at: string | undefined): Promise<Package | undefined> {
-  const isFile = (await stat(path).catch(() => undefined))?.isFile() ?? path.endsWith('.onnx');
-  if (isFile) return undefined;
+  if (isModelFolder(path) || isFile(path) || path.endsWith('.onnx')) return undefined;
   const manifest = await readPackage(path);
   const { outputs, operatingPoints, defaultPoint } = manifest;
   const point = operatingPoints.find(({ name }) => name === (at ?? defaultPoint));
@@ -139,7 +143,8 @@ async function plainSide(
   threads: SessionOptions,
   readingFor: (source: LoadedModel) => Reading,
 ): Promise<Side> {
-  const source = await loadModel(path);
+  const hub = await readHub({ model: path });
+  const source = await loadModel(hub.files.model);
   const session = { ...threads, externalDataFolder: source.folder };
   if (source.model.graph.outputs.some(({ name }) => name === EXIT_INDEX))
     throw notComparable(
@@ -148,7 +153,8 @@ async function plainSide(
       `${basename(path)} is what compile wrote, without its manifest`,
       'Give its folder.',
     );
-  const { output, dims = {}, set = {} } = readingFor(source);
+  const { output, dims: given = {}, set = {} } = readingFor(source);
+  const dims = dimsOf(source, { dims: given }, hub);
   const reading = { output, dims, session };
   const inlined = inlineFunctions(source.model);
   const asked = giveValue(inlined, output);
@@ -159,13 +165,15 @@ async function plainSide(
   refuseLooseInputs(typed);
   return {
     path,
-    file: asked === inlined && Object.keys(set).length === 0 ? path : fixed,
+    file: asked === inlined && Object.keys(set).length === 0 ? hub.files.model : fixed,
     session,
     inputs: inputsOf(typed),
     output: typed.output,
     activation: typed.activation,
     classes: typed.classes,
-    classNames: undefined,
+    classNames: hub.classes?.names.length === typed.classes ? hub.classes.names : undefined,
+    tokenizer: hub.tokenizer,
+    told: hub.preprocessing,
     batch: typed.batch,
     macs: totalMacsOf(typed),
   };
@@ -205,6 +213,8 @@ export function preprocessingOf(side: Side, other: Side, options: SideOptions): 
   const own = side.compiled?.manifest.preprocessing;
   if (own !== undefined) return own as Preprocessing;
   const isGiven = PREPROCESSING_OPTIONS.some((name) => options[name] !== undefined);
+  if (!isGiven && side.told && Object.keys(side.told).length > 0)
+    return resolvePreprocessing(side.told, side.inputs);
   const theirs = other.compiled?.manifest.preprocessing;
   return isGiven || !theirs ? resolvePreprocessing(options, side.inputs) : (theirs as Preprocessing);
 }

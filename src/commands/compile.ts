@@ -22,6 +22,7 @@ import { type FinishOptions, finish } from './finish.ts';
 import { growStudents } from './grow.ts';
 import { type GrowthOptions, wantedGrowth } from './growth.ts';
 import { asksForExits } from './head-options.ts';
+import { nameFor, type WithHub, withHub } from './hub-model.ts';
 import { matchClasses } from './match-classes.ts';
 import { checkCall } from './options.ts';
 import { type CompileContext, openProject, type ProjectOptions, withSplits } from './project.ts';
@@ -68,9 +69,10 @@ export interface CompilePlanOptions extends ProjectOptions, ThresholdOptions, Fi
  * Compiles as `options` say and writes the output folder. Nothing is written unless the emitted model answers as heads and policy applied by
  * hand do. Deterministic but for latencies.
  */
-export async function compile(options: CompileOptions, events: Events = {}): Promise<Compiled> {
-  checkCall('compile', options, events);
-  await checkBeforeWork(options);
+export async function compile(given: CompileOptions, events: Events = {}): Promise<Compiled> {
+  checkCall('compile', given, events);
+  await checkBeforeWork(given);
+  const options = await withHub(given);
   const project = await openProject(options, events, wantedGrowth(options));
   checkCopies([...project.external.files.keys()]);
   const tokenizer = await readTokenizer(options.tokenizer, project.inspection.typed.sampleInputs);
@@ -139,18 +141,18 @@ export async function checkBeforeWork(options: CompilePlanOptions): Promise<Goal
 
 /** What the manifest records of `options` and of the data. */
 function originOf(
-  options: CompileOptions,
-  { inspection, splits, seed, preprocessing }: CompileContext,
+  options: WithHub<CompileOptions>,
+  { inspection, splits, seed, preprocessing, dims, ownClasses }: CompileContext,
 ): Origin {
   const { exitOutputs } = inspection;
-  const { model, output, dims, set, widenBatch, labels, externalDataFolder, skipBad } = options;
+  const { model, output, set, widenBatch, labels, externalDataFolder, skipBad } = options;
   return {
-    name: options.name,
+    name: nameFor(options),
     source: {
       file: basename(model),
       ...(exitOutputs && { exitOutputs }),
       ...(output !== undefined && { output }),
-      ...(dims && Object.keys(dims).length > 0 && { dims }),
+      ...(Object.keys(dims).length > 0 && { dims }),
       ...(set && Object.keys(set).length > 0 && { set }),
       ...(widenBatch && { widenBatch }),
       ...(labels !== undefined && labels !== UNLABELLED && { labels: 'given' as const }),
@@ -159,7 +161,7 @@ function originOf(
     },
     seed,
     recipe: inspection.existing ? 'none' : (options.recipe ?? 'distill'),
-    labels: splits.classes?.names,
+    labels: splits.classes?.names ?? (options.labels === UNLABELLED ? ownClasses?.names : undefined),
     preprocessing,
   };
 }

@@ -23,6 +23,7 @@ import { isOneScore } from '../passes/exits.ts';
 import { lowerChain } from '../passes/lower-exits.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { networksWith } from './chain-exits.ts';
+import { modelFile } from './hub-model.ts';
 import { checkCall } from './options.ts';
 import { reopen } from './reopen.ts';
 import { serializeChain } from './steps/lower-and-verify.ts';
@@ -159,7 +160,8 @@ async function bakedModel(
   if (model === undefined) throw originalMissing(folder, point.name);
   const { parameters = {} } = manifest.policyFit ?? {};
   if (manifest.policy === 'ensemble' && !parameters.rho) throw policyOutdated(folder, manifest.policy, 'rho');
-  const reopened = await reopen(folder, manifest, { model, first, externalDataFolder, session: {} });
+  const file = await modelFile(model, manifest.source.file);
+  const reopened = await reopen(folder, manifest, { model: file, first, externalDataFolder, session: {} });
   const { inspection, chain, external } = reopened;
   const lowered = lowerChain(networksWith(chain, chain.heads), {
     policy: manifest.policy as PolicyName,

@@ -4,6 +4,7 @@ import type { Events } from '../errors/events.ts';
 import { badOption, option, trainingDataMissing } from '../errors/index.ts';
 import { type Shard, writeShard } from '../train/shards.ts';
 import { asksForExits } from './head-options.ts';
+import { withHub } from './hub-model.ts';
 import { shown } from './option-rules.ts';
 import { checkCall } from './options.ts';
 import { openProject, type ProjectOptions, withSplits } from './project.ts';
@@ -29,11 +30,9 @@ export interface ExtractedShard {
  * Writes the shard's share of the features that `compile` with the same options would cache. Does again only what is not there and whole.
  * Throws what `compile` throws before it trains, `output-unusable` and `features-differ`.
  */
-export async function extractShard(
-  options: ExtractShardOptions,
-  events: Events = {},
-): Promise<ExtractedShard> {
-  checkCall('features', options, events);
+export async function extractShard(given: ExtractShardOptions, events: Events = {}): Promise<ExtractedShard> {
+  checkCall('features', given, events);
+  const options = await withHub(given);
   const { shard = { index: 1, count: 1 }, exitOutputs } = options;
   if (exitOutputs)
     throw badOption(

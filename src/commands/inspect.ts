@@ -2,15 +2,17 @@
 import type { Preprocessing, PreprocessingOptions } from '../data/index.ts';
 import type { Note } from '../errors/notes.ts';
 import { type DataType, opsetOf } from '../graph/types.ts';
-import { type Inspected, inspectFile, type ModelOptions } from '../model/inspect.ts';
+import { type Inspected, inspectLoaded, type ModelOptions } from '../model/inspect.ts';
 import type { Network } from '../networks/chain.ts';
 import type { FirstOptions } from '../networks/open-first.ts';
+import { loadModel } from '../parser/index.ts';
 import { attachExits } from '../passes/attach-exits.ts';
 import type { Activation, Head, HeadKind, PlannedExit, RejectedTap, Tap } from '../passes/exits.ts';
+import { dimsOf, type HubModelOptions, type WithHub, withHub } from './hub-model.ts';
 import { checkCall } from './options.ts';
 import { openProject } from './project.ts';
 
-export interface InspectOptions extends ModelOptions, PreprocessingOptions {
+export interface InspectOptions extends ModelOptions, HubModelOptions, PreprocessingOptions {
   /** Networks in front of the model, as `compile` takes them. Preprocessing is of use with them alone. */
   readonly first?: readonly (string | FirstOptions)[];
   /** One for all exits, or one an exit; by default `token` at tokens and `strided` elsewhere. */
@@ -81,15 +83,21 @@ export interface Inspection {
 }
 
 /** Reads the model and plans exits as `compile` would. Throws `bad-option`, and what reading a model and `attachExits` throw. */
-export async function inspect(options: InspectOptions): Promise<Inspection> {
-  checkCall('inspect', options);
+export async function inspect(given: InspectOptions): Promise<Inspection> {
+  checkCall('inspect', given);
+  const options = await withHub(given);
   if (options.first) return await inspectChain(options);
-  const inspection = await inspectFile(options);
+  const source = await loadModel(options.model, options.externalDataFolder);
+  const inspection = await inspectLoaded(source, { ...options, dims: dimsOf(source, options, options.hub) });
   const { plan, existing } = inspection;
   return describe(inspection, existing?.heads ?? attachExits(plan, { kind: options.head, seed: 1 }));
 }
 
-async function inspectChain({ session = {}, head, ...options }: InspectOptions): Promise<Inspection> {
+async function inspectChain({
+  session = {},
+  head,
+  ...options
+}: WithHub<InspectOptions>): Promise<Inspection> {
   const { threads, provider } = session;
   const notes: Note[] = [];
   const asked = {

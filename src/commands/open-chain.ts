@@ -5,6 +5,7 @@ import type { Events } from '../errors/events.ts';
 import { ofFirst } from '../errors/index.ts';
 import { info } from '../errors/notes.ts';
 import { opsetOf } from '../graph/types.ts';
+import { isModelFolder } from '../hub/folder.ts';
 import { alignOpsets } from '../model/align-opsets.ts';
 import type { Inspected } from '../model/inspect.ts';
 import { type Chain, chainOf, type Network } from '../networks/chain.ts';
@@ -22,6 +23,7 @@ import { type LoadedModel, loadModel, renameExternal } from '../parser/index.ts'
 import { endExit } from '../passes/end-exit.ts';
 import type { Head } from '../passes/exits.ts';
 import type { Growth } from './growth.ts';
+import { withHub } from './hub-model.ts';
 import { type OpenedPackage, openPackage } from './open-package.ts';
 import { openStudent } from './open-student.ts';
 
@@ -29,6 +31,8 @@ import { openStudent } from './open-student.ts';
 export interface FirstSource {
   readonly options: FirstOptions;
   readonly source: LoadedModel;
+  /** Of its classes, where config files say them. */
+  readonly classNames?: readonly string[];
   /** Where it is a compiled package. */
   readonly package?: OpenedPackage;
 }
@@ -50,12 +54,28 @@ export async function loadFirsts(first: readonly (string | FirstOptions)[] = [])
 async function loadFirst(options: FirstOptions): Promise<FirstSource> {
   const { model, externalDataFolder } = options;
   if (!isFolder(model)) return { options, source: await loadModel(model, externalDataFolder) };
+  if (isModelFolder(model)) return await loadHubFirst(options);
   const opened = await openPackage(model);
   const { output, dims } = opened.reading;
   const { channels, ...numbers } = opened.preprocessing ?? {};
   const known = { output, dims, ...numbers, ...(channels && channels !== 'any' && { channels }) };
   return { options: { ...known, ...options }, source: opened.source, package: opened };
 }
+
+/** One whose folder holds config files, which say what options do not. */
+async function loadHubFirst(options: FirstOptions): Promise<FirstSource> {
+  const { hub, ...known } = await withHub(options);
+  const { height, width } = hub!.sizes;
+  const source = await loadModel(known.model, options.externalDataFolder);
+  const size = height !== undefined && width !== undefined && isOpen(source) ? { size: [height, width] } : {};
+  return { options: { ...size, ...known }, source, ...(hub!.classes && { classNames: hub!.classes.names }) };
+}
+
+/** Whether its pictures may be of any size. */
+const isOpen = ({ model }: LoadedModel): boolean =>
+  model.graph.inputs.some(
+    ({ type }) => type?.dims?.length === 4 && type.dims.slice(1).some((dim) => typeof dim !== 'number'),
+  );
 
 /** The original of a chain, with its own exits. */
 export interface ChainEnd extends Pick<OriginalReader, 'file' | 'inputs' | 'preprocessing' | 'options'> {
@@ -129,11 +149,12 @@ const renamed = (network: Network, { renames }: ExternalFiles): Network => ({
 
 /** Names of its classes in its own order, as options, its package, or its file say; undefined where nothing does. */
 async function namesOf(
-  { options, source, package: compiled }: FirstSource,
+  { options, source, package: compiled, classNames }: FirstSource,
   classes: number,
 ): Promise<readonly string[] | undefined> {
   const { labels, model } = options;
   if (labels !== undefined) return await readClassNames(labels, classes);
+  if (classNames?.length === classes) return classNames;
   return compiled ? compiled.labels : await classNamesIn(source, model, classes);
 }
 

@@ -12,6 +12,7 @@ import type { Resize } from '../data/types.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, option } from '../errors/index.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
+import { DTYPES } from '../hub/folder.ts';
 import type { ModelOptions } from '../model/inspect.ts';
 import type { FirstOptions } from '../networks/open-first.ts';
 import type { SessionOptions } from '../ort/session.ts';
@@ -36,6 +37,7 @@ import type { ExportTritonOptions } from './export-triton.ts';
 import type { ExtractShardOptions } from './extract-shard.ts';
 import { type GrowthOptions, OF_STUDENTS, wantedGrowth } from './growth.ts';
 import { asksForExits, PLACES, TRAINING } from './head-options.ts';
+import type { HubModelOptions } from './hub-model.ts';
 import type { InspectOptions } from './inspect.ts';
 import {
   abortSignal,
@@ -63,7 +65,7 @@ import type { ProjectOptions } from './project.ts';
 const atLeastOne = integer({ atLeast: 1 });
 const samples = text('where the samples are');
 const folder = text('a folder');
-const model = text('an ONNX file');
+const model = text('an ONNX file, or a folder with one');
 const share = number({ above: 0, below: 1 });
 const pointNames = text('the name of an operating point');
 const none = { ...oneOf(['none'] as const), wanted: 'the word none, or leave it out' };
@@ -84,8 +86,15 @@ const READING = {
   set: inputValues,
 };
 
+/** Of a model that may be a folder. */
+const HUB = {
+  dtype: oneOf(DTYPES),
+  hfConfig: listOf(text('a config file of the model, or a folder with some'), { atLeast: 1 }),
+} satisfies Rules<HubModelOptions>;
+
 const INSPECTED = {
   ...READING,
+  ...HUB,
   model: required(model),
   externalDataFolder: folder,
   widenBatch: flag,
@@ -93,7 +102,7 @@ const INSPECTED = {
   placement: oneOf(PLACEMENTS),
   taps: listOf(text('the name of a value'), { atLeast: 1 }),
   exitOutputs: listOf(text('the name of an output'), { atLeast: 1 }),
-} satisfies Rules<Omit<ModelOptions, 'session'>>;
+} satisfies Rules<Omit<ModelOptions, 'session'> & HubModelOptions>;
 
 const HEAD = oneOrListOf(oneOf(HEAD_KINDS));
 

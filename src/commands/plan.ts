@@ -15,6 +15,7 @@ import { RECIPE } from '../train/recipes.ts';
 import { trainingViews } from '../train/views.ts';
 import { type CompilePlanOptions, checkBeforeWork } from './compile.ts';
 import { epochsOf, wantedGrowth } from './growth.ts';
+import { withHub } from './hub-model.ts';
 import { COMPARED } from './match-classes.ts';
 import { checkCall } from './options.ts';
 import { plannedSteps, timeGrowth } from './plan-growth.ts';
@@ -95,10 +96,11 @@ export interface PlannedSeconds {
  * up; memory is the peak while trying, and that of the predictions. Nothing is written, and nothing is read from the cache but whether
  * records are there. Throws what `compile` throws before it opens data.
  */
-export async function planCompile(options: CompilePlanOptions, events: Events = {}): Promise<CompilePlan> {
-  checkCall('plan', options, events);
+export async function planCompile(given: CompilePlanOptions, events: Events = {}): Promise<CompilePlan> {
+  checkCall('plan', given, events);
   const started = performance.now();
-  const goals = await checkBeforeWork(options);
+  const goals = await checkBeforeWork(given);
+  const options = await withHub(given);
   const opened = await openProject(options, events, wantedGrowth(options));
   checkCopies([...opened.external.files.keys()]);
   const preparing = secondsSince(started);

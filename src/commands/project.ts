@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import type { CostModel } from '../calibrate/index.ts';
 import { warnOfLeaks } from '../data/check-splits.ts';
-import { readClassNames } from '../data/class-names.ts';
+import { type KnownClasses, readClassNames } from '../data/class-names.ts';
 import {
   type Dataset,
   type OpenOptions,
@@ -37,15 +37,23 @@ import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, type PredictOptions } from '../predict/predict.ts';
 import { type Growth, planGrowth, type WantedGrowth } from './growth.ts';
 import { asksForExits } from './head-options.ts';
+import { dimsOf, type HubModelOptions, type WithHub } from './hub-model.ts';
 import { type FirstSource, loadFirsts, openChain } from './open-chain.ts';
 
-export interface ProjectOptions extends Omit<ModelOptions, 'session'>, SplitPaths, PreprocessingOptions {
+export interface ProjectOptions
+  extends Omit<ModelOptions, 'session'>,
+    HubModelOptions,
+    SplitPaths,
+    PreprocessingOptions {
   /**
    * Networks in front of the original, in order: paths of ONNX files, or what is to be said of each. Samples leave where one of them is sure
    * enough. The original then has no exits of its own unless they are asked for.
    */
   readonly first?: readonly (string | FirstOptions)[];
-  /** Text file with one class name a line, or `none`: the original's own answers are the labels. The data's own names otherwise. */
+  /**
+   * Text file with one class name a line, or `none`: the original's own answers are the labels. Otherwise the names of the model's config.json, where
+   * data have these names or none; else the data's own.
+   */
   readonly labels?: string;
   /** A tokenizer.json, where data are text. */
   readonly tokenizer?: string;
@@ -73,6 +81,10 @@ export interface Project {
   readonly heads: readonly Head[];
   readonly costs: CostModel;
   readonly preprocessing: Preprocessing;
+  /** Sizes of open axes, given ones and those of config files. */
+  readonly dims: Readonly<Record<string, number>>;
+  /** The original's own class names. */
+  readonly ownClasses?: KnownClasses | undefined;
   readonly seed: number;
   readonly cache: string;
   /** As the manifest records them: without the folder of external data. */
@@ -96,7 +108,7 @@ export interface CompileContext extends Omit<Project, 'opening'> {
  * nothing.
  */
 export async function openProject(
-  options: ProjectOptions,
+  options: WithHub<ProjectOptions>,
   events: Events = {},
   wanted?: WantedGrowth,
 ): Promise<Project> {
@@ -106,10 +118,13 @@ export async function openProject(
   const firsts = await loadFirsts(options.first);
   const session = onCpu(sessionOptions);
   const isChain = firsts.length > 0 || wanted?.byDefault === false;
+  let dims: Record<string, number> = {};
   const open = async () => {
     const source = await loadModel(options.model, options.externalDataFolder);
+    dims = dimsOf(source, options, options.hub);
     return await inspectLoaded(source, {
       ...options,
+      dims,
       ...(isChain && !asksForExits(options) && { taps: [] }),
       isNested: isChain,
       ...(isChain && { opset: commonOpset(namedModels(source, firsts)) }),
@@ -120,7 +135,7 @@ export async function openProject(
     throw isChain ? ofNetwork(options.model, error) : error;
   });
   const { typed, plan } = inspection;
-  for (const note of inspection.notes) events.onNote?.(note);
+  for (const note of [...(options.hub?.notes ?? []), ...inspection.notes]) events.onNote?.(note);
   refuseLooseInputs(typed);
   const dropOutputs = options.output !== undefined;
   checkLowerable(
@@ -159,6 +174,8 @@ export async function openProject(
     costs: costsOfChain(chain),
     growth,
     preprocessing,
+    dims,
+    ownClasses: options.hub?.classes,
     seed,
     cache,
     sessionOptions,
@@ -172,6 +189,7 @@ export async function openProject(
       signal: events.signal,
       labels: unlabelled ? UNLABELLED : labels,
       labelsFrom: labels && optionText('labels', options.labels!),
+      ownClasses: options.hub?.classes,
       tokenizer,
     },
   };

@@ -13,14 +13,15 @@ export interface KnownClasses {
 const SEVERAL = -1;
 
 /** Names are compared composed (NFC; macOS decomposes those of folders) and without blanks around them. */
-const plain = (name: string) => name.normalize('NFC').trim();
+export const plainName = (name: string) => name.normalize('NFC').trim();
 
 /** Which of `names` a name is. Throws `unknown-label` where several are called so. */
 export function classFinder(names: readonly string[], from: string): (name: string) => number | undefined {
   const classes = new Map<string, number>();
-  for (const [i, name] of names.entries()) classes.set(plain(name), classes.has(plain(name)) ? SEVERAL : i);
+  for (const [i, name] of names.entries())
+    classes.set(plainName(name), classes.has(plainName(name)) ? SEVERAL : i);
   return (name) => {
-    const found = classes.get(plain(name));
+    const found = classes.get(plainName(name));
     if (found === SEVERAL) throw ambiguousClass(from, name);
     return found;
   };
@@ -31,14 +32,16 @@ export function classFinder(names: readonly string[], from: string): (name: stri
  * whatever order, and not all that are known need be there. Throws `unknown-label`.
  */
 export function classesIn(place: string, own: readonly string[], { names, from }: KnownClasses): number[] {
-  const isSame = (name: string, i: number) => i < names.length && plain(name) === plain(names[i]!);
+  const isSame = (name: string, i: number) => i < names.length && plainName(name) === plainName(names[i]!);
   if (own.every(isSame)) return [...own.keys()];
   const find = classFinder(names, from);
   const found = own.map((name) => find(name));
   const unknown = found.indexOf(undefined);
   if (unknown >= 0) {
     const name = own[unknown]!;
-    const differsInCase = names.find((known) => plain(known).toLowerCase() === plain(name).toLowerCase());
+    const differsInCase = names.find(
+      (known) => plainName(known).toLowerCase() === plainName(name).toLowerCase(),
+    );
     throw unknownClass(place, name, from, names, {
       differsInCase,
       none: found.every((known) => known === undefined),

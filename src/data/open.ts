@@ -8,7 +8,7 @@ import {
   unreadableImage,
 } from '../errors/index.ts';
 import { align } from './align.ts';
-import { classesIn } from './class-names.ts';
+import { classesIn, type KnownClasses } from './class-names.ts';
 import { openRecords } from './dataset.ts';
 import { combinedInput } from './preprocessing.ts';
 import { randomSource } from './random-samples.ts';
@@ -28,6 +28,8 @@ export interface OpenOptions extends SourceOptions, StoreOptions {
   readonly cache: string;
   /** Number of classes of the model; labels must be below it. */
   readonly classes?: number | undefined;
+  /** What the model calls its classes, where `labels` does not say: for data with these names, and for data without names. */
+  readonly ownClasses?: KnownClasses | undefined;
 }
 
 /**

@@ -7,7 +7,7 @@ import { labelling, shown } from './labelling.ts';
 import { combinedInput } from './preprocessing.ts';
 import type { Block, Source, SourceOptions } from './records.ts';
 import type { Row, Table } from './table.ts';
-import { ENCODED, isEncoded, loadTokenizer } from './tokenizer.ts';
+import { ENCODED, isEncoded, loadTokenizer, tokenizerFiles } from './tokenizer.ts';
 import type { InputSpec } from './types.ts';
 
 /** Fields that hold a text, and its pair where there is one. */
@@ -39,7 +39,7 @@ export async function rowSource(table: Table, options: SourceOptions): Promise<S
   return {
     format: table.format,
     path: table.path,
-    files: [...table.files, ...(tokenizer ? fileStamps([tokenizer]) : [])],
+    files: [...table.files, ...(tokenizer ? fileStamps(tokenizerFiles(tokenizer)) : [])],
     decode: [inputs, columns],
     count: table.count,
     dims,

@@ -3,6 +3,7 @@
 import { emptyDataset, noSampleInput, optionText, trainingDataMissing } from '../errors/index.ts';
 import { info, type Note, warning } from '../errors/notes.ts';
 import type { TypedModel } from '../passes/exits.ts';
+import { plainName } from './class-names.ts';
 import {
   classesIn,
   type Dataset,
@@ -162,7 +163,7 @@ export async function settleClasses(
   paths: SplitPaths,
   options: Omit<OpenOptions, 'onProgress' | 'split'>,
 ): Promise<SettledClasses | undefined> {
-  const { labels, labelsFrom = 'the given class names', classes } = options;
+  const { labels, labelsFrom = 'the given class names', classes, ownClasses } = options;
   if (labels === UNLABELLED) return undefined;
   const found: { readonly place: string; readonly own: NamedClasses | undefined }[] = [];
   for (const split of SPLITS) {
@@ -174,11 +175,23 @@ export async function settleClasses(
   const first =
     named.find(({ names }) => classes === undefined || names.length === classes) ??
     named.find(({ sortedNames }) => !sortedNames);
+  const own =
+    ownClasses && ownClasses.names.length === (classes ?? ownClasses.names.length) ? ownClasses : undefined;
+  const unlike = own && named.find(({ names }) => !shareNames(names, own.names));
   const known = labels
     ? { names: labels, from: labelsFrom }
-    : first && { names: first.names, from: first.place };
+    : own && !unlike
+      ? own
+      : first && { names: first.names, from: first.place };
   if (!known) return undefined;
   const notes: Note[] = [];
+  if (!labels && unlike)
+    notes.push(
+      info(
+        'classes-named-otherwise',
+        `${unlike.place} has other class names than ${own.from} ("${unlike.names[0]}", not "${own.names[0]}"): its own are used, in the order of its labels.`,
+      ),
+    );
   for (const { place, own } of found) {
     if (own) {
       const order = classesIn(place, own.names, known);
@@ -198,6 +211,12 @@ export async function settleClasses(
       );
   }
   return { ...known, notes };
+}
+
+/** Whether one name at least is in both. */
+function shareNames(a: readonly string[], b: readonly string[]): boolean {
+  const known = new Set(b.map(plainName));
+  return a.some((name) => known.has(plainName(name)));
 }
 
 /** Opens every path, labels unlabelled samples by the original's answers, and cuts missing splits off the training data, by seed. */

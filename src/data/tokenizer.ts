@@ -1,6 +1,15 @@
+/** tokenizer.json, and tokenizer_config.json beside it, which says on what side texts are padded, and with what. */
 import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { badTokenizer, messageOf } from '../errors/index.ts';
-import { type Encode, type Encoded, encoderOf, type TextTokenizerClass } from '../runtime/texts.ts';
+import {
+  type Encode,
+  type Encoded,
+  encoderOf,
+  type TextTokenizerClass,
+  type TokenizerFile,
+} from '../runtime/texts.ts';
+import { isFile } from './files.ts';
 
 export const ENCODED = ['input_ids', 'attention_mask', 'token_type_ids'] as const satisfies (keyof Encoded)[];
 
@@ -10,10 +19,103 @@ export const isEncoded = (name: string): name is keyof Encoded => ENCODED.some((
 /** A tokenizer.json as Hugging Face's `tokenizers` understands it; generated packages read it alike. Throws `bad-tokenizer`. */
 export async function loadTokenizer(file: string): Promise<Encode> {
   try {
-    const json = JSON.parse(await readFile(file, 'utf8'));
+    const json = JSON.parse((await readTokenizerFile(file)).toString()) as TokenizerFile;
     const { Tokenizer } = await import('@huggingface/tokenizers');
     // The package's own types do not resolve in Node: they import each other without extensions.
     return encoderOf(Tokenizer as unknown as TextTokenizerClass, json);
+  } catch (error) {
+    throw badTokenizer(file, messageOf(error), error);
+  }
+}
+
+/** What is read of a tokenizer_config.json. */
+interface TokenizerConfig {
+  readonly padding_side?: unknown;
+  readonly truncation_side?: unknown;
+  readonly model_max_length?: unknown;
+  /** A text, or an added token. */
+  readonly pad_token?: unknown;
+}
+
+const configBeside = (file: string) => join(dirname(file), 'tokenizer_config.json');
+
+/** The files that what `readTokenizerFile` gives depends on. */
+export const tokenizerFiles = (file: string): string[] => [file, configBeside(file)].filter(isFile);
+
+/**
+ * The bytes of `file`, or, where tokenizer_config.json beside it says more, of that file with its `padding` and `truncation` so: as transformers
+ * and transformers.js, which read both, encode. Throws what reading and parsing throw.
+ */
+export async function readTokenizerFile(file: string): Promise<Buffer> {
+  const bytes = await readFile(file);
+  const beside = configBeside(file);
+  if (!isFile(beside)) return bytes;
+  const json = JSON.parse(bytes.toString()) as WholeTokenizer;
+  const config = JSON.parse(await readFile(beside, 'utf8')) as TokenizerConfig;
+  const settled = { ...json, truncation: truncationOf(json, config), padding: paddingOf(json, config) };
+  const isSame = JSON.stringify(settled) === JSON.stringify(json);
+  return isSame ? bytes : Buffer.from(`${JSON.stringify(settled, null, 2)}\n`);
+}
+
+/** Of tokenizer.json, what pad tokens are looked up in. */
+interface WholeTokenizer extends TokenizerFile {
+  readonly added_tokens?: readonly { readonly id: number; readonly content: string }[];
+  readonly model?: TokenizerFile['model'] & { readonly vocab?: unknown };
+}
+
+/** What `model_max_length` is where nobody said one: a number like 1e30. */
+const ANY_LENGTH = 1e6;
+
+const sideOf = (side: unknown): 'Left' | 'Right' | undefined =>
+  side === 'left' ? 'Left' : side === 'right' ? 'Right' : undefined;
+
+function truncationOf({ truncation }: WholeTokenizer, config: TokenizerConfig): TokenizerFile['truncation'] {
+  const { model_max_length: most } = config;
+  const side = sideOf(config.truncation_side);
+  if (typeof most !== 'number' || most > ANY_LENGTH)
+    return truncation && side ? { ...truncation, direction: side } : truncation;
+  const usual = { direction: 'Right', strategy: 'LongestFirst', stride: 0, ...truncation };
+  return {
+    ...usual,
+    ...(side && { direction: side }),
+    max_length: Math.min(most, truncation?.max_length ?? most),
+  };
+}
+
+function paddingOf(json: WholeTokenizer, config: TokenizerConfig): TokenizerFile['padding'] {
+  const { padding } = json;
+  const side = sideOf(config.padding_side);
+  const { pad_token: given } = config;
+  const token = typeof given === 'string' ? given : (given as { content?: unknown } | null)?.content;
+  const id = typeof token === 'string' ? idOf(json, token) : undefined;
+  if (side === undefined && id === undefined) return padding;
+  const usual = { strategy: 'BatchLongest', direction: 'Right', pad_id: 0, pad_type_id: 0, ...padding };
+  return {
+    ...usual,
+    ...(side && { direction: side }),
+    ...(id !== undefined && { pad_id: id, pad_token: token }),
+  };
+}
+
+/** Of a token in `json`; undefined where it has none. */
+function idOf({ added_tokens = [], model }: WholeTokenizer, token: string): number | undefined {
+  const added = added_tokens.find(({ content }) => content === token);
+  if (added) return added.id;
+  const { vocab } = model ?? {};
+  if (Array.isArray(vocab)) {
+    const place = vocab.findIndex((entry) => Array.isArray(entry) && entry[0] === token);
+    return place < 0 ? undefined : place;
+  }
+  const id = (vocab as Record<string, unknown> | undefined)?.[token];
+  return typeof id === 'number' ? id : undefined;
+}
+
+/** Most tokens of a text that the tokenizer in `file` and a model of `positions` take; undefined where neither says. Throws `bad-tokenizer`. */
+export async function maxLengthOf(file: string, positions?: number): Promise<number | undefined> {
+  try {
+    const { truncation } = JSON.parse((await readTokenizerFile(file)).toString()) as TokenizerFile;
+    const known = [truncation?.max_length, positions].filter((length) => length !== undefined);
+    return known.length === 0 ? undefined : Math.min(...known);
   } catch (error) {
     throw badTokenizer(file, messageOf(error), error);
   }

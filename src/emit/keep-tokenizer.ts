@@ -1,8 +1,7 @@
 /** A package of a model that reads texts keeps their tokenizer beside it: apps, `evaluate` and `calibrate` need the same. */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isEncoded } from '../data/tokenizer.ts';
+import { isEncoded, readTokenizerFile } from '../data/tokenizer.ts';
 import { badTokenizer, messageOf } from '../errors/index.ts';
 import type { Manifest } from './manifest.ts';
 import { TOKENIZER_FILE } from './stub-texts.ts';
@@ -12,13 +11,13 @@ export interface KeptTokenizer {
   readonly content: Uint8Array;
 }
 
-/** What `file` holds; undefined for a model with inputs that texts are not encoded into. Throws `bad-tokenizer` when it cannot be read. */
+/** What `file` and tokenizer_config.json beside it say, as one tokenizer.json; undefined for a model with inputs that texts are not encoded into. Throws `bad-tokenizer` when it cannot be read. */
 export async function readTokenizer(
   file: string | undefined,
   inputs: readonly string[],
 ): Promise<KeptTokenizer | undefined> {
   if (file === undefined || !inputs.every(isEncoded)) return undefined;
-  const content = await readFile(file).catch((error) => {
+  const content = await readTokenizerFile(file).catch((error) => {
     throw badTokenizer(file, messageOf(error), error);
   });
   return { sha256: createHash('sha256').update(content).digest('hex'), content };

@@ -11,7 +11,7 @@ const FAILURES = `
 /** What was given cannot be done, whoever tries again. */
 const BAD_INPUT = `
   accuracy-unreachable already-compiled ambiguous-arrays ambiguous-layout ambiguous-output ambiguous-part
-  arrays-missing bad-class-name bad-config bad-data-file bad-fractions bad-input-value bad-labels bad-option
+  arrays-missing bad-class-name bad-config bad-data-file bad-fractions bad-input-value bad-labels bad-model-config bad-option
   bad-preprocessing bad-shard bad-tokenizer bad-usage baked-unlabelled batch-not-widened budget-unreachable
   calibration-data-missing cannot-batch cannot-carry cannot-head cannot-raise-opset class-folders
   class-without-samples config-missing data-not-found empty-dataset exit-classes-differ exit-elements-unknown
@@ -22,7 +22,7 @@ const BAD_INPUT = `
   id-out-of-range input-not-per-sample input-shape-unknown input-too-large invalid-graph invalid-manifest label-count-mismatch
   label-missing label-out-of-range labels-file-missing malformed-file malformed-tensor manifest-version-unknown
   model-not-loadable model-too-large name-taken name-unusable nested-too-deeply network-missing no-batch-axis
-  no-class-scores no-confidence-heads no-inner-exit no-logits no-sample-input no-shards no-taps not-a-package
+  no-class-scores no-confidence-heads no-inner-exit no-logits no-model-in-folder no-sample-input no-shards no-taps not-a-package
   not-an-image-input not-an-onnx-file not-class-scores not-comparable not-deterministic not-finite not-measured nothing-counted one-score
   opset-too-old opsets-differ original-missing other-model other-outputs output-not-empty output-unusable
   package-damaged package-is-chain package-without-heads point-not-built-in policy-outdated provider-missing

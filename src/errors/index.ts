@@ -6,6 +6,7 @@ export * from './data.ts';
 export * from './emit.ts';
 export { EXIT_CODES } from './exit-codes.ts';
 export * from './graph.ts';
+export * from './hub.ts';
 export * from './model.ts';
 export * from './networks.ts';
 export { messageOf, OfframpError, ofNetwork, shown, within } from './offramp-error.ts';

@@ -57,12 +57,12 @@ const NO_POSITIVE = [...NO_NUMBER, 0, -1];
 const BAD: Readonly<Record<string, readonly unknown[]>> = {
   ...all('model externalDataFolder output train validation calibration test labels tokenizer provider cache', NO_TEXT),
   ...all('path dataFolder out features folder repository stubOnly a b at image', NO_TEXT),
-  ...all('preset layout channels resize placement policy target final thresholds verify recipe runtime effort studentFamily studentLoss augment teacher', NO_WORD),
+  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort studentFamily studentLoss augment teacher', NO_WORD),
   ...all('widenBatch skipBad force report timing survivors check keepAll', NO_FLAG),
   ...all('exits threads epochs studentEpochs studentExits steps batch maxBatch instances shards parallelism', NO_COUNT),
   ...all('gpus retries', [...NO_INTEGER, -1]),
-  ...all('learningRate scale maxMinutes', NO_POSITIVE),
-  ...all('taps exitOutputs', NO_NAMES),
+  ...all('learningRate scale rescale maxMinutes', NO_POSITIVE),
+  ...all('taps exitOutputs hfConfig', NO_NAMES),
   ...all('std budgets budgetsMs', [...NO_LIST, [0], [-1], ['1'], [0.5, Number.NaN], ['cheap']]),
   student: [...NO_LIST, [], [0], [1], ['0.1'], [0.5, Number.NaN]],
   first: ['a', 5, null, true, {}, [], [''], ['a', 5], [null]],
@@ -203,16 +203,16 @@ const NO_COUNTS = [['0'], [''], ['abc'], ['1.5'], ['NaN'], ['1e999']];
 const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ...all('external-data-folder output train validation calibration test labels tokenizer provider cache', NO_WORDS),
   ...all('out features stub-only at svg metrics image claim mount name cpu memory shard', NO_WORDS),
-  ...all('preset layout channels resize placement policy target final thresholds verify recipe runtime effort student-family student-loss augment teacher', NO_CHOICES),
-  ...all('first-preset first-layout first-channels first-resize', NO_CHOICES),
+  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort student-family student-loss augment teacher', NO_CHOICES),
+  ...all('first-preset first-layout first-channels first-resize first-resample', NO_CHOICES),
   ...all('widen-batch skip-bad force report timing survivors check json quiet all all-points dry-run keep-all strict', [['=maybe']]),
   ...all('exits threads epochs student-epochs student-exits steps batch max-batch instances shards parallelism views', NO_COUNTS),
   ...all('gpus retries', [[], ['-1'], ['1.5'], ['a']]),
-  ...all('learning-rate scale confidence max-minutes', [[], ['0'], ['-0.1'], ['fast'], ['']]),
+  ...all('learning-rate scale rescale confidence max-minutes', [[], ['0'], ['-0.1'], ['fast'], ['']]),
   ...all('std budget min-accuracy', [[], ['0'], ['-1'], ['a'], ['0.5,'], ['']]),
-  ...all('taps exit-outputs first', [[], ['a,,b'], [',']]),
+  ...all('taps exit-outputs first hf-config', [[], ['a,,b'], [',']]),
   ...all('first-output first-labels first-external-data-folder', [['']]),
-  ...all('first-scale first-std first-size', [[], ['0'], ['-1'], ['a'], ['']]),
+  ...all('first-scale first-rescale first-std first-size', [[], ['0'], ['-1'], ['a'], ['']]),
   'first-mean': [[], ['a'], ['0.5,']],
   student: [[], ['0'], ['1'], ['a'], ['0.5,']],
   'fail-if': [[], ['drop'], ['drop = 1'], ['speed > 1'], ['drop > 1x'], ['accuracy < 0.9'], ['drop > -1']],
@@ -305,7 +305,7 @@ test('what is refused ends with 2 and the option as it was given', async () => {
   assert.match(await told('--config', 'a', '--config', 'b'), /--config a,b is not valid/);
   assert.match(await told('--seed.x', '1'), /Unknown argument: seed\.x/);
   const empty = (await runCli(folder, ['inspect', ''])).stderr;
-  assert.is(empty, "offramp: <model> '' is not valid [bad-option]\n  Give an ONNX file.\n");
+  assert.is(empty, "offramp: <model> '' is not valid [bad-option]\n  Give an ONNX file, or a folder with one.\n");
 });
 
 test('a settings file is checked by the same rules', async () => {

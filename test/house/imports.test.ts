@@ -6,7 +6,7 @@ import { ROOT, type SourceFile, sourceFiles, specifiersOf } from './sources.ts';
 
 /** Rooms of src/, left to right; each imports only itself and what lies to its left. */
 const ORDER = [
-  'errors', 'runtime', 'cache', 'graph', 'parser', 'policies', 'passes', 'autodiff', 'calibrate', 'ort', 'model', 'data', 'networks', 'train',
+  'errors', 'runtime', 'cache', 'graph', 'parser', 'policies', 'passes', 'autodiff', 'calibrate', 'ort', 'model', 'data', 'hub', 'networks', 'train',
   'students', 'predict', 'emit', 'report', 'export', 'commands', 'cli', 'index',
 ]; // biome-ignore format: one order
 

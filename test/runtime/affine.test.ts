@@ -18,7 +18,7 @@ const noisy = (width: number, height: number, channels = 3): Pixels => ({
 async function bySharp(
   { data, width, height, channels }: Pixels,
   to: [number, number],
-  interpolator: string,
+  interpolator: 'nearest' | 'bilinear' | 'bicubic',
 ) {
   const raw = { width, height, channels: channels as 3 };
   const matrix: [number, number, number, number] = [to[0] / width, 0, 0, to[1] / height];

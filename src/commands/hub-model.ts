@@ -1,0 +1,93 @@
+/** A model given as a folder in the layout of Optimum and transformers.js: what its config files say stands in where options say nothing. */
+import { basename, dirname, join, resolve } from 'node:path';
+import { isFile, isFolder } from '../data/files.ts';
+import type { PreprocessingOptions } from '../data/index.ts';
+import { packageNameOf } from '../emit/names.ts';
+import { type Dtype, findFiles } from '../hub/folder.ts';
+import { type Hub, openDims, readHub } from '../hub/read.ts';
+import type { LoadedModel } from '../parser/index.ts';
+import type { InputOptions } from '../passes/fix-inputs.ts';
+
+/** Of commands that read a model. */
+export interface HubModelOptions {
+  /** Of a folder, or of variants of a model beside each other: which of them; `fp32` where it is there. */
+  readonly dtype?: Dtype;
+  /** Config files of the model, or folders with them, where they do not lie in the model's folder. */
+  readonly hfConfig?: readonly string[];
+}
+
+interface Given extends HubModelOptions, PreprocessingOptions {
+  readonly model: string;
+  readonly tokenizer?: string | undefined;
+}
+
+/** `O` with the path of an ONNX file for its model, and what config files say of that. */
+export type WithHub<O> = O & { readonly hub?: Hub };
+
+/**
+ * `options` of a model that may be a folder, with what its config files say in place of what is left out: preprocessing as a whole, resizing, and
+ * the tokenizer. Throws `no-model-in-folder`, `variant-missing`, `bad-model-config`.
+ */
+export async function withHub<O extends Given>(options: O): Promise<WithHub<O>> {
+  const hub = await readHub(options);
+  const tokenizer = options.tokenizer ?? hub.tokenizer;
+  return {
+    ...missingPreprocessing(options, hub.preprocessing),
+    ...options,
+    ...(tokenizer !== undefined && { tokenizer }),
+    model: hub.files.model,
+    hub,
+  };
+}
+
+/** What of `told` holds beside `given`: numbers go together, and so does what is said of resizing. */
+function missingPreprocessing(given: PreprocessingOptions, told: PreprocessingOptions): PreprocessingOptions {
+  const groups = [
+    ['preset', 'scale', 'rescale', 'mean', 'std', 'channels'],
+    ['resize', 'resample'],
+  ] as const;
+  const kept = groups.flatMap((names) =>
+    names.some((name) => given[name] !== undefined) ? [] : names.map((name) => [name, told[name]] as const),
+  );
+  return Object.fromEntries(kept.filter(([, value]) => value !== undefined));
+}
+
+/** `dims` with sizes for the axes that the model leaves open and config files tell. */
+export function dimsOf(
+  source: LoadedModel,
+  { dims = {} }: InputOptions,
+  hub: Hub | undefined,
+): Record<string, number> {
+  return { ...(hub && openDims(source.model.graph.inputs, hub.sizes, dims)), ...dims };
+}
+
+/** Files that are called so say nothing of what is in them. */
+const ANONYMOUS = /^model(_[a-z0-9]+)*\.onnx$/i;
+
+/**
+ * What the package is called where nobody says: as the model's folder, or the one around `onnx/`, where the file is only called "model"; undefined
+ * where the file's own name serves.
+ */
+export function nameFor({
+  model,
+  name,
+  hub,
+}: {
+  readonly model: string;
+  readonly name?: string;
+  readonly hub?: Hub;
+}): string | undefined {
+  if (name !== undefined) return name;
+  if (hub?.name === undefined && !ANONYMOUS.test(basename(model))) return undefined;
+  const folder = resolve(dirname(model));
+  const known = hub?.name ?? basename(basename(folder) === 'onnx' ? dirname(folder) : folder);
+  const words = packageNameOf(`${known}.onnx`);
+  return words === packageNameOf(basename(model)) ? undefined : words;
+}
+
+/** The file that `path` means where a compiled package was made from one called `file`: itself, or that one in the folder that it is. */
+export async function modelFile(path: string, file: string): Promise<string> {
+  if (!isFolder(path)) return path;
+  const own = [join(path, 'onnx', file), join(path, file)].find(isFile);
+  return own ?? (await findFiles({ model: path })).model;
+}

@@ -1,0 +1,162 @@
+/** A folder in the layout that Optimum and transformers.js share: the ONNX file in it, and what lies beside that. */
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { isFile, isFolder } from '../data/files.ts';
+import { hubConfigUnknown, noModelInFolder, variantMissing } from '../errors/index.ts';
+import { readConfig } from './json.ts';
+
+/** What transformers.js calls the variants of a model, and what their files end in. */
+const SUFFIXES = {
+  fp32: '',
+  fp16: '_fp16',
+  q8: '_quantized',
+  int8: '_int8',
+  uint8: '_uint8',
+  q4: '_q4',
+  q4f16: '_q4f16',
+  bnb4: '_bnb4',
+} as const;
+
+export type Dtype = keyof typeof SUFFIXES;
+export const DTYPES = Object.keys(SUFFIXES) as Dtype[];
+
+/** Paths of config files, those that there are. */
+export interface ConfigFiles {
+  readonly config?: string;
+  readonly preprocessor?: string;
+  readonly tokenizer?: string;
+}
+
+const NAMES = {
+  config: 'config.json',
+  preprocessor: 'preprocessor_config.json',
+  tokenizer: 'tokenizer.json',
+} as const satisfies Record<keyof ConfigFiles, string>;
+
+/** The files of a model: found in a folder, or named. */
+export interface HubFiles extends ConfigFiles {
+  /** Of the ONNX file. */
+  readonly model: string;
+  /** What the folder is called. */
+  readonly name?: string;
+}
+
+export interface HubOptions {
+  /** An ONNX file, or a folder. */
+  readonly model: string;
+  /** Which of a folder's files; of an ONNX file, which of those beside it. */
+  readonly dtype?: Dtype | undefined;
+  /** Config files of an ONNX file, or folders with them. */
+  readonly hfConfig?: readonly string[] | undefined;
+}
+
+/**
+ * The ONNX file that `options` mean and the config files that go with it. A file by itself has none but those that are named. Throws
+ * `no-model-in-folder`, `variant-missing`, `bad-model-config`.
+ */
+export async function findFiles({ model, dtype, hfConfig = [] }: HubOptions): Promise<HubFiles> {
+  const given = await sorted(hfConfig);
+  if (!isFolder(model)) return { model: dtype === undefined ? model : siblingOf(model, dtype), ...given };
+  const configs = configsIn(model);
+  const name = nameOf(model);
+  return { model: await modelIn(model, dtype), ...(name !== undefined && { name }), ...configs, ...given };
+}
+
+/** Whether `path` is a folder with a model or its config files, and not one that `compile` wrote. */
+export const isModelFolder = (path: string): boolean =>
+  isFolder(path) &&
+  !isFile(join(path, 'manifest.json')) &&
+  (isFolder(join(path, 'onnx')) || ['config.json', 'model.onnx'].some((name) => isFile(join(path, name))));
+
+/** The folder's own name, or that of what it lies in where it is called `onnx`. */
+function nameOf(folder: string): string | undefined {
+  const path = resolve(folder);
+  return (basename(path) === 'onnx' ? basename(dirname(path)) : basename(path)) || undefined;
+}
+
+/** In `folder`, or in the one around it where `folder` holds ONNX files alone. */
+function configsIn(folder: string): ConfigFiles {
+  const places = basename(resolve(folder)) === 'onnx' ? [folder, dirname(resolve(folder))] : [folder];
+  const found = Object.entries(NAMES).flatMap(([kind, name]) => {
+    const file = places.map((place) => join(place, name)).find(isFile);
+    return file === undefined ? [] : [[kind, file]];
+  });
+  return Object.fromEntries(found) as ConfigFiles;
+}
+
+const places = (folder: string) => [join(folder, 'onnx'), folder];
+const fileOf = (folder: string, dtype: Dtype) => join(folder, `model${SUFFIXES[dtype]}.onnx`);
+
+/** Full precision unless `dtype` is given, else half precision, else whatever there is. */
+async function modelIn(folder: string, dtype: Dtype | undefined): Promise<string> {
+  const there = (wanted: Dtype) =>
+    places(folder)
+      .map((place) => fileOf(place, wanted))
+      .find(isFile);
+  if (dtype !== undefined) {
+    const file = there(dtype);
+    if (file !== undefined) return file;
+  } else {
+    const file = DTYPES.map(there).find((found) => found !== undefined) ?? (await onlyModelIn(folder));
+    if (file !== undefined) return file;
+  }
+  const known = DTYPES.filter((one) => there(one) !== undefined);
+  if (dtype !== undefined && known.length > 0) throw variantMissing(folder, dtype, known);
+  const files = await readdir(folder);
+  const weights = files.find((file) => /\.(safetensors|bin|pt|pth|h5|msgpack)$/.test(file));
+  throw noModelInFolder(
+    folder,
+    places(folder).map((place) => fileOf(place, dtype ?? 'fp32')),
+    weights,
+  );
+}
+
+/** The only ONNX file there, whatever it is called. */
+async function onlyModelIn(folder: string): Promise<string | undefined> {
+  for (const place of places(folder)) {
+    if (!isFolder(place)) continue;
+    const files = (await readdir(place)).filter((file) => file.endsWith('.onnx'));
+    if (files.length === 1) return join(place, files[0]!);
+  }
+  return undefined;
+}
+
+/** The variant `dtype` beside `model`, which is one itself. Throws `variant-missing`. */
+function siblingOf(model: string, dtype: Dtype): string {
+  const folder = dirname(model);
+  const file = variantBeside(model, dtype);
+  if (file !== undefined) return file;
+  throw variantMissing(
+    folder,
+    dtype,
+    DTYPES.filter((one) => variantBeside(model, one) !== undefined),
+  );
+}
+
+/** Path of the variant `dtype` of the model at `path`, where it lies beside it. */
+export function variantBeside(path: string, dtype: Dtype): string | undefined {
+  const suffixes = Object.values(SUFFIXES).filter((suffix) => suffix !== '');
+  const known = new RegExp(`(${suffixes.join('|')})?\\.onnx$`);
+  const file = path.replace(known, `${SUFFIXES[dtype]}.onnx`);
+  return isFile(file) ? file : undefined;
+}
+
+/** Which config files `paths` are, by what they hold; of folders, those in them. */
+async function sorted(paths: readonly string[]): Promise<ConfigFiles> {
+  const found: Record<string, string> = {};
+  for (const path of paths) {
+    if (isFolder(path)) Object.assign(found, configsIn(path));
+    else found[await kindOf(path)] = path;
+  }
+  return found;
+}
+
+async function kindOf(file: string): Promise<keyof ConfigFiles> {
+  const holds = await readConfig(file);
+  const has = (...keys: string[]) => keys.some((key) => Object.hasOwn(holds, key));
+  if (has('image_processor_type', 'feature_extractor_type', 'image_mean', 'do_resize', 'do_rescale'))
+    return 'preprocessor';
+  if (has('added_tokens', 'pre_tokenizer')) return 'tokenizer';
+  if (has('id2label', 'model_type', 'architectures')) return 'config';
+  throw hubConfigUnknown(file);
+}

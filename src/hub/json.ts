@@ -1,0 +1,23 @@
+/** Config files of a model on the Hugging Face hub. */
+import { readFile } from 'node:fs/promises';
+import { badHubConfig, messageOf } from '../errors/index.ts';
+
+/** What a config file holds, whose fields may be anything. */
+export type Config = Readonly<Record<string, unknown>>;
+
+export const isConfig = (value: unknown): value is Config =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Throws `bad-model-config`. */
+export async function readConfig(file: string): Promise<Config> {
+  const text = await readFile(file, 'utf8').catch((error) => {
+    throw badHubConfig(file, messageOf(error), 'Check the path, and who may read it.');
+  });
+  try {
+    const config: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+    if (isConfig(config)) return config;
+  } catch (error) {
+    throw badHubConfig(file, `it is not JSON: ${messageOf(error)}`, 'Is the file complete? Fetch it again.');
+  }
+  throw badHubConfig(file, 'it is no JSON object', 'Is it the right file? Fetch it again.');
+}

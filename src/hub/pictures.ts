@@ -1,0 +1,172 @@
+/** preprocessor_config.json: how pictures become a model's input, as transformers.js 4 understands it in Node. */
+import type { PreprocessingOptions } from '../data/index.ts';
+import type { Resample, Resize } from '../data/types.ts';
+import { badHubConfig, option, optionText } from '../errors/index.ts';
+import { type Config, isConfig } from './json.ts';
+
+export interface PictureConfig {
+  readonly preprocessing: PreprocessingOptions;
+  /** Height and width that pictures have at the end; undefined where they keep their own. */
+  readonly size?: readonly [height: number, width: number];
+  /** For the user, where something is not done as the library does it. */
+  readonly differs?: string;
+}
+
+/** By number (PIL's) or by name. Where transformers.js knows no way of its own it takes bilinear. */
+const RESAMPLES: Readonly<Record<string, Resample>> = {
+  0: 'affine-nearest',
+  1: 'lanczos',
+  2: 'affine-bilinear',
+  3: 'affine-bicubic',
+  4: 'affine-bilinear',
+  5: 'affine-bilinear',
+  nearest: 'affine-nearest',
+  lanczos: 'lanczos',
+  bilinear: 'affine-bilinear',
+  bicubic: 'affine-bicubic',
+  box: 'affine-bilinear',
+  hamming: 'affine-bilinear',
+};
+
+/** Steps of processors of other tasks, which no option here has a word for. */
+const FOREIGN = ['do_thumbnail', 'do_crop_margin', 'do_align_long_axis', 'do_reduce_labels'];
+
+/** What `config`, of `file`, says. Throws `bad-model-config` for what cannot be done or is not understood. */
+export function readPictureConfig(config: Config, file: string): PictureConfig {
+  const refuse = (problem: string, remedy: string) => badHubConfig(file, problem, remedy);
+  const foreign = FOREIGN.find((name) => config[name] === true);
+  if (foreign !== undefined)
+    throw refuse(
+      `${foreign} is a step that Offramp does not know`,
+      `Prepare the pictures so yourself, as arrays in an .npz, and set ${foreign} to false.`,
+    );
+  const pads = config.do_pad === true && (config.pad_size ?? config.size_divisor ?? config.size_divisibility);
+  if (pads)
+    throw refuse(
+      'do_pad is a step that Offramp does not know',
+      `Set it to false, and give ${optionText('resize', 'contain')}, which adds black borders.`,
+    );
+  const fitting = readFitting(config, refuse);
+  const lanczos = fitting.resample === 'lanczos';
+  const { size, ...resizing } = fitting;
+  return {
+    preprocessing: { ...readNumbers(config, refuse), ...resizing },
+    ...(size && { size }),
+    ...(lanczos && {
+      differs: "pictures are resized by Pillow's Lanczos filter, which transformers.js approximates",
+    }),
+  };
+}
+
+type Refuse = (problem: string, remedy: string) => Error;
+
+interface Fitting {
+  readonly resize?: Resize;
+  readonly resample?: Resample;
+  readonly size?: readonly [height: number, width: number];
+}
+
+function readFitting(config: Config, refuse: Refuse): Fitting {
+  const crop = config.do_center_crop === true ? readSize(config.crop_size, 'crop_size', refuse) : undefined;
+  const given = config.size ?? config.image_size;
+  const resizes = config.do_resize ?? given !== undefined;
+  if (resizes !== true) return crop ? { size: crop } : {};
+  const wanted = given ?? 224;
+  const resample = RESAMPLES[String(config.resample ?? 2)];
+  if (resample === undefined)
+    throw refuse(
+      `resample ${shown(config.resample)} is no filter of PIL`,
+      `Give ${option('resize')} and ${option('resample')}.`,
+    );
+  if (/^ConvNext/.test(typeOf(config))) return { ...convNext(config, wanted, refuse), resample };
+  const edges = isConfig(wanted) ? wanted : {};
+  const { shortest_edge: shortest, longest_edge: longest } = edges;
+  if (shortest !== undefined && longest !== undefined)
+    throw refuse(
+      'size has both shortest_edge and longest_edge, which gives pictures of many shapes',
+      `Leave longest_edge out, or give ${option('resize')}.`,
+    );
+  const edge = shortest ?? longest;
+  if (edge !== undefined) {
+    const length = whole(edge, 'size', refuse);
+    const resize: Resize = shortest === undefined ? `longest:${length}` : `shortest:${length}`;
+    return { resize, resample, size: crop ?? [length, length] };
+  }
+  // A number alone is the longest side where the centre is cut, and both sides elsewhere, since nothing else gives all pictures one shape.
+  if (typeof wanted === 'number' && crop)
+    return { resize: `longest:${whole(wanted, 'size', refuse)}`, resample, size: crop };
+  const [height, width] = readSize(wanted, 'size', refuse);
+  const isCut = crop && (crop[0] !== height || crop[1] !== width);
+  return { resize: isCut ? `${height}x${width}` : 'stretch', resample, size: crop ?? [height, width] };
+}
+
+/** Below 384 pixels the centre of something larger, from there on the whole picture. */
+function convNext(config: Config, size: unknown, refuse: Refuse): Omit<Fitting, 'resample'> {
+  const edge = whole(isConfig(size) ? (size.shortest_edge ?? size.height) : size, 'size', refuse);
+  if (edge >= 384) return { resize: 'stretch', size: [edge, edge] };
+  const share = config.crop_pct ?? 224 / 256;
+  if (typeof share !== 'number' || !(share > 0 && share <= 1))
+    throw refuse(`crop_pct ${shown(share)} is no share`, 'It is above 0 and at most 1, such as 0.875.');
+  return { resize: `shortest:${Math.floor(edge / share)}`, size: [edge, edge] };
+}
+
+function readSize(size: unknown, name: string, refuse: Refuse): [number, number] {
+  if (typeof size === 'number') return [whole(size, name, refuse), whole(size, name, refuse)];
+  if (Array.isArray(size) && size.length === 2)
+    return [whole(size[0], name, refuse), whole(size[1], name, refuse)];
+  if (isConfig(size) && size.height !== undefined && size.width !== undefined)
+    return [whole(size.height, name, refuse), whole(size.width, name, refuse)];
+  if (isConfig(size) && size.shortest_edge !== undefined)
+    return [whole(size.shortest_edge, name, refuse), whole(size.shortest_edge, name, refuse)];
+  throw refuse(
+    `${name} ${shown(size)} is no size`,
+    `Write { "height": 224, "width": 224 } or { "shortest_edge": 224 }.`,
+  );
+}
+
+function whole(value: unknown, name: string, refuse: Refuse): number {
+  if (Number.isSafeInteger(value) && (value as number) > 0 && (value as number) < 100_000)
+    return value as number;
+  throw refuse(`${name} ${shown(value)} is no number of pixels`, 'Write a whole number above 0.');
+}
+
+const typeOf = ({ image_processor_type, feature_extractor_type }: Config): string =>
+  String(image_processor_type ?? feature_extractor_type ?? '');
+
+/** Scale, mean and deviation, in the order of the model's channels. */
+function readNumbers(config: Config, refuse: Refuse): PreprocessingOptions {
+  const { do_rescale, rescale_factor = 1 / 255, do_normalize } = config;
+  if (do_rescale !== false && !(typeof rescale_factor === 'number' && rescale_factor > 0))
+    throw refuse(
+      `rescale_factor ${shown(rescale_factor)} is no factor`,
+      'Write a number above 0, such as 0.00392156862745098.',
+    );
+  const rescale = do_rescale === false ? { scale: 1 } : { rescale: rescale_factor as number };
+  const isReversed = config.do_flip_channel_order === true;
+  const inOrder = (values: readonly number[]) => (isReversed ? values.toReversed() : values);
+  const channels = isReversed ? ({ channels: 'bgr' } as const) : {};
+  if (do_normalize !== true) return { ...rescale, mean: [0], std: [1], ...channels };
+  const mean = readChannels(config.image_mean ?? config.mean, 'image_mean', refuse);
+  const std = readChannels(config.image_std ?? config.std, 'image_std', refuse);
+  if (std.includes(0))
+    throw refuse('image_std has a 0', 'Pixels are divided by it: write what the model was trained with.');
+  // The deviation is squared there: as the weights were made (keras EfficientNet with its top layer).
+  const isSquared = /^EfficientNet/.test(typeOf(config)) && config.include_top !== false;
+  return {
+    ...rescale,
+    mean: inOrder(mean),
+    std: inOrder(isSquared ? std.map((s) => s * s) : std),
+    ...channels,
+  };
+}
+
+function readChannels(values: unknown, name: string, refuse: Refuse): number[] {
+  const list = [values].flat();
+  if (list.every((value) => typeof value === 'number' && Number.isFinite(value))) return list as number[];
+  throw refuse(
+    `${name} ${shown(values)} is no list of numbers`,
+    'Write one number a channel, such as [0.5, 0.5, 0.5].',
+  );
+}
+
+const shown = (value: unknown): string => JSON.stringify(value) ?? 'that is missing';

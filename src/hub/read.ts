@@ -1,0 +1,135 @@
+/** What a model's folder on the Hugging Face hub says of it, in words of Offramp's options. */
+import type { KnownClasses } from '../data/class-names.ts';
+import type { PreprocessingOptions } from '../data/index.ts';
+import { isEncoded, maxLengthOf } from '../data/tokenizer.ts';
+import { badHubConfig } from '../errors/index.ts';
+import { info, type Note } from '../errors/notes.ts';
+import type { Dim, ValueInfo } from '../graph/types.ts';
+import { sizeOf } from '../passes/fix-inputs.ts';
+import { findFiles, type HubFiles, type HubOptions } from './folder.ts';
+import { type Config, isConfig, readConfig } from './json.ts';
+import { type PictureConfig, readPictureConfig } from './pictures.ts';
+
+/** Sizes of a sample that config files tell. */
+export interface UsualSizes {
+  readonly height?: number;
+  readonly width?: number;
+  readonly channels?: number;
+  /** Tokens of a text. */
+  readonly tokens?: number;
+}
+
+/** What is known of a model besides its ONNX file. */
+export interface Hub {
+  readonly files: HubFiles;
+  /** What the model is called. */
+  readonly name?: string;
+  readonly preprocessing: PreprocessingOptions;
+  readonly sizes: UsualSizes;
+  /** Class names in the model's order. */
+  readonly classes?: KnownClasses;
+  readonly tokenizer?: string;
+  readonly notes: readonly Note[];
+}
+
+/** Finds and reads the files of a model. Throws `no-model-in-folder`, `variant-missing`, `bad-model-config`. */
+export async function readHub(options: HubOptions): Promise<Hub> {
+  const files = await findFiles(options);
+  const config = files.config === undefined ? {} : await readConfig(files.config);
+  refuseOtherTasks(config, files);
+  const processor = files.preprocessor === undefined ? undefined : await readConfig(files.preprocessor);
+  const isSound = processor?.sampling_rate !== undefined;
+  const pictures = processor && !isSound ? readPictureConfig(processor, files.preprocessor!) : undefined;
+  const tokens =
+    files.tokenizer === undefined ? undefined : await maxLengthOf(files.tokenizer, mostPositions(config));
+  const names = namesIn(config);
+  return {
+    files,
+    ...(files.name !== undefined && { name: files.name }),
+    preprocessing: pictures?.preprocessing ?? {},
+    sizes: { ...sizesIn(config, pictures), ...(tokens !== undefined && { tokens }) },
+    ...(names && { classes: { names, from: `${files.config}` } }),
+    ...(files.tokenizer !== undefined && { tokenizer: files.tokenizer }),
+    notes: [
+      ...(pictures?.differs === undefined
+        ? []
+        : [info('not-as-library', `${files.preprocessor}: ${pictures.differs}.`)]),
+      ...(isSound
+        ? [
+            info(
+              'sounds-as-arrays',
+              `${files.preprocessor} is about sounds, which are not read: give the model's own numbers, as arrays.`,
+            ),
+          ]
+        : []),
+    ],
+  };
+}
+
+/** Throws `bad-model-config` for models whose samples may have several classes, or none. */
+function refuseOtherTasks({ problem_type: problem }: Config, { config }: HubFiles): void {
+  if (problem === undefined || problem === null || problem === 'single_label_classification') return;
+  throw badHubConfig(
+    config!,
+    `problem_type is ${JSON.stringify(problem)}`,
+    'Early exits need models that give each sample one class (single_label_classification).',
+  );
+}
+
+/** Most tokens that the model has positions for; where padding takes some of them (RoBERTa and its kin), those that are left. */
+function mostPositions({ max_position_embeddings: most, model_type: type, pad_token_id: pad = 1 }: Config) {
+  if (typeof most !== 'number') return undefined;
+  const isOffset = /^(xlm-)?roberta|^camembert|^mpnet|^longformer|^xmod|^esm/.test(String(type));
+  return isOffset && typeof pad === 'number' ? most - pad - 1 : most;
+}
+
+/** `id2label`, unless it is what the library writes where nobody gave names. */
+function namesIn({ id2label }: Config): string[] | undefined {
+  if (!isConfig(id2label)) return undefined;
+  const count = Object.keys(id2label).length;
+  const names = Array.from({ length: count }, (_, i) => id2label[i]);
+  const isGiven = names.every((name): name is string => typeof name === 'string');
+  return isGiven && count > 0 && !names.every((name, i) => name === `LABEL_${i}`)
+    ? names.map((name) => name.trim())
+    : undefined;
+}
+
+function sizesIn(config: Config, pictures: PictureConfig | undefined): UsualSizes {
+  const own = [config.image_size].flat();
+  const known = own.every((side) => Number.isSafeInteger(side)) ? (own as number[]) : undefined;
+  const [height, width = height] = pictures?.size ?? known ?? [];
+  const { num_channels: channels } = config;
+  return {
+    ...(height !== undefined && width !== undefined && { height, width }),
+    ...(typeof channels === 'number' ? { channels } : pictures ? { channels: 3 } : {}),
+  };
+}
+
+/**
+ * Sizes of the axes that `inputs` leave open and `dims` does not give, by the names that `dims` takes: `pixel_values.2`. Those that `sizes` does
+ * not tell are left out. All inputs of a text are as long as one of them is.
+ */
+export function openDims(
+  inputs: readonly ValueInfo[],
+  sizes: UsualSizes,
+  dims: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const texts = inputs.filter(({ name }) => isEncoded(name));
+  const tokens =
+    texts.map((input) => sizeOf(input, 1, dims)).find((size) => size !== undefined) ?? sizes.tokens;
+  const found: Record<string, number> = {};
+  for (const input of inputs) {
+    const axes = input.type?.dims ?? [];
+    const usual = isEncoded(input.name) ? [tokens] : axes.length === 4 ? pictureAxes(axes, sizes) : [];
+    for (const [n, size] of usual.entries())
+      if (size !== undefined && n + 1 < axes.length && sizeOf(input, n + 1, dims) === undefined)
+        found[`${input.name}.${n + 1}`] = size;
+  }
+  return found;
+}
+
+/** Channels first, unless they are known to be last. */
+function pictureAxes(axes: readonly Dim[], { channels, height, width }: UsualSizes) {
+  const isLast = axes[3] === channels && axes[1] !== channels;
+  return isLast ? [height, width, channels] : [channels, height, width];
+}
