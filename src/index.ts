@@ -21,6 +21,12 @@ export {
   type Measured,
   type MeasuredPoint,
 } from './commands/evaluate.ts';
+export { type ExportedOnnx, type ExportOnnxOptions, exportOnnx } from './commands/export-onnx.ts';
+export {
+  type ExportedTransformers,
+  type ExportTransformersOptions,
+  exportTransformers,
+} from './commands/export-transformers.ts';
 export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './commands/export-triton.ts';
 export { type ExtractedShard, type ExtractShardOptions, extractShard } from './commands/extract-shard.ts';
 export type { FinishOptions } from './commands/finish.ts';

@@ -55,7 +55,10 @@ export const classifierConfig = (model_type: string, names: readonly string[], m
 });
 
 /** Writes `files`, by their paths in `folder`: objects as JSON. */
-export function writeFiles(folder: string, files: Readonly<Record<string, object | Uint8Array | string>>): string {
+export function writeFiles(
+  folder: string,
+  files: Readonly<Record<string, object | Uint8Array | string>>,
+): string {
   for (const [path, content] of Object.entries(files)) {
     const file = join(folder, path);
     mkdirSync(dirname(file), { recursive: true });

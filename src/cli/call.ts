@@ -5,6 +5,8 @@ import type { CompareOptions } from '../commands/compare.ts';
 import type { CompilePlanOptions } from '../commands/compile.ts';
 import type { EmitOptions } from '../commands/emit.ts';
 import type { EvaluateOptions } from '../commands/evaluate.ts';
+import type { ExportOnnxOptions } from '../commands/export-onnx.ts';
+import type { ExportTransformersOptions } from '../commands/export-transformers.ts';
 import type { ExportTritonOptions } from '../commands/export-triton.ts';
 import type { ExtractShardOptions } from '../commands/extract-shard.ts';
 import type { InspectOptions } from '../commands/inspect.ts';
@@ -19,6 +21,8 @@ interface OptionsOf {
   readonly evaluate: EvaluateOptions;
   readonly compare: CompareOptions;
   readonly emit: EmitOptions;
+  readonly 'export transformers': ExportTransformersOptions;
+  readonly 'export onnx': ExportOnnxOptions;
   readonly 'export triton': ExportTritonOptions;
   readonly 'export k8s': KubernetesJobOptions;
 }

@@ -5,42 +5,23 @@ import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
 import { leavingCostsAt, titleOf } from '../emit/chain-words.ts';
 import { checkBaked } from '../emit/check-baked.ts';
-import { provenance } from '../emit/describe.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import { withMetadata } from '../emit/metadata.ts';
 import { packageNameOf } from '../emit/names.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
-import { cannotBatch, emittedModelDiffers, originalMissing, policyOutdated } from '../errors/index.ts';
+import { cannotBatch, emittedModelDiffers } from '../errors/index.ts';
 import { largestBatch } from '../export/largest-batch.ts';
 import { printTritonConfig, type TensorSpec, warmUpSizes } from '../export/triton-config.ts';
-import { type DataFiles, openDataFolder } from '../networks/data-folder.ts';
-import type { FirstOptions } from '../networks/open-first.ts';
+import { openDataFolder } from '../networks/data-folder.ts';
 import { type Session, withSession } from '../ort/session.ts';
 import { dataTypeOf } from '../ort/tensors.ts';
-import { loadModel } from '../parser/index.ts';
 import { isOneScore } from '../passes/exits.ts';
-import { lowerChain } from '../passes/lower-exits.ts';
-import type { PolicyName } from '../policies/index.ts';
-import { networksWith } from './chain-exits.ts';
-import { modelFile } from './hub-model.ts';
+import { type Baked, type BakeOptions, bake } from './bake.ts';
 import { checkCall } from './options.ts';
-import { reopen } from './reopen.ts';
-import { serializeChain } from './steps/lower-and-verify.ts';
 
-export interface ExportTritonOptions {
-  /** What `compile` wrote. */
-  readonly folder: string;
+export interface ExportTritonOptions extends BakeOptions {
   /** The model repository: a folder with one folder a model. Others in it are left alone. */
   readonly repository: string;
-  /** Path of the original ONNX file; needed unless `folder` has the thresholds of that point built in. */
-  readonly model?: string;
-  /** The networks in front of it, in any order; those that lie beside `model` are found. Of each, only where its file lies counts. */
-  readonly first?: readonly (string | FirstOptions)[];
-  /** Folder that its external data lie in; its own by default. */
-  readonly externalDataFolder?: string;
-  /** Operating point to build in; the package's default by default. */
-  readonly at?: string;
   /** Name that clients ask for; the source file's by default. */
   readonly name?: string;
   /** Most samples a run; by default what early exits bear (`largestBatch`). Of no use with a fixed batch. */
@@ -67,12 +48,6 @@ export interface ExportedTriton {
   readonly threads: number;
 }
 
-/** A model file with thresholds built in, and the external data that belong to it, by location. */
-interface Baked {
-  readonly bytes: Uint8Array;
-  readonly files: DataFiles;
-}
-
 /**
  * Writes `<repository>/<name>/`: config.pbtxt, labels.txt where labels are known, and the model as version 1, its
  * thresholds built in, since an input without a batch axis cannot be batched. The model is run once before: at the
@@ -85,11 +60,11 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   const { folder, repository, instances = 2, threads = 1 } = options;
   const manifest = await readPackage(folder);
   const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
-  const name = options.name ?? packageNameOf(manifest.source.file);
+  const name = options.name ?? servedName(manifest);
   const target = join(repository, name);
   await checkOutput(target, options);
 
-  const baked = await bakedModel(manifest, point, options);
+  const baked = await bake(manifest, point, options);
   const maxBatch = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? batchFor(manifest, point));
   const data = await openDataFolder(baked.files, defaultCache());
   const session = { threads, externalDataFolder: data.folder };
@@ -131,6 +106,10 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   return { name, folder: target, at: point.name, maxBatch, instances, threads };
 }
 
+/** The package's without its scope, of what Triton takes. */
+const servedName = ({ name, source }: Manifest) =>
+  packageNameOf(name === undefined ? source.file : `${name.replace(/^@[^/]*\//, '')}.onnx`);
+
 const LABELS = 'labels.txt';
 
 function describePoint(manifest: Manifest, point: OperatingPoint, maxBatch: number): string[] {
@@ -144,35 +123,6 @@ function describePoint(manifest: Manifest, point: OperatingPoint, maxBatch: numb
       ? ['A run is answered when its last sample is: no request waits for others to join it.']
       : []),
   ];
-}
-
-/** The package's own model when `point` is built into it, else one made anew from the original. */
-async function bakedModel(
-  manifest: Manifest,
-  point: OperatingPoint,
-  { folder, model, first, externalDataFolder }: ExportTritonOptions,
-): Promise<Baked> {
-  if (manifest.outputs.thresholds === null && point.name === manifest.defaultPoint) {
-    const { bytes, externalFiles } = await loadModel(join(folder, 'model.onnx'));
-    const files = externalFiles.map((file) => [file, { copyOf: join(folder, file) }] as const);
-    return { bytes, files: new Map(files) };
-  }
-  if (model === undefined) throw originalMissing(folder, point.name);
-  const { parameters = {} } = manifest.policyFit ?? {};
-  if (manifest.policy === 'ensemble' && !parameters.rho) throw policyOutdated(folder, manifest.policy, 'rho');
-  const file = await modelFile(model, manifest.source.file);
-  const reopened = await reopen(folder, manifest, { model: file, first, externalDataFolder, session: {} });
-  const { inspection, chain, external } = reopened;
-  const lowered = lowerChain(networksWith(chain, chain.heads), {
-    policy: manifest.policy as PolicyName,
-    parameters,
-    final: manifest.final?.weight,
-    baked: point.thresholds,
-    dropOutputs: true,
-    metadata: provenance(inspection.source.sha256),
-  });
-  const { model: bytes, files } = serializeChain(lowered, chain, external);
-  return { bytes: Buffer.concat(withMetadata(bytes, { ...manifest, defaultPoint: point.name })), files };
 }
 
 function batchFor(manifest: Manifest, { thresholds, exitShares }: OperatingPoint): number {

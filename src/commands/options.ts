@@ -28,11 +28,14 @@ import { FAMILIES } from '../students/student.ts';
 import { RECIPES } from '../train/recipes.ts';
 import type { MergeOptions, Shard } from '../train/shards.ts';
 import { MOST_VIEWS } from '../train/views.ts';
+import type { BakeOptions } from './bake.ts';
 import type { CalibrateOptions } from './calibrate.ts';
 import type { CompareOptions } from './compare.ts';
 import type { CompileOptions } from './compile.ts';
 import type { EmitOptions } from './emit.ts';
 import type { EvaluateOptions } from './evaluate.ts';
+import type { ExportOnnxOptions } from './export-onnx.ts';
+import type { ExportTransformersOptions } from './export-transformers.ts';
 import type { ExportTritonOptions } from './export-triton.ts';
 import type { ExtractShardOptions } from './extract-shard.ts';
 import { type GrowthOptions, OF_STUDENTS, wantedGrowth } from './growth.ts';
@@ -220,6 +223,14 @@ const AGAIN = {
   skipBad: flag,
 };
 
+const BAKE = {
+  folder: required(folder),
+  model,
+  first: PROJECT.first,
+  externalDataFolder: folder,
+  at: pointNames,
+} satisfies Rules<BakeOptions>;
+
 const shard: Rule<Shard> = {
   wanted: '{ index, count }, whole numbers, index from 1 to count',
   accepts: (value): value is Shard => {
@@ -290,13 +301,16 @@ export const OPTIONS = {
     batch: atLeastOne,
   } satisfies Rules<CompareOptions>,
   emit: { folder: required(folder), check: flag, stubOnly: text('a file') } satisfies Rules<EmitOptions>,
+  'export transformers': {
+    ...BAKE,
+    out: required(folder),
+    hfConfig: HUB.hfConfig,
+    force: flag,
+  } satisfies Rules<ExportTransformersOptions>,
+  'export onnx': { ...BAKE, file: required(text('a file')) } satisfies Rules<ExportOnnxOptions>,
   'export triton': {
-    folder: required(folder),
+    ...BAKE,
     repository: required(folder),
-    model,
-    first: PROJECT.first,
-    externalDataFolder: folder,
-    at: pointNames,
     name: text('letters, digits, - and _', /^[A-Za-z0-9_-]+$/),
     maxBatch: atLeastOne,
     instances: atLeastOne,

@@ -29,3 +29,6 @@ export const hubConfigUnknown = (file: string) =>
     `${file} is none of the files that go with a model`,
     'Give config.json, preprocessor_config.json or tokenizer.json, or the folder that they lie in.',
   );
+
+export const notForPipelines = (what: string, remedy: string) =>
+  new OfframpError('not-for-pipelines', what, remedy);

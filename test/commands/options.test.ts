@@ -35,6 +35,8 @@ const FUNCTIONS: Record<keyof typeof OPTIONS, { readonly call: Call; readonly gi
   evaluate: { call: api.evaluate, given: { folder: absent, test: absent } },
   compare: { call: api.compare, given: { a: absent, b: absent, test: absent } },
   emit: { call: api.emit, given: { folder: absent } },
+  'export transformers': { call: api.exportTransformers, given: { folder: absent, out: `${absent}-out` } },
+  'export onnx': { call: api.exportOnnx, given: { folder: absent, file: `${absent}.onnx` } },
   'export triton': { call: api.exportTriton, given: { folder: absent, repository: absent } },
   'export k8s': {
     call: api.printKubernetesJob,
@@ -56,7 +58,7 @@ const NO_POSITIVE = [...NO_NUMBER, 0, -1];
 /** Some of what each option may not be, from the API. */
 const BAD: Readonly<Record<string, readonly unknown[]>> = {
   ...all('model externalDataFolder output train validation calibration test labels tokenizer provider cache', NO_TEXT),
-  ...all('path dataFolder out features folder repository stubOnly a b at image', NO_TEXT),
+  ...all('path dataFolder out features folder repository file stubOnly a b at image', NO_TEXT),
   ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort studentFamily studentLoss augment teacher', NO_WORD),
   ...all('widenBatch skipBad force report timing survivors check keepAll', NO_FLAG),
   ...all('exits threads epochs studentEpochs studentExits steps batch maxBatch instances shards parallelism', NO_COUNT),
@@ -242,6 +244,8 @@ const NEEDED: Readonly<Record<string, string>> = {
   evaluate: absent,
   compare: `${absent} ${absent}`,
   emit: absent,
+  'export transformers': `${absent} ${absent}-out`,
+  'export onnx': `${absent} ${absent}.onnx`,
   'export triton': `${absent} ${absent}`,
   'export k8s': '',
 };
@@ -305,7 +309,10 @@ test('what is refused ends with 2 and the option as it was given', async () => {
   assert.match(await told('--config', 'a', '--config', 'b'), /--config a,b is not valid/);
   assert.match(await told('--seed.x', '1'), /Unknown argument: seed\.x/);
   const empty = (await runCli(folder, ['inspect', ''])).stderr;
-  assert.is(empty, "offramp: <model> '' is not valid [bad-option]\n  Give an ONNX file, or a folder with one.\n");
+  assert.is(
+    empty,
+    "offramp: <model> '' is not valid [bad-option]\n  Give an ONNX file, or a folder with one.\n",
+  );
 });
 
 test('a settings file is checked by the same rules', async () => {

@@ -1,4 +1,6 @@
 import { printKubernetesJob } from '../../commands/entries.ts';
+import { exportOnnx } from '../../commands/export-onnx.ts';
+import { exportTransformers } from '../../commands/export-transformers.ts';
 import { exportTriton } from '../../commands/export-triton.ts';
 import { OPTIONS } from '../../commands/options.ts';
 import { writeOneFile } from '../../emit/write.ts';
@@ -6,6 +8,63 @@ import { optionsFor } from '../call.ts';
 import { command, print, printResult } from '../command.ts';
 import { externalData, packageFolder, shared } from '../options.ts';
 import { from, place } from '../yargs-options.ts';
+
+const BAKED = {
+  model: 'the original: its ONNX file, or the folder that was compiled; not needed for baked thresholds',
+  first: 'networks in front of it, files or packages, in any order (default: those that lie beside it)',
+  at: "operating point to build in (default: the package's)",
+};
+
+const transformersCommand = command(
+  'transformers <package> <folder>',
+  'Write a folder that pipelines of transformers.js run as they are, thresholds built in',
+  (y) =>
+    shared(
+      packageFolder(externalData(y)).positional(
+        'folder',
+        place('folder', OPTIONS['export transformers'].out, 'folder to write'),
+      ),
+    )
+      .options(
+        from('export transformers', {
+          ...BAKED,
+          'hf-config': "the original's config files, where they do not lie in the folder that --model names",
+          force: 'replace what Offramp wrote there',
+        }),
+      )
+      .example(
+        '$0 export transformers out/ my-model-fast/ --model my-model/ --at fast',
+        "pipeline('image-classification', 'my-model-fast')",
+      ),
+  async ({ package: folder, folder: out, ...args }) => {
+    const exported = await exportTransformers(optionsFor('export transformers', { ...args, folder, out }));
+    printResult(
+      args,
+      exported,
+      `Written to ${out}, for ${exported.task} at ${exported.at}: ${exported.files.join(', ')}`,
+    );
+  },
+);
+
+const onnxCommand = command(
+  'onnx <package> <file>',
+  'Write the model alone, thresholds built in: the inputs and outputs of the original',
+  (y) =>
+    shared(
+      packageFolder(externalData(y)).positional(
+        'file',
+        place('file', OPTIONS['export onnx'].file, 'file to write'),
+      ),
+    )
+      .options(from('export onnx', BAKED))
+      .example('$0 export onnx out/ fast.onnx --model net.onnx --at fast', 'for any ONNX Runtime'),
+  async ({ package: folder, ...args }) => {
+    const exported = await exportOnnx(optionsFor('export onnx', { ...args, folder }));
+    const beside =
+      exported.externalData.length > 0 ? `, with ${exported.externalData.join(', ')} beside it` : '';
+    printResult(args, exported, `Written to ${exported.file}, at ${exported.at}${beside}`);
+  },
+);
 
 const tritonCommand = command(
   'triton <package> <repository>',
@@ -23,10 +82,7 @@ const tritonCommand = command(
     )
       .options(
         from('export triton', {
-          model: 'the original ONNX file; not needed for baked thresholds',
-          first:
-            'networks in front of it, files or packages, in any order (default: those that lie beside it)',
-          at: "operating point to build in (default: the package's)",
+          ...BAKED,
           name: 'name that clients ask for (default: of the original)',
           'max-batch': 'most samples a run (default: what easy samples bear to wait for hard ones)',
           instances: 'copies that run at the same time (default: 2)',
@@ -87,6 +143,11 @@ export const exportCommand = command(
   'export',
   'Write what a serving engine or a cluster takes',
   (y) =>
-    y.command(tritonCommand).command(kubernetesCommand).demandCommand(1, 'Export to what? triton or k8s.'),
+    y
+      .command(transformersCommand)
+      .command(onnxCommand)
+      .command(tritonCommand)
+      .command(kubernetesCommand)
+      .demandCommand(1, 'Export to what? transformers, onnx, triton or k8s.'),
   async () => {},
 );

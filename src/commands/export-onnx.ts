@@ -1,0 +1,45 @@
+/** A compiled model as one ONNX file that takes what the original took. */
+import { basename, dirname, join } from 'node:path';
+import { defaultCache } from '../cache/folder.ts';
+import { pointNamed } from '../calibrate/index.ts';
+import { checkBaked } from '../emit/check-baked.ts';
+import { readPackage } from '../emit/read-package.ts';
+import { checkFile, writeOneFile } from '../emit/write.ts';
+import { openDataFolder } from '../networks/data-folder.ts';
+import { withSession } from '../ort/session.ts';
+import { type BakeOptions, bake } from './bake.ts';
+import { checkCall } from './options.ts';
+
+export interface ExportOnnxOptions extends BakeOptions {
+  /** The file to write. External data go beside it, under the names that the file has for them. */
+  readonly file: string;
+}
+
+export interface ExportedOnnx {
+  readonly file: string;
+  readonly at: string;
+  /** Files beside it that belong to it. */
+  readonly externalData: readonly string[];
+}
+
+/**
+ * Writes the model with the thresholds of one operating point built in: inputs and outputs of the original, and `exit_index` and
+ * `exit_confidence`. It is compared with the package's own before. Throws `not-a-package`, `unknown-operating-point`, `bad-option`,
+ * `emitted-model-differs`, `output-unusable`, `output-failed`, and what `bake` throws.
+ */
+export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOnnx> {
+  checkCall('export onnx', options);
+  const { folder, file } = options;
+  const manifest = await readPackage(folder);
+  const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
+  await checkFile(file);
+  const { bytes, files } = await bake(manifest, point, options);
+  const data = await openDataFolder(files, defaultCache());
+  const session = { threads: 1, externalDataFolder: data.folder };
+  await withSession(bytes, session, (running) =>
+    checkBaked(running, manifest.batch === 'fixed' ? 1 : 3, manifest, point, folder, session),
+  ).finally(() => data.close());
+  for (const [location, content] of files) await writeOneFile(join(dirname(file), location), content);
+  await writeOneFile(file, bytes);
+  return { file, at: point.name, externalData: [...files.keys()].map((location) => basename(location)) };
+}

@@ -1,0 +1,199 @@
+/** A compiled model as a folder that the pipelines of transformers.js run as they are, and so does whatever else reads the layout of Optimum. */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { defaultCache } from '../cache/folder.ts';
+import { pointNamed } from '../calibrate/index.ts';
+import { isFile } from '../data/files.ts';
+import type { InputSpec } from '../data/index.ts';
+import { isEncoded } from '../data/tokenizer.ts';
+import { checkPipeline } from '../emit/check-pipeline.ts';
+import type { Manifest } from '../emit/manifest.ts';
+import { readPackage } from '../emit/read-package.ts';
+import { pictureInput } from '../emit/stub-pictures.ts';
+import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
+import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
+import { notForPipelines, optionText } from '../errors/index.ts';
+import { configJson, preprocessorJson, type Task, tokenizerConfigJson } from '../export/pipeline-files.ts';
+import type { Model } from '../graph/types.ts';
+import { type ConfigFiles, findFiles } from '../hub/folder.ts';
+import { type Config, readConfig } from '../hub/json.ts';
+import { type DataFiles, openDataFolder } from '../networks/data-folder.ts';
+import { withSession } from '../ort/session.ts';
+import { parseModel, serializeModel } from '../parser/index.ts';
+import { forPipelines, type PipelineInput } from '../passes/for-pipelines.ts';
+import { runPasses } from '../passes/pass.ts';
+import { type BakeOptions, bake } from './bake.ts';
+import type { HubModelOptions } from './hub-model.ts';
+import { checkCall } from './options.ts';
+
+export interface ExportTransformersOptions extends BakeOptions, Pick<HubModelOptions, 'hfConfig'> {
+  /** The folder to write. */
+  readonly out: string;
+  /** Replace what Offramp wrote there. */
+  readonly force?: boolean;
+}
+
+export interface ExportedTransformers {
+  readonly folder: string;
+  readonly task: Task;
+  readonly at: string;
+  /** Paths in the folder. */
+  readonly files: readonly string[];
+}
+
+/**
+ * Writes `onnx/model.onnx`, with the thresholds of one operating point built in, `pixel_values` or `input_ids` in and `logits` out, and the config
+ * files beside it: those of the original's folder where `model` or `hfConfig` names it and they say what the package does, else such as the
+ * package gives. Throws `not-for-pipelines`, `not-a-package`, `unknown-operating-point`, `bad-option`, `bad-model-config`, `output-not-empty`,
+ * `output-failed`, and what `bake` throws.
+ */
+export async function exportTransformers(options: ExportTransformersOptions): Promise<ExportedTransformers> {
+  checkCall('export transformers', options);
+  const { folder, out } = options;
+  const manifest = await readPackage(folder);
+  const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
+  await checkOutput(out, options);
+  const task = taskOf(manifest);
+  const configs = await configsOf(options);
+  const tokenizer = manifest.tokenizer ? await readConfig(join(folder, TOKENIZER_FILE)) : undefined;
+  const inputs = pipelineInputs(manifest, tokenizer);
+
+  const { bytes, files } = await bake(manifest, point, options);
+  const model = asPipelineModel(parseModel(bytes), manifest, inputs);
+  const written = new Map<string, Content>([
+    ['onnx/model.onnx', serializeModel(model)],
+    ...Array.from(files, ([location, content]): [string, Content] => [`onnx/${location}`, content]),
+    [
+      'config.json',
+      json(configJson(manifest, task, configs.config === undefined ? {} : await readConfig(configs.config))),
+    ],
+    ...(task === 'image-classification'
+      ? [await pictureFile(manifest, configs)]
+      : await textFiles(manifest, folder, tokenizer, configs)),
+  ]);
+  await verify(manifest, bytes, model, files, inputs);
+  await writeOutput(out, written, options);
+  return { folder: out, task, at: point.name, files: [...written.keys()].sort() };
+}
+
+/** Throws `emitted-model-differs` where `model` does not answer as `baked` does. */
+async function verify(
+  manifest: Manifest,
+  baked: Uint8Array,
+  model: Model,
+  files: DataFiles,
+  inputs: readonly PipelineInput[],
+): Promise<void> {
+  const data = await openDataFolder(files, defaultCache());
+  const session = { threads: 1, externalDataFolder: data.folder };
+  const samples = manifest.batch === 'fixed' ? 1 : 3;
+  await withSession(baked, session, (original) =>
+    withSession(serializeModel(model), session, (pipeline) =>
+      checkPipeline(pipeline, original, samples, manifest, inputs),
+    ),
+  ).finally(() => data.close());
+}
+
+const json = (config: Config): string => `${JSON.stringify(config, null, 2)}\n`;
+
+function taskOf(manifest: Manifest): Task {
+  const names = manifest.inputs.map(({ name }) => name);
+  if (names.every(isEncoded)) return 'text-classification';
+  if (manifest.inputs.length === 1 && pictureInput(manifest)) return 'image-classification';
+  throw notForPipelines(
+    `pipelines feed pictures or texts, and this model takes ${names.join(', ')}`,
+    'Use the package itself, or `npx onnx-offramp export onnx`.',
+  );
+}
+
+/** Config files of the original, where options say where they are. */
+async function configsOf({ model, hfConfig }: ExportTransformersOptions): Promise<ConfigFiles> {
+  if (model === undefined && hfConfig === undefined) return {};
+  return await findFiles({ model: model ?? '', hfConfig });
+}
+
+/** What pipelines feed for each input of the model. */
+function pipelineInputs(manifest: Manifest, tokenizer: Config | undefined): PipelineInput[] {
+  return manifest.inputs.map(({ name, dataType, dims }) => {
+    const axes = dims.map((size) => (size === 'N' ? 'batch_size' : size));
+    if (!isEncoded(name))
+      return {
+        name,
+        dataType,
+        dims: axes,
+        as: 'pixel_values',
+        channelsLast: manifest.preprocessing?.layout === 'NHWC',
+      };
+    const { padding } = (tokenizer ?? {}) as {
+      readonly padding?: { pad_id?: number; direction?: string } | null;
+    };
+    const value = name === 'input_ids' ? (padding?.pad_id ?? 0) : 0;
+    const side = padding?.direction === 'Left' ? 'left' : 'right';
+    return { name, dataType, dims: axes, as: name, padding: { value, side, length: dims.at(-1) as number } };
+  });
+}
+
+function asPipelineModel(model: Model, manifest: Manifest, inputs: readonly PipelineInput[]): Model {
+  const { scores, exitIndex, exitConfidence, dataType = 'float' } = manifest.outputs;
+  const { activation } = manifest;
+  if (!['none', 'softmax', 'log-softmax'].includes(activation))
+    throw notForPipelines(
+      `pipelines make probabilities by a softmax, and the scores of this model go through ${activation}`,
+      'Use the package itself, or `npx onnx-offramp export onnx`.',
+    );
+  const declared = new Map(model.graph.inputs.map((input) => [input.name, input.type?.dims]));
+  const asDeclared = inputs.map((input) => {
+    // A model that takes texts of any length needs no padding.
+    const isAny = typeof declared.get(input.name)?.[1] === 'string';
+    const { padding, ...rest } = input;
+    return isAny ? { ...rest, dims: declared.get(input.name)! } : padding ? input : rest;
+  });
+  const pass = forPipelines({
+    inputs: asDeclared,
+    scores,
+    scoresType: dataType,
+    areProbabilities: activation === 'softmax',
+    others: [exitIndex, exitConfidence],
+  });
+  return { ...model, graph: runPasses(model.graph, [pass]) };
+}
+
+async function pictureFile(manifest: Manifest, { preprocessor }: ConfigFiles): Promise<[string, Content]> {
+  const [{ name, dataType, dims }] = manifest.inputs as [Manifest['inputs'][number]];
+  const input: InputSpec = { name, dataType, dims: dims.slice(1) as number[] };
+  const kept =
+    preprocessor === undefined ? undefined : { config: await readConfig(preprocessor), file: preprocessor };
+  return ['preprocessor_config.json', json(preprocessorJson(manifest, input, kept))];
+}
+
+/** What lies beside tokenizer.json and may be read with it. */
+const BESIDE = ['tokenizer_config.json', 'special_tokens_map.json'];
+
+async function textFiles(
+  manifest: Manifest,
+  folder: string,
+  own: Config | undefined,
+  { tokenizer }: ConfigFiles,
+): Promise<[string, Content][]> {
+  if (tokenizer !== undefined) {
+    const beside = BESIDE.map((name) => join(dirname(tokenizer), name)).filter(isFile);
+    return await Promise.all(
+      [tokenizer, ...beside].map(
+        async (file): Promise<[string, Content]> => [
+          file.slice(dirname(file).length + 1),
+          await readFile(file),
+        ],
+      ),
+    );
+  }
+  if (!own)
+    throw notForPipelines(
+      'the package has no tokenizer, since its data were not texts',
+      `Name it: ${optionText('hfConfig', 'tokenizer.json')}.`,
+    );
+  const length = manifest.inputs[0]!.dims.at(-1) as number;
+  return [
+    [TOKENIZER_FILE, await readFile(join(folder, TOKENIZER_FILE))],
+    ['tokenizer_config.json', json(tokenizerConfigJson(own, length))],
+  ];
+}
