@@ -124,6 +124,7 @@ function pipelineInputs(manifest: Manifest, tokenizer: Config | undefined): Pipe
         as: 'pixel_values',
         channelsLast: manifest.preprocessing?.layout === 'NHWC',
       };
+    // Also where the original takes texts of any length: heads average over all tokens, padding among them, and learned it so.
     const { padding } = (tokenizer ?? {}) as {
       readonly padding?: { pad_id?: number; direction?: string } | null;
     };
@@ -141,15 +142,8 @@ function asPipelineModel(model: Model, manifest: Manifest, inputs: readonly Pipe
       `pipelines make probabilities by a softmax, and the scores of this model go through ${activation}`,
       'Use the package itself, or `npx onnx-offramp export onnx`.',
     );
-  const declared = new Map(model.graph.inputs.map((input) => [input.name, input.type?.dims]));
-  const asDeclared = inputs.map((input) => {
-    // A model that takes texts of any length needs no padding.
-    const isAny = typeof declared.get(input.name)?.[1] === 'string';
-    const { padding, ...rest } = input;
-    return isAny ? { ...rest, dims: declared.get(input.name)! } : padding ? input : rest;
-  });
   const pass = forPipelines({
-    inputs: asDeclared,
+    inputs,
     scores,
     scoresType: dataType,
     areProbabilities: activation === 'softmax',
