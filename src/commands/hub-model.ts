@@ -3,7 +3,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { isFile, isFolder } from '../data/files.ts';
 import type { PreprocessingOptions } from '../data/index.ts';
 import { packageNameOf } from '../emit/names.ts';
-import { type Dtype, findFiles } from '../hub/folder.ts';
+import { takeFloat } from '../errors/index.ts';
+import { type Dtype, findFiles, variantBeside } from '../hub/folder.ts';
 import { type Hub, openDims, readHub } from '../hub/read.ts';
 import type { LoadedModel } from '../parser/index.ts';
 import type { InputOptions } from '../passes/fix-inputs.ts';
@@ -60,6 +61,17 @@ export function dimsOf(
 ): Record<string, number> {
   return { ...(hub && openDims(source.model.graph.inputs, hub.sizes, dims)), ...dims };
 }
+
+/** `error`; where it is about the quantised file `model` and the float one lies beside that, it says so. */
+export function nameFloat<T>(error: T, model: string): T {
+  const isQuantised = (error as { readonly code?: unknown } | null)?.code === 'samples-not-independent';
+  const dtype = isQuantised
+    ? FLOATS.find((one) => (variantBeside(model, one) ?? model) !== model)
+    : undefined;
+  return dtype === undefined ? error : takeFloat(error, dtype);
+}
+
+const FLOATS = ['fp32', 'fp16'] as const;
 
 /** Files that are called so say nothing of what is in them. */
 const ANONYMOUS = /^model(_[a-z0-9]+)*\.onnx$/i;

@@ -8,7 +8,7 @@ import type { FirstOptions } from '../networks/open-first.ts';
 import { loadModel } from '../parser/index.ts';
 import { attachExits } from '../passes/attach-exits.ts';
 import type { Activation, Head, HeadKind, PlannedExit, RejectedTap, Tap } from '../passes/exits.ts';
-import { dimsOf, type HubModelOptions, type WithHub, withHub } from './hub-model.ts';
+import { dimsOf, type HubModelOptions, nameFloat, type WithHub, withHub } from './hub-model.ts';
 import { checkCall } from './options.ts';
 import { openProject } from './project.ts';
 
@@ -88,7 +88,10 @@ export async function inspect(given: InspectOptions): Promise<Inspection> {
   const options = await withHub(given);
   if (options.first) return await inspectChain(options);
   const source = await loadModel(options.model, options.externalDataFolder);
-  const inspection = await inspectLoaded(source, { ...options, dims: dimsOf(source, options, options.hub) });
+  const read = { ...options, dims: dimsOf(source, options, options.hub) };
+  const inspection = await inspectLoaded(source, read).catch((error) => {
+    throw nameFloat(error, options.model);
+  });
   const { plan, existing } = inspection;
   return describe(inspection, existing?.heads ?? attachExits(plan, { kind: options.head, seed: 1 }));
 }

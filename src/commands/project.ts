@@ -37,7 +37,7 @@ import { warnOfGuessing } from '../predict/check-original.ts';
 import { answersOf, type PredictOptions } from '../predict/predict.ts';
 import { type Growth, planGrowth, type WantedGrowth } from './growth.ts';
 import { asksForExits } from './head-options.ts';
-import { dimsOf, type HubModelOptions, type WithHub } from './hub-model.ts';
+import { dimsOf, type HubModelOptions, nameFloat, type WithHub } from './hub-model.ts';
 import { type FirstSource, loadFirsts, openChain } from './open-chain.ts';
 
 export interface ProjectOptions
@@ -132,7 +132,8 @@ export async function openProject(
     });
   };
   const inspection = await open().catch((error) => {
-    throw isChain ? ofNetwork(options.model, error) : error;
+    const told = nameFloat(error, options.model);
+    throw isChain ? ofNetwork(options.model, told) : told;
   });
   const { typed, plan } = inspection;
   for (const note of [...(options.hub?.notes ?? []), ...inspection.notes]) events.onNote?.(note);

@@ -30,5 +30,12 @@ export const hubConfigUnknown = (file: string) =>
     'Give config.json, preprocessor_config.json or tokenizer.json, or the folder that they lie in.',
   );
 
+/** `error`, of a model that is quantised while it runs, with the way on that is there: its float file, the variant `dtype`. */
+export function takeFloat<T>(error: T, dtype: string): T {
+  if (error instanceof OfframpError)
+    error.hint = `The float model lies beside it: give ${optionText('dtype', dtype)}. The result may be quantised statically (QDQ) afterwards, or the original before it is compiled.`;
+  return error;
+}
+
 export const notForPipelines = (what: string, remedy: string) =>
   new OfframpError('not-for-pipelines', what, remedy);
