@@ -33,7 +33,7 @@ export const hubConfigUnknown = (file: string) =>
 /** `error`, of a model that is quantised while it runs, with the way on that is there: its float file, the variant `dtype`. */
 export function takeFloat<T>(error: T, dtype: string): T {
   if (error instanceof OfframpError)
-    error.hint = `The float model lies beside it: give ${optionText('dtype', dtype)}. The result may be quantised statically (QDQ) afterwards, or the original before it is compiled.`;
+    error.hint = `The float model lies beside it: give ${optionText('dtype', dtype)}. To have it small as well, quantise that one statically (QDQ) before it is compiled.`;
   return error;
 }
 
