@@ -27,7 +27,7 @@ export class Card {
     return this.#truth === undefined ? undefined : nameOf(result) === this.#truth;
   }
 
-  /** The first answer; `show` follows. */
+  /** The first answer of a picture that goes on; `show` follows. */
   showFirst(result: Result): void {
     this.#print(result, 'first');
     this.#find('.verdict').textContent = 'first answer, refining …';
@@ -35,15 +35,16 @@ export class Card {
     this.element.classList.remove('wrong');
   }
 
-  /** The answer at the point, and what the first one was. */
-  show(result: Result, first: Result): void {
+  /** The answer at the point, and the first one, where that was another run's. */
+  show(result: Result, first?: Result): void {
     this.#print(result, 'final');
     const isRight = this.isRight(result);
     this.#find('.verdict').textContent =
-      isRight === undefined ? '' : isRight ? '✓ right' : `✗ wrong: ${this.#truth}`;
+      isRight === undefined ? '' : isRight ? '✓ right' : `✗ wrong; true class: ${this.#truth}`;
     this.element.classList.toggle('wrong', isRight === false);
     this.element.classList.remove('early');
-    this.#say('.first', first.index, nameOf(first));
+    this.#find('.before').hidden = !first;
+    if (first) this.#say('.first', first.index, nameOf(first));
   }
 
   #print(result: Result, stage: 'first' | 'final'): void {

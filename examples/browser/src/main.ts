@@ -134,7 +134,7 @@ async function classifyAll(): Promise<void> {
 }
 
 function settle(picture: Picture, said: Said): void {
-  picture.card.show(said.result, said.first.result);
+  picture.card.show(said.result, said.first.isFinal ? undefined : said.first.result);
   picture.said = said;
 }
 
@@ -161,7 +161,8 @@ function summarise(): void {
   if (again.length === 0) return;
   const extra = mean(again.map(({ first }) => first.result.relativeCost));
   find('#price').textContent =
-    `That is without what this page does to draw first answers at once: ${again.length} of ${all.length} pictures were run to their first exit, drawn, and run again from the beginning, ${percent(extra)} more.`;
+    `To draw first answers at once, this page ran ${again.length} of ${all.length} pictures to their first exit, and then again from the beginning. ` +
+    `That cost ${percent(extra)} of the whole model more a picture, which is not counted above.`;
 }
 
 /** The camera's button, and its card: the first of the list while it is on. */
@@ -178,8 +179,9 @@ function watchCamera(): void {
     const at = points[slider.valueAsNumber]!;
     const input = await read(picture);
     const first = await firstAnswer(input, at);
-    if (!first.isFinal) card.showFirst(first.result);
-    card.show(first.isFinal ? first.result : await classify(input, { at }), first.result);
+    if (first.isFinal) return card.show(first.result);
+    card.showFirst(first.result);
+    card.show(await classify(input, { at }), first.result);
   };
   const camera = new Camera(video, take, () => {
     card.element.remove();

@@ -2,7 +2,10 @@
 import { type ClassifyOptions, operatingPoints, type Result } from './package.ts';
 import type { Asked, Questions } from './worker.ts';
 
-const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
+const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+  type: 'module',
+  name: 'model',
+});
 const failed = new Promise<never>((_, reject) => {
   worker.addEventListener('error', ({ message }) => reject(new Error(message || 'its script was not found')));
 });
