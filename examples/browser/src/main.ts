@@ -162,7 +162,7 @@ function summarise(): void {
   const extra = mean(again.map(({ first }) => first.result.relativeCost));
   find('#price').textContent =
     `To draw first answers at once, this page ran ${again.length} of ${all.length} pictures to their first exit, and then again from the beginning. ` +
-    `That cost ${percent(extra)} of the whole model more a picture, which is not counted above.`;
+    `On average, that is ${percent(extra)} of the whole model more, which is not counted above.`;
 }
 
 /** The camera's button, and its card: the first of the list while it is on. */
