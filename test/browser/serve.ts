@@ -49,5 +49,5 @@ export async function serveFiles(
     server.closeAllConnections();
     return new Promise<void>((closed) => server.close(() => closed()));
   };
-  return { url: `http://127.0.0.1:${port}${path}`, close };
+  return { url: new URL(path, `http://127.0.0.1:${port}`).href, close };
 }

@@ -10,13 +10,17 @@ const REFUSALS: Readonly<Record<string, string>> = {
 export class Camera {
   readonly #video: HTMLVideoElement;
   readonly #take: (picture: ImageBitmap) => Promise<void>;
-  readonly #ended: () => void;
+  readonly #turned: (isOn: boolean) => void;
 
-  /** `take` is given a picture; `ended` is called whenever the camera stops, by `stop` or by itself. */
-  constructor(video: HTMLVideoElement, take: (picture: ImageBitmap) => Promise<void>, ended: () => void) {
+  /** `take` is given a picture; `turned` is called whenever the camera goes on or off, by itself too. */
+  constructor(
+    video: HTMLVideoElement,
+    take: (picture: ImageBitmap) => Promise<void>,
+    turned: (isOn: boolean) => void,
+  ) {
     this.#video = video;
     this.#take = take;
-    this.#ended = ended;
+    this.#turned = turned;
   }
 
   get isOn(): boolean {
@@ -33,6 +37,7 @@ export class Camera {
         throw new Error(REFUSALS[name] ?? `The camera does not start: ${message}`);
       });
     for (const track of stream.getTracks()) track.addEventListener('ended', () => this.stop());
+    this.#turned(true);
     this.#video.srcObject = stream;
     this.#watch(stream);
   }
@@ -42,19 +47,22 @@ export class Camera {
     if (!stream) return;
     this.#video.srcObject = null;
     for (const track of stream.getTracks()) track.stop();
-    this.#ended();
+    this.#turned(false);
   }
 
   async #watch(stream: MediaStream): Promise<void> {
     const isOn = () => this.#video.srcObject === stream;
     try {
+      // A frame is told of before it plays, too, but there is no picture to be had.
+      await this.#video.play();
       while (isOn()) {
         // Not called while the page is hidden: nobody looks.
         await new Promise((shown) => this.#video.requestVideoFrameCallback(shown));
         if (isOn()) await this.#take(await createImageBitmap(this.#video));
       }
     } catch (error) {
-      if (isOn()) this.stop();
+      if (!isOn()) return;
+      this.stop();
       throw error;
     }
   }

@@ -183,9 +183,10 @@ function watchCamera(): void {
     card.showFirst(first.result);
     card.show(await classify(input, { at }), first.result);
   };
-  const camera = new Camera(video, take, () => {
-    card.element.remove();
-    button.textContent = 'Start camera';
+  const camera = new Camera(video, take, (isOn) => {
+    if (isOn) list.prepend(card.element);
+    else card.element.remove();
+    button.textContent = isOn ? 'Stop camera' : 'Start camera';
   });
   button.disabled = false;
   button.addEventListener('click', async () => {
@@ -194,8 +195,6 @@ function watchCamera(): void {
     button.disabled = true;
     try {
       await camera.start();
-      list.prepend(card.element);
-      button.textContent = 'Stop camera';
     } catch (error) {
       complain((error as Error).message);
     } finally {
