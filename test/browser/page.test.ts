@@ -403,6 +403,18 @@ inBrowser('it opens with pictures of one’s own; long class names fit, on a pho
   await own.close();
 });
 
+inBrowser('what does not load is told', async () => {
+  for (const file of ['worker-*.js', '*.onnx', '*.wasm']) {
+    const context = await browser!.newContext({ serviceWorkers: 'block' });
+    const page = await context.newPage();
+    await page.route(`**/assets/${file}`, (route) => route.fulfill({ status: 404 }));
+    await page.goto(served.url);
+    await page.getByRole('alert').filter({ hasText: 'The model does not load.' }).waitFor();
+    assert.ok(await page.getByLabel('Choose pictures').isDisabled());
+    await context.close();
+  }
+});
+
 inBrowser('it is light or dark as the reader wishes', async () => {
   const grounds: string[] = [];
   for (const colorScheme of ['light', 'dark'] as const) {

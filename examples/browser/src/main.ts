@@ -113,8 +113,10 @@ async function classifyAll(): Promise<void> {
     `${percent(accuracy)} accurate at ${percent(relativeCost)} of the cost, measured on test data`;
   list.setAttribute('aria-busy', 'true');
   const goOn: { readonly picture: Picture; readonly first: FirstAnswer }[] = [];
+  // Others may be added meanwhile.
+  const asking = [...pictures];
   // One at a time: a model whose batch is fixed takes no more.
-  for (const picture of pictures.filter(({ said }) => said?.at !== at)) {
+  for (const picture of asking.filter(({ said }) => said?.at !== at)) {
     const first = await firstAnswer(picture.input, at);
     if (question !== asked) return;
     if (first.isFinal) settle(picture, { at, first, result: first.result });
@@ -128,8 +130,8 @@ async function classifyAll(): Promise<void> {
     if (question !== asked) return;
     settle(picture, { at, first, result });
   }
-  summarise();
-  clear.disabled = pictures.length === 0;
+  summarise(asking);
+  clear.disabled = asking.length === 0;
   list.setAttribute('aria-busy', 'false');
 }
 
@@ -138,8 +140,9 @@ function settle(picture: Picture, said: Said): void {
   picture.said = said;
 }
 
-function summarise(): void {
-  const all = pictures.map(({ card, said }) => ({ ...said!, isRight: card.isRight(said!.result) }));
+/** All have been answered at the slider's point. */
+function summarise(answered: readonly Picture[]): void {
+  const all = answered.map(({ card, said }) => ({ ...said!, isRight: card.isRight(said!.result) }));
   find('#price').textContent = '';
   if (all.length === 0) {
     summary.textContent = 'Choose pictures, or drop some here.';
@@ -161,7 +164,7 @@ function summarise(): void {
   if (again.length === 0) return;
   const extra = mean(again.map(({ first }) => first.result.relativeCost));
   find('#price').textContent =
-    `To draw first answers at once, this page ran ${again.length} of ${all.length} pictures to their first exit, and then again from the beginning. ` +
+    `First answers are drawn at once: for that, this page ran ${again.length} of ${all.length} pictures to their first exit, and then again from the beginning for the refined answer. ` +
     `On average, that is ${percent(extra)} of the whole model more, which is not counted above.`;
 }
 

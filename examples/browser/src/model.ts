@@ -6,9 +6,6 @@ const worker = new Worker(new URL('./worker.ts', import.meta.url), {
   type: 'module',
   name: 'model',
 });
-const failed = new Promise<never>((_, reject) => {
-  worker.addEventListener('error', ({ message }) => reject(new Error(message || 'its script was not found')));
-});
 
 function ask<Q extends keyof Questions>(
   question: Q,
@@ -17,15 +14,25 @@ function ask<Q extends keyof Questions>(
 ): ReturnType<Questions[Q]> {
   const answered = new Promise((resolve, reject) => {
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = ({ data }) =>
-      'problem' in data ? reject(new Error(data.problem)) : resolve(data.answer);
+    port1.onmessage = ({ data }) => {
+      port1.close();
+      if ('problem' in data) reject(new Error(data.problem));
+      else resolve(data.answer);
+    };
     worker.postMessage({ question, given, reply: port2 } satisfies Asked, [port2, ...moved]);
   });
-  return Promise.race([answered, failed]) as ReturnType<Questions[Q]>;
+  return answered as ReturnType<Questions[Q]>;
 }
 
 /** Until the model is there. Rejects when it does not load. */
-export const loadModel = (): Promise<void> => ask('load', []);
+export function loadModel(): Promise<void> {
+  const failed = new Promise<never>((_, reject) => {
+    worker.addEventListener('error', ({ message }) =>
+      reject(new Error(message || 'The worker’s script was not found.')),
+    );
+  });
+  return Promise.race([ask('load', []), failed]);
+}
 
 /** A picture as `classify` takes it; an ImageBitmap is used up. Rejects when this browser cannot read it. */
 export const read = (picture: Blob | ImageBitmap): Promise<Float32Array> =>
