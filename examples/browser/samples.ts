@@ -1,3 +1,6 @@
+/** The pictures that come with the page. A picture's class is known: it is the name of its folder, or what was drawn. */
+import { readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import { CLASSES, drawSamples, SIDE } from '../demo/shapes.ts';
 
@@ -10,7 +13,7 @@ export interface Sample {
   readonly png: Buffer;
 }
 
-/** The pictures that come with the page: some are easy, some hard. */
+/** Pictures that the demo's code draws: some are easy, some hard. */
 export async function drawnSamples(): Promise<Sample[]> {
   const { pixels, labels } = drawSamples(COUNT, SEED);
   const size = SIDE * SIDE * 3;
@@ -22,4 +25,13 @@ export async function drawnSamples(): Promise<Sample[]> {
     return { name: CLASSES[label]!, png };
   };
   return Promise.all(Array.from(labels, encode));
+}
+
+/** The files of `folder`, which has a folder a class, in the order of their paths. */
+export function picturesIn(folder: string): { name: string; file: string }[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && !entry.name.startsWith('.'))
+    .map(({ parentPath, name }) => ({ name: basename(parentPath), file: join(parentPath, name) }))
+    .sort((a, b) => (a.file < b.file ? -1 : 1));
 }

@@ -1,17 +1,19 @@
 /**
- * Builds the page for one compiled package: what `npm run demo` wrote, or the folder that OFFRAMP_PACKAGE names. The
- * pictures that the demo's code draws come with the demo's package only; they would mean nothing to another model.
+ * Builds the page for one compiled package: what `npm run demo` wrote, or the folder that OFFRAMP_PACKAGE names. OFFRAMP_PICTURES
+ * names pictures for it to open with, in one folder a class. Those that the demo's code draws come with the demo's package only; they
+ * would mean nothing to another model.
  */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
-import { drawnSamples } from './samples.ts';
+import { offline } from './offline.ts';
+import { drawnSamples, picturesIn } from './samples.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SAMPLES = 'virtual:samples';
 
-const named = process.env.OFFRAMP_PACKAGE;
+const { OFFRAMP_PACKAGE: named, OFFRAMP_PICTURES: pictures } = process.env;
 const folder = named ? resolve(named) : resolve(ROOT, 'out/demo');
 const entry = resolve(folder, 'index.js');
 if (!existsSync(entry)) {
@@ -22,19 +24,25 @@ export default defineConfig({
   // Relative, so that dist/ works wherever it is put.
   base: './',
   resolve: { alias: { 'compiled-package': entry } },
-  plugins: [samplesModule()],
-  server: { fs: { allow: [ROOT, folder] } },
+  plugins: [samplesModule(), offline()],
+  worker: { format: 'es' },
+  server: { fs: { allow: [ROOT, folder, ...(pictures ? [resolve(pictures)] : [])] } },
 });
 
-/** `import samples from 'virtual:samples'`: names, and PNG as data URLs. */
+/** `import samples from 'virtual:samples'`: class names, and URLs of pictures. */
 function samplesModule(): Plugin {
   return {
     name: SAMPLES,
     resolveId: (source) => (source === SAMPLES ? `\0${SAMPLES}` : undefined),
     async load(id) {
       if (id !== `\0${SAMPLES}`) return undefined;
-      const samples = named ? [] : await drawnSamples();
-      const urls = samples.map(({ name, png }) => ({
+      if (pictures) {
+        const files = picturesIn(resolve(pictures));
+        const imports = files.map(({ file }, i) => `import url${i} from ${JSON.stringify(`${file}?url`)};\n`);
+        const list = files.map(({ name }, i) => `{ name: ${JSON.stringify(name)}, url: url${i} }`);
+        return `${imports.join('')}export default [${list.join(', ')}]`;
+      }
+      const urls = (named ? [] : await drawnSamples()).map(({ name, png }) => ({
         name,
         url: `data:image/png;base64,${png.toString('base64')}`,
       }));

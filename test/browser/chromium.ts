@@ -1,7 +1,7 @@
 /** The browser that these tests drive, and what went wrong on its pages. */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 
 /** A busy machine may take its time; nothing is measured here. */
 const TIMEOUT_MS = 3 * 60_000;
@@ -9,11 +9,11 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-s
 
 /**
  * Chromium without a window: the one that CHROMIUM_PATH or CHROME_PATH names, or Debian's, or Chrome. Where there is none,
- * undefined, said loudly; but an error where CI is set.
+ * undefined, said loudly; but an error where CI is set. `args` are Chromium's own.
  */
-export async function openChromium(): Promise<Browser | undefined> {
+export async function openChromium(args: readonly string[] = []): Promise<Browser | undefined> {
   const executablePath = findChromium();
-  if (executablePath) return chromium.launch({ executablePath, timeout: TIMEOUT_MS });
+  if (executablePath) return chromium.launch({ executablePath, args: [...args], timeout: TIMEOUT_MS });
   const problem = 'no Chromium found: apt-get install chromium, or name one in CHROMIUM_PATH';
   if (process.env.CI) throw new Error(problem);
   console.error(`\n*** SKIPPED, nothing was tested in a browser: ${problem} ***\n`);
@@ -42,7 +42,7 @@ export interface WatchedPage {
   readonly complaints: readonly string[];
 }
 
-export async function openPage(browser: Browser, url: string): Promise<WatchedPage> {
+export async function openPage(browser: Browser | BrowserContext, url: string): Promise<WatchedPage> {
   const page = await browser.newPage();
   page.setDefaultTimeout(TIMEOUT_MS);
   const complaints: string[] = [];

@@ -1,3 +1,7 @@
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join } from 'node:path';
 import { build, type InlineConfig, preview } from 'vite';
 
 export interface Served {
@@ -11,4 +15,39 @@ export async function buildAndServe(config: InlineConfig): Promise<Served> {
   await build(quiet);
   const server = await preview({ ...quiet, preview: { host: '127.0.0.1', port: 0 } });
   return { url: server.resolvedUrls!.local[0]!, close: () => server.close() };
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css',
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+};
+
+/** Serves the files of `folder` below `path`, which begins and ends with a slash, as a host does that knows nothing of the page. */
+export async function serveFiles(
+  folder: string,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Served> {
+  const server = createServer(async ({ url = '' }, response) => {
+    const asked = decodeURIComponent(url.split('?')[0]!);
+    const file = asked.endsWith('/') ? `${asked}index.html` : asked;
+    try {
+      if (!file.startsWith(path)) throw new Error('elsewhere');
+      const body = await readFile(join(folder, file.slice(path.length)));
+      const type = TYPES[extname(file)] ?? 'application/octet-stream';
+      response.writeHead(200, { 'Content-Type': type, ...headers }).end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { port } = server.address() as AddressInfo;
+  const close = () => {
+    server.closeAllConnections();
+    return new Promise<void>((closed) => server.close(() => closed()));
+  };
+  return { url: new URL(path, `http://127.0.0.1:${port}`).href, close };
 }

@@ -6,41 +6,57 @@ const template = document.querySelector<HTMLTemplateElement>('#card')!;
 export const percent = (share: number): string =>
   share.toLocaleString('en', { style: 'percent', minimumFractionDigits: 1 });
 
-/** A picture on the page, and what the model said about it. */
+const nameOf = ({ index, label = `class ${index}` }: Result): string => label;
+
+/** A picture on the page, and what the model says about it. */
 export class Card {
   readonly element: HTMLElement;
-  /** The picture as `classify` takes it. */
-  readonly input: Float32Array;
-  readonly #image: HTMLImageElement;
-  readonly #track: HTMLElement;
+  readonly #truth: string | undefined;
 
-  constructor(input: Float32Array, file: File) {
+  /** `truth` is the class of the picture, where it is known. */
+  constructor(picture: HTMLElement, truth?: string) {
     this.element = template.content.firstElementChild!.cloneNode(true) as HTMLElement;
-    this.input = input;
-    this.#image = this.#find('img');
-    this.#image.src = URL.createObjectURL(file);
-    this.#image.alt = file.name;
-    this.#image.addEventListener('load', () => {
-      this.#image.classList.toggle('small', this.#image.naturalWidth < 128);
-    });
-    this.#image.title = file.name;
-    this.#track = this.#find('.track');
-    for (let stop = 0; stop <= exits.length; stop++) this.#track.append(document.createElement('span'));
+    this.element.prepend(picture);
+    this.#truth = truth;
+    const track = this.#find('.track');
+    for (let stop = 0; stop <= exits.length; stop++) track.append(document.createElement('span'));
   }
 
-  show({ index, label = `class ${index}`, probability, exit, confidence, relativeCost }: Result): void {
-    this.#find('.label').textContent = label;
+  /** Whether the model is right, where that is known. */
+  isRight(result: Result): boolean | undefined {
+    return this.#truth === undefined ? undefined : nameOf(result) === this.#truth;
+  }
+
+  /** The first answer of a picture that goes on; `show` follows. */
+  showFirst(result: Result): void {
+    this.#print(result, 'first');
+    this.#find('.verdict').textContent = 'first answer, refining …';
+    this.element.classList.add('early');
+    this.element.classList.remove('wrong');
+  }
+
+  /** The answer at the point, and the first one, where that was another run's. */
+  show(result: Result, first?: Result): void {
+    this.#print(result, 'final');
+    const isRight = this.isRight(result);
+    this.#find('.verdict').textContent =
+      isRight === undefined ? '' : isRight ? '✓ right' : `✗ wrong; true class: ${this.#truth}`;
+    this.element.classList.toggle('wrong', isRight === false);
+    this.element.classList.remove('early');
+    this.#find('.before').hidden = !first;
+    if (first) this.#say('.first', first.index, nameOf(first));
+  }
+
+  #print(result: Result, stage: 'first' | 'final'): void {
+    const { probability, exit, confidence, relativeCost } = result;
+    this.element.dataset.stage = stage;
+    this.#find('.label').textContent = nameOf(result);
     this.#say('.probability', probability, percent(probability));
     this.#say('.exit', exit, exit < exits.length ? `exit ${exit + 1}` : 'the end');
     this.#say('.confidence', confidence, confidence.toFixed(3));
     this.#say('.cost', relativeCost, percent(relativeCost));
-    for (const [stop, part] of [...this.#track.children].entries())
+    for (const [stop, part] of [...this.#find('.track').children].entries())
       part.classList.toggle('ran', stop <= exit);
-  }
-
-  remove(): void {
-    URL.revokeObjectURL(this.#image.src);
-    this.element.remove();
   }
 
   /** The figure as text, and as it is for scripts. */

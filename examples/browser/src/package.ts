@@ -1,6 +1,6 @@
-/** The compiled package that the page is built with; vite.config.ts says which. */
+/** What the page uses of the compiled package that it is built with; vite.config.ts says which. */
 import * as compiled from 'compiled-package';
-import * as ort from 'onnxruntime-web/wasm';
+import type * as ort from 'onnxruntime-web/wasm';
 
 /** What a generated package says about one picture. */
 export interface Result {
@@ -14,19 +14,23 @@ export interface Result {
 }
 
 export interface OperatingPoint {
+  readonly thresholds: readonly number[];
   readonly accuracy: number;
   readonly relativeCost: number;
 }
 
+/** A package whose thresholds are built into the model takes no options, and has one point. */
+export type ClassifyOptions = { readonly at: string } | { readonly thresholds: readonly number[] };
+
 export interface Model {
-  /** Cheapest first. */
-  readonly operatingPoints: Readonly<Record<string, OperatingPoint>>;
-  classify(input: Float32Array, options: { readonly at?: string }): Promise<readonly [Result, ...Result[]]>;
+  classify(input: Float32Array, options: ClassifyOptions): Promise<readonly [Result, ...Result[]]>;
 }
 
 /** What all generated packages that take pictures have in common. The class has a name of its own in each. */
 export interface ImagePackage {
   readonly exits: readonly unknown[];
+  /** Cheapest first. */
+  readonly operatingPoints: Readonly<Record<string, OperatingPoint>>;
   readonly preprocessing: { readonly width: number; readonly height: number; readonly resize: string | null };
   preprocess(picture: ImageData): Float32Array;
   readonly defaultPoint: string;
@@ -38,11 +42,9 @@ export interface ModelClass {
 
 export const {
   exits,
+  operatingPoints,
   preprocessing,
   preprocess,
   defaultPoint,
   default: modelClass,
 } = compiled as ImagePackage;
-
-/** Opens the package's model on onnxruntime-web's WebAssembly. */
-export const loadModel = (): Promise<Model> => modelClass.load(ort);

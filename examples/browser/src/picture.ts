@@ -1,11 +1,12 @@
 import { preprocessing } from './package.ts';
 
 /**
- * The pixels of an image file, with no colour management, as the compiler reads them. A package that was compiled
- * without --resize takes one size only: for it, the picture is scaled and its centre cropped.
+ * The pixels of an image file, with no colour management, as the compiler reads them, or of a camera's picture, which is closed. For
+ * a package that was compiled without --resize, and so takes one size only, the picture is scaled and its centre cropped.
  */
-export async function readPicture(file: Blob): Promise<ImageData> {
-  const bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none' });
+export async function readPicture(picture: Blob | ImageBitmap): Promise<ImageData> {
+  const bitmap =
+    picture instanceof Blob ? await createImageBitmap(picture, { colorSpaceConversion: 'none' }) : picture;
   const { width, height } = preprocessing.resize === null ? preprocessing : bitmap;
   const scale = Math.max(width / bitmap.width, height / bitmap.height);
   const across = bitmap.width * scale;
