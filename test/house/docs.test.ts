@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { drawPictures } from '../../scripts/pictures.ts';
 import { POLICIES } from '../../src/policies/index.ts';
 import { ROOT } from './sources.ts';
 
@@ -59,6 +60,18 @@ test('the policy and the interface that docs/extending.md shows are those of the
     [...text.matchAll(/^ {2}(?:readonly )?(\w+\??(?:\(\))?: [^;]+);/gm)].map(([, member]) => member);
   const real = /export interface Source \{[\s\S]*?\n\}/.exec(read('src/data/records.ts'))![0];
   assert.equal(members(source!), members(real));
+});
+
+test("README's pictures are what scripts/pictures.ts draws", async () => {
+  for (const [path, svg] of await drawPictures())
+    assert.is(read(path), svg, `${path}: npx tsx scripts/pictures.ts`);
+});
+
+test('README is short', () => {
+  const words = read('README.md')
+    .split(/\s+/)
+    .filter((word) => /\w/.test(word));
+  assert.ok(words.length < 1200, `${words.length} words`);
 });
 
 test.run();

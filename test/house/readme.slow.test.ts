@@ -11,6 +11,7 @@ import { prune } from '../../src/graph/prune.ts';
 import { floatTensor, toFloat32Array } from '../../src/graph/tensor.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { runCli } from '../cli-in-process.ts';
+import { classifierConfig, vitProcessor, writeFiles } from '../hub-models.ts';
 import { tinyResidual } from '../models.ts';
 import { tinySamples } from '../tiny-samples.ts';
 import { ROOT } from './sources.ts';
@@ -102,6 +103,17 @@ function writeModel(path: string, small = false): void {
   writeFileSync(path, serializeModel({ ...rest, graph: prune({ ...graph, initializers, nodes }) }));
 }
 
+/** A folder of the hub's layout. */
+function writeModelFolder(path: string): void {
+  const names = [0, 1, 2, 3, 4].map((label) => `class ${label}`);
+  writeFiles(path, {
+    'config.json': classifierConfig('vit', names),
+    'preprocessor_config.json': vitProcessor(8),
+    'onnx/.keep': '',
+  });
+  writeModel(join(path, 'onnx/model.onnx'));
+}
+
 /** Images of 8 by 8 pixels, a folder a class. */
 async function placeSamples(path: string, seed: number): Promise<void> {
   const net = join(dirname(path), `${seed}.onnx`);
@@ -132,7 +144,8 @@ async function wordsWithStandIns(command: string, folder: string): Promise<strin
     if (word.endsWith('.onnx')) {
       mkdirSync(dirname(path), { recursive: true });
       writeModel(path, flag === '--first');
-    } else if (/^--(train|validation|calibration|test)$/.test(flag)) await placeSamples(path, i);
+    } else if (words[0] === 'compile' && i === 1) writeModelFolder(path);
+    else if (/^--(train|validation|calibration|test)$/.test(flag)) await placeSamples(path, i);
   }
   if (words[0] !== 'compile') return words;
   const says = (option: string) => words.includes(option);
