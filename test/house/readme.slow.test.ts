@@ -124,7 +124,12 @@ async function wordsWithStandIns(command: string, folder: string): Promise<strin
     .match(/"[^"]*"|\S+/g)!
     .slice(2)
     // Bounds that small stand-ins keep, too.
-    .map((word) => word.replaceAll('"', '').replace(/> [\d.]+/, '> 1000'));
+    .map((word) =>
+      word
+        .replaceAll('"', '')
+        .replace(/drop > [\d.]+/, 'drop > 100')
+        .replace(/(cost|latency) > [\d.]+/, '$1 > 10'),
+    );
   for (const [i, word] of words.entries()) {
     const path = resolve(folder, word);
     if (existsSync(path)) continue;

@@ -8,7 +8,7 @@ import { firstsOf } from '../first.ts';
 import { optionsMissing } from '../misuse.ts';
 import { projectOptions, runOptions, shared, studentOptions, thresholdOptions } from '../options.ts';
 import { formatPlan } from '../tables.ts';
-import { writing } from '../writing.ts';
+import { writePackage } from '../write-package.ts';
 import { from } from '../yargs-options.ts';
 
 const { policy, target, thresholds, at } = DEFAULT_GOALS;
@@ -61,6 +61,6 @@ export const compileCommand = command(
     }
     const { out } = options;
     if (out === undefined) throw optionsMissing('compile', ['out']);
-    await writing(args, out, (events) => compile({ ...options, out }, events));
+    await writePackage(args, out, (events) => compile({ ...options, out }, events));
   },
 );
