@@ -61,5 +61,5 @@ function resultsOf(manifest: Manifest, task: string) {
 function dataName({ measuredOn, data }: Manifest): string {
   const measured = data[measuredOn];
   if (!measured) return `${measuredOn} data`;
-  return `${measuredOn} data, ${measured.samples} samples, hash ${onOneLine(measured.hash)}`;
+  return `${measuredOn} data, ${measured.samples} samples, hash ${onOneLine(measured.hash.slice(0, 12))}`;
 }

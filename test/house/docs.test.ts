@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { leastCalibration, noiseTable, promiseTable } from '../../scripts/sample-counts.ts';
 import { POLICIES } from '../../src/policies/index.ts';
 import { ROOT } from './sources.ts';
 
@@ -59,6 +60,22 @@ test('the policy and the interface that docs/extending.md shows are those of the
     [...text.matchAll(/^ {2}(?:readonly )?(\w+\??(?:\(\))?: [^;]+);/gm)].map(([, member]) => member);
   const real = /export interface Source \{[\s\S]*?\n\}/.exec(read('src/data/records.ts'))![0];
   assert.equal(members(source!), members(real));
+});
+
+test('docs/guide.md has the sample counts of the code', () => {
+  const guide = read('docs/guide.md');
+  for (const table of [promiseTable(), noiseTable()]) assert.ok(guide.includes(`\n\n${table}`), table);
+  assert.match(guide, `with fewer than ${leastCalibration(0.01)} in all`);
+});
+
+test('docs/guide.md has the exit codes that help tells', () => {
+  const codes = [
+    ...read('docs/guide.md')
+      .split('## Exit codes')[1]!
+      .matchAll(/^\| (\d+) \| /gm),
+  ].map(([, code]) => code);
+  const told = /'Exit codes: (.*?)\./.exec(read('src/cli/index.ts'))![1]!;
+  assert.equal(codes, [...told.matchAll(/\d+/g)].map(String));
 });
 
 test.run();
