@@ -43,7 +43,7 @@ function reach(samples: number): number {
 
 const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
 const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
-  `${row(head)}|${head.map(() => '---').join('|')}|\n` + rows.map(row).join('');
+  `${row(head)}|${head.map(() => '---').join('|')}|\n${rows.map(row).join('')}`;
 const count = (n: number) => n.toLocaleString('en-US');
 
 export const promiseTable = (): string =>
