@@ -3,7 +3,8 @@
  * back and a crash in native code fails one process. Its output is printed when it ends. The last line is `N passed, N failed`.
  *
  *   npm test                     all that a clone can run by itself
- *   npm run test:apart           those that need more: minutes (*.slow.test.ts), ../shared (*.shared.test.ts), the npm registry (*.network.test.ts)
+ *   npm run test:apart           those that need more: minutes (*.slow.test.ts), ../shared (*.shared.test.ts), the npm registry (*.network.test.ts),
+ *                                Python with ONNX Runtime (*.python.test.ts)
  *   npm run test:browser         test/browser/, which needs Chromium and takes minutes
  *   npm test -- parser passes/   only files whose path holds one of the words
  *   npm test -- --record         writes to test/count.txt how many tests of each kind there are
@@ -27,7 +28,7 @@ const MOST_FILES = 6;
 /** Folders whose tests take longest start first, so that none runs alone at the end. */
 const FIRST = ['house', 'cli', 'commands', 'policies', 'emit'];
 
-type Kind = 'anywhere' | 'slow' | 'shared' | 'network' | 'browser';
+type Kind = 'anywhere' | 'slow' | 'shared' | 'network' | 'python' | 'browser';
 
 interface Tally {
   total: number;
@@ -41,7 +42,7 @@ const words = args.filter((arg) => !arg.startsWith('--'));
 const kinds: Kind[] = args.includes('--browser')
   ? ['browser']
   : args.includes('--apart')
-    ? ['slow', 'shared', 'network']
+    ? ['slow', 'shared', 'network', 'python']
     : ['anywhere'];
 
 /** What a kind of tests cannot do without, and whether it is here. The browser's tests say for themselves that there is no Chromium. */
@@ -50,6 +51,10 @@ const NEEDS: Partial<Record<Kind, { readonly what: string; readonly isHere: () =
   network: {
     what: 'the npm registry',
     isHere: () => spawnSync('npm', ['view', 'uvu', 'name'], { cwd: ROOT }).status === 0,
+  },
+  python: {
+    what: 'python3 with numpy and onnxruntime',
+    isHere: () => spawnSync('python3', ['-c', 'import numpy, onnxruntime']).status === 0,
   },
 };
 
@@ -164,7 +169,8 @@ function kindOf(file: string): Kind {
   if (file.startsWith('browser/')) return 'browser';
   if (file.endsWith('.slow.test.ts')) return 'slow';
   if (file.endsWith('.shared.test.ts')) return 'shared';
-  return file.endsWith('.network.test.ts') ? 'network' : 'anywhere';
+  if (file.endsWith('.network.test.ts')) return 'network';
+  return file.endsWith('.python.test.ts') ? 'python' : 'anywhere';
 }
 
 /** How many tests of each kind test/count.txt promises. */

@@ -8,8 +8,25 @@ import { checkFile, writeOneFile } from '../emit/write.ts';
 import { badOption, gateFailed, notMeasured } from '../errors/index.ts';
 
 /** What bounds are of: accuracy and agreement in percent, drop in points, cost and latency relative to the original, or to A. */
-const FIGURES = ['accuracy', 'agreement', 'drop', 'cost', 'latency'] as const;
-export type FigureName = (typeof FIGURES)[number];
+export type FigureName = 'accuracy' | 'agreement' | 'drop' | 'cost' | 'latency';
+
+interface Figure {
+  /** The way to the worse. A bound the other way round would fail when all is well, and hold when nothing is. */
+  readonly worse: '>' | '<';
+  /** Given as a share, which `%` divides by 100. */
+  readonly isShare?: true;
+  /** Limits, from above the first up to the second, that somebody can mean: an accuracy of .92 % is none, nor a cost of 60 times the original's. */
+  readonly meant: readonly [number, number];
+}
+
+const FIGURES: Readonly<Record<FigureName, Figure>> = {
+  accuracy: { worse: '<', meant: [1, 100] },
+  agreement: { worse: '<', meant: [1, 100] },
+  drop: { worse: '>', meant: [-1, 100] },
+  cost: { worse: '>', isShare: true, meant: [0, 10] },
+  latency: { worse: '>', isShare: true, meant: [0, 10] },
+};
+
 /** Undefined: not measured. */
 export type Figures = Readonly<Partial<Record<FigureName, number | undefined>>>;
 
@@ -17,19 +34,13 @@ export interface Bound {
   /** As it was given. */
   readonly text: string;
   readonly figure: FigureName;
-  readonly sign: '>' | '<';
   readonly limit: number;
 }
 
-const FORM = new RegExp(`^\\s*(${FIGURES.join('|')})\\s*([<>])\\s*(\\d*\\.?\\d+)\\s*(%|x)?\\s*$`);
-
-/** Shares may be given in percent. */
-const IN_SHARES: readonly FigureName[] = ['cost', 'latency'];
-/** A bound of .92 would always hold. */
-const IN_PERCENT: readonly FigureName[] = ['accuracy', 'agreement'];
+const FORM = /^\s*([a-z]+)\s*([<>])\s*(\d*\.?\d+)\s*(%|x)?\s*$/;
 
 export const bound: Rule<Bound> = {
-  wanted: 'a bound such as "drop > 0.5", "accuracy < 92 %", "cost > 0.6" or "latency > 1.1x"',
+  wanted: 'what must not be, such as "drop > 0.5", "accuracy < 92 %", "cost > 0.6" or "latency > 1.1x"',
   accepts: (value): value is Bound => typeof value === 'object' && value !== null && 'limit' in value,
   read: (given) => (typeof given === 'string' ? (readBound(given) ?? given) : given),
   schema: { type: 'string' },
@@ -37,13 +48,12 @@ export const bound: Rule<Bound> = {
 
 function readBound(text: string): Bound | undefined {
   const [, name, sign, number, unit] = FORM.exec(text) ?? [];
-  const figure = FIGURES.find((one) => one === name);
+  const figure = (Object.keys(FIGURES) as FigureName[]).find((one) => one === name);
   if (!figure) return undefined;
-  const isShare = IN_SHARES.includes(figure);
-  if (unit === 'x' && !isShare) return undefined;
-  if (IN_PERCENT.includes(figure) && Number(number) <= 1) return undefined;
+  const { worse, isShare, meant } = FIGURES[figure];
+  if (sign !== worse || (unit === 'x' && !isShare)) return undefined;
   const limit = isShare && unit === '%' ? Number(number) / 100 : Number(number);
-  return { text: text.trim(), figure, sign: sign as Bound['sign'], limit };
+  return limit > meant[0] && limit <= meant[1] ? { text: text.trim(), figure, limit } : undefined;
 }
 
 /** Throws `bad-option` where one of `bounds` is on a figure that the command does not have. */
@@ -62,10 +72,10 @@ export function checkBounds(
   measured: Readonly<Record<string, Figures>>,
 ): void {
   const broken = Object.entries(measured).flatMap(([where, figures]) =>
-    bounds.flatMap(({ text, figure, sign, limit }) => {
+    bounds.flatMap(({ text, figure, limit }) => {
       const value = figures[figure];
-      if (value === undefined) throw notMeasured(text, where);
-      const isBroken = sign === '>' ? value > limit : value < limit;
+      if (value === undefined || Number.isNaN(value)) throw notMeasured(text, where);
+      const isBroken = FIGURES[figure].worse === '>' ? value > limit : value < limit;
       return isBroken ? [`${where} has ${figure} ${Number(value.toPrecision(6))} (${text})`] : [];
     }),
   );
@@ -74,20 +84,28 @@ export function checkBounds(
 
 type Point = MeasuredPoint | OperatingPoint;
 
-export function figuresOf({ accuracy, agreement, relativeCost }: Point, original: number | null): Figures {
+/** Of a share, or of a difference of two. A drop from .915 to .905 is 1, not the 1.0000000000000009 that breaks `drop > 1`. */
+const inPercent = (share: number) => Number((100 * share).toFixed(9));
+
+/** `original`: its accuracy; null where it was not measured. Without labels accuracy is agreement, and there is no drop. */
+export function figuresOf(
+  { accuracy, agreement, relativeCost }: Point,
+  original: number | null,
+  isLabelled: boolean,
+): Figures {
   return {
-    accuracy: 100 * accuracy,
-    agreement: agreement === null ? undefined : 100 * agreement,
-    drop: original === null ? undefined : 100 * (original - accuracy),
+    accuracy: isLabelled ? inPercent(accuracy) : undefined,
+    agreement: agreement === null ? undefined : inPercent(agreement),
+    drop: isLabelled && original !== null ? inPercent(original - accuracy) : undefined,
     cost: relativeCost,
   };
 }
 
 /** Of B, measured against A. */
 export const figuresOfB = ({ b, agreement, accuracy, macsRatio, latencyRatio }: Comparison): Figures => ({
-  accuracy: b.accuracy === null ? undefined : 100 * b.accuracy,
-  agreement: 100 * agreement,
-  drop: accuracy ? -100 * accuracy.difference : undefined,
+  accuracy: b.accuracy === null ? undefined : inPercent(b.accuracy),
+  agreement: inPercent(agreement),
+  drop: accuracy ? inPercent(-accuracy.difference) : undefined,
   cost: macsRatio,
   latency: latencyRatio,
 });
@@ -100,20 +118,27 @@ const numbersIn = (values: Readonly<Record<string, number | null | undefined>>):
     Object.entries(values).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
   );
 
-/** The original and every point with a name of its own: `balanced/accuracy`, in shares of 1, drops in points, latencies in milliseconds. */
-export function metricsOf({
-  baseline,
-  operatingPoints,
-}: Pick<Manifest | Measured, 'baseline'> & { readonly operatingPoints: readonly Point[] }): Metrics {
+/**
+ * The original and every point with a name of its own: `balanced/accuracy`, in shares of 1, drops in points, latencies in milliseconds. Without
+ * labels no accuracies.
+ */
+export function metricsOf(
+  {
+    baseline,
+    operatingPoints,
+  }: Pick<Manifest | Measured, 'baseline'> & { readonly operatingPoints: readonly Point[] },
+  isLabelled: boolean,
+): Metrics {
   const named = operatingPoints.filter(({ name }) => isNamed(name));
   const ofPoints = named.flatMap((point) => {
-    const { name, accuracy, agreement, relativeCost, latencyMsMean } = point;
-    const { drop } = figuresOf(point, baseline.accuracy);
+    const { name, agreement, relativeCost, latencyMsMean } = point;
+    const accuracy = isLabelled ? point.accuracy : undefined;
+    const { drop } = figuresOf(point, baseline.accuracy, isLabelled);
     const own = { accuracy, agreement, drop, cost: relativeCost, latency_ms: latencyMsMean };
     return Object.entries(own).map(([figure, value]) => [`${name}/${figure}`, value] as const);
   });
   return numbersIn({
-    'original/accuracy': baseline.accuracy,
+    'original/accuracy': isLabelled ? baseline.accuracy : undefined,
     'original/macs': baseline.macs,
     'original/latency_ms': baseline.latencyMsMean,
     ...Object.fromEntries(ofPoints),

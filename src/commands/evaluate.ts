@@ -51,6 +51,8 @@ export interface Measured extends Omit<Manifest, 'operatingPoints' | 'baseline'>
 export interface Evaluation {
   readonly measured: Measured;
   readonly promised: Manifest;
+  /** Without labels the original's answers stand in for them: accuracy is agreement. */
+  readonly isLabelled: boolean;
   /** The same samples as the manifest's figures are from: then the two must agree. */
   readonly sameData: boolean;
   /** Largest difference of accuracy, agreement or cost between the two, of what was measured. */
@@ -95,7 +97,8 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
       measurePoints(promised, wanted, dataset, model, options.batch ?? 32, events),
     );
     const sameData = promised.data[split]?.hash === dataset.hash;
-    return { measured, promised, sameData, ...differences(measured, promised) };
+    const isLabelled = !dataset.unlabelled;
+    return { measured, promised, isLabelled, sameData, ...differences(measured, promised) };
   } finally {
     await dataset.close();
   }

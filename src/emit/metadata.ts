@@ -2,18 +2,7 @@
 import { metadataBytes } from '../parser/index.ts';
 import type { Manifest } from './manifest.ts';
 
-/**
- * By key, each value JSON, as in the manifest:
- *
- * - `offramp.operating_points`: `[{ name, thresholds, relativeCost, accuracy, agreement }]`; figures are of `measuredOn`
- * - `offramp.default_point`: a name
- * - `offramp.measured_on`: `"test"` or `"calibration"`
- * - `offramp.exits`: `[{ id, head, relativeCost }]`, in the order of thresholds and of `exit_index`; the last index is the original
- * - `offramp.classes`: names in the order of scores, where there are any
- * - `offramp.preprocessing`: how numbers of a sample are made
- * - `offramp.activation`: what makes probabilities of scores
- * - `offramp.networks`: `[{ file, relativeCost, accuracy }]` of a chain
- */
+/** By key; each value is JSON, with fields as in the manifest. docs/metadata.md tells every key and field. */
 export function metadataOf(manifest: Omit<Manifest, 'model'>): ReadonlyMap<string, string> {
   const { operatingPoints, exits, networks, labels } = manifest;
   const values = {

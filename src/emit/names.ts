@@ -73,7 +73,8 @@ export function commentText(text: string): string {
   return onOneLine(text).replaceAll('*/', '*\\/');
 }
 
-const onOneLine = (text: string) => text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+/** Without line breaks and other control characters. */
+export const onOneLine = (text: string): string => text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
 
 /** Text of Markdown on its line, in which nothing is markup or HTML. */
 export const markdownText = (text: string): string => onOneLine(text).replace(/[\\`*<>[\]|&~]/g, '\\$&');

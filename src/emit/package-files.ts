@@ -1,6 +1,7 @@
 /** package.json and README.md of the generated package. */
 import { countExits, inWords, networkName, networkNames, titleOf } from './chain-words.ts';
 import type { Manifest } from './manifest.ts';
+import { printFrontMatter } from './model-card.ts';
 import { markdownCode, markdownText, propertyName, quoted } from './names.ts';
 import { otherLanguages } from './snippets.ts';
 import { pictureInput } from './stub-pictures.ts';
@@ -60,6 +61,7 @@ export function printReadme(manifest: Manifest, name: string, className: string)
   const installed = tokenizer ? ' @huggingface/tokenizers' : '';
   const shown = `${labels ? 'r.label' : 'r.index'}, r.probability, ${networks ? 'r.network' : 'r.exitId'}, r.relativeCost`;
   return `\
+${printFrontMatter(manifest, name)}
 # ${name}
 
 ${describeModel(manifest)}, compiled by Offramp ${markdownText(version)}. ${networks ? 'Easy samples are answered by the first networks and cost less.' : 'Easy samples leave early and cost less.'}

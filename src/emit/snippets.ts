@@ -1,6 +1,10 @@
-/** How model.onnx is run without this package: in Python, C#, and whatever else has an ONNX Runtime. */
+/** How model.onnx is run without this package: in Python, C#, a plain web page, and whatever else has an ONNX Runtime. */
 import type { DataType } from '../graph/types.ts';
+import { inWords } from './chain-words.ts';
 import type { Manifest } from './manifest.ts';
+import { metadataOf } from './metadata.ts';
+import { markdownCode, propertyName, quoted } from './names.ts';
+import { arrayType, tensorType } from './tensor-types.ts';
 
 /** Of each type that inputs may have: NumPy's, and C#'s. */
 const TYPES: Readonly<Partial<Record<DataType, readonly [numpy: string, csharp: string]>>> = {
@@ -27,8 +31,7 @@ export function otherLanguages(manifest: Manifest): string {
   return `
 ## Without this package
 
-\`model.onnx\` is all that any ONNX Runtime needs${manifest.dataFiles ? ', with the files of its weights beside it' : ''}. Its metadata say, as JSON, what the manifest says: \`offramp.operating_points\`, \`offramp.default_point\`, \`offramp.exits\`, \`offramp.classes\`,
-\`offramp.preprocessing\`, \`offramp.activation\` and \`offramp.networks\`.
+\`model.onnx\` is all that any ONNX Runtime needs${manifest.dataFiles ? ', with the files of its weights beside it' : ''}. Its metadata say, as JSON, what the manifest says: ${inWords([...metadataOf(manifest).keys()].map(markdownCode))}.
 
 \`\`\`python
 ${python(manifest)}
@@ -36,6 +39,12 @@ ${python(manifest)}
 
 \`\`\`csharp
 ${csharp(manifest)}
+\`\`\`
+
+A web page without a build step; onnxruntime-web does not show metadata, but \`manifest.json\` says the same:
+
+\`\`\`html
+${webPage(manifest)}
 \`\`\`
 `;
 }
@@ -99,5 +108,42 @@ function csharp({ inputs, outputs, defaultPoint }: Manifest): string {
     '};',
     `using var results = session.Run(new RunOptions(), feeds, [${text(outputs.scores)}, ${text(outputs.exitIndex)}]);`,
     `var scores = results[0].GetTensorDataAsSpan<${TYPES[outputs.dataType ?? 'float']![1]}>();`,
+  ].join('\n');
+}
+
+/** In a page no string may end the script that it is in. */
+const inPage = (literal: string) => literal.replaceAll('<', '\\x3c');
+
+function webPage({ inputs, outputs, defaultPoint, dataFiles, environment }: Manifest): string {
+  const runtime = `https://cdn.jsdelivr.net/npm/onnxruntime-web@${environment.onnxruntime}/dist/ort.wasm.bundle.min.mjs`;
+  const { scores, exitIndex, thresholds } = outputs;
+  const feeds = inputs.map(({ name, dataType, dims }) => {
+    const shape = dimsOf(dims);
+    const size = shape.reduce((product, dim) => product * dim, 1);
+    return `    ${inPage(propertyName(name))}: new ort.Tensor('${tensorType(dataType)}', new ${arrayType(dataType)}(${size}), [${shape.join(', ')}]),`;
+  });
+  const chosen = thresholds && [
+    "  const manifest = await (await fetch('manifest.json')).json();",
+    `  const point = manifest.operatingPoints.find(({ name }) => name === ${inPage(quoted(defaultPoint))});`,
+  ];
+  const options = dataFiles
+    ? `, { externalData: [${dataFiles.map((file) => inPage(quoted(file))).join(', ')}] }`
+    : '';
+  return [
+    '<script type="module">',
+    `  import * as ort from ${inPage(quoted(runtime))};`,
+    '',
+    ...(chosen || []),
+    `  const session = await ort.InferenceSession.create('model.onnx'${options});`,
+    '  const results = await session.run({ // inputs are made as `preprocessing` in manifest.json says',
+    ...feeds,
+    ...(thresholds
+      ? [
+          `    ${inPage(propertyName(thresholds))}: new ort.Tensor('float32', Float32Array.from(point.thresholds), [point.thresholds.length]),`,
+        ]
+      : []),
+    '  });',
+    `  console.log(results[${inPage(quoted(scores))}].data, results[${inPage(quoted(exitIndex))}].data);`,
+    '</script>',
   ].join('\n');
 }

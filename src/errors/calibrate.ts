@@ -1,11 +1,12 @@
 /** Of thresholds that cannot be had. */
 import { OfframpError } from './offramp-error.ts';
 
+/** `samples`: those that test what is promised, a half or a third of the calibration data; `needed`: how many of them it takes. */
 export const tooFewForGuarantee = (samples: number, limit: number, confidence: number, needed: number) =>
   new OfframpError(
     'too-few-for-guarantee',
-    `${samples} calibration samples cannot promise a loss of at most ${limit} with confidence ${confidence}: even without a single error that takes ${needed}`,
-    `Give ${needed} calibration samples or more, or ask for a larger loss or a smaller confidence.`,
+    `a loss of at most ${limit} with confidence ${confidence} cannot be promised by the ${samples} calibration samples that are left to test it: even without a single error that takes ${needed}`,
+    `Give ${Math.ceil((10 * needed) / Math.max(1, samples)) / 10} times as many calibration samples (the others search thresholds, or fit confidence where \`validation\` is not given), or ask for a larger loss or a smaller confidence.`,
   );
 
 export const classWithoutSamples = (missing: number, samples: number) =>

@@ -128,7 +128,7 @@ export const notMeasured = (bound: string, where: string) =>
   new OfframpError(
     'not-measured',
     `${where} has nothing to hold against ${bound}: it was not measured`,
-    'Accuracy and drop need labels; what is relative to the original needs a package whose thresholds are an input.',
+    'Accuracy and drop need labels: without them there is agreement. What is relative to the original needs a package whose thresholds are an input.',
   );
 
 /** `losses`: what the compile warned of. */

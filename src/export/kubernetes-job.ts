@@ -1,5 +1,5 @@
 /** An Indexed Job of Kubernetes that makes features, one pod a shard (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/job-v1/). */
-import { stringify } from 'yaml';
+import { printYaml } from '../emit/yaml.ts';
 import { badOption, option } from '../errors/index.ts';
 
 export interface KubernetesJobOptions {
@@ -49,47 +49,44 @@ export function printKubernetesJob(options: KubernetesJobOptions): string {
   const args = ['features', ...words, ...threads, '--shards', `${shards}`, '--quiet'];
   const resources = { cpu, memory, ...(gpus > 0 && { 'nvidia.com/gpu': gpus }) };
   const labels = { 'app.kubernetes.io/name': 'offramp', 'app.kubernetes.io/component': 'features' };
-  return stringify(
-    {
-      apiVersion: 'batch/v1',
-      kind: 'Job',
-      metadata: { name, labels },
-      spec: {
-        completions: shards,
-        parallelism: Math.min(parallelism, shards),
-        completionMode: 'Indexed',
-        backoffLimitPerIndex: retries,
-        podFailurePolicy: {
-          rules: [
+  return printYaml({
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name, labels },
+    spec: {
+      completions: shards,
+      parallelism: Math.min(parallelism, shards),
+      completionMode: 'Indexed',
+      backoffLimitPerIndex: retries,
+      podFailurePolicy: {
+        rules: [
+          {
+            action: 'FailJob',
+            onExitCodes: { containerName: 'features', operator: 'In', values: [BAD_INPUT] },
+          },
+        ],
+      },
+      template: {
+        metadata: { labels },
+        spec: {
+          restartPolicy: 'Never',
+          containers: [
             {
-              action: 'FailJob',
-              onExitCodes: { containerName: 'features', operator: 'In', values: [BAD_INPUT] },
+              name: 'features',
+              image,
+              command: ['offramp'],
+              // Kubernetes puts variables in for $(NAME), and a dollar sign for two.
+              args: args.map((word) => word.replaceAll('$', '$$$$')),
+              workingDir: mount,
+              resources: { requests: resources, limits: resources },
+              volumeMounts: [{ name: 'data', mountPath: mount }],
             },
           ],
-        },
-        template: {
-          metadata: { labels },
-          spec: {
-            restartPolicy: 'Never',
-            containers: [
-              {
-                name: 'features',
-                image,
-                command: ['offramp'],
-                // Kubernetes puts variables in for $(NAME), and a dollar sign for two.
-                args: args.map((word) => word.replaceAll('$', '$$$$')),
-                workingDir: mount,
-                resources: { requests: resources, limits: resources },
-                volumeMounts: [{ name: 'data', mountPath: mount }],
-              },
-            ],
-            volumes: [{ name: 'data', persistentVolumeClaim: { claimName: claim } }],
-          },
+          volumes: [{ name: 'data', persistentVolumeClaim: { claimName: claim } }],
         },
       },
     },
-    { lineWidth: 0, aliasDuplicateObjects: false },
-  );
+  });
 }
 
 function checkWords(words: readonly string[], mount: string): void {

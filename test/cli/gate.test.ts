@@ -13,7 +13,7 @@ import {
   metricsOf,
   metricsOfBoth,
 } from '../../src/cli/gate.ts';
-import { writing } from '../../src/cli/writing.ts';
+import { writePackage } from '../../src/cli/write-package.ts';
 import type { Comparison } from '../../src/commands/compare.ts';
 import type { Events } from '../../src/errors/events.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
@@ -36,7 +36,7 @@ test('bounds that hold say nothing, also at the bound itself', () => {
     'latency > 1.1x',
     'latency > 110%',
   );
-  check('accuracy < 92.25', 'accuracy < 90%', 'agreement<97', 'drop < .7');
+  check('accuracy < 92.25', 'accuracy < 90%', 'agreement<97', 'drop > .8');
 });
 
 test('all bounds that do not hold are named with what was measured', () => {
@@ -61,33 +61,80 @@ test('what was not measured, or is not measured here, holds no bound', () => {
   );
   const here = () => checkFigures(boundsOf('latency > 2x'), ['drop', 'cost'], 'compare measures latency');
   assert.throws(here, hasCode('bad-option'));
-  for (const text of ['accuracy < 0.92', 'drop > 1x', 'drop', 'speed > 1', 'drop >= 1', 'toString > 1'])
+  assert.throws(
+    () => checkBounds(bounds, { fast: { ...figures, drop: Number.NaN } }),
+    hasCode('not-measured'),
+  );
+});
+
+test('what nobody can mean is no bound', () => {
+  const odd = [
+    'drop',
+    'drop > 1x',
+    'speed > 1',
+    'drop >= 1',
+    'toString > 1',
+    'drop > 0,5',
+    'drop > NaN',
+    'drop > -1',
+  ];
+  const neverFails = [
+    'accuracy < 0.92',
+    'agreement < 1',
+    'cost > 60',
+    'latency > 1100%',
+    'drop > 101',
+    'drop > 1e2',
+  ];
+  const alwaysFails = ['accuracy < 101', 'cost > 0'];
+  const wrongWay = ['accuracy > 92', 'agreement > 97', 'drop < 0.5', 'cost < 0.6', 'latency < 1.1x'];
+  for (const text of [...odd, ...neverFails, ...alwaysFails, ...wrongWay, ''])
     assert.not.ok(bound.accepts(bound.read(text)), text);
+  for (const text of ['drop > 0', 'cost > 60 %', 'cost > 1.5', 'latency > 2x', 'accuracy < 100%'])
+    assert.ok(bound.accepts(bound.read(text)), text);
+});
+
+test('a figure at its bound does not break it by what floating point leaves', () => {
+  const point = { ...SAMPLE.operatingPoints[0]!, accuracy: 0.905, agreement: 0.29 };
+  const found = figuresOf(point, 0.915, true);
+  assert.equal([found.drop, found.accuracy, found.agreement], [1, 90.5, 29]);
+  checkBounds(boundsOf('drop > 1', 'accuracy < 90.5', 'agreement < 29'), { fast: found });
 });
 
 test('figures of a point are relative to the original', () => {
   const point = { ...SAMPLE.operatingPoints[0]!, accuracy: 0.9, agreement: 0.95, relativeCost: 0.4 };
-  const { drop, ...others } = figuresOf(point, 0.925);
-  assert.ok(Math.abs(drop! - 2.5) < 1e-9);
-  assert.equal(others, { accuracy: 90, agreement: 95, cost: 0.4 });
-  assert.equal(figuresOf({ ...point, agreement: null }, null), {
-    ...others,
+  assert.equal(figuresOf(point, 0.925, true), { accuracy: 90, agreement: 95, drop: 2.5, cost: 0.4 });
+  assert.equal(figuresOf({ ...point, agreement: null }, null, true), {
+    accuracy: 90,
     agreement: undefined,
     drop: undefined,
+    cost: 0.4,
+  });
+  assert.equal(figuresOf(point, 1, false), {
+    accuracy: undefined,
+    agreement: 95,
+    drop: undefined,
+    cost: 0.4,
   });
 });
 
 test('metrics of a package: the original and points with names, numbers alone', () => {
   const curve = { ...SAMPLE.operatingPoints[0]!, name: 'cost-0.5' };
-  const metrics = metricsOf({ ...SAMPLE, operatingPoints: [...SAMPLE.operatingPoints, curve] });
+  const metrics = metricsOf({ ...SAMPLE, operatingPoints: [...SAMPLE.operatingPoints, curve] }, true);
   assert.ok(Object.values(metrics).every(Number.isFinite));
   for (const { name, accuracy, relativeCost } of SAMPLE.operatingPoints) {
     assert.is(metrics[`${name}/accuracy`], accuracy);
     assert.is(metrics[`${name}/cost`], relativeCost);
-    assert.is(metrics[`${name}/drop`], 100 * (SAMPLE.baseline.accuracy - accuracy));
+    assert.ok(Math.abs(metrics[`${name}/drop`]! - 100 * (SAMPLE.baseline.accuracy - accuracy)) < 1e-9);
   }
   assert.is(metrics['original/accuracy'], SAMPLE.baseline.accuracy);
   assert.not.ok(Object.keys(metrics).some((name) => name.startsWith('cost-')));
+  const unlabelled = Object.keys(metricsOf(SAMPLE, false));
+  assert.ok(unlabelled.includes('fast/agreement'));
+  assert.equal(
+    unlabelled.filter((name) => /accuracy|drop/.test(name)),
+    [],
+  );
 });
 
 test('of two models B is held against A', () => {
@@ -126,15 +173,15 @@ test('--strict ends with an error where a name was broken, after all is written 
     events.onNote?.({ code: 'losses-beyond-names', level: 'warning', message: 'drop-0.01 lost 3 points' });
     return Promise.resolve(compiled);
   };
-  const run = (strict: boolean) => writing({ json: true, quiet: true, metrics, strict }, folder, work);
+  const run = (strict: boolean) => writePackage({ json: true, quiet: true, metrics, strict }, folder, work);
   await run(false);
-  assert.equal(JSON.parse(readFileSync(metrics, 'utf8')), metricsOf(SAMPLE));
+  assert.equal(JSON.parse(readFileSync(metrics, 'utf8')), metricsOf(SAMPLE, true));
   rmSync(metrics);
   const error = await run(true).catch((e: unknown) => e);
   assert.ok(hasCode('names-broken')(error as Error));
   assert.match((error as Error).message, 'drop-0.01 lost 3 points');
   assert.ok(existsSync(metrics));
-  await writing({ json: true, quiet: true, strict: true }, folder, () => Promise.resolve(compiled));
+  await writePackage({ json: true, quiet: true, strict: true }, folder, () => Promise.resolve(compiled));
   rmSync(folder, { recursive: true });
 });
 

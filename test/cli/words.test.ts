@@ -25,6 +25,9 @@ test('help of every command shows an example, and that of all the exit codes', a
     assert.match(text, /--json.*machine-readable/, command);
     assert.match(text, /--quiet/, command);
   }
+  const compile = await help('compile');
+  assert.match(compile, /No labels\? --labels none: /);
+  assert.match(compile, /How many samples\? 1,000 to calibrate, 5,000 and more to train; /);
 });
 
 test('bash and zsh complete commands, options and choices', () => {

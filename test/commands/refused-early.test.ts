@@ -40,13 +40,14 @@ test('too few samples for a promise, counted as the promise will have them', asy
   // The model knows its training data by heart, so a third of the 200 calibration samples goes to the confidence heads.
   const promise = { maxAccuracyDrops: [0.03], confidence: 0.95 };
   const { error, phases } = await refused('too-few-for-guarantee', promise);
-  assert.match(error.message, /^67 calibration samples .* takes 99$/);
+  assert.match(error.message, /the 67 calibration samples .* takes 99$/);
+  assert.match(error.hint, 'Give 1.5 times as many calibration samples');
   assert.equal(
     phases.filter((phase) => !phase.startsWith('decoding')),
     [],
   );
   const whole = await refused('too-few-for-guarantee', { maxAccuracyDrops: [0.02], confidence: 0.95 });
-  assert.match(whole.error.message, /^100 calibration samples .* takes 149$/);
+  assert.match(whole.error.message, /the 100 calibration samples .* takes 149$/);
 });
 
 test('a place for the result that cannot be written, and features that are not there', async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { metadataOf, withMetadata } from '../../src/emit/metadata.ts';
@@ -42,6 +43,47 @@ test('classes are told where they have names', () => {
     'dög',
   ]);
   assert.not.ok(metadataOf(unnamed).has('offramp.classes'));
+});
+
+/** docs/metadata.md: what it says of each key, and its example. */
+function documented(): Map<string, { readonly words: string; readonly example: unknown }> {
+  const page = readFileSync(new URL('../../docs/metadata.md', import.meta.url), 'utf8');
+  const sections = page.split(/^## /m).slice(1);
+  return new Map(
+    sections.map((section) => {
+      const [, key, words, example] = /^`([\w.]+)`\n([\s\S]*?)```json\n([\s\S]*?)```\n*$/.exec(section)!;
+      return [key!, { words: words!, example: JSON.parse(example!) as unknown }];
+    }),
+  );
+}
+
+test('docs/metadata.md has every key, and as examples what the sample chain says', () => {
+  const told = [...metadataOf(CHAIN)].map(([key, value]) => [key, JSON.parse(value)] as const);
+  const examples = [...documented()].map(([key, { example }]) => [key, example] as const);
+  assert.equal(examples, told);
+});
+
+test('docs/metadata.md names every field, and every word that a field may be', () => {
+  const schema = JSON.parse(
+    readFileSync(new URL('../../schema/manifest.schema.json', import.meta.url), 'utf8'),
+  ) as { properties: Record<string, { enum?: string[]; properties?: Record<string, { enum?: string[] }> }> };
+  const { preprocessing, activation, measuredOn } = schema.properties;
+  const words: Record<string, readonly string[]> = {
+    'offramp.preprocessing': Object.entries(preprocessing!.properties!).flatMap(([field, own]) => [
+      field,
+      ...(own.enum ?? []),
+    ]),
+    'offramp.activation': activation!.enum!,
+    'offramp.measured_on': measuredOn!.enum!,
+  };
+  for (const [key, { words: text, example }] of documented()) {
+    const fields = (Array.isArray(example) ? example : [example])
+      .filter((value) => typeof value === 'object' && value !== null)
+      .flatMap((value) => Object.keys(value));
+    const asked = [...new Set([...fields, ...(words[key] ?? [])])].filter((word) => word !== 'name');
+    const missing = asked.filter((word) => !text.includes(`\`${word}\``));
+    assert.equal(missing, [], key);
+  }
 });
 
 test.run();

@@ -1,7 +1,7 @@
 /** The example server as its users meet it: a process of its own, HTTP, a real early-exit model. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import {
   Agent,
   type ClientRequest,
@@ -18,6 +18,7 @@ import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { CLASSES } from '../../examples/demo/shapes.ts';
 import { Batcher } from '../../examples/node-server/batcher.ts';
 import { emitPackage } from '../../src/emit/stub.ts';
 import { writeOutput } from '../../src/emit/write.ts';
@@ -121,6 +122,15 @@ test('a lone request does not wait for others for long', async () => {
   const answer = await classified(governed, 3, 'exact');
   expectAnswer(answer, 3, 'exact');
   assert.is(answer.batchSize, 1);
+});
+
+test('the answer that README shows has the fields of one, and the class of the picture it is asked about', async () => {
+  const readme = readFileSync(new URL('../../examples/node-server/README.md', import.meta.url), 'utf8');
+  const shown = JSON.parse(/```json\n(.*)\n```/.exec(readme)![1]!) as Answer;
+  assert.equal(Object.keys(shown), Object.keys(await classified(governed, 3, 'exact')));
+  const [, picture] = /pictures\/(\w+)\.png localhost:8080\/classify\n/.exec(readme)!;
+  assert.is(shown.label, picture);
+  assert.ok((CLASSES as readonly string[]).includes(shown.label));
 });
 
 test('a governor chooses for those who do not', async () => {

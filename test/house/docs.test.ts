@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { drawPictures } from '../../scripts/pictures.ts';
+import { leastCalibration, noiseTable, promiseTable } from '../../scripts/sample-counts.ts';
 import { POLICIES } from '../../src/policies/index.ts';
 import { ROOT } from './sources.ts';
 
@@ -72,6 +73,22 @@ test('README is short', () => {
     .split(/\s+/)
     .filter((word) => /\w/.test(word));
   assert.ok(words.length < 1200, `${words.length} words`);
+});
+
+test('docs/guide.md has the sample counts of the code', () => {
+  const guide = read('docs/guide.md');
+  for (const table of [promiseTable(), noiseTable()]) assert.ok(guide.includes(`\n\n${table}`), table);
+  assert.match(guide, `with fewer than ${leastCalibration(0.01)} in all`);
+});
+
+test('docs/guide.md has the exit codes that help tells', () => {
+  const codes = [
+    ...read('docs/guide.md')
+      .split('## Exit codes')[1]!
+      .matchAll(/^\| (\d+) \| /gm),
+  ].map(([, code]) => code);
+  const told = /'Exit codes: (.*?)\./.exec(read('src/cli/index.ts'))![1]!;
+  assert.equal(codes, [...told.matchAll(/\d+/g)].map(String));
 });
 
 test.run();

@@ -21,7 +21,7 @@ const DOORS: Record<string, string> = {
   hyparquet: 'data',
   'hyparquet-compressors': 'data',
   '@huggingface/tokenizers': 'data',
-  yaml: 'export',
+  yaml: 'emit',
   yargs: 'cli',
   'cli-progress': 'cli',
 };

@@ -1,11 +1,11 @@
 /** The package as a user gets it: built, packed, installed into an empty project, run from there. */
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { must, packed, run } from './packed.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
@@ -19,13 +19,10 @@ const test = suite('pack');
 const folder = mkdtempSync(join(tmpdir(), 'offramp-pack-'));
 
 test.before(() => {
-  must(run(ROOT, process.execPath, ['--import', 'tsx', 'scripts/build.ts']));
-  must(run(ROOT, 'npm', ['pack', '--pack-destination', folder]));
-  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
   writeFileSync(join(folder, 'package.json'), '{ "name": "empty", "private": true, "type": "module" }\n');
   const flags = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
   process.env.ONNXRUNTIME_NODE_INSTALL = 'skip';
-  must(run(folder, 'npm', ['install', '-D', ...flags, `./${tarball}`]));
+  must(run(folder, 'npm', ['install', '-D', ...flags, packed()]));
 });
 
 test.after(() => {
@@ -113,13 +110,4 @@ function sizeOf(path: string): number {
     statSync(join(path, file)),
   );
   return files.reduce((sum, file) => sum + (file.isFile() ? file.size : 0), 0);
-}
-
-function run(cwd: string, command: string, args: readonly string[]): SpawnSyncReturns<string> {
-  return spawnSync(command, args, { cwd, encoding: 'utf8', shell: process.platform === 'win32' });
-}
-
-function must(result: SpawnSyncReturns<string>): string {
-  if (result.status !== 0) assert.unreachable(`${result.error ?? ''}\n${result.stdout}\n${result.stderr}`);
-  return result.stdout;
 }

@@ -10,7 +10,7 @@ import {
   shared,
   thresholdOptions,
 } from '../options.ts';
-import { writing } from '../writing.ts';
+import { writePackage } from '../write-package.ts';
 import { from } from '../yargs-options.ts';
 
 export const calibrateCommand = command(
@@ -37,6 +37,6 @@ export const calibrateCommand = command(
   async (args) => {
     const { package: folder } = args;
     const options = optionsFor('calibrate', { ...args, ...thresholdsOf(args), folder });
-    await writing(args, args.out ?? folder, (events) => calibrate(options, events));
+    await writePackage(args, args.out ?? folder, (events) => calibrate(options, events));
   },
 );

@@ -1,6 +1,7 @@
 import { CHAIN_AUTO_SAMPLES, DEFAULT_GOALS } from '../../calibrate/goals.ts';
 import { compile } from '../../commands/compile.ts';
 import { planCompile } from '../../commands/plan.ts';
+import { LEAST_SAMPLES } from '../../students/effort.ts';
 import { RECIPE } from '../../train/recipes.ts';
 import { optionsFor, thresholdsOf } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
@@ -8,7 +9,7 @@ import { firstsOf } from '../first.ts';
 import { optionsMissing } from '../misuse.ts';
 import { projectOptions, runOptions, shared, studentOptions, thresholdOptions } from '../options.ts';
 import { formatPlan } from '../tables.ts';
-import { writing } from '../writing.ts';
+import { writePackage } from '../write-package.ts';
 import { from } from '../yargs-options.ts';
 
 const { policy, target, thresholds, at } = DEFAULT_GOALS;
@@ -47,6 +48,9 @@ export const compileCommand = command(
       .example(
         '$0 compile net.onnx --preset imagenet --train data/train --calibration data/cal --test data/test --out out/',
         'one early-exit model with its package',
+      )
+      .epilogue(
+        `No labels? --labels none: folders of any pictures do, and the model's own answers stand in for labels.\nHow many samples? 1,000 to calibrate, ${LEAST_SAMPLES.toLocaleString('en')} and more to train; fewer work, with less certainty (docs/guide.md).`,
       ),
   async (args) => {
     const options = optionsFor('compile', {
@@ -61,6 +65,6 @@ export const compileCommand = command(
     }
     const { out } = options;
     if (out === undefined) throw optionsMissing('compile', ['out']);
-    await writing(args, out, (events) => compile({ ...options, out }, events));
+    await writePackage(args, out, (events) => compile({ ...options, out }, events));
   },
 );

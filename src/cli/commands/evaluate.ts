@@ -39,14 +39,15 @@ export const evaluateCommand = command(
     const result = await watched(args, (events) => evaluate(options, events));
     const isShown = (name: string) => allPoints || args.at !== undefined || isNamed(name);
     printResult(args, result, formatEvaluation(result, isShown));
-    const { measured } = result;
-    await writeMetrics(metricsOf(measured));
+    const { measured, isLabelled } = result;
+    await writeMetrics(metricsOf(measured, isLabelled));
     const points = (args.at ?? [measured.defaultPoint]).map((name) =>
       pointNamed(measured.operatingPoints, name),
     );
+    const { accuracy } = measured.baseline;
     checkBounds(
       args.failIf,
-      Object.fromEntries(points.map((point) => [point.name, figuresOf(point, measured.baseline.accuracy)])),
+      Object.fromEntries(points.map((point) => [point.name, figuresOf(point, accuracy, isLabelled)])),
     );
   },
 );

@@ -14,7 +14,7 @@ interface Words {
 }
 
 /** Runs `work`, which writes into `folder`, and tells its figures. Throws `names-broken` with --strict. */
-export async function writing(
+export async function writePackage(
   args: Words,
   folder: string,
   work: (events: Events) => Promise<Compiled>,
@@ -31,6 +31,7 @@ export async function writing(
     }),
   );
   printResult(args, compiled.manifest, formatCompiled(compiled, folder));
-  await writeMetrics(metricsOf(compiled.manifest));
+  const { measuredOn, data } = compiled.manifest;
+  await writeMetrics(metricsOf(compiled.manifest, data[measuredOn]?.labels !== 'original'));
   if (args.strict && losses) throw namesBroken(losses);
 }
