@@ -51,7 +51,7 @@ const STYLE = `
   text { font: 14px system-ui, sans-serif; fill: var(--ink) } .muted { fill: var(--muted) } .grid { stroke: var(--grid) }
   .s0 { stroke: #2f7fd1; fill: #2f7fd1 } .s1 { stroke: #1a9c8c; fill: #1a9c8c } .s2 { stroke: #d1570c; fill: #d1570c }
   .n0 { fill: #2f7fd1 } .n1 { fill: #1a9c8c } .n2 { fill: #d1570c } .n3 { fill: #8a6fe0 } .n4 { fill: #8b949e }
-  .s3 { stroke: #8a6fe0; fill: #8a6fe0 } .s4 { stroke: #8b949e; fill: #8b949e } path { fill: none !important; stroke-width: 2.5 }
+  .s3 { stroke: #8a6fe0; fill: #8a6fe0 } .s4 { stroke: #8b949e; fill: #8b949e } path[d] { fill: none; stroke-width: 2.5 }
 `;
 
 /** Points lost against average cost, a line a row. */

@@ -30,7 +30,7 @@ import { EXIT_INDEX } from '../passes/lower-exits.ts';
 import { runPasses } from '../passes/pass.ts';
 import { totalMacsOf } from '../passes/plan-exits.ts';
 import { inputsIn } from './evaluate.ts';
-import { dimsOf } from './hub-model.ts';
+import { dimsOf, missingPreprocessing } from './hub-model.ts';
 import { sizesOf } from './sizes.ts';
 
 /** Which models, and how they are read. The preprocessing is that of plain models; packages have their own, and a plain model takes that of the other where nothing is said. */
@@ -209,12 +209,15 @@ export function refuseOtherSamples(a: Side, b: Side, dataA: Dataset, dataB: Data
     throw notComparable(a.path, b.path, 'random samples are drawn for each shape of input', hint);
 }
 
+/** What options say of a plain model, and where they say nothing, config files beside it, or else what the other side was compiled with. */
 export function preprocessingOf(side: Side, other: Side, options: SideOptions): Preprocessing {
   const own = side.compiled?.manifest.preprocessing;
   if (own !== undefined) return own as Preprocessing;
   const isGiven = PREPROCESSING_OPTIONS.some((name) => options[name] !== undefined);
-  if (!isGiven && side.told && Object.keys(side.told).length > 0)
-    return resolvePreprocessing(side.told, side.inputs);
-  const theirs = other.compiled?.manifest.preprocessing;
-  return isGiven || !theirs ? resolvePreprocessing(options, side.inputs) : (theirs as Preprocessing);
+  const isTold = side.told !== undefined && Object.keys(side.told).length > 0;
+  const theirs = other.compiled?.manifest.preprocessing as Preprocessing | null | undefined;
+  if (!isGiven && !isTold && theirs) return theirs;
+  const { channels, ...numbers } = theirs ?? {};
+  const told = isTold ? side.told : { ...numbers, ...(channels !== 'any' && channels && { channels }) };
+  return resolvePreprocessing({ ...missingPreprocessing(options, told), ...options }, side.inputs);
 }

@@ -42,10 +42,14 @@ export async function withHub<O extends Given>(options: O): Promise<WithHub<O>> 
 }
 
 /** What of `told` holds beside `given`: numbers go together, and so does what is said of resizing. */
-function missingPreprocessing(given: PreprocessingOptions, told: PreprocessingOptions): PreprocessingOptions {
+export function missingPreprocessing(
+  given: PreprocessingOptions,
+  told: PreprocessingOptions,
+): PreprocessingOptions {
   const groups = [
     ['preset', 'scale', 'rescale', 'mean', 'std', 'channels'],
     ['resize', 'resample'],
+    ['layout'],
   ] as const;
   const kept = groups.flatMap((names) =>
     names.some((name) => given[name] !== undefined) ? [] : names.map((name) => [name, told[name]] as const),
