@@ -17,6 +17,8 @@ export interface ReportFacts {
   readonly chosen: PointFacts;
   /** Networks in front of the original by themselves, cheapest first. */
   readonly alone: readonly AloneFacts[];
+  /** [K]: whether a named point, or the chosen one, opens that exit. */
+  readonly used: readonly boolean[];
   /** [K + 1]: samples that leave at each exit, the full path last. */
   readonly leaving: readonly { readonly right: number; readonly wrong: number }[];
   /** [K] */
@@ -127,6 +129,9 @@ export function reportFacts(manifest: Manifest, outcomes: OutcomesAt<ExitOutcome
     points,
     chosen,
     alone: aloneFacts(manifest, outcomes),
+    used: manifest.exits.map((_, k) =>
+      points.some((point) => (point.named || point === chosen) && point.thresholds[k]! < CLOSED),
+    ),
     leaving: places.map((k) => {
       const here = isRight.filter((_, i) => exits[i] === k);
       const right = here.filter(Boolean).length;

@@ -120,7 +120,7 @@ export function drawModelLine(line: ModelLine): string {
       shares
         ? text(middle, below + 19, isOpen ? `${percent(shares[k]!)} leave` : 'closed', 'middle', 'ink', 13)
         : '',
-      isEnd ? '' : text(middle, below + 37, shortened(tap), 'middle', 'muted', 10.5),
+      isEnd ? '' : nameText(middle, below + 37, tap, 'middle', 'muted', 10.5),
     ];
   };
   const end = leftOf(last) + BOX.width;
@@ -170,7 +170,7 @@ function names(chain: ChainLine, end: number): string {
       const right = isLast ? end : MARGIN + own.at(-1)! * STEP + (STEP + BOX.width) / 2 + 12;
       const cost = isLast ? 'the original' : `${costPercent(relativeCost)} of the original’s MACs`;
       return [
-        text(left, 15, shortened(name), 'start', 'ink', 12),
+        nameText(left, 15, name, 'start', 'ink', 12),
         text(left, 32, cost, 'start', 'muted', 11),
         stroke(left, 42, right, 42, 1.5, colour('muted')),
       ];
@@ -222,8 +222,16 @@ function text(
   anchor: string,
   tint: 'ink' | 'muted',
   size: number,
+  tip?: string,
 ): string {
-  return `<text x="${x}" y="${y}" text-anchor="${anchor}" font-size="${size}" fill="${colour(tint)}">${escapeHtml(content)}</text>`;
+  const title = tip === undefined ? '' : `<title>${escapeHtml(tip)}</title>`;
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}" font-size="${size}" fill="${colour(tint)}">${title}${escapeHtml(content)}</text>`;
+}
+
+/** A name, cut where it is long: then a mouse is told all of it. */
+function nameText(x: number, y: number, name: string, ...looks: [string, 'ink' | 'muted', number]): string {
+  const shown = shortened(name);
+  return text(x, y, shown, ...looks, shown === name ? undefined : name);
 }
 
 /** Names of one model differ at their beginning or at their end. */

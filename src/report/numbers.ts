@@ -20,3 +20,7 @@ export const macs = (value: number) =>
       : `${(value / 1e3).toFixed(1)} k`;
 
 export const count = (value: number) => value.toLocaleString('en-US');
+
+/** Milliseconds, or a dash where nothing was measured. */
+export const ms = (value: number | undefined) =>
+  value === undefined ? '–' : `${value.toFixed(value < 10 ? 2 : 1)} ms`;

@@ -3,7 +3,8 @@ import { closesAll, isGuessing } from '../calibrate/index.ts';
 import { networkName, titleOf } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { asGoodAlone, neverPays } from './alone.ts';
-import { openCharts, type Size } from './charts/draw.ts';
+import { type Chart, openCharts, type Size } from './charts/draw.ts';
+import { COPY_SCRIPT, COPY_SCRIPT_HASH } from './copy-script.ts';
 import {
   examplesSection,
   type Images,
@@ -14,10 +15,10 @@ import {
 } from './exit-sections.ts';
 import { noTimeSaved, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html } from './html.ts';
-import { costPercent, count, macs, percent, signedPoints } from './numbers.ts';
+import { costPercent, count, macs, ms, percent, signedPoints } from './numbers.ts';
 import { reproduction } from './reproduction.ts';
 import { latencySection, policiesSection, trainingSection } from './run-sections.ts';
-import { type Chart, ms, type Pen, passesOf } from './section.ts';
+import { contents, drawSection, type Pen, passesOf } from './section.ts';
 import { PAGE_CSS } from './style.ts';
 import { tradeOff } from './trade-off.ts';
 
@@ -40,30 +41,35 @@ export async function reportPage(facts: ReportFacts, images: Images | undefined)
     html`<div class="wide">${chart(option(wide), label, wide)}</div><div class="narrow">${chart(option(NARROW), label, NARROW)}</div>`;
   const pen: Pen = { chart, twice };
   const { manifest } = facts;
+  const sections = [
+    tradeOff(facts, pen),
+    modelSection(facts),
+    leavingSection(facts, pen),
+    scoresSection(facts, pen),
+    reliabilitySection(facts, pen),
+    latencySection(facts, pen),
+    images && examplesSection(facts, images),
+    policiesSection(facts, pen),
+    trainingSection(facts, pen),
+    reproduction(manifest),
+  ].filter((section) => section !== undefined);
   const page = html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '${COPY_SCRIPT_HASH}'">
 <title>${manifest.networks ? titleOf(manifest) : `${manifest.source.file} with early exits`}</title>
 <style>${new Html(PAGE_CSS)}</style>
 </head>
 <body>
 <main>
 ${summary(facts)}
-${tradeOff(facts, pen)}
-${modelSection(facts)}
-${leavingSection(facts, pen)}
-${scoresSection(facts, pen)}
-${reliabilitySection(facts, pen)}
-${latencySection(facts, pen)}
-${images && examplesSection(facts, images)}
-${policiesSection(facts, pen)}
-${trainingSection(facts, pen)}
-${reproduction(manifest)}
+${contents(sections)}
+${sections.map(drawSection)}
 </main>
+<script>${new Html(COPY_SCRIPT)}</script>
 </body>
 </html>
 `;

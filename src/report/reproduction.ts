@@ -6,8 +6,10 @@ import type { Manifest } from '../emit/manifest.ts';
 import type { Grown } from '../networks/chain.ts';
 import { RECIPE, type RecipeName } from '../train/recipes.ts';
 import { firstOptions, needsSettings } from './first-words.ts';
-import { type Html, html, scrolling } from './html.ts';
+import { codeBlock, type Html, html, scrolling } from './html.ts';
 import { count, percent } from './numbers.ts';
+import type { Section } from './section.ts';
+import { commandLine, quotedPlace, quotedWord } from './shell.ts';
 
 /**
  * A command line that asks for the same, for a shell of POSIX. What the manifest does not keep, where data, class names and the like are,
@@ -70,7 +72,7 @@ export function commandOf(manifest: Manifest): string {
   ];
   const words = options.flatMap(([name, value]) => formatOption(name, value));
   const file = manifest.networks?.at(-1)?.file ?? source.file;
-  return [`npx onnx-offramp compile ${quotedWord(place(file))}`, ...words, '--out out/'].join(' \\\n  ');
+  return commandLine(`npx onnx-offramp compile ${quotedPlace(file)}`, ...words, '--out out/');
 }
 
 /** What students were asked for, trained alike. */
@@ -110,7 +112,7 @@ function formatOption(name: string, value: Value): string[] {
 const listed = (word: string | number) => String(word).replace(/[\\,]/g, '\\$&');
 
 /** Roles that files were given for; the others were cut off these. */
-function givenSplits(data: Manifest['data'], policy: DataSummary | undefined): string[] {
+export function givenSplits(data: Manifest['data'], policy: DataSummary | undefined): string[] {
   const { train, calibration, test } = data;
   const validation = data.validation ?? policy;
   const all = [train, validation, policy, calibration, test];
@@ -124,19 +126,12 @@ function givenSplits(data: Manifest['data'], policy: DataSummary | undefined): s
   return Object.entries(isGiven).flatMap(([split, given]) => (given ? [split] : []));
 }
 
-/** A file of this name here, which no dash makes an option. */
-const place = (file: string) => (file.startsWith('-') ? `./${file}` : file);
-
-/** A word of a POSIX shell. */
-const quotedWord = (word: string) =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-
 /** What a student looks like. */
 const builtAs = ({ family, width, depth, share }: Grown): string =>
   `${family}, width ${width}, depth ${depth}, the largest of at most ${percent(share)} of the original’s MACs`;
 
 /** What it takes to get the same bytes again: command, versions, hashes. */
-export function reproduction(manifest: Manifest): Html {
+export function reproduction(manifest: Manifest): Section {
   const { source, version, environment, sessionOptions, data, policyFit, training, networks = [] } = manifest;
   const hasStudents = grownIn(manifest).length > 0;
   const trained = hasStudents
@@ -184,20 +179,21 @@ export function reproduction(manifest: Manifest): Html {
       )}`,
     ],
   ];
-  return html`<section>
-<h2>To do it again</h2>
-<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that split, which their hashes identify; splits cut off another are not given.${needsSettings(manifest) && ' How some networks in front were read takes a settings file, offramp.config.json (“first”): manifest.json says it.'}${manifest.leftOut?.some(({ grown }) => !grown) && ' Networks that were given and left out are not asked for: without them, manifest.json does not name them.'}</p>
-<pre><code>${commandOf(manifest)}</code></pre>
-${scrolling(html`<table><caption>What compiled it</caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="words">${value}</td></tr>`)}</tbody></table>`)}
-${scrolling(html`<table><caption>Data splits</caption>
+  const content = html`<p>The same file, data, options and machine give the same bytes, but for latencies. Names in capitals stand for the data of that split, which their hashes identify; splits cut off another are not given.${needsSettings(manifest) && ' How some networks in front were read takes a settings file, offramp.config.json (“first”): manifest.json says it.'}${manifest.leftOut?.some(({ grown }) => !grown) && ' Networks that were given and left out are not asked for: without them, manifest.json does not name them.'}</p>
+${codeBlock('Command', 'Command to do it again', commandOf(manifest))}
+${scrolling('What compiled it', html`<table><caption><span>What compiled it</span></caption><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="words">${value}</td></tr>`)}</tbody></table>`)}
+${scrolling(
+  'Data splits',
+  html`<table><caption><span>Data splits</span></caption>
 <thead><tr><th scope="col">Role</th><th scope="col" class="words">What for</th><th scope="col">Samples</th><th scope="col" class="words">Where from</th><th scope="col" class="words">Hash of the samples</th></tr></thead>
 <tbody>${splits.flatMap(([split, use, summary]) =>
-  summary
-    ? [
-        html`<tr><th scope="row">${split}</th><td class="words">${use}</td><td>${count(summary.samples)}</td><td class="words">${summary.from ?? 'given'}</td><td class="words"><code>${summary.hash}</code></td></tr>`,
-      ]
-    : [],
-)}</tbody></table>`)}
-<p class="aside">Everything on this page is in manifest.json as data, but for histograms, reliability and examples.</p>
-</section>`;
+    summary
+      ? [
+          html`<tr><th scope="row">${split}</th><td class="words">${use}</td><td>${count(summary.samples)}</td><td class="words">${summary.from ?? 'given'}</td><td class="words"><code>${summary.hash}</code></td></tr>`,
+        ]
+      : [],
+  )}</tbody></table>`,
+)}
+<p class="aside">Everything on this page is in manifest.json as data, but for histograms, reliability and examples.</p>`;
+  return { id: 'again', title: 'To do it again', content };
 }

@@ -1,14 +1,32 @@
 /** What every section of the report is made of. */
 import type { LatencyProtocol } from '../emit/manifest.ts';
-import type { Draw, Size } from './charts/draw.ts';
-import { type Html, html } from './html.ts';
+import type { Chart, Size } from './charts/draw.ts';
+import { Html, html } from './html.ts';
 
-export type Chart = Parameters<Draw>[0];
+/** A part of the page, which the table of contents leads to. */
+export interface Section {
+  /** Of its heading. */
+  readonly id: string;
+  readonly title: string;
+  readonly content: Html;
+  /** Whether clocks measured what it says. */
+  readonly clock?: true;
+}
+
+export const drawSection = ({ id, title, content, clock }: Section): Html =>
+  html`<section${clock && new Html(' data-clock')}>
+<h2 id="${id}">${title}</h2>
+${content}
+</section>`;
+
+/** Links to `sections`. */
+export const contents = (sections: readonly Section[]): Html =>
+  html`<nav class="contents" aria-label="Contents"><ul>${sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>`;
 
 /** Draws into the page. */
 export interface Pen {
-  chart(option: Chart, label: string, size?: Size): Html;
-  twice(option: (size: Size) => Chart, label: string, wide?: Size): Html;
+  chart(chart: Chart, label: string, size?: Size): Html;
+  twice(chart: (size: Size) => Chart, label: string, wide?: Size): Html;
 }
 
 /** Of one of two drawings beside each other. */
@@ -20,7 +38,3 @@ export const figure = (title: string, reading: string | Html, drawing: Html, mea
 
 /** Timed runs of each sample; three where an older manifest does not say. */
 export const passesOf = ({ passes = 3 }: LatencyProtocol) => passes;
-
-/** Milliseconds, or a dash where nothing was measured. */
-export const ms = (value: number | undefined) =>
-  value === undefined ? '–' : `${value.toFixed(value < 10 ? 2 : 1)} ms`;

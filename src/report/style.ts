@@ -34,7 +34,7 @@ figure svg{display:block;width:100%;height:auto}
 .narrow{display:none}
 /* A shadow at a side says that there is more of it: what covers the shadow scrolls along with the content. */
 .scroll{overflow-x:auto;margin:.6em 0 1.2em;background:linear-gradient(90deg,var(--paper) 40%,transparent) 0/40px 100% no-repeat local,linear-gradient(270deg,var(--paper) 40%,transparent) 100%/40px 100% no-repeat local,linear-gradient(90deg,var(--shade),transparent) 0/16px 100% no-repeat,linear-gradient(270deg,var(--shade),transparent) 100%/16px 100% no-repeat}
-figure .scroll svg{width:auto;max-width:100%;min-width:640px;margin:0 auto}
+figure .scroll svg{width:auto;max-width:100%;margin:0 auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--muted);font-size:.85rem;padding-bottom:.3em}
 th,td{text-align:right;padding:.45em .6em;border-bottom:1px solid var(--grid);vertical-align:top;white-space:nowrap}
@@ -46,11 +46,23 @@ summary{cursor:pointer;color:var(--accent);font-size:.92rem}
 code{font:.86em/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 pre{background:var(--card);border-radius:8px;padding:12px 14px;overflow-x:auto;margin:.8em 0 1.2em}
 pre code{overflow-wrap:normal}
+.code{margin:.6em 0 1em}
+.code p{display:flex;justify-content:space-between;align-items:center;gap:12px;min-height:1.9em;color:var(--muted);font-size:.85rem;margin:0 0 .2em}
+.code pre{margin:0}
+button{font:inherit;color:var(--accent);background:var(--paper);border:1px solid var(--muted);border-radius:6px;padding:.1em .8em;cursor:pointer}
+a{color:var(--accent)}
+:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+.contents{margin:1.4em 0 0}
+.contents ul{list-style:none;display:flex;flex-wrap:wrap;gap:.3em 1.4em;margin:0;padding:0;font-size:.92rem}
+details{margin:.4em 0}
+details[open]>summary{margin-bottom:.6em}
+.tip:hover{stroke:var(--ink)}
 .leaving{margin:0 0 1.2em;padding:12px 14px;background:var(--card);border-radius:8px}
 .kinds{display:flex;flex-wrap:wrap;gap:12px 28px;margin-top:.6em}
 .examples{display:flex;flex-wrap:wrap;gap:8px}
 .example{width:70px;margin:0}
 .example img{display:block;width:64px;height:64px;object-fit:contain;image-rendering:pixelated;border-radius:4px;background:var(--paper)}
+.name{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden}
 .example figcaption{font-size:.7rem;line-height:1.25;margin-top:3px;overflow-wrap:anywhere}
 @media (max-width:640px){
 main{padding:16px 14px 40px}
@@ -58,10 +70,18 @@ h1{font-size:1.4rem}
 .tiles{grid-template-columns:repeat(2,1fr)}
 .pair{grid-template-columns:minmax(0,1fr)}
 td.words{min-width:19em}
+caption span{position:sticky;left:0;display:inline-block;max-width:calc(100vw - 28px)}
 .scroll th:first-child{position:sticky;left:0;background:var(--paper)}
 .scroll tr.chosen th:first-child{background:var(--card)}
 .wide{display:none}
 .narrow{display:block}
+}
+/* Beside the page where there is room. */
+@media screen and (min-width:1240px){
+main{max-width:1200px;display:grid;grid-template-columns:190px minmax(0,960px);column-gap:40px}
+main>*{grid-column:2}
+main>.contents{grid-column:1;grid-row:1/span 12;align-self:start;position:sticky;top:24px;margin:0}
+.contents ul{flex-direction:column;gap:.55em}
 }
 @media print{
 html{font-size:12px}
@@ -71,8 +91,9 @@ h2,h3,figcaption{break-after:avoid}
 .wide{display:block}
 .narrow{display:none}
 .scroll{overflow:visible;background:none}
-figure .scroll svg{width:100%;min-width:0}
+figure .scroll svg{width:100%;min-width:0!important}
 pre{white-space:pre-wrap}
+.contents,button{display:none}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }
 `;

@@ -3,42 +3,49 @@ import { CLOSED, closesAll, NAMED_DROPS } from '../calibrate/index.ts';
 import { inWords, networkName } from '../emit/chain-words.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { type AloneFacts, betterAlone, betterThan, leavesAtOne } from './alone.ts';
-import { drawnAlone, frontier } from './charts/points.ts';
+import { costAxis, drawnAlone, frontier } from './charts/points.ts';
 import { losesMore, type PointFacts, type ReportFacts } from './facts.ts';
 import { Html, html, scrolling } from './html.ts';
-import { costPercent, count, percent, signedPoints } from './numbers.ts';
-import { figure, ms, type Pen, passesOf } from './section.ts';
+import { costPercent, count, ms, percent, signedPoints } from './numbers.ts';
+import { figure, type Pen, passesOf, type Section } from './section.ts';
+import { usePoints } from './use-points.ts';
 
-export function tradeOff(facts: ReportFacts, { twice }: Pen): Html {
+export function tradeOff(facts: ReportFacts, { twice }: Pen): Section {
   const { manifest, points, chosen, alone } = facts;
   const named = points.filter((point) => point.named);
   const baked = manifest.outputs.thresholds === null;
   const atOne = leavesAtOne(manifest);
   const label = `Accuracy against average cost: ${named.map((p) => `${p.name} ${percent(p.accuracy)} at ${costPercent(p.relativeCost)} cost`).join(', ')}; ${alone.map((one) => `${one.name} alone ${percent(one.accuracy)} at ${costPercent(one.relativeCost)} cost, `).join('')}original ${percent(manifest.baseline.accuracy)}.`;
-  return html`<section>
-<h2>Which operating point to take</h2>
-${figure(
-  'Up is more accurate, left is cheaper',
-  `Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.${describeDiamonds(facts)}`,
-  twice((size) => frontier(facts, size), label),
-  html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself. ${cheapestLikeOriginal(points)}`,
-)}
+  const { min } = costAxis(facts);
+  const content = html`${figure(
+    'Up is more accurate, left is cheaper',
+    `Each dot is one setting of the thresholds (much worse ones are cut off); the named ones are in the table below, the full dot is the default. The dashed line is the original.${describeDiamonds(facts)}${min > 0 ? ` Costs are drawn from ${min} % on, not from 0.` : ''}`,
+    twice((size) => frontier(facts, size), label),
+    html`Where the band reaches the dashed line, a difference to the original cannot be told from chance. It is the 95 % interval of the paired difference on these ${count(facts.samples)} samples (Agresti and Min 2005), for each point by itself. ${cheapestLikeOriginal(points)}`,
+  )}
 ${baked && html`<p class="warning">The thresholds of <strong>${chosen.name}</strong> are built into model.onnx; only these were run and timed. The other rows are of other thresholds, by hand from what ${manifest.networks ? 'the networks' : 'heads and original'} say.</p>`}
-${scrolling(html`<table>
-<caption>Operating points. Change: accuracy in points against the original, with its 95 % interval.${manifest.latency !== null && ` Latency: one sample a run, the mean over samples of each one’s least of ${passesOf(manifest.latency)} runs.`}</caption>
+${scrolling(
+  'Operating points',
+  html`<table>
+<caption><span>Operating points. Change: accuracy in points against the original, with its 95 % interval.${manifest.latency !== null && ` Latency: one sample a run, the mean over samples of each one’s least of ${passesOf(manifest.latency)} runs.`}</span></caption>
 <thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
 <tbody>${named.map(
-  (p) =>
-    html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${costPercent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
-)}</tbody>
-</table>`)}
+    (p) =>
+      html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${costPercent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
+  )}</tbody>
+</table>`,
+)}
 ${atOne !== undefined && html`<p>${atOne}</p>`}
 ${manifest.networks && networksTable(facts)}<details><summary>All ${points.length} settings, by name</summary>
-${scrolling(html`<table>
-<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Thresholds</th></tr></thead>
-<tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${costPercent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${p.thresholds.map(describeThreshold).join(', ')}</td></tr>`)}</tbody>
-</table>`)}</details>
-</section>`;
+${scrolling(
+  'All settings',
+  html`<table>
+<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col" class="words">Thresholds</th></tr></thead>
+<tbody>${points.map((p) => html`<tr><th scope="row">${p.name}</th><td>${costPercent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td class="words">${p.thresholds.map(describeThreshold).join(', ')}</td></tr>`)}</tbody>
+</table>`,
+)}</details>
+${usePoints(facts)}`;
+  return { id: 'points', title: 'Which operating point to take', content };
 }
 
 /** Which networks alone are drawn, and which know too little for that. */
@@ -67,11 +74,14 @@ function networksTable({ manifest, alone, points }: ReportFacts): Html {
     return html`<tr><th scope="row">${one.name}</th><td>${costPercent(one.relativeCost)}</td><td>${percent(one.accuracy, 2)}</td><td>${changeOf(one.drop)}</td><td>${percent(one.agreement, 2)}</td><td data-clock>–</td><td class="words">${says}</td></tr>`;
   });
   return html`${worse !== undefined && html`<p class="warning">${worse}</p>`}
-${scrolling(html`<table>
-<caption>Each network alone, without the chain, on the same samples.</caption>
-<thead><tr><th scope="col">Network</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words"></th></tr></thead>
+${scrolling(
+  'Each network alone',
+  html`<table>
+<caption><span>Each network alone, without the chain, on the same samples.</span></caption>
+<thead><tr><th scope="col">Network</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Beside the points</th></tr></thead>
 <tbody>${rows}<tr><th scope="row">${networkName(manifest, networks.length - 1)}</th><td>100.0 %</td><td>${percent(baseline.accuracy, 2)}</td><td>none</td><td>100.00 %</td><td data-clock>${ms(baseline.latencyMsMean ?? undefined)}</td><td class="words">the original, as <strong>exact</strong> answers</td></tr></tbody>
-</table>`)}`;
+</table>`,
+)}`;
 }
 
 const describeThreshold = (threshold: number) =>

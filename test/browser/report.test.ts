@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isNamed } from '../../src/calibrate/index.ts';
 import { manifestIn } from '../timeless.ts';
 import { openChromium, openPage } from './chromium.ts';
 import { demoPackage, ROOT } from './subjects.ts';
@@ -45,10 +46,12 @@ const drawings = (): Promise<{ label: string; width: number; shapes: number; cla
 inBrowser('it opens from the disk without a complaint or a request, with every chart', async () => {
   assert.equal(complaints, []);
   const shown = await drawings();
-  const { exits, networks, training, policyComparison } = manifestIn(folder);
+  const { exits, networks, training, policyComparison, operatingPoints, defaultPoint } = manifestIn(folder);
   const students = networks?.some(({ grown }) => grown?.training);
-  // Trade-off, model, two of leaving, latency; a histogram an exit, and reliability of those and the original.
-  const always = 5 + exits.length + exits.length + 1;
+  const compared = operatingPoints.filter(({ name }) => isNamed(name) || name === defaultPoint);
+  const used = exits.filter((_, k) => compared.some(({ thresholds }) => thresholds[k]! < 1)).length;
+  // Trade-off, model, two of leaving, latency; a histogram an exit that is used, and reliability of those and the original.
+  const always = 5 + used + used + 1;
   assert.is(shown.length, always + (policyComparison ? 2 : 0) + (students ? 2 : 0) + (training ? 1 : 0));
   assert.ok(shown.every(({ shapes }) => shapes > 10));
   assert.ok((await page.locator('img').count()) > 10, 'examples');
@@ -58,6 +61,7 @@ inBrowser('it opens from the disk without a complaint or a request, with every c
 });
 
 for (const [name, width] of [
+  ['wide', 1280],
   ['desktop', 1100],
   ['phone', 400],
 ] as const)
@@ -66,6 +70,7 @@ for (const [name, width] of [
       `${name}, ${colorScheme}: charts are on show, nothing overlaps, nothing is cut off`,
       async () => {
         await page.setViewportSize({ width, height: 900 });
+        await page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true");
         await page.emulateMedia({ colorScheme, media: 'screen' });
         for (const { label, clashes, width } of await drawings()) {
           assert.ok(width > 200, label);
@@ -79,6 +84,108 @@ for (const [name, width] of [
         await page.screenshot({ path: join(SHOTS, `${name}-${colorScheme}.png`), fullPage: true });
       },
     );
+
+/** Where the middle of `selector` is, once it is in view. */
+const middleOf = async (selector: string) => {
+  const element = page.locator(selector).first();
+  await element.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = (await element.boundingBox())!;
+  return { x: x + width / 2, y: y + height / 2 };
+};
+
+inBrowser('a mouse that rests on a point, a bar or a line finds its values', async () => {
+  await page.setViewportSize({ width: 1100, height: 900 });
+  // Points that lie on one another leave a part of each to be found.
+  const { found, hidden } = (await page.evaluate(`(() => {
+    const told = [...document.querySelectorAll('.tip')].filter((tip) => tip.getBoundingClientRect().width > 0).map((tip) => {
+      tip.scrollIntoView({ block: 'center' });
+      const { x, y, width, height } = tip.getBoundingClientRect();
+      const shares = [0.5, 0.1, 0.3, 0.7, 0.9];
+      const isFound = shares.some((a) => shares.some((b) => document.elementFromPoint(x + a * width, y + b * height) === tip));
+      return { text: tip.querySelector('title').textContent, isFound };
+    });
+    return { found: told.filter(({ isFound }) => isFound).map(({ text }) => text), hidden: told.filter(({ isFound }) => !isFound).map(({ text }) => text) };
+  })()`)) as { found: string[]; hidden: string[] };
+  assert.ok(found.length > 100, `${found.length} places`);
+  assert.equal(hidden, []);
+  const { operatingPoints } = manifestIn(folder);
+  for (const { name } of operatingPoints.filter(({ name }) => isNamed(name)))
+    assert.ok(
+      found.some((text) => text.includes(`${name}: accuracy `)),
+      name,
+    );
+  for (const text of ['score ', 'said ', 'step ', 'exit_1: '])
+    assert.ok(
+      found.some((told) => told.startsWith(text)),
+      text,
+    );
+  const { x, y } = await middleOf('.wide .tip');
+  await page.mouse.move(x, y);
+  assert.is.not(await page.evaluate("getComputedStyle(document.querySelector('.tip:hover')).stroke"), 'none');
+});
+
+inBrowser('a button copies what stands below it', async () => {
+  const block = page.locator('details.use[open] .code').first();
+  const text = (await block.locator('pre').textContent())!;
+  await block.locator('button').click();
+  await page.getByRole('button', { name: 'Copied: ' }).waitFor();
+  await page.evaluate(
+    "document.body.append(Object.assign(document.createElement('textarea'), { id: 'paste' }))",
+  );
+  await page.locator('#paste').focus();
+  await page.keyboard.press('Control+V');
+  assert.is(await page.locator('#paste').inputValue(), text);
+  await page.evaluate("document.querySelector('#paste').remove()");
+  assert.equal(complaints, []);
+});
+
+inBrowser('without scripts there is no button, and texts can be selected', async () => {
+  const still = await browser!.newPage({ javaScriptEnabled: false });
+  await still.goto(pathToFileURL(join(folder, 'report.html')).href);
+  assert.is(await still.locator('button').count(), 0);
+  await still.locator('details.use[open] pre').first().click({ clickCount: 3 });
+  assert.match(await still.evaluate('getSelection().toString()'), 'model.classify(');
+  await still.close();
+});
+
+inBrowser(
+  'contents lead to each part, beside the page where there is room and in no one’s way where not',
+  async () => {
+    const place = (): Promise<{ position: string; right: number; page: number; height: number }> =>
+      page.evaluate(`(() => {
+      const nav = document.querySelector('.contents');
+      const { right, height } = nav.getBoundingClientRect();
+      return { position: getComputedStyle(nav).position, right, page: document.querySelector('main section').getBoundingClientRect().left, height };
+    })()`);
+    await page.setViewportSize({ width: 1280, height: 900 });
+    const beside = await place();
+    assert.is(beside.position, 'sticky');
+    assert.ok(beside.right <= beside.page);
+    await page.setViewportSize({ width: 400, height: 900 });
+    const above = await place();
+    assert.is(above.position, 'static');
+    assert.ok(above.height < 260, `${above.height} pixels`);
+    for (const link of await page.locator('.contents a').all()) {
+      await link.click();
+      const top = (await page.evaluate(
+        `document.querySelector('${await link.getAttribute('href')}').getBoundingClientRect().top`,
+      )) as number;
+      assert.ok(top >= -1 && top < 900, `${top}`);
+    }
+  },
+);
+
+inBrowser('what is wider than a phone scrolls by keyboard in its own box', async () => {
+  await page.setViewportSize({ width: 400, height: 900 });
+  for (const selector of ['pre', '.scroll']) {
+    const wide = page.locator(`${selector}`).first();
+    await wide.focus();
+    await page.keyboard.press('ArrowRight');
+    const moved = async () => ((await page.evaluate('document.activeElement.scrollLeft')) as number) > 0;
+    for (let tries = 0; tries < 50 && !(await moved()); tries++) await page.waitForTimeout(50);
+    assert.ok(await moved(), selector);
+  }
+});
 
 inBrowser('light and dark differ in ground and ink, and charts follow', async () => {
   const looks: string[][] = [];

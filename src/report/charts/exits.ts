@@ -1,19 +1,25 @@
 /** Exits: who leaves there, how sure they are, and whether that can be believed. */
-import type { EChartsOption } from 'echarts';
-import type { Manifest } from '../../emit/manifest.ts';
 import type { ReportFacts, ScoreFacts } from '../facts.ts';
-import { percent } from '../numbers.ts';
+import { count, percent } from '../numbers.ts';
 import { colour, exitColour } from '../palette.ts';
 import type { Reliability } from '../statistics.ts';
-import { LEGEND, named, plainLabel, quiet } from './draw.ts';
+import { type Chart, LEGEND, legendHeight, named, plainLabel, quiet, type Size, type Tip } from './draw.ts';
 
 /** How many samples leave at each exit of the chosen point, right and wrong. */
-export function leavingAtExits({ manifest, leaving }: ReportFacts): EChartsOption {
-  const names = placesOf(manifest);
+export function leavingAtExits(facts: ReportFacts): Chart {
+  const places = placesIn(facts);
+  const leaving = places.map(({ k }) => facts.leaving[k]!);
   return {
+    tips: places.flatMap(({ name }, row) => {
+      const { right, wrong } = leaving[row]!;
+      const tips: Tip[] = [];
+      if (right > 0) tips.push({ says: `${name}: ${count(right)} right`, x: [0, right], y: row });
+      if (wrong > 0) tips.push({ says: `${name}: ${count(wrong)} wrong`, x: [right, right + wrong], y: row });
+      return tips;
+    }),
     grid: { left: 76, right: 60, top: 36, bottom: 44 },
     legend: LEGEND,
-    yAxis: { type: 'category', data: names, inverse: true },
+    yAxis: { type: 'category', data: places.map(({ name }) => name), inverse: true },
     xAxis: { type: 'value', ...named('samples', 28), splitNumber: 4 },
     series: (['right', 'wrong'] as const).map((kind, i) => ({
       ...quiet,
@@ -37,11 +43,31 @@ export function leavingAtExits({ manifest, leaving }: ReportFacts): EChartsOptio
 }
 
 /** Where samples leave at each named point. */
-export function leavingAtPoints({ manifest, points }: ReportFacts): EChartsOption {
-  const rows = points.filter(({ named }) => named);
-  const places = placesOf(manifest);
+export function leavingAtPoints(facts: ReportFacts, { width }: Size): Chart {
+  const rows = facts.points.filter(({ named }) => named);
+  const places = placesIn(facts);
   return {
-    grid: { left: 100, right: 24, top: 36, bottom: 44 },
+    tips: rows.flatMap((point, row) => {
+      let from = 0;
+      return places.flatMap(({ name, k }): Tip[] => {
+        const share = point.exitShares[k]!;
+        const to = from + 100 * share;
+        const tip: Tip = { says: `${point.name}: ${percent(share)} at ${name}`, x: [from, to], y: row };
+        from = to;
+        return share > 0 ? [tip] : [];
+      });
+    }),
+    grid: {
+      left: 100,
+      right: 24,
+      top:
+        18 +
+        legendHeight(
+          places.map(({ name }) => name),
+          width,
+        ),
+      bottom: 44,
+    },
     legend: LEGEND,
     yAxis: {
       type: 'category',
@@ -50,34 +76,43 @@ export function leavingAtPoints({ manifest, points }: ReportFacts): EChartsOptio
       axisLabel: { width: 90, overflow: 'truncate' },
     },
     xAxis: { type: 'value', ...named('share of samples, %', 28), max: 100 },
-    series: places.map((name, k) => ({
+    series: places.map(({ name, k }) => ({
       ...quiet,
       type: 'bar' as const,
       name,
       stack: 'all',
       barMaxWidth: 26,
-      color: exitColour(k, places.length - 1),
+      color: exitColour(k, facts.manifest.exits.length),
       data: rows.map(({ exitShares }) => 100 * exitShares[k]!),
     })),
   };
 }
 
-const placesOf = ({ exits, networks }: Manifest) => [
-  ...exits.map(({ id }) => id),
-  networks ? 'original' : 'full path',
-];
+/** Exits that are compared, with their numbers, and the last answer. */
+function placesIn({ manifest: { exits, networks }, used }: ReportFacts): { name: string; k: number }[] {
+  const places = exits.flatMap(({ id }, k) => (used[k] ? [{ name: id, k }] : []));
+  return [...places, { name: networks ? 'original' : 'full path', k: exits.length }];
+}
 
-/** One exit's scores: of samples it answers right upwards, wrong downwards, both as high as their tallest bar. */
-export function scoreHistogram({ edges, right, wrong, thresholds }: ScoreFacts): EChartsOption {
-  const heights = (counts: readonly number[]) => counts.map((n) => n / Math.max(1, ...counts));
+/** One exit's scores: of samples it answers right upwards, wrong downwards, to one scale: square roots, or few would not be seen beside thousands. */
+export function scoreHistogram({ edges, right, wrong, thresholds }: ScoreFacts): Chart {
   const kinds = [
-    { name: 'right', heights: heights(right), sign: 1 },
-    { name: 'wrong', heights: heights(wrong), sign: -1 },
+    { name: 'right', counts: right, sign: 1 },
+    { name: 'wrong', counts: wrong, sign: -1 },
   ] as const;
   const [first, last] = [edges[0]!, edges.at(-1)!];
   const inside = thresholds.map(({ point, at }) => ({ point, at, x: Math.min(last, Math.max(first, at)) }));
+  const [up, down] = [right, wrong].map((counts) => 1.05 * Math.sqrt(Math.max(1, ...counts))) as [
+    number,
+    number,
+  ];
+  const score = (value: number) => Number(value.toPrecision(3));
   return {
-    grid: { left: 16, right: 16, top: 30 + 15 * Math.max(1, inside.length), bottom: 46 },
+    tips: right.map((n, b) => ({
+      says: `score ${score(edges[b]!)} to ${score(edges[b + 1]!)}: ${count(n)} right, ${count(wrong[b]!)} wrong`,
+      x: [edges[b]!, edges[b + 1]!],
+    })),
+    grid: { left: 56, right: 16, top: 30 + 15 * Math.max(1, inside.length), bottom: 46 },
     legend: { ...LEGEND, data: kinds.map(({ name }) => name) },
     xAxis: {
       type: 'value',
@@ -94,27 +129,30 @@ export function scoreHistogram({ edges, right, wrong, thresholds }: ScoreFacts):
     },
     yAxis: {
       type: 'value',
-      min: -1.05,
-      max: 1.05,
-      axisLabel: { show: false },
-      axisTick: { show: false },
-      axisLine: { show: false },
-      splitLine: { show: false },
+      min: -down,
+      max: up,
+      splitNumber: 6,
+      minInterval: 1,
+      axisLabel: {
+        formatter: (v: number) => count(Math.round(v ** 2)),
+        showMinLabel: false,
+        showMaxLabel: false,
+      },
     },
     series: [
-      ...kinds.map(({ name, heights, sign }) => ({
+      ...kinds.map(({ name, counts, sign }) => ({
         ...quiet,
         type: 'custom' as const,
         name,
         color: colour(name),
-        data: heights.map((height, b) => [edges[b]!, edges[b + 1]!, sign * height]),
+        data: counts.map((n, b) => [edges[b]!, edges[b + 1]!, sign * Math.sqrt(n)]),
         encode: { x: [0, 1], y: 2 },
         renderItem: (
           _: unknown,
           api: { value(i: number): number | string; coord(at: number[]): number[] },
         ) => {
-          const [from, to, share] = [0, 1, 2].map((i) => Number(api.value(i))) as [number, number, number];
-          const [left, tip] = api.coord([from, share]) as [number, number];
+          const [from, to, height] = [0, 1, 2].map((i) => Number(api.value(i))) as [number, number, number];
+          const [left, tip] = api.coord([from, height]) as [number, number];
           const [right, foot] = api.coord([to, 0]) as [number, number];
           return {
             type: 'rect' as const,
@@ -160,9 +198,14 @@ export function scoreHistogram({ edges, right, wrong, thresholds }: ScoreFacts):
 }
 
 /** Of those answers that were given with so much probability, how many were right. */
-export function reliabilityDiagram({ bins }: Reliability, tint: string): EChartsOption {
+export function reliabilityDiagram({ bins }: Reliability, tint: string): Chart {
   const axis = { type: 'value' as const, min: 0, max: 100, interval: 25 };
   return {
+    tips: bins.map(({ confidence, accuracy, low, high, samples }) => ({
+      says: `said ${percent(confidence)}, seen ${percent(accuracy)} of ${count(samples)} samples (95 % interval ${percent(low)} to ${percent(high)})`,
+      x: 100 * confidence,
+      y: 100 * accuracy,
+    })),
     grid: { left: 56, right: 18, top: 14, bottom: 48 },
     xAxis: { ...axis, ...named('said: probability, %', 28) },
     yAxis: { ...axis, ...named('seen: accuracy, %', 36) },

@@ -1,14 +1,23 @@
 /** What was fitted: which policy, and how heads learned. */
-import type { EChartsOption } from 'echarts';
 import type { PolicyComparison, Training } from '../../emit/manifest.ts';
+import { percent } from '../numbers.ts';
 import { colour, exitColour } from '../palette.ts';
-import { LEGEND, MARGINS, named, niceAxis, plainLabel, quiet } from './draw.ts';
+import {
+  type Chart,
+  costName,
+  LEGEND,
+  legendHeight,
+  MARGINS,
+  named,
+  niceAxis,
+  plainLabel,
+  quiet,
+  type Size,
+  type Tip,
+} from './draw.ts';
 
 /** What each policy keeps, by average cost: the best and the next by name, the others to compare with. */
-export function policyCurves(
-  { costs: [from, to], policies }: PolicyComparison,
-  target: string,
-): EChartsOption {
+export function policyCurves({ costs: [from, to], policies }: PolicyComparison, target: string): Chart {
   const values = policies.flatMap(({ curve }) => curve);
   const steps = policies[0]!.curve.length - 1;
   const cost = (i: number) => 100 * (from + ((to - from) * i) / steps);
@@ -25,12 +34,19 @@ export function policyCurves(
     data: curve.map((value, at) => [cost(at), 100 * value]),
     ...(looks[i] ?? other),
   }));
+  const costs = Array.from({ length: steps + 1 }, (_, i) => cost(i));
+  const best = policies.slice(0, looks.length);
   return {
+    tips: stretches(costs).map((x, i) => ({
+      says: `${percent(costs[i]! / 100)} of the cost: ${best.map(({ policy, curve }) => `${policy} ${percent(curve[i]!, 2)}`).join(', ')}`,
+      x,
+    })),
+    cut: costs[0]! > 0,
     grid: MARGINS,
     legend: { ...LEGEND, data: [...new Set(series.map(({ name }) => name))] },
     xAxis: {
       type: 'value',
-      ...named('average cost, % of the original’s MACs', 32),
+      ...named(costName(cost(0)), 32),
       min: cost(0),
       max: cost(steps),
       axisLabel: { showMinLabel: false, showMaxLabel: false },
@@ -45,18 +61,22 @@ export function policyCurves(
 }
 
 /** Policies by what they keep on average over the costs that were asked for. */
-export function policyMeans({ policies }: PolicyComparison, target: string): EChartsOption {
+export function policyMeans({ policies }: PolicyComparison, target: string): Chart {
   const values = policies.map(({ mean }) => 100 * mean);
-  const least = Math.floor(2 * Math.min(...values) - 0.5) / 2;
+  const axis = niceAxis(Math.min(...values), Math.max(...values));
   return {
+    tips: policies.map(({ policy, mean }, row) => ({
+      says: `${policy}: ${percent(mean, 2)}`,
+      x: 100 * mean,
+      y: row,
+    })),
+    cut: axis.min > 0,
     grid: { left: 104, right: 64, top: 12, bottom: 46 },
     yAxis: { type: 'category', data: policies.map(({ policy }) => policy), inverse: true },
     xAxis: {
       type: 'value',
       ...named(`mean ${target}, %`, 28),
-      min: least,
-      max: Math.ceil(2 * Math.max(...values)) / 2,
-      splitNumber: 4,
+      ...axis,
     },
     series: [
       {
@@ -65,7 +85,7 @@ export function policyMeans({ policies }: PolicyComparison, target: string): ECh
         symbolSize: 11,
         data: values.map((value, i) => ({
           value: [value, i],
-          itemStyle: { color: colour(i === 0 ? 'accent' : 'full') },
+          itemStyle: { color: colour(i === 0 ? 'accent' : 'full'), opacity: 1 },
         })),
         label: {
           ...plainLabel,
@@ -77,6 +97,10 @@ export function policyMeans({ policies }: PolicyComparison, target: string): ECh
     ],
   };
 }
+
+/** Stretches of an axis around `values`, which rise: each goes half the way to the next. */
+const stretches = (values: readonly number[]): [number, number][] =>
+  values.map((value, i) => [(value + (values[i - 1] ?? value)) / 2, (value + (values[i + 1] ?? value)) / 2]);
 
 /** What training did to a number, by step. */
 export interface Curve {
@@ -99,11 +123,34 @@ export const headCurves = ({ steps, losses }: Training, exits: readonly string[]
     ];
   });
 
+/** Places along the steps that tell their values: more would be too narrow for a mouse. */
+const MOST_TIPS = 60;
+
+/** What every curve is at a step, or was last since the tip before. */
+function curveTips(curves: readonly Curve[]): Tip[] {
+  const steps = [...new Set(curves.flatMap(({ points }) => points.map(([step]) => step)))].sort(
+    (a, b) => a - b,
+  );
+  const each = Math.ceil(steps.length / MOST_TIPS);
+  const told = steps.filter((_, i) => i % each === 0);
+  return stretches(told).map((x, i) => {
+    const values = curves.flatMap(({ name, points }) => {
+      const last = points.findLast(([step]) => step <= told[i]! && step > (told[i - 1] ?? -1));
+      return last ? [`${name} ${Number(last[1].toPrecision(4))}`] : [];
+    });
+    return { says: `step ${told[i]}: ${values.join(', ')}`, x };
+  });
+}
+
 /** Curves of few points show each of them. */
 const FEW = 12;
 
 /** `curves` over the steps of training. A loss is drawn from 0 on; an `accuracy` is given in percent. */
-export function trainingCurves(curves: readonly Curve[], measure: 'loss' | 'accuracy'): EChartsOption {
+export function trainingCurves(
+  curves: readonly Curve[],
+  measure: 'loss' | 'accuracy',
+  { width }: Size,
+): Chart {
   const all = curves.flatMap(({ points }) => points);
   const values = all.map(([, value]) => value);
   const heights =
@@ -111,7 +158,18 @@ export function trainingCurves(curves: readonly Curve[], measure: 'loss' | 'accu
       ? { ...named('loss', 40), min: 0 }
       : { ...named('accuracy, %', 40), ...niceAxis(Math.min(...values), Math.max(...values)) };
   return {
-    grid: { left: 58, right: 24, top: 36, bottom: 50 },
+    tips: curveTips(curves),
+    grid: {
+      left: 58,
+      right: 24,
+      top:
+        18 +
+        legendHeight(
+          curves.map(({ name }) => name),
+          width,
+        ),
+      bottom: 50,
+    },
     legend: LEGEND,
     xAxis: {
       type: 'value',

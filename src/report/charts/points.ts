@@ -1,9 +1,21 @@
 /** Operating points as dots with their names: accuracy against cost, measured time against foretold. */
-import type { EChartsOption } from 'echarts';
 import type { AloneFacts } from '../alone.ts';
 import type { PointFacts, ReportFacts } from '../facts.ts';
+import { costPercent, ms, percent, signedPoints } from '../numbers.ts';
 import { colour } from '../palette.ts';
-import { LEGEND, MARGINS, measureText, named, niceAxis, plainLabel, quiet, type Size } from './draw.ts';
+import {
+  type Chart,
+  costName,
+  LEGEND,
+  MARGINS,
+  measureText,
+  named,
+  niceAxis,
+  plainLabel,
+  quiet,
+  type Size,
+  type Tip,
+} from './draw.ts';
 
 /** Room for one line of labels, in pixels. */
 const LANE = 15;
@@ -112,7 +124,7 @@ type Compared = Pick<PointFacts, 'name' | 'relativeCost' | 'accuracy'>;
 /** A network alone may lie as many times the height of the points and their band below them; what lies further down is not drawn. */
 const DEEPEST = 3;
 
-/** The 95 % band of the points, in percent, and from where to where those matter that have names. */
+/** The 95 % band of the points, in percent, and of those that are drawn; from where to where those matter that have names. */
 function bandOf({ manifest, points }: ReportFacts) {
   const base = 100 * manifest.baseline.accuracy;
   const band = points.map(({ relativeCost, drop }) => ({
@@ -122,7 +134,9 @@ function bandOf({ manifest, points }: ReportFacts) {
   }));
   const highest = Math.max(base, ...band.map(({ high }) => high));
   const least = Math.min(...band.filter((_, i) => points[i]!.named).map(({ low }) => low));
-  return { band, highest, least };
+  // What lies far below every named point would flatten all that matters.
+  const shown = band.filter(({ high }) => high >= least - (highest - least) / 2);
+  return { band, shown, highest, least };
 }
 
 /** The networks alone that `frontier` draws. */
@@ -131,20 +145,26 @@ export function drawnAlone(facts: ReportFacts): AloneFacts[] {
   return facts.alone.filter(({ accuracy }) => 100 * accuracy >= least - DEEPEST * (highest - least));
 }
 
+/** The axis of costs, in percent: from near the cheapest that is drawn on, for nothing is to be seen between 0 and there. */
+export function costAxis(facts: ReportFacts) {
+  const { shown } = bandOf(facts);
+  const others = drawnAlone(facts).map(({ relativeCost }) => 100 * relativeCost);
+  const costs = [...shown.map(({ cost }) => cost), ...others];
+  return niceAxis(Math.min(...costs), Math.max(100, ...others), 10);
+}
+
 /**
  * Accuracy against average cost, both in percent: points with their band, the named ones by name, the original, and the other networks of a
  * chain alone. What lies far below every named point is cut off, or it would flatten all that matters.
  */
-export function frontier(facts: ReportFacts, size: Size): EChartsOption {
+export function frontier(facts: ReportFacts, size: Size): Chart {
   const { manifest, points, chosen } = facts;
   const base = manifest.baseline.accuracy;
-  const { band, highest, least } = bandOf(facts);
-  const shown = band.filter(({ high }) => high >= least - (highest - least) / 2);
+  const { band, shown, highest } = bandOf(facts);
   const others = drawnAlone(facts);
   const lows = [...shown.map(({ low }) => low), ...others.map(({ accuracy }) => 100 * accuracy)];
-  const costs = [...shown.map(({ cost }) => cost), ...others.map((one) => 100 * one.relativeCost)];
   const y = niceAxis(Math.min(...lows), Math.max(highest, ...others.map((one) => 100 * one.accuracy)));
-  const x = niceAxis(Math.min(...costs), Math.max(100, ...others.map((one) => 100 * one.relativeCost)));
+  const x = costAxis(facts);
   const at = ({ relativeCost, accuracy }: Compared): [number, number] => [100 * relativeCost, 100 * accuracy];
   const settings = points.filter((point) => point.named);
   const labelled: Compared[] = [...settings, ...others].sort((a, b) => a.relativeCost - b.relativeCost);
@@ -161,12 +181,25 @@ export function frontier(facts: ReportFacts, size: Size): EChartsOption {
     label: { ...plainLabel, show: true, formatter: '{b}' },
     z: 4,
   };
+  const tips = [...points.filter((point) => !point.named), ...labelled].map((point) => {
+    const [cost, accuracy] = at(point);
+    const { drop } = point as Partial<PointFacts>;
+    const name = others.includes(point as AloneFacts) ? `${point.name} alone` : point.name;
+    const change = drop === undefined ? '' : `, ${signedPoints(-drop.value)} points`;
+    return {
+      says: `${name}: accuracy ${percent(point.accuracy, 2)}${change}, cost ${costPercent(point.relativeCost)}`,
+      x: cost,
+      y: accuracy,
+    };
+  });
   return {
+    tips: merged(tips.filter((tip) => tip.x >= x.min && tip.y >= y.min)),
+    cut: x.min > 0,
     grid: MARGINS,
     legend: { ...LEGEND, data: ['operating points', '95 % of the difference'] },
     xAxis: {
       type: 'value',
-      ...named('average cost, % of the original’s MACs', 32),
+      ...named(costName(x.min), 32),
       ...x,
     },
     yAxis: {
@@ -199,7 +232,7 @@ export function frontier(facts: ReportFacts, size: Size): EChartsOption {
         name: 'original',
         color: colour('muted'),
         data: [
-          [0, 100 * base],
+          [x.min, 100 * base],
           [x.max, 100 * base],
         ],
         showSymbol: false,
@@ -243,6 +276,17 @@ export function frontier(facts: ReportFacts, size: Size): EChartsOption {
   };
 }
 
+/** Points that lie in one place tell it together. */
+function merged(tips: readonly Tip[]): Tip[] {
+  const at = new Map<string, Tip>();
+  for (const tip of tips) {
+    const place = `${tip.x} ${tip.y}`;
+    const same = at.get(place);
+    at.set(place, same ? { ...same, says: `${same.says}\n${tip.says}` } : tip);
+  }
+  return [...at.values()];
+}
+
 /** A point whose time was measured, and what its MACs alone would make one expect. Milliseconds. */
 export interface Timed {
   readonly name: string;
@@ -252,14 +296,23 @@ export interface Timed {
 }
 
 /** Measured time against the time that MACs foretell. */
-export function latencyAgainstCost(points: readonly Timed[], size: Size): EChartsOption {
+export function latencyAgainstCost(points: readonly Timed[], size: Size): Chart {
   const most = 1.12 * Math.max(...points.flatMap(({ expected, measured }) => [expected, measured]));
   const at = ({ expected, measured }: Timed): [number, number] => [expected, measured];
   const labelled = points.filter(({ named }) => named);
   const axis = { min: 0, max: most };
   const names = placeNames(labelled, at, axis, axis, size, true);
   const digits = (v: number) => String(Number(v.toPrecision(3)));
+  const tips = [...points.filter(({ named }) => !named), ...labelled].map((point) => {
+    const { name, expected, measured } = point;
+    return {
+      says: `${name}: measured ${ms(measured)}, foretold ${ms(expected)}`,
+      x: expected,
+      y: measured,
+    };
+  });
   return {
+    tips,
     grid: MARGINS,
     legend: { ...LEGEND, data: ['operating points', 'if time followed MACs'] },
     xAxis: {
