@@ -20,7 +20,8 @@ ${points
       html`<details class="use"${point === chosen && OPEN}><summary>Use <strong>${point.name}</strong></summary>
 ${(!baked || point === chosen) && codeBlock('TypeScript', `TypeScript for ${point.name}`, callOf(manifest, point))}
 ${baked && point !== chosen && codeBlock('A package with it built in', `Package of ${point.name}`, packageOf(manifest, point))}
-${codeBlock('A model with it built in, for Triton', `Model of ${point.name} for Triton`, exportOf(manifest, point))}</details>`,
+${codeBlock('One file with it built in, for any ONNX Runtime', `File of ${point.name}`, exportOf(manifest, point, 'onnx'))}
+${codeBlock('A model with it built in, for Triton', `Model of ${point.name} for Triton`, exportOf(manifest, point, 'triton'))}</details>`,
   )}`;
 }
 
@@ -34,10 +35,14 @@ export function callOf(manifest: Manifest, { name }: Pick<PointFacts, 'name'>): 
 }
 
 /** The command that writes a model with the thresholds of `point`. */
-export function exportOf(manifest: Manifest, { name }: Pick<PointFacts, 'name'>): string {
+export function exportOf(
+  manifest: Manifest,
+  { name }: Pick<PointFacts, 'name'>,
+  target: 'onnx' | 'triton',
+): string {
   const isBuiltIn = manifest.outputs.thresholds === null && name === manifest.defaultPoint;
   return commandLine(
-    'npx onnx-offramp export triton out/ models/',
+    `npx onnx-offramp export ${target} out/ ${target === 'triton' ? 'models/' : quotedWord(`${name}.onnx`)}`,
     ...(isBuiltIn ? [] : originalOf(manifest)),
     `--at ${quotedWord(name)}`,
   );

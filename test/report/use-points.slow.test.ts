@@ -1,6 +1,6 @@
 /** The report's commands for its operating points, given to a shell as they are printed, do what they say. */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -55,6 +55,8 @@ for (const thresholds of ['input', 'baked'] as const)
     const codes = codesIn('out');
     for (const name of ['fast', 'balanced']) {
       run(`${codes.get(`Model of ${name} for Triton`)!} --force`);
+      run(codes.get(`File of ${name}`)!);
+      assert.ok(existsSync(at(`${name}.onnx`)));
       const [served] = readdirSync(at('models'));
       assert.match(readFileSync(at(`models/${served}/config.pbtxt`), 'utf8'), new RegExp(`\\b${name}\\b`));
     }

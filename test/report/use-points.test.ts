@@ -32,7 +32,11 @@ test('every named point has its call and its command, unfolded where it is the d
   );
   for (const { name, content } of found) {
     const at = { name: name! };
-    for (const code of [callOf(MANIFEST, at), exportOf(MANIFEST, at)])
+    for (const code of [
+      callOf(MANIFEST, at),
+      exportOf(MANIFEST, at, 'onnx'),
+      exportOf(MANIFEST, at, 'triton'),
+    ])
       assert.ok(content.includes(`<code>${escapeHtml(code)}</code>`), code);
     assert.not.match(content, 'calibrate');
   }
@@ -41,8 +45,12 @@ test('every named point has its call and its command, unfolded where it is the d
     "const [answer] = await model.classify(picture, { at: 'fast' });",
   );
   assert.is(
-    exportOf(MANIFEST, { name: 'fast' }),
+    exportOf(MANIFEST, { name: 'fast' }, 'triton'),
     'npx onnx-offramp export triton out/ models/ \\\n  --model pets.onnx \\\n  --at fast',
+  );
+  assert.is(
+    exportOf(MANIFEST, { name: 'a b' }, 'onnx'),
+    "npx onnx-offramp export onnx out/ 'a b.onnx' \\\n  --model pets.onnx \\\n  --at 'a b'",
   );
 });
 
@@ -52,8 +60,8 @@ test('of built-in thresholds one point can be called, and others get a package',
     assert.is(content.includes('model.classify(picture)'), open, name);
     assert.is(content.includes('calibrate out/'), !open, name);
   }
-  assert.not.match(exportOf(baked, { name: 'balanced' }), '--model');
-  assert.match(exportOf(baked, { name: 'fast' }), '--model pets.onnx');
+  assert.not.match(exportOf(baked, { name: 'balanced' }, 'triton'), '--model');
+  assert.match(exportOf(baked, { name: 'fast' }, 'onnx'), '--model pets.onnx');
 });
 
 test('inputs that are no pictures are not called so', () => {
@@ -71,10 +79,10 @@ test('a package asks for the splits that its thresholds came from', () => {
 test('words are quoted, and of a chain the last network is the original', () => {
   const source = { ...MANIFEST.source, file: "it's $5 *.onnx", externalDataFolder: 'given' as const };
   assert.match(
-    exportOf({ ...MANIFEST, source }, { name: 'a b' }),
+    exportOf({ ...MANIFEST, source }, { name: 'a b' }, 'triton'),
     "--model 'it'\\''s $5 *.onnx' \\\n  --external-data-folder FOLDER \\\n  --at 'a b'",
   );
-  assert.match(exportOf({ ...CHAIN, source }, { name: 'fast' }), '--model pets.onnx');
+  assert.match(exportOf({ ...CHAIN, source }, { name: 'fast' }, 'triton'), '--model pets.onnx');
 });
 
 test.run();
