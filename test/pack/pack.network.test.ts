@@ -52,7 +52,18 @@ test('brings neither what is bundled nor protobufjs 6', () => {
 
 test('holds what it should and nothing else', () => {
   const home = join(folder, 'node_modules/onnx-offramp');
-  const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'schema'];
+  const expected = [
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'bench',
+    'bin',
+    'dist',
+    'docs',
+    'examples',
+    'package.json',
+    'schema',
+  ];
   assert.equal(readdirSync(home).sort(), expected);
   for (const file of [
     'onnx-proto.LICENSE',
