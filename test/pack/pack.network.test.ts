@@ -23,6 +23,8 @@ test.before(() => {
   must(run(ROOT, 'npm', ['pack', '--pack-destination', folder]));
   const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
   writeFileSync(join(folder, 'package.json'), '{ "name": "empty", "private": true, "type": "module" }\n');
+  // A user does not have what the repository's .npmrc says, which `npm run` hands on.
+  delete process.env.npm_config_ignore_scripts;
   const flags = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
   process.env.ONNXRUNTIME_NODE_INSTALL = 'skip';
   must(run(folder, 'npm', ['install', '-D', ...flags, `./${tarball}`]));
@@ -48,6 +50,13 @@ test('brings neither what is bundled nor protobufjs 6', () => {
   const bundled = ['onnx-proto', 'echarts', 'zrender'];
   for (const name of [...bundled, 'ajv', 'typescript', 'tsx', 'esbuild', 'uvu'])
     assert.equal(versionsOf(name), [], name);
+});
+
+test('is small beside ONNX Runtime', () => {
+  const megabytes = (path: string) => sizeOf(join(folder, 'node_modules', path)) / 2 ** 20;
+  const [all, runtime] = [megabytes('.'), megabytes('onnxruntime-node')];
+  console.log(`\n    ${all.toFixed(1)} MB installed, ONNX Runtime ${runtime.toFixed(1)}`);
+  assert.ok(all < 335 && runtime < 288);
 });
 
 test('holds what it should and nothing else', () => {
@@ -114,7 +123,44 @@ test('can be imported, and its types hold under strict without skipLibCheck', ()
   assert.is(must(run(folder, process.execPath, ['-e', script])).trim(), 'function');
   const flags = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
   const roots = ['--typeRoots', join(ROOT, 'node_modules/@types')];
-  must(run(folder, join(ROOT, 'node_modules/.bin/tsc'), [...flags, ...roots, 'user.ts']));
+  const tsc = join(ROOT, 'node_modules/.bin/tsc');
+  must(run(folder, tsc, [...flags, ...roots, 'user.ts']));
+
+  // Under node16 a CommonJS file may import nothing whose declarations are those of an ES module.
+  writeFileSync(
+    join(folder, 'user.cts'),
+    `import { type CompileOptions, compile, OfframpError } from 'onnx-offramp';
+compile({ model: 'absent.onnx' } as CompileOptions).catch((error: Error) => {
+  if (error instanceof OfframpError) console.log((error satisfies OfframpError).code);
+});
+// @ts-expect-error: no number
+compile(7).catch(() => undefined);
+`,
+  );
+  must(
+    run(folder, tsc, [
+      '--strict',
+      '--module',
+      'node16',
+      '--target',
+      'es2022',
+      '--types',
+      'node',
+      ...roots,
+      'user.cts',
+    ]),
+  );
+  assert.is(must(run(folder, process.execPath, ['user.cjs'])).trim(), 'bad-option');
+});
+
+test('publint and attw find nothing, in it and in what it compiled', () => {
+  must(run(folder, 'npm', ['pack', './out']));
+  for (const tarball of readdirSync(folder).filter((name) => name.endsWith('.tgz'))) {
+    must(run(folder, 'npx', ['--yes', 'publint@0.3.25', '--strict', tarball]));
+    // A file for bundlers, no module.
+    const besides = ['--exclude-entrypoints', 'model.onnx'];
+    must(run(folder, 'npx', ['--yes', '@arethetypeswrong/cli@0.18.5', tarball, ...besides]));
+  }
 });
 
 test.run();
