@@ -1,6 +1,15 @@
 /** The package as a user gets it: built, packed, installed into an empty project, run from there. */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -161,6 +170,35 @@ test('publint and attw find nothing, in it and in what it compiled', () => {
     const besides = ['--exclude-entrypoints', 'model.onnx'];
     must(run(folder, 'npx', ['--yes', '@arethetypeswrong/cli@0.18.5', tarball, ...besides]));
   }
+});
+
+test('pnpm installs and runs it, with the settings of docs/install.md', () => {
+  const project = join(folder, 'pnpm');
+  const [, settings] = readFileSync(join(ROOT, 'docs/install.md'), 'utf8').match(/```yaml\n([\s\S]*?)```/)!;
+  mkdirSync(project);
+  writeFileSync(
+    join(project, 'package.json'),
+    '{ "name": "pnpm-user", "private": true, "type": "module" }\n',
+  );
+  writeFileSync(join(project, 'pnpm-workspace.yaml'), settings!);
+  const pnpm = (...args: readonly string[]) => must(run(project, 'npx', ['--yes', 'pnpm@12.21.0', ...args]));
+  pnpm('add', '-D', '--store-dir', join(folder, 'store'), `../onnx-offramp-${version}.tgz`);
+  assert.match(pnpm('onnx-offramp', '--help'), 'npx onnx-offramp <command>');
+  const model = join(ROOT, 'examples/demo/base.onnx');
+  const data = ['train', 'calibration', 'test'].flatMap((split) => [`--${split}`, 'random:64']);
+  pnpm(
+    'onnx-offramp',
+    'compile',
+    model,
+    '--out',
+    'out',
+    '--epochs',
+    '1',
+    '--no-timing',
+    '--no-report',
+    ...data,
+  );
+  assert.ok(existsSync(join(project, 'out/model.onnx')));
 });
 
 test.run();
