@@ -1,6 +1,7 @@
 /**
  * Makes dist/: src/index.ts, src/cli/index.ts and the training worker bundled by esbuild, the modules that generated packages are
- * made of, and the type declarations that index.ts reaches.
+ * made of, the type declarations that index.ts reaches,
+ * and what `require` gets.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -40,10 +41,12 @@ const BUNDLED: Readonly<Record<string, readonly string[]>> = {
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)['"]([^'"]+)['"]/g;
 
 rmSync(DIST, { recursive: true, force: true });
-await bundle();
+const exported = await bundle();
 declareTypes();
+writeCommonJs(exported);
 
-async function bundle(): Promise<void> {
+/** Returns the names of what index.js exports. */
+async function bundle(): Promise<readonly string[]> {
   const result = await build({
     absWorkingDir: ROOT,
     entryPoints: ['src/index.ts', 'src/cli/index.ts', 'src/train/worker.ts'],
@@ -81,6 +84,26 @@ async function bundle(): Promise<void> {
     const bytes = statSync(file).size;
     console.log(`${path}  ${(bytes / 1024).toFixed(0)} KiB`);
   }
+  return result.metafile.outputs['dist/index.js']!.exports;
+}
+
+/**
+ * What `require` gets: the ES module, which every Node that Offramp runs on can require, under declarations that TypeScript accepts from a
+ * CommonJS file. They name each value, since TypeScript takes only types out of an ES module there.
+ */
+function writeCommonJs(names: readonly string[]): void {
+  const module = "'./types/src/index.js' with { 'resolution-mode': 'import' }";
+  const declared = names.flatMap((name) => [
+    `export declare const ${name}: typeof Module.${name};`,
+    ...(/^[A-Z]/.test(name) ? [`export type ${name} = Module.${name};`] : []),
+  ]);
+  const declarations = [
+    `import type * as Module from ${module};`,
+    `export type * from ${module};`,
+    ...declared,
+  ];
+  writeFileSync(join(DIST, 'index.cjs'), "module.exports = require('./index.js');\n");
+  writeFileSync(join(DIST, 'index.d.cts'), `${declarations.join('\n')}\n`);
 }
 
 function declareTypes(): void {

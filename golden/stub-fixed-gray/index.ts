@@ -123,7 +123,7 @@ export class ResultModel {
     this.#turns = turns;
   }
 
-  /** Opens the model with `ort`, onnxruntime's module. Rejects when the file is not this model. */
+  /** Opens the model with `ort`, onnxruntime's module. Rejects when the file is not found, or not this model. */
   static async load(ort: Runtime, source: ModelSource = {}): Promise<ResultModel> {
     const session = await openSession(ort, source, {
       owner: 'ResultModel',
@@ -881,16 +881,17 @@ interface ModelFacts {
   readonly data?: () => Readonly<Record<string, URL>>;
 }
 
-/** Throws an Error when the model lacks inputs or outputs that it should have. */
+/** Throws an Error when there is no model to be had, or when it lacks inputs or outputs that it should have. */
 async function openSession(
   ort: Runtime,
   source: ModelSource,
   { owner, sessionOptions, inputs, outputs, file, data }: ModelFacts,
 ): Promise<Ort.InferenceSession> {
   const given =
-    source.bytes ?? source.path ?? (source.url === undefined ? undefined : await fetched(source.url));
-  const model = given ?? pathOrUrl(file());
-  const isRemote = given === undefined && file().protocol !== 'file:';
+    source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
+  const own = given === undefined ? ownFile(file, owner) : undefined;
+  const model = given ?? (await modelAt(own!).catch(explained));
+  const isRemote = own !== undefined && own.protocol !== 'file:';
   const options = {
     ...sessionOptions,
     ...(isRemote && data && { externalData: externalData(data()) }),
@@ -898,7 +899,10 @@ async function openSession(
   };
   const session =
     typeof model === 'string'
-      ? await ort.InferenceSession.create(model, options)
+      ? await ort.InferenceSession.create(model, options).catch((error: Error) => {
+        if (own && /exist|ENOENT/.test(error.message)) explained(error);
+        throw error;
+      })
       : await ort.InferenceSession.create(
         model instanceof ArrayBuffer ? new Uint8Array(model) : model,
         options,
@@ -910,6 +914,28 @@ async function openSession(
   if (missing.length === 0) return session;
   await session.release();
   throw new Error(`this is not the model of ${owner}: it has no ${missing.join(', ')}`);
+}
+
+const SAY_WHERE = 'say where it is: load(ort, { url }), { path } or { bytes }';
+
+/** Where the package's own model is, as far as a bundler has left that known. */
+function ownFile(file: () => URL, owner: string): URL {
+  try {
+    return file();
+  } catch (cause) {
+    throw new Error(
+      `${owner} does not know where its model.onnx is: import.meta.url says no place, as in bundles that are not ES modules; ${SAY_WHERE}`,
+      { cause },
+    );
+  }
+}
+
+/** Bundlers that do not know `new URL(…, import.meta.url)` take the code and leave the model behind. */
+function explained(cause: Error): never {
+  throw new Error(
+    `${cause.message}. Where a bundler has left model.onnx behind, have it put the file there, or ${SAY_WHERE}`,
+    { cause },
+  );
 }
 
 /** Only onnxruntime-node finds external data by itself. */
@@ -926,11 +952,18 @@ function pathOrUrl(url: URL): string {
   return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
 }
 
-async function fetched(url: string | URL): Promise<ArrayBuffer | string> {
+/** The path of a file, or the bytes of what is elsewhere. */
+async function modelAt(url: string | URL): Promise<ArrayBuffer | string> {
   if (String(url).startsWith('file:')) return pathOrUrl(new URL(url));
-  const response = await fetch(url);
+  const response = await fetch(url).catch((cause: Error) => {
+    throw new Error(`could not fetch ${url}: ${cause.message}`, { cause });
+  });
   if (!response.ok) throw new Error(`could not fetch ${url}: ${response.status} ${response.statusText}`);
-  return response.arrayBuffer();
+  const bytes = await response.arrayBuffer();
+  // Many servers answer with their start page, and 200, where there is no such file. No ONNX file begins so.
+  if (/^\s*</.test(new TextDecoder().decode(bytes.slice(0, 64))))
+    throw new Error(`there is no model at ${url}: a page (HTML) comes from there`);
+  return bytes;
 }
 
 /** A session whose runs follow one another, in the order they were asked for: not every backend allows two at a time. */

@@ -115,7 +115,7 @@ export declare class Pets {
     /** Where the samples of all calls left, and whether that is still what was measured. */
     readonly statistics: ExitStatistics<OperatingPointName>;
     private constructor();
-    /** Opens the model with `ort`, onnxruntime's module. Rejects when the file is not this model. */
+    /** Opens the model with `ort`, onnxruntime's module. Rejects when the file is not found, or not this model. */
     static load(ort: Runtime, source?: ModelSource): Promise<Pets>;
     /**
      * One result a sample, in order. A typed array or tensor must stay as it is until they are there; pictures are copied.

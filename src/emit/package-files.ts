@@ -13,6 +13,9 @@ export const HEADS_FILE = 'heads.onnx';
 /** For people to look at; not packed either. */
 export const REPORT_FILE = 'report.html';
 
+/** Of the package; all generated from manifest.json. */
+const CODE_FILES = ['index.ts', 'index.js', 'index.d.ts', 'index.cjs', 'index.d.cts'];
+
 /** External data of model.onnx, and a tokenizer, are packed with it. */
 export function printPackageJson(manifest: Manifest, name: string): string {
   const { environment, dataFiles: weights = [], tokenizer } = manifest;
@@ -24,14 +27,19 @@ export function printPackageJson(manifest: Manifest, name: string): string {
     description: titleOf(manifest),
     type: 'module',
     sideEffects: false,
+    // The oldest where `require` takes an ES module.
+    engines: { node: '>=20.19' },
     exports: {
-      '.': { types: './index.d.ts', default: './index.js' },
+      '.': {
+        import: { types: './index.d.ts', default: './index.js' },
+        require: { types: './index.d.cts', default: './index.cjs' },
+      },
       './model.onnx': './model.onnx',
       './manifest.json': './manifest.json',
       './package.json': './package.json',
       ...Object.fromEntries(dataFiles.map((file) => [`./${file}`, `./${file}`])),
     },
-    files: ['index.ts', 'index.js', 'index.d.ts', 'model.onnx', ...dataFiles, 'manifest.json'],
+    files: [...CODE_FILES, 'model.onnx', ...dataFiles, 'manifest.json'],
     peerDependencies: {
       'onnxruntime-common': runtime,
       'onnxruntime-node': runtime,
@@ -80,7 +88,8 @@ for (const r of await model.classify(input${asked})) {
 await model.release();
 \`\`\`
 
-In a browser, after \`npm install --install-links path/to/this/folder onnxruntime-web${installed}\`, through any bundler that knows \`new URL(…, import.meta.url)\`:
+In a browser, after \`npm install --install-links path/to/this/folder onnxruntime-web${installed}\`, through any bundler that knows \`new URL(…, import.meta.url)\`, as
+Vite and webpack do; for esbuild and Web Workers, docs/build-steps.md of onnx-offramp says what to write:
 
 \`\`\`js
 import * as ort from 'onnxruntime-web/wasm'; // the WebAssembly backend alone

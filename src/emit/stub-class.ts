@@ -60,7 +60,9 @@ Calls may overlap; they run one after another, in the order they were made.`,
           { name: 'source', type: 'ModelSource', initializer: '{}' },
         ],
         returnType: `Promise<${className}>`,
-        docs: ["Opens the model with `ort`, onnxruntime's module. Rejects when the file is not this model."],
+        docs: [
+          "Opens the model with `ort`, onnxruntime's module. Rejects when the file is not found, or not this model.",
+        ],
         statements: loadBody(manifest, className, modelFolder),
       },
       {

@@ -13,7 +13,10 @@ export interface StubOptions {
   readonly className?: string;
 }
 
-/** The files of the package that lies beside model.onnx: index.ts, what it compiles to, package.json and README.md. */
+/**
+ * The files of the package that lies beside model.onnx: index.ts, what it compiles to, package.json and README.md. `require` gets the
+ * same module, under declarations of its own: TypeScript lets a CommonJS file import nothing whose declarations are those of an ES module.
+ */
 export function emitPackage(manifest: Manifest, options: StubOptions = {}): ReadonlyMap<string, string> {
   const name = options.name ?? manifest.name ?? packageNameOf(manifest.source.file);
   const className = classNameFor(manifest, options);
@@ -23,10 +26,20 @@ export function emitPackage(manifest: Manifest, options: StubOptions = {}): Read
     ['index.ts', source],
     ['index.js', javascript],
     ['index.d.ts', declarations],
+    ['index.cjs', `${header(manifest)}\n${COMMON_JS}`],
+    ['index.d.cts', declarations],
     ['package.json', printPackageJson(manifest, name)],
     ['README.md', printReadme(manifest, name, className)],
   ]);
 }
+
+/** `default` is named, since tools read exports off the text. */
+const COMMON_JS = `\
+const all = require('./index.js');
+Object.assign(exports, all);
+Object.defineProperty(exports, '__esModule', { value: true });
+exports.default = all.default;
+`;
 
 /** index.ts alone, for a file that finds model.onnx in `modelFolder`, relative to itself, e.g. `../out`. */
 export function emitStub(manifest: Manifest, modelFolder: string, options: StubOptions = {}): string {

@@ -25,7 +25,7 @@ export interface WriteOptions {
 
 /** What a compile writes. */
 const WRITTEN =
-  'model.onnx heads.onnx manifest.json report.html index.ts index.js index.d.ts package.json README.md'.split(
+  'model.onnx heads.onnx manifest.json report.html index.ts index.js index.d.ts index.cjs index.d.cts package.json README.md'.split(
     ' ',
   );
 /** What an earlier compile may have left. */

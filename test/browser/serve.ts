@@ -13,7 +13,12 @@ export interface Served {
 export async function buildAndServe(config: InlineConfig): Promise<Served> {
   const quiet: InlineConfig = { ...config, logLevel: 'warn' };
   await build(quiet);
-  const server = await preview({ ...quiet, preview: { host: '127.0.0.1', port: 0 } });
+  return serve(quiet);
+}
+
+/** Serves what is in `build.outDir` of `config`, on a free port of this machine: its page wherever there is no such file. */
+export async function serve(config: InlineConfig): Promise<Served> {
+  const server = await preview({ ...config, preview: { ...config.preview, host: '127.0.0.1', port: 0 } });
   return { url: server.resolvedUrls!.local[0]!, close: () => server.close() };
 }
 

@@ -246,7 +246,15 @@ test('heads.onnx is a model of all heads, by the names of their taps, and is not
     assert.equal(outputs['exit_3/confidence']!.dims, [2]);
   });
   const { files } = JSON.parse(readFileSync(at('compiled/package.json'), 'utf8')) as { files: string[] };
-  assert.equal(files, ['index.ts', 'index.js', 'index.d.ts', 'model.onnx', 'manifest.json']);
+  assert.equal(files, [
+    'index.ts',
+    'index.js',
+    'index.d.ts',
+    'index.cjs',
+    'index.d.cts',
+    'model.onnx',
+    'manifest.json',
+  ]);
 });
 
 test('bad input is refused with a code, and whatever fails leaves the folder as it was', async () => {

@@ -44,6 +44,8 @@ test('a model, its manifest and its package come out, and evaluate agrees', asyn
   assert.equal(files, [
     'README.md',
     'heads.onnx',
+    'index.cjs',
+    'index.d.cts',
     'index.d.ts',
     'index.js',
     'index.ts',

@@ -30,7 +30,15 @@ async function refusal(promise: Promise<unknown>): Promise<OfframpError> {
   return assert.unreachable('nothing was thrown') as never;
 }
 
-const GENERATED = ['index.ts', 'index.js', 'index.d.ts', 'package.json', 'README.md'];
+const GENERATED = [
+  'index.ts',
+  'index.js',
+  'index.d.ts',
+  'index.cjs',
+  'index.d.cts',
+  'package.json',
+  'README.md',
+];
 
 function writeGenerated(folder: string): void {
   for (const [name, text] of generated) writeFileSync(join(folder, name), text);

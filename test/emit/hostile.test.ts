@@ -133,7 +133,7 @@ test('strings are values in every file of the package', async () => {
     const { manifest, taken } = hostile(turn, base);
     assert.ok(taken > 15, `${taken} fields took hostile text`);
     const files = emitPackage(manifest);
-    for (const name of ['index.ts', 'index.js', 'index.d.ts'])
+    for (const name of ['index.ts', 'index.js', 'index.d.ts', 'index.cjs', 'index.d.cts'])
       assert.is(kindsOf(name, files.get(name)!), kindsOf(name, usual.get(name)!), name);
     const path = join(folder, `${turn}${base === WHOLE ? '' : '-chain'}.mjs`);
     writeFileSync(path, files.get('index.js')!);

@@ -1,5 +1,14 @@
 /** The package as a user gets it: built, packed, installed into an empty project, run from there. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +29,8 @@ const folder = mkdtempSync(join(tmpdir(), 'offramp-pack-'));
 
 test.before(() => {
   writeFileSync(join(folder, 'package.json'), '{ "name": "empty", "private": true, "type": "module" }\n');
+  // A user does not have what the repository's .npmrc says, which `npm run` hands on.
+  delete process.env.npm_config_ignore_scripts;
   const flags = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
   process.env.ONNXRUNTIME_NODE_INSTALL = 'skip';
   must(run(folder, 'npm', ['install', '-D', ...flags, packed()]));
@@ -47,9 +58,27 @@ test('brings neither what is bundled nor protobufjs 6', () => {
     assert.equal(versionsOf(name), [], name);
 });
 
+test('is small beside ONNX Runtime', () => {
+  const megabytes = (path: string) => sizeOf(join(folder, 'node_modules', path)) / 2 ** 20;
+  const [all, runtime] = [megabytes('.'), megabytes('onnxruntime-node')];
+  console.log(`\n    ${all.toFixed(1)} MB installed, ONNX Runtime ${runtime.toFixed(1)}`);
+  assert.ok(all < 335 && runtime < 288);
+});
+
 test('holds what it should and nothing else', () => {
   const home = join(folder, 'node_modules/onnx-offramp');
-  const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'schema'];
+  const expected = [
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'bench',
+    'bin',
+    'dist',
+    'docs',
+    'examples',
+    'package.json',
+    'schema',
+  ];
   assert.equal(readdirSync(home).sort(), expected);
   for (const file of [
     'onnx-proto.LICENSE',
@@ -100,7 +129,73 @@ test('can be imported, and its types hold under strict without skipLibCheck', ()
   assert.is(must(run(folder, process.execPath, ['-e', script])).trim(), 'function');
   const flags = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
   const roots = ['--typeRoots', join(ROOT, 'node_modules/@types')];
-  must(run(folder, join(ROOT, 'node_modules/.bin/tsc'), [...flags, ...roots, 'user.ts']));
+  const tsc = join(ROOT, 'node_modules/.bin/tsc');
+  must(run(folder, tsc, [...flags, ...roots, 'user.ts']));
+
+  // Under node16 a CommonJS file may import nothing whose declarations are those of an ES module.
+  writeFileSync(
+    join(folder, 'user.cts'),
+    `import { type CompileOptions, compile, OfframpError } from 'onnx-offramp';
+compile({ model: 'absent.onnx' } as CompileOptions).catch((error: Error) => {
+  if (error instanceof OfframpError) console.log((error satisfies OfframpError).code);
+});
+// @ts-expect-error: no number
+compile(7).catch(() => undefined);
+`,
+  );
+  must(
+    run(folder, tsc, [
+      '--strict',
+      '--module',
+      'node16',
+      '--target',
+      'es2022',
+      '--types',
+      'node',
+      ...roots,
+      'user.cts',
+    ]),
+  );
+  assert.is(must(run(folder, process.execPath, ['user.cjs'])).trim(), 'bad-option');
+});
+
+test('publint and attw find nothing, in it and in what it compiled', () => {
+  must(run(folder, 'npm', ['pack', './out']));
+  for (const tarball of readdirSync(folder).filter((name) => name.endsWith('.tgz'))) {
+    must(run(folder, 'npx', ['--yes', 'publint@0.3.25', '--strict', tarball]));
+    // A file for bundlers, no module.
+    const besides = ['--exclude-entrypoints', 'model.onnx'];
+    must(run(folder, 'npx', ['--yes', '@arethetypeswrong/cli@0.18.5', tarball, ...besides]));
+  }
+});
+
+test('pnpm installs and runs it, with the settings of docs/install.md', () => {
+  const project = join(folder, 'pnpm');
+  const [, settings] = readFileSync(join(ROOT, 'docs/install.md'), 'utf8').match(/```yaml\n([\s\S]*?)```/)!;
+  mkdirSync(project);
+  writeFileSync(
+    join(project, 'package.json'),
+    '{ "name": "pnpm-user", "private": true, "type": "module" }\n',
+  );
+  writeFileSync(join(project, 'pnpm-workspace.yaml'), settings!);
+  const pnpm = (...args: readonly string[]) => must(run(project, 'npx', ['--yes', 'pnpm@12.21.0', ...args]));
+  pnpm('add', '-D', '--store-dir', join(folder, 'store'), `../onnx-offramp-${version}.tgz`);
+  assert.match(pnpm('onnx-offramp', '--help'), 'npx onnx-offramp <command>');
+  const model = join(ROOT, 'examples/demo/base.onnx');
+  const data = ['train', 'calibration', 'test'].flatMap((split) => [`--${split}`, 'random:64']);
+  pnpm(
+    'onnx-offramp',
+    'compile',
+    model,
+    '--out',
+    'out',
+    '--epochs',
+    '1',
+    '--no-timing',
+    '--no-report',
+    ...data,
+  );
+  assert.ok(existsSync(join(project, 'out/model.onnx')));
 });
 
 test.run();
