@@ -13,7 +13,12 @@ import { pictureInput } from '../emit/stub-pictures.ts';
 import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
 import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
 import { notForPipelines, optionText } from '../errors/index.ts';
-import { configJson, preprocessorJson, type Task, tokenizerConfigJson } from '../export/pipeline-files.ts';
+import {
+  configJson,
+  type PipelineTask,
+  preprocessorJson,
+  tokenizerConfigJson,
+} from '../export/pipeline-files.ts';
 import type { Model } from '../graph/types.ts';
 import { type ConfigFiles, findFiles } from '../hub/folder.ts';
 import { type Config, readConfig } from '../hub/json.ts';
@@ -35,7 +40,7 @@ export interface ExportTransformersOptions extends BakeOptions, Pick<HubModelOpt
 
 export interface ExportedTransformers {
   readonly folder: string;
-  readonly task: Task;
+  readonly task: PipelineTask;
   readonly at: string;
   /** Paths in the folder. */
   readonly files: readonly string[];
@@ -96,7 +101,7 @@ async function verify(
 
 const json = (config: Config): string => `${JSON.stringify(config, null, 2)}\n`;
 
-function taskOf(manifest: Manifest): Task {
+function taskOf(manifest: Manifest): PipelineTask {
   const names = manifest.inputs.map(({ name }) => name);
   if (names.every(isEncoded)) return 'text-classification';
   if (manifest.inputs.length === 1 && pictureInput(manifest)) return 'image-classification';

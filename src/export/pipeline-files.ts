@@ -6,13 +6,13 @@ import { notForPipelines, optionText } from '../errors/index.ts';
 import type { Config } from '../hub/json.ts';
 import { readPictureConfig } from '../hub/pictures.ts';
 
-export type Task = 'image-classification' | 'text-classification';
+export type PipelineTask = 'image-classification' | 'text-classification';
 
 /**
  * `kept`, the original's config.json, with the class names that are known and the file that is there: browsers take a quantised one unless the
  * config says otherwise.
  */
-export function configJson({ labels, classes }: Manifest, task: Task, kept: Config = {}): Config {
+export function configJson({ labels, classes }: Manifest, task: PipelineTask, kept: Config = {}): Config {
   const names = labels ?? Array.from({ length: classes }, (_, i) => `LABEL_${i}`);
   const isNamed = kept.id2label !== undefined && labels === undefined;
   const { 'transformers.js_config': custom, ...rest } = kept;

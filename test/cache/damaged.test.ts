@@ -49,7 +49,7 @@ test('a limit that cuts views is noted, kept in the manifest, and needed to do i
   assert.ok(notes.some((note) => note.includes(`1 of 2 views fit into \`cacheLimit: ${cacheLimit}\``)));
   const { training } = manifestIn(at('limited'));
   assert.equal([training!.views, training!.cacheLimit], [2, cacheLimit]);
-  assert.match(String(reproduction(manifestIn(at('limited')))), `--cache-limit ${cacheLimit}`);
+  assert.match(String(reproduction(manifestIn(at('limited'))).content), `--cache-limit ${cacheLimit}`);
   assert.is(manifestIn(at('whole')).training!.cacheLimit, undefined);
 });
 

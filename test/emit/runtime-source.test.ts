@@ -16,8 +16,7 @@ test('a declaration comes with all that it uses, in order, once, and as it is wr
     'export interface Picture',
     'function writePictures',
     'function lumaOf',
-    'const WEIGHT_BITS',
-    'function resized',
+    'function fits',
   ].map((words) => {
     assert.is(all.split(words).length, 2, `${words}: once`);
     return all.indexOf(words);

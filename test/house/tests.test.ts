@@ -68,7 +68,7 @@ test('test/ mirrors src/', () => {
 });
 
 test('only *.shared.test.ts asks for what lies beside the repository', () => {
-  const allowed = (path: string) => path.endsWith('.shared.test.ts') || path.startsWith('test/browser/');
+  const allowed = (path: string) => /\.shared(\.test)?\.ts$/.test(path) || path.startsWith('test/browser/');
   const asks = sourceFiles('test').filter(
     (file) => /\bsharedData\(/.test(file.text) && file.path !== 'test/shared.ts',
   );
