@@ -1,10 +1,10 @@
 /** A model given as a folder in the layout of Optimum and transformers.js: what its config files say stands in where options say nothing. */
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isFile, isFolder } from '../data/files.ts';
 import type { PreprocessingOptions } from '../data/index.ts';
 import { packageNameOf } from '../emit/names.ts';
 import { takeFloat } from '../errors/index.ts';
-import { type Dtype, findFiles, variantBeside } from '../hub/folder.ts';
+import { type Dtype, findFiles, nameOf, variantBeside } from '../hub/folder.ts';
 import { type Hub, openDims, readHub } from '../hub/read.ts';
 import type { LoadedModel } from '../parser/index.ts';
 import type { InputOptions } from '../passes/fix-inputs.ts';
@@ -91,8 +91,8 @@ export function nameFor({
 }): string | undefined {
   if (name !== undefined) return name;
   if (hub?.name === undefined && !ANONYMOUS.test(basename(model))) return undefined;
-  const folder = resolve(dirname(model));
-  const known = hub?.name ?? basename(basename(folder) === 'onnx' ? dirname(folder) : folder);
+  const known = hub?.name ?? nameOf(dirname(model));
+  if (known === undefined) return undefined;
   const words = packageNameOf(`${known}.onnx`);
   return words === packageNameOf(basename(model)) ? undefined : words;
 }
