@@ -2,6 +2,7 @@
 
 export type { ThresholdOptions } from './calibrate/goals.ts';
 export type { Discordant } from './calibrate/paired.ts';
+export type { BakeOptions } from './commands/bake.ts';
 export { type CalibrateOptions, calibrate } from './commands/calibrate.ts';
 export {
   type AccuracyDifference,
@@ -31,6 +32,7 @@ export { type ExportedTriton, type ExportTritonOptions, exportTriton } from './c
 export { type ExtractedShard, type ExtractShardOptions, extractShard } from './commands/extract-shard.ts';
 export type { FinishOptions } from './commands/finish.ts';
 export type { GrowthOptions } from './commands/growth.ts';
+export type { HubModelOptions } from './commands/hub-model.ts';
 export {
   type InspectedExit,
   type InspectedInput,
@@ -51,7 +53,7 @@ export type { ProjectOptions } from './commands/project.ts';
 export type { Compiled } from './commands/steps/describe-and-write.ts';
 export type { PreprocessingOptions, Preset } from './data/preprocessing.ts';
 export type { DataSummary, Split, SplitPaths } from './data/splits.ts';
-export type { InputSpec, Layout, Preprocessing, Progress, View } from './data/types.ts';
+export type { InputSpec, Layout, Preprocessing, Progress, Resample, View } from './data/types.ts';
 export type {
   Baseline,
   CalibrationGoals,
@@ -77,6 +79,7 @@ export type { Events, ProgressEvent } from './errors/events.ts';
 export { OfframpError } from './errors/index.ts';
 export type { Note } from './errors/notes.ts';
 export type { KubernetesJobOptions } from './export/kubernetes-job.ts';
+export type { Task } from './export/pipeline-files.ts';
 export type {
   Attribute,
   DataType,
@@ -92,6 +95,7 @@ export type {
   UnknownFields,
   ValueInfo,
 } from './graph/types.ts';
+export type { Dtype } from './hub/folder.ts';
 export type { ModelOptions } from './model/inspect.ts';
 export type { ObserveOptions } from './model/observe-facts.ts';
 export type { Grown, GrownTraining } from './networks/chain.ts';
@@ -104,6 +108,8 @@ export type { Runtime } from './passes/place-weights.ts';
 export type { Placement, PlanOptions } from './passes/plan-exits.ts';
 export type { PolicyName } from './policies/index.ts';
 export type { VerifyEffort } from './predict/verify.ts';
+export type { PointSampling } from './runtime/affine.ts';
+export type { Filter } from './runtime/pixels.ts';
 export type { Resize } from './runtime/place.ts';
 export type { Augment } from './students/augment.ts';
 export type { Effort } from './students/effort.ts';

@@ -16,7 +16,7 @@ import type { Manifest } from '../../src/emit/manifest.ts';
 import { freshFolder } from '../data/fixtures.ts';
 import { hasSharedData, sharedData } from '../shared.ts';
 import { askLibrary } from './library.ts';
-import { writeCifar, writeEncoder, writeResnet, writeTexts, writeVit } from './real-models.ts';
+import { writeCifar, writeEncoder, writeResnet, writeTexts, writeVit } from './real-models.shared.ts';
 
 const test = suite('hub: pipelines on real models');
 const folder = freshFolder();
