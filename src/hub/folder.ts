@@ -72,7 +72,9 @@ export async function findFiles({ model, dtype, hfConfig = [] }: HubOptions): Pr
 export const isModelFolder = (path: string): boolean =>
   isFolder(path) &&
   !isFile(join(path, 'manifest.json')) &&
-  (isFolder(join(path, 'onnx')) || ['config.json', 'model.onnx'].some((name) => isFile(join(path, name))));
+  (isFolder(join(path, 'onnx')) ||
+    isFile(join(path, 'config.json')) ||
+    DTYPES.some((dtype) => isFile(fileOf(path, dtype))));
 
 /** What the model in `folder` is called: as the folder, or the one around it where that is `onnx`, or the repository where it lies in the hub's cache. */
 export function nameOf(folder: string): string | undefined {

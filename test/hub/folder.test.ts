@@ -158,6 +158,7 @@ test('a folder is a model unless a compile wrote it', () => {
   assert.ok(isModelFolder(folderOf(['onnx/model.onnx'])));
   assert.ok(isModelFolder(folderOf(['model.onnx'])));
   assert.ok(isModelFolder(folderOf(['config.json'])));
+  assert.ok(isModelFolder(join(folderOf(['onnx/model_quantized.onnx']), 'onnx')));
   assert.not.ok(isModelFolder(folderOf(['model.onnx', 'manifest.json'])));
   assert.not.ok(isModelFolder(folderOf(['pictures/a.png'])));
   assert.not.ok(isModelFolder(join(folderOf(['model.onnx']), 'model.onnx')));
