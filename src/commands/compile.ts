@@ -146,6 +146,8 @@ function originOf(
 ): Origin {
   const { exitOutputs } = inspection;
   const { model, output, set, widenBatch, labels, externalDataFolder, skipBad } = options;
+  const isUnlabelled = labels === UNLABELLED;
+  const isOwn = ownClasses !== undefined && (isUnlabelled || splits.classes?.from === ownClasses.from);
   return {
     name: nameFor(options),
     source: {
@@ -155,13 +157,14 @@ function originOf(
       ...(Object.keys(dims).length > 0 && { dims }),
       ...(set && Object.keys(set).length > 0 && { set }),
       ...(widenBatch && { widenBatch }),
-      ...(labels !== undefined && labels !== UNLABELLED && { labels: 'given' as const }),
+      ...(labels !== undefined && !isUnlabelled && { labels: 'given' as const }),
+      ...(isOwn && { labels: 'config' as const }),
       ...(externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
       ...(skipBad && { skipBad }),
     },
     seed,
     recipe: inspection.existing ? 'none' : (options.recipe ?? 'distill'),
-    labels: splits.classes?.names ?? (options.labels === UNLABELLED ? ownClasses?.names : undefined),
+    labels: splits.classes?.names ?? (isUnlabelled ? ownClasses?.names : undefined),
     preprocessing,
   };
 }

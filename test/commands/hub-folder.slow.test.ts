@@ -173,6 +173,23 @@ test('nothing labelled: the names are those of config.json', async () => {
   assert.equal(manifest.labels, NAMES);
 });
 
+test('what does not fit the model: numbers are refused with their file, names of other classes are noted', async () => {
+  const other = (name: string, files: Parameters<typeof writeFiles>[1]) =>
+    writeFiles(at(name), { ...CONFIGS, 'onnx/model.onnx': opened(model), ...files });
+  const four = other('four', {
+    'preprocessor_config.json': { ...PROCESSOR, do_normalize: true, image_mean: [0, 0, 0, 0] },
+  });
+  const error = await rejectsWith('bad-preprocessing', () => compile(folders('bad', { model: four })));
+  assert.match(error.message, /preprocessor_config\.json: 4 values of mean/);
+  const notes: Note[] = [];
+  const six = other('six', { 'config.json': classifierConfig('resnet', [...NAMES, 'fox']) });
+  const options = folders('six-out', { model: six, labels: 'none' });
+  const { manifest } = await compile(options, { onNote: (note) => notes.push(note) });
+  assert.is(manifest.labels, undefined);
+  const [note] = notes.filter(({ code }) => code === 'classes-of-another-model');
+  assert.match(note!.message, /config\.json names 6 classes, and the model has 5/);
+});
+
 test('dtype picks the variant, of a folder and beside a file', async () => {
   const sourceOf = async (more: Partial<CompileOptions>) =>
     (await compile(folders('variant', { force: true, first: [{ model: small }], preset: 'unit', ...more }))).manifest.source; // biome-ignore format: a line
