@@ -1,10 +1,10 @@
 /** A compiled model as one ONNX file that takes what the original took. */
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
 import { checkBaked } from '../emit/check-baked.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { checkFile, writeOneFile } from '../emit/write.ts';
+import { type Content, checkFile, writeOutput } from '../emit/write.ts';
 import { openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
 import { type BakeOptions, bake } from './bake.ts';
@@ -18,7 +18,7 @@ export interface ExportOnnxOptions extends BakeOptions {
 export interface ExportedOnnx {
   readonly file: string;
   readonly at: string;
-  /** Files beside it that belong to it. */
+  /** Files that belong to it, by their paths beside it. */
   readonly externalData: readonly string[];
 }
 
@@ -39,7 +39,9 @@ export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOn
   await withSession(bytes, session, (running) =>
     checkBaked(running, manifest.batch === 'fixed' ? 1 : 3, manifest, point, folder, session),
   ).finally(() => data.close());
-  for (const [location, content] of files) await writeOneFile(join(dirname(file), location), content);
-  await writeOneFile(file, bytes);
-  return { file, at: point.name, externalData: [...files.keys()].map((location) => basename(location)) };
+  // All at once: a model without its data, or the other way round, is none.
+  await writeOutput(dirname(file), new Map<string, Content>([...files, [basename(file), bytes]]), {
+    update: true,
+  });
+  return { file, at: point.name, externalData: [...files.keys()] };
 }
