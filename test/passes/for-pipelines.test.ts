@@ -148,6 +148,11 @@ test('values inside that have these names give way', async () => {
     const before = await run(graph, { image: pictures() });
     const now = await run(after, { pixel_values: pictures() });
     assert.equal(now.logits!.data, before.scores!.data, inside);
+    // With nodes of its own before and behind, whose names may be taken too.
+    const steps = about({ dims: ['N', 4, 4, 3], channelsLast: true }, { areProbabilities: true });
+    const other = pictureNet({ inside, end: 'Softmax', dims: ['N', 4, 4, 3] });
+    const { logits } = await run(runPasses(other, [forPipelines(steps)]), { pixel_values: pictures() });
+    assert.is(logits!.data.length, N * CLASSES);
   }
 });
 
