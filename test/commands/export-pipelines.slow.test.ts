@@ -81,7 +81,7 @@ async function answersOf(file: string, feeds: readonly Record<string, Tensor>[],
 }
 
 test('pictures: a chain, baked at each point, answers as the package', async () => {
-  const { model, first, out, manifest, at } = pictures;
+  const { model, out, manifest, at } = pictures;
   const { default: Model, preprocess } = await moduleOf(out);
   const own = await Model.load(ort, { sessionOptions: { intraOpNumThreads: 1 } });
   const samples = Array.from({ length: 60 }, (_, n) => {
@@ -92,10 +92,10 @@ test('pictures: a chain, baked at each point, answers as the package', async () 
   for (const { name } of manifest.operatingPoints) {
     const folder = at(`pictures-${name}`);
     const file = at(`pictures-${name}.onnx`);
-    const { files, task } = await exportTransformers({ folder: out, out: folder, model, first, at: name });
+    const { files, task } = await exportTransformers({ folder: out, out: folder, model, at: name });
     assert.equal([task, files], ['image-classification', ['config.json', 'onnx/model.onnx', 'preprocessor_config.json']]); // biome-ignore format: a line
     assert.equal(readJson(folder, 'preprocessor_config.json'), readJson(model, 'preprocessor_config.json'));
-    await exportOnnx({ folder: out, file, model, first, at: name });
+    await exportOnnx({ folder: out, file, model, at: name });
     const feeds = samples.map((sample) => new Tensor('float32', preprocess(sample), [1, 3, 8, 8]));
     const pipeline = await answersOf(join(folder, 'onnx/model.onnx'), feeds.map((pixel_values) => ({ pixel_values })), 'logits'); // biome-ignore format: a line
     const alone = await answersOf(
@@ -147,9 +147,9 @@ test('texts: of any length, answers as the package', async () => {
 });
 
 test('without the original’s config files the package’s own words do', async () => {
-  const { model, first, out, at } = pictures;
+  const { model, out, at } = pictures;
   const folder = at('own-words');
-  await exportTransformers({ folder: out, out: folder, first, model: join(model, 'onnx/model.onnx') });
+  await exportTransformers({ folder: out, out: folder, model: join(model, 'onnx/model.onnx') });
   const { model_type, id2label } = readJson(folder, 'config.json');
   assert.equal([model_type, (id2label as Record<string, string>)[0]], ['resnet', 'ant']);
   assert.equal(readJson(folder, 'preprocessor_config.json').image_mean, [0.5, 0.5, 0.5]);
@@ -157,7 +157,6 @@ test('without the original’s config files the package’s own words do', async
   await exportTransformers({
     folder: out,
     out: named,
-    first,
     model: join(model, 'onnx/model.onnx'),
     hfConfig: [model],
   });
@@ -185,9 +184,9 @@ test('config files by relative paths and other names', async () => {
 });
 
 test('nothing is written where something is wrong, and nothing replaced unless asked', async () => {
-  const { model, first, out, at } = pictures;
+  const { model, out, at } = pictures;
   const target = at('careful');
-  const options = { folder: out, out: target, model, first };
+  const options = { folder: out, out: target, model };
   await rejectsWith('unknown-operating-point', () => exportTransformers({ ...options, at: 'no' }));
   await rejectsWith('original-missing', () => exportTransformers({ folder: out, out: target }));
   await rejectsWith('other-model', () => exportTransformers({ ...options, model: texts.model }));
@@ -240,12 +239,12 @@ test('external data, and probabilities out: written together, beside or in the f
 });
 
 test('a package with baked thresholds needs no original', async () => {
-  const { model, first, remove, at, out } = await compilePictures({ thresholds: 'baked' });
+  const { model, remove, at, out } = await compilePictures({ thresholds: 'baked' });
   await exportTransformers({ folder: out, out: at('baked') });
   await exportOnnx({ folder: out, file: at('baked.onnx') });
   assert.equal(readFileSync(at('baked.onnx')), readFileSync(join(out, 'model.onnx')));
   await rejectsWith('original-missing', () => exportOnnx({ folder: out, file: at('x.onnx'), at: 'exact' }));
-  await exportOnnx({ folder: out, file: at('x.onnx'), at: 'exact', model, first });
+  await exportOnnx({ folder: out, file: at('x.onnx'), at: 'exact', model });
   remove();
 });
 
@@ -266,8 +265,8 @@ test('what pipelines cannot feed is refused', async () => {
 });
 
 test('the exported model is a plain one: no input for thresholds, one for pictures', async () => {
-  const { model, first, out, at } = pictures;
-  await exportTransformers({ folder: out, out: at('plain'), model, first });
+  const { model, out, at } = pictures;
+  await exportTransformers({ folder: out, out: at('plain'), model });
   const { graph } = parseModel(readFileSync(at('plain/onnx/model.onnx')));
   const given = new Set(graph.initializers.map(({ name }) => name));
   assert.equal(

@@ -14,8 +14,6 @@ export const NAMES = ['ant', 'bee', 'cat', 'dog', 'eel'];
 export interface CompiledFolder {
   /** The original's folder. */
   readonly model: string;
-  /** Networks in front of it. */
-  readonly first: readonly string[];
   /** The package. */
   readonly out: string;
   readonly manifest: Manifest;
@@ -30,11 +28,13 @@ export async function compilePictures(more: Partial<CompileOptions> = {}): Promi
     'config.json': classifierConfig('vit', NAMES),
     'preprocessor_config.json': vitProcessor(8),
     'onnx/model.onnx': readFileSync(file),
+    // Beside the original, where exports find it.
+    'onnx/small.onnx': readFileSync(small),
   });
   await writeSamples({ calibration: 300, test: 100 });
-  const { preset: _, ...options } = chainOptions('out', { model });
+  const { preset: _, ...options } = chainOptions('out', { model, first: [join(model, 'onnx/small.onnx')] });
   const { manifest } = await compile({ ...options, ...more } as CompileOptions);
-  return { model, first: [small], out: at('out'), manifest, at, remove };
+  return { model, out: at('out'), manifest, at, remove };
 }
 
 const WORDS = ['hello', 'world', 'it', 'works', 'text', 'tabs', 'and', 'newlines', 'space', 'naive', 'a', 'abc', 'fig', ',', '.', '!']; // biome-ignore format: a list
@@ -72,7 +72,7 @@ export async function compileTexts(more: Partial<CompileOptions> = {}): Promise<
     ...{ epochs: 3, batch: 64, threads: 1, report: false, timing: false },
     ...more,
   } as CompileOptions);
-  return { model, first: [], out: at('out'), manifest, at, remove };
+  return { model, out: at('out'), manifest, at, remove };
 }
 
 /** The named point at which samples leave in the most places. */
