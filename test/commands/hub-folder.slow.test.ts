@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { formatNext } from '../../src/cli/tables.ts';
 import { calibrate } from '../../src/commands/calibrate.ts';
 import { compare } from '../../src/commands/compare.ts';
 import { type CompileOptions, compile } from '../../src/commands/compile.ts';
@@ -77,8 +78,11 @@ test('two folders become one package, named and read as their config files say',
 });
 
 test('inspect and a plan read the folder as compile does', async () => {
-  const { inputs } = await inspect({ model: big });
-  assert.equal(inputs[0]!.dims.slice(1), [3, 8, 8]);
+  const inspection = await inspect({ model: big });
+  assert.equal(inspection.inputs[0]!.dims.slice(1), [3, 8, 8]);
+  assert.match(formatNext(big, inspection), /\n {4}--train <samples> --dry-run$/);
+  const plain = formatNext(model, await inspect({ model }));
+  assert.match(plain, '--preset <as it was trained with> --train');
   const plan = await planCompile(folders('planned'));
   assert.is(plan.networks?.length, 2);
 });

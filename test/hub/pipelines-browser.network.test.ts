@@ -38,9 +38,8 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>pipelines</title><link
 } }</script>
 <script type="module">
   import { env, pipeline } from '@huggingface/transformers';
-  env.allowRemoteModels = false;
   env.allowLocalModels = true;
-  env.localModelPath = '/models/';
+  env.allowRemoteModels = false;
   env.backends.onnx.wasm.wasmPaths = '/library/onnxruntime-web/dist/';
   globalThis.classify = async (task, model, items, classes) => {
     const run = await pipeline(task, model);
