@@ -41,16 +41,16 @@ export async function withHub<O extends Given>(options: O): Promise<WithHub<O>> 
   };
 }
 
-/** What of `told` holds beside `given`: numbers go together, and so does what is said of resizing. */
+/** What of `told` holds beside `given`: numbers go together, and `resample` with the `resize` that it was said of. */
 function missingPreprocessing(given: PreprocessingOptions, told: PreprocessingOptions): PreprocessingOptions {
-  const groups = [
-    ['preset', 'scale', 'rescale', 'mean', 'std', 'channels'],
-    ['resize', 'resample'],
-  ] as const;
-  const kept = groups.flatMap((names) =>
-    names.some((name) => given[name] !== undefined) ? [] : names.map((name) => [name, told[name]] as const),
-  );
-  return Object.fromEntries(kept.filter(([, value]) => value !== undefined));
+  const isSaid = (...names: (keyof PreprocessingOptions)[]) =>
+    names.some((name) => given[name] !== undefined);
+  const { resize, resample, ...numbers } = told;
+  return {
+    ...(!isSaid('preset', 'scale', 'rescale', 'mean', 'std', 'channels') && numbers),
+    ...(!isSaid('resize') && resize && { resize }),
+    ...(!isSaid('resize', 'resample') && resample && { resample }),
+  };
 }
 
 /** `dims` with sizes for the axes that the model leaves open and config files tell. */

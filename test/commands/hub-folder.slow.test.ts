@@ -144,6 +144,11 @@ test('what the user says of preprocessing wins, numbers and resizing each as a w
       .preprocessing!;
   const preset = await numbersOf('own', { preset: 'half' });
   assert.equal([preset.rescale, preset.mean, preset.resize], [undefined, [0.5, 0.5, 0.5], 'stretch']);
+  const pillow = await numbersOf('own', { resample: 'bilinear' });
+  assert.equal(
+    [pillow.rescale, pillow.resize, pillow.resample],
+    [PROCESSOR.rescale_factor, 'stretch', undefined],
+  );
   const resized = await numbersOf('own', { resize: 'cover' });
   assert.equal(
     [resized.rescale, resized.resize, resized.resample],
