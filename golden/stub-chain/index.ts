@@ -222,7 +222,7 @@ const pixelTables: readonly Float32Array[] = /* @__PURE__ */ tablesOf(preprocess
 export function preprocess(pictures: Picture | readonly Picture[]): Float32Array {
   const list = picturesOf(pictures, 'N');
   const input = new Float32Array(list.length * 12);
-  writePictures(list, preprocessing, pixelTables, input);
+  writePictures(list, preprocessing, pixelTables, input, resized);
   return input;
 }
 
@@ -643,7 +643,7 @@ export interface Picture {
   readonly height: number;
 }
 
-/** How a picture becomes the model's input: `(pixel / scale - mean[c]) / std[c]`. */
+/** How a picture becomes the model's input: `normalised`. */
 export interface Preprocessing {
   /** Pixels. */
   readonly width: number;
@@ -652,6 +652,8 @@ export interface Preprocessing {
   readonly channels: 'rgb' | 'bgr' | 'gray';
   readonly layout: 'NCHW' | 'NHWC';
   readonly scale: number;
+  /** In place of `scale`: what pixels are multiplied by, rounded to float32. */
+  readonly rescale?: number;
   /** In the order of `channels`. */
   readonly mean: readonly number[];
   /** In the order of `channels`. */
@@ -662,10 +664,27 @@ export interface Preprocessing {
 
 type InputArray = Float32Array | Float64Array | Uint8Array | Int32Array;
 
-/** What to feed for each pixel value, [256] a channel. */
-function tablesOf({ scale, mean, std }: Preprocessing): readonly Float32Array[] {
-  return mean.map((m, c) => Float32Array.from({ length: 256 }, (_, pixel) => (pixel / scale - m) / std[c]!));
+/** How a pixel becomes a number. */
+type Normalisation = Pick<Preprocessing, 'scale' | 'rescale' | 'mean' | 'std'>;
+
+/**
+ * What is fed for a pixel of channel `c`: `(pixel / scale - mean[c]) / std[c]`; or, as Hugging Face's processors and transformers.js have it,
+ * `(float32(pixel * rescale) - mean[c]) / std[c]`.
+ */
+function normalised(pixel: number, c: number, { scale, rescale, mean, std }: Normalisation): number {
+  const scaled = rescale === undefined ? pixel / scale : Math.fround(pixel * rescale);
+  return (scaled - mean[c]!) / std[c]!;
 }
+
+/** What to feed for each pixel value, [256] a channel. */
+function tablesOf(preprocessing: Preprocessing): readonly Float32Array[] {
+  return preprocessing.mean.map((_, c) =>
+    Float32Array.from({ length: 256 }, (_, pixel) => normalised(pixel, c, preprocessing)),
+  );
+}
+
+/** Brings pixels to a size. */
+type Resizer = (pixels: Pixels, width: number, height: number, resize: Resize) => Pixels;
 
 function isPictures(value: unknown): value is Picture | readonly Picture[] {
   return Array.isArray(value) || (typeof value === 'object' && value !== null && 'width' in value);
@@ -680,21 +699,27 @@ function picturesOf(value: Picture | readonly Picture[], batch: number | 'N'): r
   return pictures;
 }
 
-/** Fills `input` with `pictures`. Throws a TypeError or RangeError that names the picture. */
+/** Fills `input` with `pictures`, those of another size brought to the model's by `resizer`. Throws a TypeError or RangeError that names the picture. */
 function writePictures(
   pictures: readonly Picture[],
   preprocessing: Preprocessing,
   tables: readonly Float32Array[],
   input: InputArray,
+  resizer?: Resizer,
 ): void {
   const size = input.length / pictures.length;
   for (const [n, picture] of pictures.entries()) {
-    writePixels(fitted(picture, n, preprocessing), preprocessing, tables, input.subarray(n * size));
+    writePixels(fitted(picture, n, preprocessing, resizer), preprocessing, tables, input.subarray(n * size));
   }
 }
 
 /** Picture `n`, checked, at the model's size. */
-function fitted(picture: Picture, n: number, { width, height, resize }: Preprocessing): Pixels {
+function fitted(
+  picture: Picture,
+  n: number,
+  { width, height, resize }: Preprocessing,
+  resizer: Resizer | undefined,
+): Pixels {
   const { data, width: w, height: h } = picture;
   if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
     throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);
@@ -706,8 +731,8 @@ function fitted(picture: Picture, n: number, { width, height, resize }: Preproce
     );
   }
   const pixels = { data, width: w, height: h, channels };
-  if (w === width && h === height) return pixels;
-  if (resize) return resized(pixels, width, height, resize);
+  if (fits(pixels, { width, height }, resize)) return pixels;
+  if (resize && resizer) return resizer(pixels, width, height, resize);
   throw new RangeError(
     `picture ${n}: ${width} x ${height} pixels expected, got ${w} x ${h}; this model was compiled without --resize`,
   );
@@ -741,9 +766,6 @@ function lumaOf(red: number, green: number, blue: number): number {
   return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
 }
 
-/** `stretch` ignores the aspect ratio, `cover` crops the centre, `contain` adds black borders. */
-type Resize = 'stretch' | 'cover' | 'contain';
-
 /** `data` is [height, width, channels]. */
 interface Pixels {
   readonly data: Uint8Array | Uint8ClampedArray;
@@ -755,42 +777,39 @@ interface Pixels {
 /** Fractional bits of a weight: as many as leave a sum of weighted bytes inside 32 bits. */
 const WEIGHT_BITS = 22;
 
+/** Pillow's filters of these names: from how many pixels away a pixel counts where nothing shrinks, and how much. */
+const FILTERS = {
+  bilinear: { support: 1, weightOf: (x: number) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: { support: 2, weightOf: (x: number) => cubic(Math.abs(x)) },
+  lanczos: { support: 3, weightOf: (x: number) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0) },
+} as const;
+
+type Filter = keyof typeof FILTERS;
+
+/** Keys 1981 with a = -1/2, as Pillow writes it. */
+function cubic(x: number): number {
+  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+}
+
+const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
+
 /**
- * `pixels` at `width` x `height`, whatever size they are; of four channels the last is dropped first.
- * Resampled with a triangle kernel, antialiased, one axis after the other in integers: Pillow's BILINEAR to the bit.
+ * `pixels` at `width` x `height`, whatever size they are; of four channels the last is dropped first. Resampled with `filter`, antialiased, one
+ * axis after the other in integers: Pillow's to the bit.
  */
-function resized(pixels: Pixels, width: number, height: number, resize: Resize): Pixels {
+function resized(
+  pixels: Pixels,
+  width: number,
+  height: number,
+  resize: Resize,
+  filter: Filter = 'bilinear',
+): Pixels {
   const channels = pixels.channels === 4 ? 3 : pixels.channels;
-  const across = width / pixels.width;
-  const down = height / pixels.height;
-  const scale = resize === 'cover' ? Math.max(across, down) : Math.min(across, down);
-  const x = placed(pixels.width, width, resize === 'stretch' ? across : scale);
-  const y = placed(pixels.height, height, resize === 'stretch' ? down : scale);
-
-  const rows = resampleRows(pixels, channels, weightsOf(pixels.width, x));
-  const inner = resampleColumns(rows, x.size * channels, weightsOf(pixels.height, y));
-  if (x.size === width && y.size === height) return { data: inner, width, height, channels };
-  const data = new Uint8ClampedArray(width * height * channels);
-  for (let row = 0; row < y.size; row++) {
-    const line = inner.subarray(row * x.size * channels, (row + 1) * x.size * channels);
-    data.set(line, ((y.border + row) * width + x.border) * channels);
-  }
-  return { data, width, height, channels };
-}
-
-/** One axis: the picture is scaled to `whole`, of which `size` from `first` on are kept, `border` from the edge. */
-interface Placed {
-  readonly whole: number;
-  readonly first: number;
-  readonly size: number;
-  readonly border: number;
-}
-
-function placed(from: number, to: number, scale: number): Placed {
-  const whole = Math.max(1, Math.round(from * scale));
-  return whole < to
-    ? { whole, first: 0, size: whole, border: Math.floor((to - whole) / 2) }
-    : { whole, first: Math.ceil((whole - to) / 2), size: to, border: 0 };
+  const { x, y } = placed(pixels, { width, height }, resize);
+  const rows = resampleRows(pixels, channels, weightsOf(pixels.width, x, filter));
+  const inner = resampleColumns(rows, x.size * channels, weightsOf(pixels.height, y, filter));
+  return { data: bordered(inner, { width, height }, x, y, channels), width, height, channels };
 }
 
 /** Output i is the sum over j < counts[i] of input starts[i] + j times weights[i * taps + j], a fixed-point number. */
@@ -801,10 +820,16 @@ interface Weights {
   readonly taps: number;
 }
 
-/** Pillow's precompute_coeffs and normalize_coeffs_8bpc (src/libImaging/Resample.c) for its triangle filter. */
-function weightsOf(from: number, { whole, first, size }: Placed): Weights {
+/** Pillow's precompute_coeffs and normalize_coeffs_8bpc (src/libImaging/Resample.c). */
+function weightsOf(
+  from: number,
+  { whole, first, size }: Placed,
+  filter: Filter = 'bilinear',
+): Weights {
+  const { weightOf } = FILTERS[filter];
   const scale = from / whole;
-  const support = Math.max(1, scale);
+  const wider = Math.max(1, scale);
+  const support = FILTERS[filter].support * wider;
   const taps = Math.ceil(support) * 2 + 1;
   const starts = new Int32Array(size);
   const counts = new Int32Array(size);
@@ -816,11 +841,12 @@ function weightsOf(from: number, { whole, first, size }: Placed): Weights {
     const count = Math.min(from, Math.trunc(centre + support + 0.5)) - start;
     let sum = 0;
     for (let j = 0; j < count; j++) {
-      raw[j] = Math.max(0, 1 - Math.abs((j + start - centre + 0.5) / support));
+      raw[j] = weightOf((j + start - centre + 0.5) / wider);
       sum += raw[j]!;
     }
     for (let j = 0; j < count; j++) {
-      weights[i * taps + j] = Math.trunc(0.5 + (raw[j]! / sum) * 2 ** WEIGHT_BITS);
+      const weight = (raw[j]! / sum) * 2 ** WEIGHT_BITS;
+      weights[i * taps + j] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
     starts[i] = start;
     counts[i] = count;
@@ -869,6 +895,90 @@ function resampleColumns(
     for (let i = 0; i < length; i++) out[y * length + i] = sums[i]! >> WEIGHT_BITS;
   }
   return out;
+}
+
+/**
+ * `stretch` ignores the aspect ratio, `cover` crops the centre, `contain` adds black borders. Of the others the picture becomes as large as they
+ * say, and the centre of that is kept, with black borders where it is too small: its shorter or its longer side so many pixels
+ * (`shortest:256`, `longest:256`), or height x width (`256x256`).
+ */
+type Resize =
+  | 'stretch'
+  | 'cover'
+  | 'contain'
+  | `shortest:${number}`
+  | `longest:${number}`
+  | `${number}x${number}`;
+
+/** One axis: the picture is scaled to `whole`, of which `size` from `first` on are kept, `border` from the edge. */
+interface Placed {
+  readonly whole: number;
+  readonly first: number;
+  readonly size: number;
+  readonly border: number;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Both axes of a picture of size `from` that is brought to size `to`. */
+function placed(from: Size, to: Size, resize: Resize): { readonly x: Placed; readonly y: Placed } {
+  const whole = scaledSize(from, to, resize);
+  // `cover` was first to round up here; the others round as torchvision, Hugging Face's processors and transformers.js do.
+  const round = resize === 'cover' ? Math.ceil : Math.floor;
+  return { x: centred(whole.width, to.width, round), y: centred(whole.height, to.height, round) };
+}
+
+function centred(whole: number, to: number, round: (half: number) => number): Placed {
+  return whole < to
+    ? { whole, first: 0, size: whole, border: Math.floor((to - whole) / 2) }
+    : { whole, first: round((whole - to) / 2), size: to, border: 0 };
+}
+
+/** The size of the whole picture, before anything is cut off or added. */
+function scaledSize(from: Size, to: Size, resize: Resize): Size {
+  if (resize === 'stretch') return to;
+  const [across, down] = [to.width / from.width, to.height / from.height];
+  if (resize === 'cover' || resize === 'contain') {
+    const scale = resize === 'cover' ? Math.max(across, down) : Math.min(across, down);
+    const scaled = (size: number) => Math.max(1, Math.round(size * scale));
+    return { width: scaled(from.width), height: scaled(from.height) };
+  }
+  const [height, width] = resize.split('x').map(Number) as [number, number?];
+  if (width !== undefined) return { width, height };
+  const [side, length] = resize.split(':') as [string, string];
+  const edge = side === 'shortest' ? Math.min(from.width, from.height) : Math.max(from.width, from.height);
+  // Cut to two decimals first, as transformers.js does, so that a product like 255.99999999999997 is 256.
+  const scaled = (size: number) =>
+    Math.max(1, Math.floor(Number((size * (Number(length) / edge)).toFixed(2))));
+  return { width: scaled(from.width), height: scaled(from.height) };
+}
+
+/** Whether a picture of size `from` is used as it is. */
+function fits(from: Size, to: Size, resize: Resize | null | undefined): boolean {
+  if (from.width !== to.width || from.height !== to.height) return false;
+  if (!resize) return true;
+  const { width, height } = scaledSize(from, to, resize);
+  return width === to.width && height === to.height;
+}
+
+/** [y.size, x.size, channels] with black borders around it: [height, width, channels]. */
+function bordered<A extends Uint8Array | Uint8ClampedArray>(
+  inner: A,
+  { width, height }: Size,
+  x: Placed,
+  y: Placed,
+  channels: number,
+): A | Uint8ClampedArray {
+  if (x.size === width && y.size === height) return inner;
+  const data = new Uint8ClampedArray(width * height * channels);
+  for (let row = 0; row < y.size; row++) {
+    const line = inner.subarray(row * x.size * channels, (row + 1) * x.size * channels);
+    data.set(line, ((y.border + row) * width + x.border) * channels);
+  }
+  return data;
 }
 
 /** The first of equals. */

@@ -253,7 +253,7 @@ export interface Picture {
     /** Pixels. */
     readonly height: number;
 }
-/** How a picture becomes the model's input: `(pixel / scale - mean[c]) / std[c]`. */
+/** How a picture becomes the model's input: `normalised`. */
 export interface Preprocessing {
     /** Pixels. */
     readonly width: number;
@@ -262,6 +262,8 @@ export interface Preprocessing {
     readonly channels: 'rgb' | 'bgr' | 'gray';
     readonly layout: 'NCHW' | 'NHWC';
     readonly scale: number;
+    /** In place of `scale`: what pixels are multiplied by, rounded to float32. */
+    readonly rescale?: number;
     /** In the order of `channels`. */
     readonly mean: readonly number[];
     /** In the order of `channels`. */
@@ -269,8 +271,12 @@ export interface Preprocessing {
     /** How pictures of another size are fitted; null refuses them. */
     readonly resize: Resize | null;
 }
-/** `stretch` ignores the aspect ratio, `cover` crops the centre, `contain` adds black borders. */
-type Resize = 'stretch' | 'cover' | 'contain';
+/**
+ * `stretch` ignores the aspect ratio, `cover` crops the centre, `contain` adds black borders. Of the others the picture becomes as large as they
+ * say, and the centre of that is kept, with black borders where it is too small: its shorter or its longer side so many pixels
+ * (`shortest:256`, `longest:256`), or height x width (`256x256`).
+ */
+type Resize = 'stretch' | 'cover' | 'contain' | `shortest:${number}` | `longest:${number}` | `${number}x${number}`;
 /** Where the model comes from, `model.onnx` of this package unless given, and how its session is opened. */
 export type ModelSource = ({
     readonly path?: never;

@@ -127,7 +127,7 @@ const pixelTables = /* @__PURE__ */ tablesOf(preprocessing);
 export function preprocess(pictures) {
     const list = picturesOf(pictures, 'N');
     const input = new Float32Array(list.length * 12);
-    writePictures(list, preprocessing, pixelTables, input);
+    writePictures(list, preprocessing, pixelTables, input, resized);
     return input;
 }
 /** Cells with fewer expected samples than this are pooled with their neighbours (Cochran's rule). */
@@ -466,9 +466,17 @@ export class Governor {
         this.#present = new MovingAverage(this.#stay);
     }
 }
+/**
+ * What is fed for a pixel of channel `c`: `(pixel / scale - mean[c]) / std[c]`; or, as Hugging Face's processors and transformers.js have it,
+ * `(float32(pixel * rescale) - mean[c]) / std[c]`.
+ */
+function normalised(pixel, c, { scale, rescale, mean, std }) {
+    const scaled = rescale === undefined ? pixel / scale : Math.fround(pixel * rescale);
+    return (scaled - mean[c]) / std[c];
+}
 /** What to feed for each pixel value, [256] a channel. */
-function tablesOf({ scale, mean, std }) {
-    return mean.map((m, c) => Float32Array.from({ length: 256 }, (_, pixel) => (pixel / scale - m) / std[c]));
+function tablesOf(preprocessing) {
+    return preprocessing.mean.map((_, c) => Float32Array.from({ length: 256 }, (_, pixel) => normalised(pixel, c, preprocessing)));
 }
 function isPictures(value) {
     return Array.isArray(value) || (typeof value === 'object' && value !== null && 'width' in value);
@@ -481,15 +489,15 @@ function picturesOf(value, batch) {
     }
     return pictures;
 }
-/** Fills `input` with `pictures`. Throws a TypeError or RangeError that names the picture. */
-function writePictures(pictures, preprocessing, tables, input) {
+/** Fills `input` with `pictures`, those of another size brought to the model's by `resizer`. Throws a TypeError or RangeError that names the picture. */
+function writePictures(pictures, preprocessing, tables, input, resizer) {
     const size = input.length / pictures.length;
     for (const [n, picture] of pictures.entries()) {
-        writePixels(fitted(picture, n, preprocessing), preprocessing, tables, input.subarray(n * size));
+        writePixels(fitted(picture, n, preprocessing, resizer), preprocessing, tables, input.subarray(n * size));
     }
 }
 /** Picture `n`, checked, at the model's size. */
-function fitted(picture, n, { width, height, resize }) {
+function fitted(picture, n, { width, height, resize }, resizer) {
     const { data, width: w, height: h } = picture;
     if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
         throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);
@@ -499,10 +507,10 @@ function fitted(picture, n, { width, height, resize }) {
         throw new RangeError(`picture ${n}: ${data.length} bytes are not ${w} x ${h} pixels of RGBA, RGB or gray`);
     }
     const pixels = { data, width: w, height: h, channels };
-    if (w === width && h === height)
+    if (fits(pixels, { width, height }, resize))
         return pixels;
-    if (resize)
-        return resized(pixels, width, height, resize);
+    if (resize && resizer)
+        return resizer(pixels, width, height, resize);
     throw new RangeError(`picture ${n}: ${width} x ${height} pixels expected, got ${w} x ${h}; this model was compiled without --resize`);
 }
 function writePixels({ data, channels }, { width, height, channels: order, layout }, tables, input) {
@@ -529,38 +537,36 @@ function lumaOf(red, green, blue) {
 }
 /** Fractional bits of a weight: as many as leave a sum of weighted bytes inside 32 bits. */
 const WEIGHT_BITS = 22;
+/** Pillow's filters of these names: from how many pixels away a pixel counts where nothing shrinks, and how much. */
+const FILTERS = {
+    bilinear: { support: 1, weightOf: (x) => Math.max(0, 1 - Math.abs(x)) },
+    bicubic: { support: 2, weightOf: (x) => cubic(Math.abs(x)) },
+    lanczos: { support: 3, weightOf: (x) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0) },
+};
+/** Keys 1981 with a = -1/2, as Pillow writes it. */
+function cubic(x) {
+    if (x < 1)
+        return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+}
+const sinc = (x) => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
 /**
- * `pixels` at `width` x `height`, whatever size they are; of four channels the last is dropped first.
- * Resampled with a triangle kernel, antialiased, one axis after the other in integers: Pillow's BILINEAR to the bit.
+ * `pixels` at `width` x `height`, whatever size they are; of four channels the last is dropped first. Resampled with `filter`, antialiased, one
+ * axis after the other in integers: Pillow's to the bit.
  */
-function resized(pixels, width, height, resize) {
+function resized(pixels, width, height, resize, filter = 'bilinear') {
     const channels = pixels.channels === 4 ? 3 : pixels.channels;
-    const across = width / pixels.width;
-    const down = height / pixels.height;
-    const scale = resize === 'cover' ? Math.max(across, down) : Math.min(across, down);
-    const x = placed(pixels.width, width, resize === 'stretch' ? across : scale);
-    const y = placed(pixels.height, height, resize === 'stretch' ? down : scale);
-    const rows = resampleRows(pixels, channels, weightsOf(pixels.width, x));
-    const inner = resampleColumns(rows, x.size * channels, weightsOf(pixels.height, y));
-    if (x.size === width && y.size === height)
-        return { data: inner, width, height, channels };
-    const data = new Uint8ClampedArray(width * height * channels);
-    for (let row = 0; row < y.size; row++) {
-        const line = inner.subarray(row * x.size * channels, (row + 1) * x.size * channels);
-        data.set(line, ((y.border + row) * width + x.border) * channels);
-    }
-    return { data, width, height, channels };
+    const { x, y } = placed(pixels, { width, height }, resize);
+    const rows = resampleRows(pixels, channels, weightsOf(pixels.width, x, filter));
+    const inner = resampleColumns(rows, x.size * channels, weightsOf(pixels.height, y, filter));
+    return { data: bordered(inner, { width, height }, x, y, channels), width, height, channels };
 }
-function placed(from, to, scale) {
-    const whole = Math.max(1, Math.round(from * scale));
-    return whole < to
-        ? { whole, first: 0, size: whole, border: Math.floor((to - whole) / 2) }
-        : { whole, first: Math.ceil((whole - to) / 2), size: to, border: 0 };
-}
-/** Pillow's precompute_coeffs and normalize_coeffs_8bpc (src/libImaging/Resample.c) for its triangle filter. */
-function weightsOf(from, { whole, first, size }) {
+/** Pillow's precompute_coeffs and normalize_coeffs_8bpc (src/libImaging/Resample.c). */
+function weightsOf(from, { whole, first, size }, filter = 'bilinear') {
+    const { weightOf } = FILTERS[filter];
     const scale = from / whole;
-    const support = Math.max(1, scale);
+    const wider = Math.max(1, scale);
+    const support = FILTERS[filter].support * wider;
     const taps = Math.ceil(support) * 2 + 1;
     const starts = new Int32Array(size);
     const counts = new Int32Array(size);
@@ -572,11 +578,12 @@ function weightsOf(from, { whole, first, size }) {
         const count = Math.min(from, Math.trunc(centre + support + 0.5)) - start;
         let sum = 0;
         for (let j = 0; j < count; j++) {
-            raw[j] = Math.max(0, 1 - Math.abs((j + start - centre + 0.5) / support));
+            raw[j] = weightOf((j + start - centre + 0.5) / wider);
             sum += raw[j];
         }
         for (let j = 0; j < count; j++) {
-            weights[i * taps + j] = Math.trunc(0.5 + (raw[j] / sum) * 2 ** WEIGHT_BITS);
+            const weight = (raw[j] / sum) * 2 ** WEIGHT_BITS;
+            weights[i * taps + j] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
         }
         starts[i] = start;
         counts[i] = count;
@@ -618,6 +625,57 @@ function resampleColumns(rows, length, { starts, counts, weights, taps }) {
             out[y * length + i] = sums[i] >> WEIGHT_BITS;
     }
     return out;
+}
+/** Both axes of a picture of size `from` that is brought to size `to`. */
+function placed(from, to, resize) {
+    const whole = scaledSize(from, to, resize);
+    // `cover` was first to round up here; the others round as torchvision, Hugging Face's processors and transformers.js do.
+    const round = resize === 'cover' ? Math.ceil : Math.floor;
+    return { x: centred(whole.width, to.width, round), y: centred(whole.height, to.height, round) };
+}
+function centred(whole, to, round) {
+    return whole < to
+        ? { whole, first: 0, size: whole, border: Math.floor((to - whole) / 2) }
+        : { whole, first: round((whole - to) / 2), size: to, border: 0 };
+}
+/** The size of the whole picture, before anything is cut off or added. */
+function scaledSize(from, to, resize) {
+    if (resize === 'stretch')
+        return to;
+    const [across, down] = [to.width / from.width, to.height / from.height];
+    if (resize === 'cover' || resize === 'contain') {
+        const scale = resize === 'cover' ? Math.max(across, down) : Math.min(across, down);
+        const scaled = (size) => Math.max(1, Math.round(size * scale));
+        return { width: scaled(from.width), height: scaled(from.height) };
+    }
+    const [height, width] = resize.split('x').map(Number);
+    if (width !== undefined)
+        return { width, height };
+    const [side, length] = resize.split(':');
+    const edge = side === 'shortest' ? Math.min(from.width, from.height) : Math.max(from.width, from.height);
+    // Cut to two decimals first, as transformers.js does, so that a product like 255.99999999999997 is 256.
+    const scaled = (size) => Math.max(1, Math.floor(Number((size * (Number(length) / edge)).toFixed(2))));
+    return { width: scaled(from.width), height: scaled(from.height) };
+}
+/** Whether a picture of size `from` is used as it is. */
+function fits(from, to, resize) {
+    if (from.width !== to.width || from.height !== to.height)
+        return false;
+    if (!resize)
+        return true;
+    const { width, height } = scaledSize(from, to, resize);
+    return width === to.width && height === to.height;
+}
+/** [y.size, x.size, channels] with black borders around it: [height, width, channels]. */
+function bordered(inner, { width, height }, x, y, channels) {
+    if (x.size === width && y.size === height)
+        return inner;
+    const data = new Uint8ClampedArray(width * height * channels);
+    for (let row = 0; row < y.size; row++) {
+        const line = inner.subarray(row * x.size * channels, (row + 1) * x.size * channels);
+        data.set(line, ((y.border + row) * width + x.border) * channels);
+    }
+    return data;
 }
 /** The first of equals. */
 function indexOfLargest(scores) {
