@@ -4,10 +4,10 @@ import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
 import { checkBaked } from '../emit/check-baked.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { type Content, checkFile, writeOutput } from '../emit/write.ts';
+import { type Content, checkApart, checkFile, writeOutput } from '../emit/write.ts';
 import { openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
-import { type BakeOptions, bake } from './bake.ts';
+import { type BakeOptions, bake, filesReadBy } from './bake.ts';
 import { checkCall } from './options.ts';
 
 export interface ExportOnnxOptions extends BakeOptions {
@@ -33,6 +33,7 @@ export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOn
   const manifest = await readPackage(folder);
   const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
   await checkFile(file);
+  await checkApart(file, await filesReadBy(manifest, options));
   const { bytes, files } = await bake(manifest, point, options);
   const data = await openDataFolder(files, defaultCache());
   const session = { threads: 1, externalDataFolder: data.folder };

@@ -11,7 +11,7 @@ import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { pictureInput } from '../emit/stub-pictures.ts';
 import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
-import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
+import { type Content, checkApart, checkOutput, writeOutput } from '../emit/write.ts';
 import { asBadTokenizer, notForPipelines, optionText } from '../errors/index.ts';
 import { configJson, preprocessorJson, type Task, tokenizerConfigJson } from '../export/pipeline-files.ts';
 import type { Model } from '../graph/types.ts';
@@ -22,7 +22,7 @@ import { withSession } from '../ort/session.ts';
 import { parseModel, serializeModel } from '../parser/index.ts';
 import { forPipelines, type PipelineInput } from '../passes/for-pipelines.ts';
 import { runPasses } from '../passes/pass.ts';
-import { type BakeOptions, bake } from './bake.ts';
+import { type BakeOptions, bake, filesReadBy } from './bake.ts';
 import type { HubModelOptions } from './hub-model.ts';
 import { checkCall } from './options.ts';
 
@@ -55,6 +55,7 @@ export async function exportTransformers(options: ExportTransformersOptions): Pr
   await checkOutput(out, options);
   const task = taskOf(manifest);
   const configs = await configsOf(options);
+  await checkApart(out, [...(await filesReadBy(manifest, options)), ...Object.values(configs)]);
   const tokenizer = await tokenizerOf(manifest, folder, configs);
   const inputs = pipelineInputs(manifest, tokenizer);
 

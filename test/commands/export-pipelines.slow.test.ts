@@ -1,11 +1,12 @@
 /** `export transformers` and `export onnx`: the files answer as the package does at that point. That the library runs them: test/hub. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Tokenizer } from '@huggingface/tokenizers';
 import * as ort from 'onnxruntime-node';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { calibrate } from '../../src/commands/calibrate.ts';
 import { type CompileOptions, compile } from '../../src/commands/compile.ts';
 import { exportOnnx } from '../../src/commands/export-onnx.ts';
 import { exportTransformers } from '../../src/commands/export-transformers.ts';
@@ -203,6 +204,25 @@ test('nothing is written where something is wrong, and nothing replaced unless a
     exportOnnx({ folder: out, file: at('n.onnx'), model, at: 'n' }),
   );
   assert.not.ok(existsSync(at('n.onnx')));
+});
+
+test('what is read is not written over, --force or not', async () => {
+  const { model, out, at } = pictures;
+  const original = join(model, 'onnx/model.onnx');
+  const before = readFileSync(original);
+  const shared = { folder: out, model };
+  await rejectsWith('output-unusable', () => exportOnnx({ ...shared, file: original }));
+  await rejectsWith('output-unusable', () => exportOnnx({ ...shared, model: original, file: original }));
+  await rejectsWith('output-unusable', () => exportOnnx({ ...shared, file: join(out, 'model.onnx') }));
+  symlinkSync(model, at('link'));
+  for (const place of [model, at('link'), out, at('.')])
+    await rejectsWith('output-unusable', () => exportTransformers({ ...shared, out: place, force: true }));
+  copyFileSync(original, at('model.onnx'));
+  const options = { model: at('model.onnx'), out: at('.'), calibration: at('calibration.npz') };
+  await rejectsWith('output-unusable', () => compile({ ...options, first: [original], force: true }));
+  const again = { folder: out, model: at('model.onnx'), out: at('.'), calibration: at('calibration.npz') };
+  await rejectsWith('output-unusable', () => calibrate({ ...again, force: true }));
+  assert.equal([readFileSync(original), readFileSync(at('model.onnx'))], [before, before]);
 });
 
 /** A package of `tinyResidual` that was changed, trained for a moment. */
