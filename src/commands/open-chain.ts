@@ -80,6 +80,8 @@ export interface ChainEnd extends Pick<OriginalReader, 'file' | 'inputs' | 'prep
   readonly path: string;
   readonly inspection: Inspected;
   readonly heads: readonly Head[];
+  /** Of its classes, where config files say them. */
+  readonly classNames?: readonly string[] | undefined;
 }
 
 /** The chain of `firsts`, the students of `growth` and the original; a student stands before what costs more. Notes go to `events`. */
@@ -119,7 +121,9 @@ export async function openChain(
     const opened = await openStudent(student, id, original, session, { share });
     networks.splice(dearer < 0 ? networks.length : dearer, 0, opened);
   }
-  const classNames = firsts.length > 0 ? await classNamesIn(source, original.path, typed.classes) : undefined;
+  const classNames =
+    original.classNames ??
+    (firsts.length > 0 ? await classNamesIn(source, original.path, typed.classes) : undefined);
   const last = { id: 'original', file: files.at(-1)!, source, hash, typed, plan, classNames, heads };
   return await mergeable([...networks, last], session);
 }

@@ -163,6 +163,7 @@ export async function openProject(
     inputs,
     preprocessing,
     options,
+    classNames: ownClasses?.names,
   };
   const taken = namedModels(inspection.source, firsts).map(({ name }) => basename(name));
   const { growth, note } = wanted ? await planGrowth(wanted, original, { seed, dropOutputs, taken }) : {};

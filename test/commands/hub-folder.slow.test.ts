@@ -1,5 +1,5 @@
 /** Models given as folders, through every command. The folders hold small networks, with the config files of the hub. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -32,6 +32,18 @@ function opened(file: string): Uint8Array {
   const dims = ['batch_size', 'num_channels', 'height', 'width'];
   const inputs = graph.inputs.map((input) => ({ ...input, type: { ...input.type!, dims } }));
   return serializeModel({ ...rest, graph: { ...graph, inputs, valueInfo: [] } });
+}
+
+/** `model` with its classes from last to first. */
+function reversed(model: Uint8Array): Uint8Array {
+  const { graph, ...rest } = parseModel(model);
+  const initializers = graph.initializers.map((tensor) => {
+    if (!tensor.name.startsWith('fc.')) return tensor;
+    const size = tensor.bytes.length / NAMES.length;
+    const rows = NAMES.map((_, c) => tensor.bytes.subarray(c * size, (c + 1) * size));
+    return { ...tensor, bytes: new Uint8Array(Buffer.concat(rows.toReversed())) };
+  });
+  return serializeModel({ ...rest, graph: { ...graph, initializers } });
 }
 
 const big = at('Big_Net.v2');
@@ -197,6 +209,20 @@ test('what does not fit the model: numbers are refused with their file, names of
   assert.is(manifest.labels, undefined);
   const [note] = notes.filter(({ code }) => code === 'classes-of-another-model');
   assert.match(note!.message, /config\.json names 6 classes, and the model has 5/);
+});
+
+test('a network in front with its classes in another order is matched by the names of both folders', async () => {
+  const turned = writeFiles(at('turned'), {
+    ...CONFIGS,
+    'config.json': classifierConfig('resnet', NAMES.toReversed()),
+    'onnx/model.onnx': reversed(opened(small)),
+  });
+  writeFileSync(at('german.txt'), 'Ameise\nBiene\nKatze\nHund\nAal\n');
+  for (const labels of [undefined, 'none', at('german.txt')] as const) {
+    const options = folders('turned-out', { first: [turned], keepAll: true, force: true });
+    const { manifest } = await compile({ ...options, ...(labels && { labels }) });
+    assert.equal(manifest.networks![0]!.classOrder, [4, 3, 2, 1, 0], `labels ${labels}`);
+  }
 });
 
 test('dtype picks the variant, of a folder and beside a file', async () => {
