@@ -1,5 +1,14 @@
 /** `export transformers` and `export onnx`: the files answer as the package does at that point. That the library runs them: test/hub. */
-import { copyFileSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Tokenizer } from '@huggingface/tokenizers';
@@ -11,6 +20,9 @@ import { type CompileOptions, compile } from '../../src/commands/compile.ts';
 import { exportOnnx } from '../../src/commands/export-onnx.ts';
 import { exportTransformers } from '../../src/commands/export-transformers.ts';
 import { loadTokenizer } from '../../src/data/tokenizer.ts';
+import { makeNode } from '../../src/graph/builder.ts';
+import { renameValues } from '../../src/graph/rename.ts';
+import type { Model } from '../../src/graph/types.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { rejectsWith } from '../expect.ts';
@@ -256,6 +268,53 @@ test('external data, and probabilities out: written together, beside or in the f
     }
   });
   remove();
+});
+
+/** `model` with channels last. */
+function channelsLast(model: Model): Model {
+  const { graph } = model;
+  const turn = makeNode('Transpose', ['image'], ['planar'], { perm: [0, 3, 1, 2] });
+  const { nodes } = renameValues({ ...graph, inputs: [], initializers: [] }, new Map([['image', 'planar']]));
+  const inputs = [{ name: 'image', type: { dataType: 'float' as const, dims: ['N', 8, 8, 3] } }];
+  return { ...model, graph: { ...graph, inputs, nodes: [turn, ...nodes] } };
+}
+
+test('channels last: pipelines feed them first', async () => {
+  const write = (model: Model, file: string) => writeFileSync(file, serializeModel(channelsLast(model)));
+  const { at, model, out, manifest, remove } = await otherPackage(write);
+  assert.is(manifest.preprocessing!.layout, 'NHWC');
+  await exportTransformers({ folder: out, out: at('pipeline'), model, at: 'exact' });
+  await exportOnnx({ folder: out, file: at('alone.onnx'), model, at: 'exact' });
+  const values = noise(192, 7);
+  const turned = values.map((_, i) => values[(i % 3) * 64 + Math.floor(i / 3)]!);
+  const pixel_values = new Tensor('float32', values, [1, 3, 8, 8]);
+  const image = new Tensor('float32', turned, [1, 8, 8, 3]);
+  const [pipeline] = await answersOf(at('pipeline/onnx/model.onnx'), [{ pixel_values }], 'logits');
+  await withSession(at('alone.onnx'), { threads: 1 }, async (session) => {
+    const { scores } = await session.run({ image });
+    const row = scores!.data as Float32Array;
+    assert.is(pipeline!.best, row.indexOf(Math.max(...row)));
+    assert.ok(Math.abs(pipeline!.probability - Math.max(...row)) < 1e-5);
+  });
+  remove();
+});
+
+test('texts that were given as ids: the tokenizer of the config files says what pads', async () => {
+  const { model, out, at } = texts;
+  const ids = at('ids-package');
+  cpSync(out, ids, { recursive: true });
+  rmSync(join(ids, 'tokenizer.json'));
+  const { tokenizer: _, ...manifest } = readJson(out, 'manifest.json');
+  writeFileSync(join(ids, 'manifest.json'), JSON.stringify(manifest));
+  const file = join(model, 'onnx/model.onnx');
+  const alone = { folder: ids, out: at('ids-alone'), model: file };
+  await rejectsWith('not-for-pipelines', () => exportTransformers(alone));
+  await exportTransformers({ folder: ids, out: at('ids-pipeline'), model });
+  await exportTransformers({ folder: out, out: at('texts-again'), model });
+  assert.equal(
+    readFileSync(at('ids-pipeline/onnx/model.onnx')),
+    readFileSync(at('texts-again/onnx/model.onnx')),
+  );
 });
 
 test('a package with baked thresholds needs no original', async () => {
