@@ -114,8 +114,9 @@ const passed = [...sums.values()].reduce((n, tally) => n + tally.passed, 0);
 let failed = total - passed;
 if (total === 0 && missing.length < kinds.length && !golden) failed = complain('no test ran');
 const whole = words.length === 0 && !golden;
-// One of the browser's subjects is made of ../shared.
-const guarded = kinds.filter((kind) => !missing.includes(kind) && (kind !== 'browser' || hasSharedData()));
+// Some of the browser's tests, and of those that need the registry, are made of ../shared.
+const isWhole = (kind: Kind) => hasSharedData() || (kind !== 'browser' && kind !== 'network');
+const guarded = kinds.filter((kind) => !missing.includes(kind) && isWhole(kind));
 if (whole && record && failed === 0) writeRecord();
 for (const kind of whole ? guarded : []) {
   const [ran, promised] = [sums.get(kind)!.total, recorded().get(kind) ?? 0];

@@ -44,16 +44,20 @@ export function formatModel(path: string, inspection: Inspection): string {
 }
 
 /** What to do after looking at a model. */
-export function formatNext(path: string, { inputs: [first], networks }: Inspection): string {
+export function formatNext(path: string, inspection: Inspection): string {
+  const { inputs, networks, preprocessing, tokenizer } = inspection;
+  const [first] = inputs;
   const isPicture = first !== undefined && [3, 4].includes(first.dims.length);
   const isText = first?.dataType.startsWith('int');
-  const preset = isPicture
+  const asksPreset = isPicture && preprocessing === undefined;
+  const asksTokenizer = !isPicture && isText && tokenizer === undefined;
+  const missing = asksPreset
     ? '--preset <as it was trained with> '
-    : isText
+    : asksTokenizer
       ? '--tokenizer <tokenizer.json> '
       : '';
   const samples = networks ? '--first … --calibration <samples>' : '--train <samples>';
-  return `Next, to see what compiling it would take:\n  npx onnx-offramp compile ${path} \\\n    ${preset}${samples} --dry-run`;
+  return `Next, to see what compiling it would take:\n  npx onnx-offramp compile ${path} \\\n    ${missing}${samples} --dry-run`;
 }
 
 /**

@@ -33,6 +33,19 @@ export interface Baked {
   readonly files: DataFiles;
 }
 
+/** The ONNX files that `options` name. */
+export async function filesReadBy(
+  { source }: Manifest,
+  { folder, model, first = [] }: BakeOptions,
+): Promise<string[]> {
+  const named = [model, ...first.map((one) => (typeof one === 'string' ? one : one.model))];
+  const paths = named.filter((path) => path !== undefined);
+  return [
+    join(folder, 'model.onnx'),
+    ...(await Promise.all(paths.map((path) => modelFile(path, source.file)))),
+  ];
+}
+
 /**
  * The package's own model where `point` is built into it, else one made anew from the original. Throws `original-missing`, `other-model`,
  * `network-missing`, `policy-outdated`, `unusable-heads`, and what reading a model throws.

@@ -16,7 +16,7 @@ import type { Origin } from '../emit/describe.ts';
 import { readTokenizer, tokenizerFor } from '../emit/keep-tokenizer.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { checkOutput } from '../emit/write.ts';
+import { checkApart, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { calibrationDataMissing, optionText } from '../errors/index.ts';
 import { info, type Note } from '../errors/notes.ts';
@@ -72,6 +72,7 @@ export async function calibrate(options: CalibrateOptions, events: Events = {}):
   const force = options.out === undefined || (options.force ?? false);
   const before = await readPackage(folder);
   await checkOutput(out, { force });
+  await checkApart(join(out, 'model.onnx'), [await modelFile(options.model, before.source.file)]);
   const unlabelled = options.labels === UNLABELLED || before.data.calibration?.labels === 'original';
   const goals = settleGoals(options, unlabelled, goalsIn(before));
   refuseContradictions(goals, unlabelled);

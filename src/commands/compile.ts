@@ -1,5 +1,5 @@
 /** Compiles a trained classifier into one early-exit model and its package. */
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import {
   DEFAULT_GOALS,
   type Goals,
@@ -11,7 +11,7 @@ import {
 import { UNLABELLED } from '../data/splits.ts';
 import type { Origin } from '../emit/describe.ts';
 import { readTokenizer } from '../emit/keep-tokenizer.ts';
-import { checkCopies, checkOutput } from '../emit/write.ts';
+import { checkApart, checkCopies, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { trainingDataMissing } from '../errors/index.ts';
 import { type ConfidenceSplits, findValidation } from '../predict/fit-confidence.ts';
@@ -73,6 +73,7 @@ export async function compile(given: CompileOptions, events: Events = {}): Promi
   checkCall('compile', given, events);
   await checkBeforeWork(given);
   const options = await withHub(given);
+  await checkApart(join(options.out, 'model.onnx'), [options.model]);
   const project = await openProject(options, events, wantedGrowth(options));
   checkCopies([...project.external.files.keys()]);
   const tokenizer = await readTokenizer(options.tokenizer, project.inspection.typed.sampleInputs);
@@ -146,6 +147,8 @@ function originOf(
 ): Origin {
   const { exitOutputs } = inspection;
   const { model, output, set, widenBatch, labels, externalDataFolder, skipBad } = options;
+  const isUnlabelled = labels === UNLABELLED;
+  const isOwn = ownClasses !== undefined && (isUnlabelled || splits.classes?.from === ownClasses.from);
   return {
     name: nameFor(options),
     source: {
@@ -155,13 +158,14 @@ function originOf(
       ...(Object.keys(dims).length > 0 && { dims }),
       ...(set && Object.keys(set).length > 0 && { set }),
       ...(widenBatch && { widenBatch }),
-      ...(labels !== undefined && labels !== UNLABELLED && { labels: 'given' as const }),
+      ...(labels !== undefined && !isUnlabelled && { labels: 'given' as const }),
+      ...(isOwn && { labels: 'config' as const }),
       ...(externalDataFolder !== undefined && { externalDataFolder: 'given' as const }),
       ...(skipBad && { skipBad }),
     },
     seed,
     recipe: inspection.existing ? 'none' : (options.recipe ?? 'distill'),
-    labels: splits.classes?.names ?? (options.labels === UNLABELLED ? ownClasses?.names : undefined),
+    labels: splits.classes?.names ?? (isUnlabelled ? ownClasses?.names : undefined),
     preprocessing,
   };
 }

@@ -1,13 +1,13 @@
 /** A compiled model as one ONNX file that takes what the original took. */
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
 import { checkBaked } from '../emit/check-baked.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { checkFile, writeOneFile } from '../emit/write.ts';
+import { type Content, checkApart, checkFile, writeOutput } from '../emit/write.ts';
 import { openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
-import { type BakeOptions, bake } from './bake.ts';
+import { type BakeOptions, bake, filesReadBy } from './bake.ts';
 import { checkCall } from './options.ts';
 
 export interface ExportOnnxOptions extends BakeOptions {
@@ -18,7 +18,7 @@ export interface ExportOnnxOptions extends BakeOptions {
 export interface ExportedOnnx {
   readonly file: string;
   readonly at: string;
-  /** Files beside it that belong to it. */
+  /** Files that belong to it, by their paths beside it. */
   readonly externalData: readonly string[];
 }
 
@@ -33,13 +33,16 @@ export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOn
   const manifest = await readPackage(folder);
   const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
   await checkFile(file);
+  await checkApart(file, await filesReadBy(manifest, options));
   const { bytes, files } = await bake(manifest, point, options);
   const data = await openDataFolder(files, defaultCache());
   const session = { threads: 1, externalDataFolder: data.folder };
   await withSession(bytes, session, (running) =>
     checkBaked(running, manifest.batch === 'fixed' ? 1 : 3, manifest, point, folder, session),
   ).finally(() => data.close());
-  for (const [location, content] of files) await writeOneFile(join(dirname(file), location), content);
-  await writeOneFile(file, bytes);
-  return { file, at: point.name, externalData: [...files.keys()].map((location) => basename(location)) };
+  // All at once: a model without its data, or the other way round, is none.
+  await writeOutput(dirname(file), new Map<string, Content>([...files, [basename(file), bytes]]), {
+    update: true,
+  });
+  return { file, at: point.name, externalData: [...files.keys()] };
 }

@@ -5,14 +5,14 @@ import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
 import { isFile } from '../data/files.ts';
 import type { InputSpec } from '../data/index.ts';
-import { isEncoded } from '../data/tokenizer.ts';
+import { isEncoded, readTokenizerFile } from '../data/tokenizer.ts';
 import { checkPipeline } from '../emit/check-pipeline.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { pictureInput } from '../emit/stub-pictures.ts';
 import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
-import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
-import { notForPipelines, optionText } from '../errors/index.ts';
+import { type Content, checkApart, checkOutput, writeOutput } from '../emit/write.ts';
+import { asBadTokenizer, notForPipelines, optionText } from '../errors/index.ts';
 import {
   configJson,
   type PipelineTask,
@@ -27,7 +27,7 @@ import { withSession } from '../ort/session.ts';
 import { parseModel, serializeModel } from '../parser/index.ts';
 import { forPipelines, type PipelineInput } from '../passes/for-pipelines.ts';
 import { runPasses } from '../passes/pass.ts';
-import { type BakeOptions, bake } from './bake.ts';
+import { type BakeOptions, bake, filesReadBy } from './bake.ts';
 import type { HubModelOptions } from './hub-model.ts';
 import { checkCall } from './options.ts';
 
@@ -60,7 +60,8 @@ export async function exportTransformers(options: ExportTransformersOptions): Pr
   await checkOutput(out, options);
   const task = taskOf(manifest);
   const configs = await configsOf(options);
-  const tokenizer = manifest.tokenizer ? await readConfig(join(folder, TOKENIZER_FILE)) : undefined;
+  await checkApart(out, [...(await filesReadBy(manifest, options)), ...Object.values(configs)]);
+  const tokenizer = await tokenizerOf(manifest, folder, configs);
   const inputs = pipelineInputs(manifest, tokenizer);
 
   const { bytes, files } = await bake(manifest, point, options);
@@ -117,6 +118,21 @@ async function configsOf({ model, hfConfig }: ExportTransformersOptions): Promis
   return await findFiles({ model: model ?? '', hfConfig });
 }
 
+/** What the tokenizer's file holds: the package's, else that of the config files. Of a package for pictures nothing. */
+async function tokenizerOf(
+  manifest: Manifest,
+  folder: string,
+  { tokenizer }: ConfigFiles,
+): Promise<Config | undefined> {
+  if (manifest.tokenizer) return await readConfig(join(folder, TOKENIZER_FILE));
+  if (tokenizer === undefined || !manifest.inputs.every(({ name }) => isEncoded(name))) return undefined;
+  try {
+    return JSON.parse((await readTokenizerFile(tokenizer)).toString()) as Config;
+  } catch (error) {
+    throw asBadTokenizer(tokenizer, error);
+  }
+}
+
 /** What pipelines feed for each input of the model. */
 function pipelineInputs(manifest: Manifest, tokenizer: Config | undefined): PipelineInput[] {
   return manifest.inputs.map(({ name, dataType, dims }) => {
@@ -131,9 +147,14 @@ function pipelineInputs(manifest: Manifest, tokenizer: Config | undefined): Pipe
       };
     // Also where the original takes texts of any length: heads average over all tokens, padding among them, and learned it so.
     const { padding } = (tokenizer ?? {}) as {
-      readonly padding?: { pad_id?: number; direction?: string } | null;
+      readonly padding?: { pad_id?: number; pad_type_id?: number; direction?: string } | null;
     };
-    const value = name === 'input_ids' ? (padding?.pad_id ?? 0) : 0;
+    const values = {
+      input_ids: padding?.pad_id,
+      attention_mask: 0,
+      token_type_ids: padding?.pad_type_id,
+    };
+    const value = values[name] ?? 0;
     const side = padding?.direction === 'Left' ? 'left' : 'right';
     return { name, dataType, dims: axes, as: name, padding: { value, side, length: dims.at(-1) as number } };
   });
@@ -165,34 +186,28 @@ async function pictureFile(manifest: Manifest, { preprocessor }: ConfigFiles): P
   return ['preprocessor_config.json', json(preprocessorJson(manifest, input, kept))];
 }
 
-/** What lies beside tokenizer.json and may be read with it. */
-const BESIDE = ['tokenizer_config.json', 'special_tokens_map.json'];
-
+/** tokenizer.json and what lies beside it, by which pipelines cut texts where the package does. `own`: what the tokenizer's file holds. */
 async function textFiles(
   manifest: Manifest,
   folder: string,
   own: Config | undefined,
   { tokenizer }: ConfigFiles,
 ): Promise<[string, Content][]> {
-  if (tokenizer !== undefined) {
-    const beside = BESIDE.map((name) => join(dirname(tokenizer), name)).filter(isFile);
-    return await Promise.all(
-      [tokenizer, ...beside].map(
-        async (file): Promise<[string, Content]> => [
-          file.slice(dirname(file).length + 1),
-          await readFile(file),
-        ],
-      ),
-    );
-  }
   if (!own)
     throw notForPipelines(
       'the package has no tokenizer, since its data were not texts',
       `Name it: ${optionText('hfConfig', 'tokenizer.json')}.`,
     );
+  const file = tokenizer ?? join(folder, TOKENIZER_FILE);
+  const beside = (name: string) => join(dirname(file), name);
+  const [config, special] = [beside('tokenizer_config.json'), beside('special_tokens_map.json')];
   const length = manifest.inputs[0]!.dims.at(-1) as number;
+  const kept = tokenizer !== undefined && isFile(config) ? await readConfig(config) : undefined;
   return [
-    [TOKENIZER_FILE, await readFile(join(folder, TOKENIZER_FILE))],
-    ['tokenizer_config.json', json(tokenizerConfigJson(own, length))],
+    [TOKENIZER_FILE, await readFile(file)],
+    ['tokenizer_config.json', json(tokenizerConfigJson(own, length, kept))],
+    ...(tokenizer !== undefined && isFile(special)
+      ? [['special_tokens_map.json', await readFile(special)] as [string, Content]]
+      : []),
   ];
 }

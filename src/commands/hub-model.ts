@@ -1,10 +1,10 @@
 /** A model given as a folder in the layout of Optimum and transformers.js: what its config files say stands in where options say nothing. */
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isFile, isFolder } from '../data/files.ts';
 import type { PreprocessingOptions } from '../data/index.ts';
 import { packageNameOf } from '../emit/names.ts';
 import { takeFloat } from '../errors/index.ts';
-import { type Dtype, findFiles, variantBeside } from '../hub/folder.ts';
+import { type Dtype, findFiles, nameOf, variantBeside } from '../hub/folder.ts';
 import { type Hub, openDims, readHub } from '../hub/read.ts';
 import type { LoadedModel } from '../parser/index.ts';
 import type { InputOptions } from '../passes/fix-inputs.ts';
@@ -41,20 +41,20 @@ export async function withHub<O extends Given>(options: O): Promise<WithHub<O>> 
   };
 }
 
-/** What of `told` holds beside `given`: numbers go together, and so does what is said of resizing. */
+/** What of `told` holds beside `given`: numbers go together, and `resample` with the `resize` that it was said of. */
 export function missingPreprocessing(
   given: PreprocessingOptions,
   told: PreprocessingOptions,
 ): PreprocessingOptions {
-  const groups = [
-    ['preset', 'scale', 'rescale', 'mean', 'std', 'channels'],
-    ['resize', 'resample'],
-    ['layout'],
-  ] as const;
-  const kept = groups.flatMap((names) =>
-    names.some((name) => given[name] !== undefined) ? [] : names.map((name) => [name, told[name]] as const),
-  );
-  return Object.fromEntries(kept.filter(([, value]) => value !== undefined));
+  const isSaid = (...names: (keyof PreprocessingOptions)[]) =>
+    names.some((name) => given[name] !== undefined);
+  const { resize, resample, layout, ...numbers } = told;
+  return {
+    ...(!isSaid('preset', 'scale', 'rescale', 'mean', 'std', 'channels') && numbers),
+    ...(!isSaid('layout') && layout && { layout }),
+    ...(!isSaid('resize') && resize && { resize }),
+    ...(!isSaid('resize', 'resample') && resample && { resample }),
+  };
 }
 
 /** `dims` with sizes for the axes that the model leaves open and config files tell. */
@@ -95,8 +95,8 @@ export function nameFor({
 }): string | undefined {
   if (name !== undefined) return name;
   if (hub?.name === undefined && !ANONYMOUS.test(basename(model))) return undefined;
-  const folder = resolve(dirname(model));
-  const known = hub?.name ?? basename(basename(folder) === 'onnx' ? dirname(folder) : folder);
+  const known = hub?.name ?? nameOf(dirname(model));
+  if (known === undefined) return undefined;
   const words = packageNameOf(`${known}.onnx`);
   return words === packageNameOf(basename(model)) ? undefined : words;
 }

@@ -57,6 +57,10 @@ export interface InspectedNetwork {
 export interface Inspection {
   /** Of the file; below 11 it is compiled as opset 12. */
   readonly opset: number;
+  /** As config files beside the model say, where there are any: options need not. */
+  readonly preprocessing?: PreprocessingOptions;
+  /** A tokenizer.json beside the model. */
+  readonly tokenizer?: string;
   readonly inputs: readonly InspectedInput[];
   /** The output with the class scores. */
   readonly output: string;
@@ -93,8 +97,17 @@ export async function inspect(given: InspectOptions): Promise<Inspection> {
     throw nameFloat(error, options.model);
   });
   const { plan, existing } = inspection;
-  return describe(inspection, existing?.heads ?? attachExits(plan, { kind: options.head, seed: 1 }));
+  const heads = existing?.heads ?? attachExits(plan, { kind: options.head, seed: 1 });
+  return { ...describe(inspection, heads), ...toldOf(options) };
 }
+
+/** What config files say. */
+const toldOf = ({
+  hub,
+}: Pick<WithHub<InspectOptions>, 'hub'>): Pick<Inspection, 'preprocessing' | 'tokenizer'> => ({
+  ...(hub && Object.keys(hub.preprocessing).length > 0 && { preprocessing: hub.preprocessing }),
+  ...(hub?.tokenizer !== undefined && { tokenizer: hub.tokenizer }),
+});
 
 async function inspectChain({
   session = {},
@@ -125,7 +138,8 @@ async function inspectChain({
     adapter: reading?.adapter ?? [],
     exits: heads.map(describeExit),
   });
-  return { ...describe({ ...inspection, notes }, original.heads), networks: networks.map(describeNetwork) };
+  const described = describe({ ...inspection, notes }, original.heads);
+  return { ...described, ...toldOf(options), networks: networks.map(describeNetwork) };
 }
 
 const describeExit = ({ exit: { network: _, ...exit }, kind, macs }: Head): InspectedExit => ({

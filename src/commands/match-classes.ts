@@ -22,8 +22,9 @@ export async function matchClasses(context: CompileContext): Promise<CompileCont
   if (firsts.length === 0) return context;
   const original = chain.networks.at(-1)!;
   const { classes } = original.typed;
-  const names = splits.classes?.names ?? original.classNames;
-  const matched = firsts.map((network) => matchNames(network, names));
+  // Data may name the classes in other words than both models do.
+  const lists = [splits.classes?.names, original.classNames].filter((names) => names !== undefined);
+  const matched = firsts.map((network) => matchNames(network, namesLike(network, lists)));
   if (!dataset.random) {
     const share = Math.min(1, COMPARED / dataset.size);
     const { compared } = partition(dataset, { compared: share }, seed);
@@ -40,6 +41,10 @@ export async function matchClasses(context: CompileContext): Promise<CompileCont
   );
   return { ...context, chain: inTheirOrder, heads: inTheirOrder.heads, costs: costsOfChain(inTheirOrder) };
 }
+
+/** Of `lists`, names of the original's classes, the one that has those of `network`; the first where none does. */
+const namesLike = ({ classNames = [] }: Network, lists: readonly (readonly string[])[]) =>
+  lists.find((names) => classNames.every((name) => names.includes(name))) ?? lists[0];
 
 /** `network` with its exits in the order of the original's `names`, if it knows its own. */
 function matchNames(network: Network, names: readonly string[] | undefined): Network {

@@ -23,7 +23,7 @@ import { type LoadedModel, loadModel, renameExternal } from '../parser/index.ts'
 import { endExit } from '../passes/end-exit.ts';
 import type { Head } from '../passes/exits.ts';
 import type { Growth } from './growth.ts';
-import { withHub } from './hub-model.ts';
+import { dimsOf, withHub } from './hub-model.ts';
 import { type OpenedPackage, openPackage } from './open-package.ts';
 import { openStudent } from './open-student.ts';
 
@@ -65,17 +65,14 @@ async function loadFirst(options: FirstOptions): Promise<FirstSource> {
 /** One whose folder holds config files, which say what options do not. */
 async function loadHubFirst(options: FirstOptions): Promise<FirstSource> {
   const { hub, ...known } = await withHub(options);
-  const { height, width } = hub!.sizes;
   const source = await loadModel(known.model, options.externalDataFolder);
-  const size = height !== undefined && width !== undefined && isOpen(source) ? { size: [height, width] } : {};
-  return { options: { ...size, ...known }, source, ...(hub!.classes && { classNames: hub!.classes.names }) };
+  const [height, width = height] = [options.size].flat();
+  // Texts are as long as the original's, which come through it.
+  const { tokens: _, ...usual } = hub!.sizes;
+  const sizes = { ...usual, ...(height !== undefined && { height, width: width! }) };
+  const dims = dimsOf(source, options, { ...hub!, sizes });
+  return { options: { ...known, dims }, source, ...(hub!.classes && { classNames: hub!.classes.names }) };
 }
-
-/** Whether its pictures may be of any size. */
-const isOpen = ({ model }: LoadedModel): boolean =>
-  model.graph.inputs.some(
-    ({ type }) => type?.dims?.length === 4 && type.dims.slice(1).some((dim) => typeof dim !== 'number'),
-  );
 
 /** The original of a chain, with its own exits. */
 export interface ChainEnd extends Pick<OriginalReader, 'file' | 'inputs' | 'preprocessing' | 'options'> {
@@ -83,6 +80,8 @@ export interface ChainEnd extends Pick<OriginalReader, 'file' | 'inputs' | 'prep
   readonly path: string;
   readonly inspection: Inspected;
   readonly heads: readonly Head[];
+  /** Of its classes, where config files say them. */
+  readonly classNames?: readonly string[] | undefined;
 }
 
 /** The chain of `firsts`, the students of `growth` and the original; a student stands before what costs more. Notes go to `events`. */
@@ -122,7 +121,9 @@ export async function openChain(
     const opened = await openStudent(student, id, original, session, { share });
     networks.splice(dearer < 0 ? networks.length : dearer, 0, opened);
   }
-  const classNames = firsts.length > 0 ? await classNamesIn(source, original.path, typed.classes) : undefined;
+  const classNames =
+    original.classNames ??
+    (firsts.length > 0 ? await classNamesIn(source, original.path, typed.classes) : undefined);
   const last = { id: 'original', file: files.at(-1)!, source, hash, typed, plan, classNames, heads };
   return await mergeable([...networks, last], session);
 }

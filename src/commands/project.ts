@@ -6,6 +6,7 @@ import { warnOfLeaks } from '../data/check-splits.ts';
 import { type KnownClasses, readClassNames } from '../data/class-names.ts';
 import {
   type Dataset,
+  type InputSpec,
   type OpenOptions,
   type Preprocessing,
   type PreprocessingOptions,
@@ -21,6 +22,8 @@ import {
 } from '../data/splits.ts';
 import { type Events, progressOf } from '../errors/events.ts';
 import { noTaps, ofNetwork, optionText } from '../errors/index.ts';
+import { info } from '../errors/notes.ts';
+import type { Hub } from '../hub/read.ts';
 import { commonOpset } from '../model/align-opsets.ts';
 import { type Inspected, inspectLoaded, type ModelOptions, refuseLooseInputs } from '../model/inspect.ts';
 import { type Chain, costsOfChain } from '../networks/chain.ts';
@@ -145,7 +148,8 @@ export async function openProject(
     { dropOutputs, isNested: isChain },
   );
   const inputs = inputsOf(typed);
-  const preprocessing = resolvePreprocessing(options, inputs);
+  const preprocessing = settlePreprocessing(options, inputs);
+  const ownClasses = classesOf(options.hub, typed.classes, events);
   const labels =
     options.labels === undefined || unlabelled
       ? undefined
@@ -159,6 +163,7 @@ export async function openProject(
     inputs,
     preprocessing,
     options,
+    classNames: ownClasses?.names,
   };
   const taken = namedModels(inspection.source, firsts).map(({ name }) => basename(name));
   const { growth, note } = wanted ? await planGrowth(wanted, original, { seed, dropOutputs, taken }) : {};
@@ -176,7 +181,7 @@ export async function openProject(
     growth,
     preprocessing,
     dims,
-    ownClasses: options.hub?.classes,
+    ownClasses,
     seed,
     cache,
     sessionOptions,
@@ -190,10 +195,30 @@ export async function openProject(
       signal: events.signal,
       labels: unlabelled ? UNLABELLED : labels,
       labelsFrom: labels && optionText('labels', options.labels!),
-      ownClasses: options.hub?.classes,
+      ownClasses,
       tokenizer,
     },
   };
+}
+
+/** Throws `bad-preprocessing`, with the config file whose numbers do not fit the model. */
+function settlePreprocessing(options: WithHub<ProjectOptions>, inputs: readonly InputSpec[]): Preprocessing {
+  try {
+    return resolvePreprocessing(options, inputs);
+  } catch (error) {
+    const { preprocessing, files } = options.hub ?? {};
+    const isTold = preprocessing?.mean !== undefined && preprocessing.mean === options.mean;
+    throw isTold ? ofNetwork(files!.preprocessor!, error) : error;
+  }
+}
+
+/** The class names that config files say, unless they are of another number of classes, which is noted. */
+function classesOf(hub: Hub | undefined, classes: number, events: Events): KnownClasses | undefined {
+  const told = hub?.classes;
+  if (told === undefined || told.names.length === classes) return told;
+  const counts = `${told.names.length} classes, and the model has ${classes}`;
+  events.onNote?.(info('classes-of-another-model', `${told.from} names ${counts}: its names are not used.`));
+  return undefined;
 }
 
 const namedModels = (original: LoadedModel, firsts: readonly FirstSource[]) => [

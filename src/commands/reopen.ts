@@ -6,6 +6,7 @@ import { inputsOf } from '../data/splits.ts';
 import type { Manifest, ManifestNetwork } from '../emit/manifest.ts';
 import { networkMissing, ofFirst, otherModel } from '../errors/index.ts';
 import { opsetOf } from '../graph/types.ts';
+import { findFiles, isModelFolder } from '../hub/folder.ts';
 import { type Inspected, inspectLoaded } from '../model/inspect.ts';
 import type { Chain, Network } from '../networks/chain.ts';
 import type { ExternalFiles } from '../networks/external-files.ts';
@@ -154,8 +155,11 @@ const saidOf = ({ classOrder, externalDataFolder, package: compiled, grown }: Ma
   ...(grown && { grown }),
 });
 
-const load = async (path: string, dataFolder?: string): Promise<LoadedModel> =>
-  isFolder(path) ? (await openPackage(path)).source : await loadModel(path, dataFolder);
+/** The file at `path`, or of the folder that it is; of a compiled package its network. */
+async function load(path: string, dataFolder?: string): Promise<LoadedModel> {
+  if (isFolder(path) && !isModelFolder(path)) return (await openPackage(path)).source;
+  return await loadModel((await findFiles({ model: path })).model, dataFolder);
+}
 
 /** The one of `given` that `network` is of, or else the file of its name in one of `folders`, the package's own last. Throws `network-missing`. */
 async function findNetwork(

@@ -213,10 +213,10 @@ export async function settleClasses(
   return { ...known, notes };
 }
 
-/** Whether one name at least is in both. */
+/** Whether one name at least is in both, be it in another case, of which `classesIn` then tells. */
 function shareNames(a: readonly string[], b: readonly string[]): boolean {
-  const known = new Set(b.map(plainName));
-  return a.some((name) => known.has(plainName(name)));
+  const known = new Set(b.map((name) => plainName(name).toLowerCase()));
+  return a.some((name) => known.has(plainName(name).toLowerCase()));
 }
 
 /** Opens every path, labels unlabelled samples by the original's answers, and cuts missing splits off the training data, by seed. */

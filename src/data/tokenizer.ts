@@ -1,7 +1,7 @@
 /** tokenizer.json, and tokenizer_config.json beside it, which says on what side texts are padded, and with what. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { badTokenizer, messageOf } from '../errors/index.ts';
+import { asBadTokenizer, badTokenizerConfig, messageOf } from '../errors/index.ts';
 import {
   type Encode,
   type Encoded,
@@ -24,7 +24,7 @@ export async function loadTokenizer(file: string): Promise<Encode> {
     // The package's own types do not resolve in Node: they import each other without extensions.
     return encoderOf(Tokenizer as unknown as TextTokenizerClass, json);
   } catch (error) {
-    throw badTokenizer(file, messageOf(error), error);
+    throw asBadTokenizer(file, error);
   }
 }
 
@@ -44,17 +44,28 @@ export const tokenizerFiles = (file: string): string[] => [file, configBeside(fi
 
 /**
  * The bytes of `file`, or, where tokenizer_config.json beside it says more, of that file with its `padding` and `truncation` so: as transformers
- * and transformers.js, which read both, encode. Throws what reading and parsing throw.
+ * and transformers.js, which read both, encode. Throws `bad-tokenizer`, and what reading and parsing `file` throw.
  */
 export async function readTokenizerFile(file: string): Promise<Buffer> {
   const bytes = await readFile(file);
   const beside = configBeside(file);
   if (!isFile(beside)) return bytes;
   const json = JSON.parse(bytes.toString()) as WholeTokenizer;
-  const config = JSON.parse(await readFile(beside, 'utf8')) as TokenizerConfig;
+  const config = await readTokenizerConfig(beside);
   const settled = { ...json, truncation: truncationOf(json, config), padding: paddingOf(json, config) };
   const isSame = JSON.stringify(settled) === JSON.stringify(json);
   return isSame ? bytes : Buffer.from(`${JSON.stringify(settled, null, 2)}\n`);
+}
+
+async function readTokenizerConfig(file: string): Promise<TokenizerConfig> {
+  let problem = 'it is no JSON object';
+  try {
+    const config: unknown = JSON.parse((await readFile(file, 'utf8')).replace(/^\uFEFF/, ''));
+    if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config;
+  } catch (error) {
+    problem = messageOf(error);
+  }
+  throw badTokenizerConfig(file, problem);
 }
 
 /** Of tokenizer.json, what pad tokens are looked up in. */
@@ -66,14 +77,16 @@ interface WholeTokenizer extends TokenizerFile {
 /** What `model_max_length` is where nobody said one: a number like 1e30. */
 const ANY_LENGTH = 1e6;
 
+const isLength = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= ANY_LENGTH;
+
 const sideOf = (side: unknown): 'Left' | 'Right' | undefined =>
   side === 'left' ? 'Left' : side === 'right' ? 'Right' : undefined;
 
 function truncationOf({ truncation }: WholeTokenizer, config: TokenizerConfig): TokenizerFile['truncation'] {
   const { model_max_length: most } = config;
   const side = sideOf(config.truncation_side);
-  if (typeof most !== 'number' || most > ANY_LENGTH)
-    return truncation && side ? { ...truncation, direction: side } : truncation;
+  if (!isLength(most)) return truncation && side ? { ...truncation, direction: side } : truncation;
   const usual = { direction: 'Right', strategy: 'LongestFirst', stride: 0, ...truncation };
   return {
     ...usual,
@@ -114,9 +127,9 @@ function idOf({ added_tokens = [], model }: WholeTokenizer, token: string): numb
 export async function maxLengthOf(file: string, positions?: number): Promise<number | undefined> {
   try {
     const { truncation } = JSON.parse((await readTokenizerFile(file)).toString()) as TokenizerFile;
-    const known = [truncation?.max_length, positions].filter((length) => length !== undefined);
+    const known = [truncation?.max_length, positions].filter(isLength);
     return known.length === 0 ? undefined : Math.min(...known);
   } catch (error) {
-    throw badTokenizer(file, messageOf(error), error);
+    throw asBadTokenizer(file, error);
   }
 }

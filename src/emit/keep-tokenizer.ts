@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { isEncoded, readTokenizerFile } from '../data/tokenizer.ts';
-import { badTokenizer, messageOf } from '../errors/index.ts';
+import { asBadTokenizer } from '../errors/index.ts';
 import type { Manifest } from './manifest.ts';
 import { TOKENIZER_FILE } from './stub-texts.ts';
 
@@ -18,7 +18,7 @@ export async function readTokenizer(
 ): Promise<KeptTokenizer | undefined> {
   if (file === undefined || !inputs.every(isEncoded)) return undefined;
   const content = await readTokenizerFile(file).catch((error) => {
-    throw badTokenizer(file, messageOf(error), error);
+    throw asBadTokenizer(file, error);
   });
   return { sha256: createHash('sha256').update(content).digest('hex'), content };
 }

@@ -80,8 +80,8 @@ export interface Manifest {
 export type DataSplit = 'train' | 'validation' | 'calibration' | 'test';
 
 export interface Source {
-  /** Set when class names came by --labels rather than with the data. */
-  readonly labels?: 'given';
+  /** Set when class names came by --labels, or are those of the model's config.json, rather than with the data. */
+  readonly labels?: 'given' | 'config';
   /** Base name. */
   readonly file: string;
   /** Lower-case hex. */

@@ -1,6 +1,17 @@
 /** Puts a finished output in its place: written aside and to the disk, then renamed, so that nobody meets half of it. */
-import { access, constants, copyFile, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, normalize, resolve } from 'node:path';
+import {
+  access,
+  constants,
+  copyFile,
+  open,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, normalize, relative, resolve, sep } from 'node:path';
 import { isDiskFull, makeFolder, writeSynced } from '../cache/files.ts';
 import {
   diskFull,
@@ -90,6 +101,19 @@ export async function checkFile(path: string): Promise<void> {
   if (isFolder) throw outputUnusable(path, 'it is a folder');
   await checkPlace(path, dirname(resolve(path)));
 }
+
+/** Throws `output-unusable` where the file or folder at `path` is one of `inputs`, or holds one: what is read is not written over. */
+export async function checkApart(path: string, inputs: readonly string[]): Promise<void> {
+  const target = await realPath(path);
+  for (const input of inputs) {
+    const way = relative(target, await realPath(input));
+    const isInside = way === '' || !(way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way));
+    if (isInside) throw outputUnusable(path, `${input} is read from there`);
+  }
+}
+
+/** Without links; as it is where there is nothing. */
+const realPath = (path: string): Promise<string> => realpath(path).catch(() => resolve(path));
 
 /** Writes a file into a folder, which is made where there is none; other files there are left alone. Throws as `writeOutput` does. */
 export async function writeOneFile(path: string, content: Content): Promise<void> {

@@ -1,5 +1,5 @@
 /** Of samples: files, labels, images, the cache they are decoded into. */
-import { OfframpError, shown } from './offramp-error.ts';
+import { messageOf, OfframpError, shown } from './offramp-error.ts';
 import { option, optionText } from './option.ts';
 
 const DATA_FORMATS =
@@ -136,6 +136,17 @@ export const badTokenizer = (file: string, problem: string, cause?: unknown) =>
     `tokenizer ${file}: ${problem}`,
     "Give the model's tokenizer.json (Hugging Face format).",
     { cause },
+  );
+
+/** `error`, met when reading a tokenizer, with its file unless it names one. */
+export const asBadTokenizer = (file: string, error: unknown) =>
+  error instanceof OfframpError ? error : badTokenizer(file, messageOf(error), error);
+
+export const badTokenizerConfig = (file: string, problem: string) =>
+  new OfframpError(
+    'bad-tokenizer',
+    `${file}: ${problem}`,
+    'Is the file complete? Fetch it again, or take it away: it says on what side texts are padded, and where they are cut.',
   );
 
 export const unsupportedCodec = (file: string, column: string, codec: string) =>

@@ -11,6 +11,13 @@ export const noModelInFolder = (folder: string, tried: readonly string[], weight
       : `${weights} holds weights without a graph: \`optimum-cli export onnx\` makes an ONNX file of them.`,
   );
 
+export const severalModels = (folder: string, models: readonly string[]) =>
+  new OfframpError(
+    'no-model-in-folder',
+    `${folder} has several ONNX files, and none is called as the model of a folder is: ${models.join(', ')}`,
+    'Give the one that is meant.',
+  );
+
 export const variantMissing = (folder: string, dtype: string, there: readonly string[]) =>
   new OfframpError(
     'variant-missing',
@@ -28,6 +35,13 @@ export const hubConfigUnknown = (file: string) =>
     'bad-model-config',
     `${file} is none of the files that go with a model`,
     'Give config.json, preprocessor_config.json or tokenizer.json, or the folder that they lie in.',
+  );
+
+export const noConfigInFolder = (folder: string) =>
+  new OfframpError(
+    'bad-model-config',
+    `${folder} has none of the files that go with a model`,
+    'It should hold config.json, preprocessor_config.json or tokenizer.json.',
   );
 
 /** `error`, of a model that is quantised while it runs, with the way on that is there: its float file, the variant `dtype`. */

@@ -3,7 +3,7 @@ import { resolvePreprocessing } from '../data/index.ts';
 import type { InputSpec, Preprocessing } from '../data/types.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { notForPipelines, optionText } from '../errors/index.ts';
-import type { Config } from '../hub/json.ts';
+import { type Config, isConfig, isSize } from '../hub/json.ts';
 import { readPictureConfig } from '../hub/pictures.ts';
 
 export type PipelineTask = 'image-classification' | 'text-classification';
@@ -16,7 +16,7 @@ export function configJson({ labels, classes }: Manifest, task: PipelineTask, ke
   const names = labels ?? Array.from({ length: classes }, (_, i) => `LABEL_${i}`);
   const isNamed = kept.id2label !== undefined && labels === undefined;
   const { 'transformers.js_config': custom, ...rest } = kept;
-  const { use_external_data_format: _, kv_cache_dtype: __, ...others } = (custom ?? {}) as Config;
+  const { use_external_data_format: _, kv_cache_dtype: __, ...others } = isConfig(custom) ? custom : {};
   return {
     // Any that a pipeline of this task loads: what is run is the ONNX file.
     model_type: task === 'image-classification' ? 'resnet' : 'bert',
@@ -68,6 +68,11 @@ function describe(preprocessing: Preprocessing, { dims }: InputSpec): Config {
     resize,
     resample = 'bilinear',
   } = preprocessing;
+  if (channels === 'gray')
+    throw notForPipelines(
+      'pipelines feed colour pictures, and this model takes gray ones',
+      'Use the package itself, or `npx onnx-offramp export onnx`.',
+    );
   const [height, width] = (layout === 'NHWC' ? dims : dims.slice(1)) as [number, number];
   const isReversed = channels === 'bgr';
   const inOrder = (values: readonly number[]) => (isReversed ? values.toReversed() : [...values]);
@@ -104,8 +109,15 @@ function resizing(
   );
 }
 
-/** Of a package that has a tokenizer and was not made from a folder. `tokenizer`: what its tokenizer.json holds. */
-export function tokenizerConfigJson(tokenizer: Config, length: number): Config {
+/**
+ * `kept`, the original's tokenizer_config.json, with texts cut at `length` tokens, which the model takes, if not before; without it, what
+ * `tokenizer`, a tokenizer.json, gives.
+ */
+export function tokenizerConfigJson(tokenizer: Config, length: number, kept?: Config): Config {
+  if (kept) {
+    const { model_max_length: most } = kept;
+    return { ...kept, model_max_length: isSize(most) ? Math.min(most, length) : length };
+  }
   const { padding, truncation, model } = tokenizer as {
     readonly padding?: { readonly direction?: string; readonly pad_token?: string } | null;
     readonly truncation?: { readonly max_length?: number } | null;

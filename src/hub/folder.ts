@@ -2,7 +2,13 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isFile, isFolder } from '../data/files.ts';
-import { hubConfigUnknown, noModelInFolder, variantMissing } from '../errors/index.ts';
+import {
+  hubConfigUnknown,
+  noConfigInFolder,
+  noModelInFolder,
+  severalModels,
+  variantMissing,
+} from '../errors/index.ts';
 import { readConfig } from './json.ts';
 
 /** What transformers.js calls the variants of a model, and what their files end in. */
@@ -66,12 +72,16 @@ export async function findFiles({ model, dtype, hfConfig = [] }: HubOptions): Pr
 export const isModelFolder = (path: string): boolean =>
   isFolder(path) &&
   !isFile(join(path, 'manifest.json')) &&
-  (isFolder(join(path, 'onnx')) || ['config.json', 'model.onnx'].some((name) => isFile(join(path, name))));
+  (isFolder(join(path, 'onnx')) ||
+    isFile(join(path, 'config.json')) ||
+    DTYPES.some((dtype) => isFile(fileOf(path, dtype))));
 
-/** The folder's own name, or that of what it lies in where it is called `onnx`. */
-function nameOf(folder: string): string | undefined {
+/** What the model in `folder` is called: as the folder, or the one around it where that is `onnx`, or the repository where it lies in the hub's cache. */
+export function nameOf(folder: string): string | undefined {
   const path = resolve(folder);
-  return (basename(path) === 'onnx' ? basename(dirname(path)) : basename(path)) || undefined;
+  if (basename(path) === 'onnx') return nameOf(dirname(path));
+  const [, repository] = /[\\/]models--(?:[^\\/]*--)?([^\\/]+)[\\/]snapshots[\\/][^\\/]+$/.exec(path) ?? [];
+  return repository ?? (basename(path) || undefined);
 }
 
 /** In `folder`, or in the one around it where `folder` holds ONNX files alone. */
@@ -100,8 +110,14 @@ async function modelIn(folder: string, dtype: Dtype | undefined): Promise<string
     const file = DTYPES.map(there).find((found) => found !== undefined) ?? (await onlyModelIn(folder));
     if (file !== undefined) return file;
   }
-  const known = DTYPES.filter((one) => there(one) !== undefined);
-  if (dtype !== undefined && known.length > 0) throw variantMissing(folder, dtype, known);
+  const models = await modelsIn(folder);
+  if (dtype !== undefined && models.length > 0)
+    throw variantMissing(
+      folder,
+      dtype,
+      DTYPES.filter((one) => there(one) !== undefined),
+    );
+  if (models.length > 0) throw severalModels(folder, models);
   const files = await readdir(folder);
   const weights = files.find((file) => /\.(safetensors|bin|pt|pth|h5|msgpack)$/.test(file));
   throw noModelInFolder(
@@ -111,14 +127,19 @@ async function modelIn(folder: string, dtype: Dtype | undefined): Promise<string
   );
 }
 
-/** The only ONNX file there, whatever it is called. */
-async function onlyModelIn(folder: string): Promise<string | undefined> {
+/** ONNX files of the first of the places that has some, whatever they are called. */
+async function modelsIn(folder: string): Promise<string[]> {
   for (const place of places(folder)) {
     if (!isFolder(place)) continue;
     const files = (await readdir(place)).filter((file) => file.endsWith('.onnx'));
-    if (files.length === 1) return join(place, files[0]!);
+    if (files.length > 0) return files.sort().map((file) => join(place, file));
   }
-  return undefined;
+  return [];
+}
+
+async function onlyModelIn(folder: string): Promise<string | undefined> {
+  const models = await modelsIn(folder);
+  return models.length === 1 ? models[0] : undefined;
 }
 
 /** The variant `dtype` beside `model`, which is one itself. Throws `variant-missing`. */
@@ -137,16 +158,19 @@ function siblingOf(model: string, dtype: Dtype): string {
 export function variantBeside(path: string, dtype: Dtype): string | undefined {
   const suffixes = Object.values(SUFFIXES).filter((suffix) => suffix !== '');
   const known = new RegExp(`(${suffixes.join('|')})?\\.onnx$`);
-  const file = path.replace(known, `${SUFFIXES[dtype]}.onnx`);
-  return isFile(file) ? file : undefined;
+  const file = known.test(path) ? path.replace(known, `${SUFFIXES[dtype]}.onnx`) : undefined;
+  return file !== undefined && isFile(file) ? file : undefined;
 }
 
 /** Which config files `paths` are, by what they hold; of folders, those in them. */
 async function sorted(paths: readonly string[]): Promise<ConfigFiles> {
   const found: Record<string, string> = {};
   for (const path of paths) {
-    if (isFolder(path)) Object.assign(found, configsIn(path));
-    else found[await kindOf(path)] = path;
+    if (isFolder(path)) {
+      const inside = configsIn(path);
+      if (Object.keys(inside).length === 0) throw noConfigInFolder(path);
+      Object.assign(found, inside);
+    } else found[await kindOf(path)] = path;
   }
   return found;
 }

@@ -8,6 +8,13 @@ export type Config = Readonly<Record<string, unknown>>;
 export const isConfig = (value: unknown): value is Config =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** What is larger is no size of a picture. */
+export const LARGEST_SIZE = 100_000;
+
+/** Whether `value` is a number of pixels, channels or tokens. */
+export const isSize = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= LARGEST_SIZE;
+
 /** Throws `bad-model-config`. */
 export async function readConfig(file: string): Promise<Config> {
   const text = await readFile(file, 'utf8').catch((error) => {

@@ -2,7 +2,7 @@
 import type { PreprocessingOptions } from '../data/index.ts';
 import type { Resample, Resize } from '../data/types.ts';
 import { badHubConfig, option, optionText } from '../errors/index.ts';
-import { type Config, isConfig } from './json.ts';
+import { type Config, isConfig, isSize, LARGEST_SIZE } from './json.ts';
 
 export interface PictureConfig {
   readonly preprocessing: PreprocessingOptions;
@@ -72,7 +72,7 @@ function readFitting(config: Config, refuse: Refuse): Fitting {
   const resizes = config.do_resize ?? given !== undefined;
   if (resizes !== true) return crop ? { size: crop } : {};
   const wanted = given ?? 224;
-  const resample = RESAMPLES[String(config.resample ?? 2)];
+  const resample = filterOf(config.resample ?? 2);
   if (resample === undefined)
     throw refuse(
       `resample ${shown(config.resample)} is no filter of PIL`,
@@ -100,6 +100,11 @@ function readFitting(config: Config, refuse: Refuse): Fitting {
   return { resize: isCut ? `${height}x${width}` : 'stretch', resample, size: crop ?? [height, width] };
 }
 
+function filterOf(value: unknown): Resample | undefined {
+  const name = typeof value === 'number' || typeof value === 'string' ? String(value) : '';
+  return Object.hasOwn(RESAMPLES, name) ? RESAMPLES[name] : undefined;
+}
+
 /** Below 384 pixels the centre of something larger, from there on the whole picture. */
 function convNext(config: Config, size: unknown, refuse: Refuse): Omit<Fitting, 'resample'> {
   const edge = whole(isConfig(size) ? (size.shortest_edge ?? size.height) : size, 'size', refuse);
@@ -107,7 +112,13 @@ function convNext(config: Config, size: unknown, refuse: Refuse): Omit<Fitting, 
   const share = config.crop_pct ?? 224 / 256;
   if (typeof share !== 'number' || !(share > 0 && share <= 1))
     throw refuse(`crop_pct ${shown(share)} is no share`, 'It is above 0 and at most 1, such as 0.875.');
-  return { resize: `shortest:${Math.floor(edge / share)}`, size: [edge, edge] };
+  const shortest = Math.floor(edge / share);
+  if (shortest > LARGEST_SIZE)
+    throw refuse(
+      `crop_pct ${share} makes pictures of ${shortest} pixels a side`,
+      'It is above 0 and at most 1, such as 0.875.',
+    );
+  return { resize: `shortest:${shortest}`, size: [edge, edge] };
 }
 
 function readSize(size: unknown, name: string, refuse: Refuse): [number, number] {
@@ -125,18 +136,19 @@ function readSize(size: unknown, name: string, refuse: Refuse): [number, number]
 }
 
 function whole(value: unknown, name: string, refuse: Refuse): number {
-  if (Number.isSafeInteger(value) && (value as number) > 0 && (value as number) < 100_000)
-    return value as number;
+  if (isSize(value)) return value;
   throw refuse(`${name} ${shown(value)} is no number of pixels`, 'Write a whole number above 0.');
 }
 
-const typeOf = ({ image_processor_type, feature_extractor_type }: Config): string =>
-  String(image_processor_type ?? feature_extractor_type ?? '');
+function typeOf({ image_processor_type, feature_extractor_type }: Config): string {
+  const type = image_processor_type ?? feature_extractor_type;
+  return typeof type === 'string' ? type : '';
+}
 
 /** Scale, mean and deviation, in the order of the model's channels. */
 function readNumbers(config: Config, refuse: Refuse): PreprocessingOptions {
   const { do_rescale, rescale_factor = 1 / 255, do_normalize } = config;
-  if (do_rescale !== false && !(typeof rescale_factor === 'number' && rescale_factor > 0))
+  if (do_rescale !== false && !isFactor(rescale_factor))
     throw refuse(
       `rescale_factor ${shown(rescale_factor)} is no factor`,
       'Write a number above 0, such as 0.00392156862745098.',
@@ -148,21 +160,27 @@ function readNumbers(config: Config, refuse: Refuse): PreprocessingOptions {
   if (do_normalize !== true) return { ...rescale, mean: [0], std: [1], ...channels };
   const mean = readChannels(config.image_mean ?? config.mean, 'image_mean', refuse);
   const std = readChannels(config.image_std ?? config.std, 'image_std', refuse);
-  if (std.includes(0))
-    throw refuse('image_std has a 0', 'Pixels are divided by it: write what the model was trained with.');
   // The deviation is squared there: as the weights were made (keras EfficientNet with its top layer).
   const isSquared = /^EfficientNet/.test(typeOf(config)) && config.include_top !== false;
+  const divisors = isSquared ? std.map((s) => s * s) : std;
+  if (divisors.includes(0))
+    throw refuse('image_std has a 0', 'Pixels are divided by it: write what the model was trained with.');
   return {
     ...rescale,
     mean: inOrder(mean),
-    std: inOrder(isSquared ? std.map((s) => s * s) : std),
+    std: inOrder(divisors),
     ...channels,
   };
 }
 
+/** Its inverse is finite as well. */
+const isFactor = (value: unknown): boolean =>
+  typeof value === 'number' && value > 0 && Number.isFinite(value) && Number.isFinite(1 / value);
+
 function readChannels(values: unknown, name: string, refuse: Refuse): number[] {
   const list = [values].flat();
-  if (list.every((value) => typeof value === 'number' && Number.isFinite(value))) return list as number[];
+  if (list.length > 0 && list.every((value) => typeof value === 'number' && Number.isFinite(value)))
+    return list as number[];
   throw refuse(
     `${name} ${shown(values)} is no list of numbers`,
     'Write one number a channel, such as [0.5, 0.5, 0.5].',

@@ -7,7 +7,7 @@ import { info, type Note } from '../errors/notes.ts';
 import type { Dim, ValueInfo } from '../graph/types.ts';
 import { sizeOf } from '../passes/fix-inputs.ts';
 import { findFiles, type HubFiles, type HubOptions } from './folder.ts';
-import { type Config, isConfig, readConfig } from './json.ts';
+import { type Config, isConfig, isSize, readConfig } from './json.ts';
 import { type PictureConfig, readPictureConfig } from './pictures.ts';
 
 /** Sizes of a sample that config files tell. */
@@ -78,9 +78,11 @@ function refuseOtherTasks({ problem_type: problem }: Config, { config }: HubFile
 
 /** Most tokens that the model has positions for; where padding takes some of them (RoBERTa and its kin), those that are left. */
 function mostPositions({ max_position_embeddings: most, model_type: type, pad_token_id: pad = 1 }: Config) {
-  if (typeof most !== 'number') return undefined;
-  const isOffset = /^(xlm-)?roberta|^camembert|^mpnet|^longformer|^xmod|^esm/.test(String(type));
-  return isOffset && typeof pad === 'number' ? most - pad - 1 : most;
+  if (!isSize(most)) return undefined;
+  const isOffset =
+    typeof type === 'string' && /^(xlm-)?roberta|^camembert|^mpnet|^longformer|^xmod|^esm/.test(type);
+  const left = isOffset && typeof pad === 'number' ? most - pad - 1 : most;
+  return isSize(left) ? left : undefined;
 }
 
 /** `id2label`, unless it is what the library writes where nobody gave names. */
@@ -96,12 +98,12 @@ function namesIn({ id2label }: Config): string[] | undefined {
 
 function sizesIn(config: Config, pictures: PictureConfig | undefined): UsualSizes {
   const own = [config.image_size].flat();
-  const known = own.every((side) => Number.isSafeInteger(side)) ? (own as number[]) : undefined;
+  const known = own.every(isSize) ? own : undefined;
   const [height, width = height] = pictures?.size ?? known ?? [];
   const { num_channels: channels } = config;
   return {
     ...(height !== undefined && width !== undefined && { height, width }),
-    ...(typeof channels === 'number' ? { channels } : pictures ? { channels: 3 } : {}),
+    ...(isSize(channels) ? { channels } : pictures ? { channels: 3 } : {}),
   };
 }
 

@@ -1,5 +1,5 @@
 /** A classifier with the inputs and outputs that pipelines of transformers and transformers.js know. */
-import { GraphBuilder } from '../graph/builder.ts';
+import { GraphBuilder, makeNode } from '../graph/builder.ts';
 import { prune } from '../graph/prune.ts';
 import { renameValues } from '../graph/rename.ts';
 import type { DataType, Dim, Graph, ValueInfo } from '../graph/types.ts';
@@ -69,7 +69,9 @@ export const forPipelines = ({
     names.set(scores, inside);
     if (!isSame) {
       const value = scoresType === 'float' ? inside : b.op('Cast', [inside], { to: FLOAT });
-      b.op(areProbabilities ? 'Log' : 'Identity', [value], {}, LOGITS);
+      const node = makeNode(areProbabilities ? 'Log' : 'Identity', [value], [LOGITS]);
+      // A node of the model may be called as the value that it made before that one was renamed.
+      b.nodes.push({ ...node, name: b.fresh('end') });
     }
 
     const renamed = renameValues(freed, names);

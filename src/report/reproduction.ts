@@ -66,7 +66,8 @@ export function commandOf(manifest: Manifest): string {
     ['provider', provider === 'cpu' ? undefined : provider],
     ['threads', threads ?? undefined],
     ['seed', seed],
-    ['labels', unlabelled ? 'none' : source.labels && 'NAMES'],
+    ['hf-config', source.labels === 'config' ? 'CONFIG' : undefined],
+    ['labels', unlabelled ? 'none' : source.labels === 'given' ? 'NAMES' : undefined],
     ['tokenizer', tokenizer && 'TOKENIZER'],
     ...givenSplits(data, policyFit?.data).map((split): [string, string] => [split, split.toUpperCase()]),
   ];

@@ -7,7 +7,7 @@ const test = suite('emit: code for generated files');
 const modules = sourceFiles('src/runtime');
 
 test('a declaration comes with all that it uses, in order, once, and as it is written', () => {
-  const statements = runtimeSource(['Picture'], ['writePictures', 'lumaOf']);
+  const statements = runtimeSource(['Picture'], ['writePictures', 'lumaOf', 'resized']);
   const unexported = (text: string) => text.replace(/^export /gm, '');
   const written = modules.map(({ text }) => unexported(text)).join('\n');
   for (const text of statements) assert.ok(written.includes(unexported(text.trim())), text);

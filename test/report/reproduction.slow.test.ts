@@ -1,6 +1,6 @@
 /** The report's command, given to a shell and to the command line's own parser, asks for what was asked for. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import yargs from 'yargs';
@@ -13,6 +13,7 @@ import type { Manifest } from '../../src/emit/manifest.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { commandOf } from '../../src/report/reproduction.ts';
 import { SAMPLE } from '../emit/sample.ts';
+import { classifierConfig, convNextProcessor, writeFiles } from '../hub-models.ts';
 import { branchyNet } from '../models.ts';
 import { assertSamePackage } from '../timeless.ts';
 import { tinyChain } from '../tiny-chain.ts';
@@ -67,6 +68,8 @@ const NOT_SAID = [
   // Students are said by their shares and epochs, minutes by the step at which they ended.
   'effort',
   'maxMinutes',
+  // Says which file, and the command names that.
+  'dtype',
 ];
 /** What stands for what the manifest does not keep. */
 const STANDS_FOR: Readonly<Record<string, string>> = {
@@ -188,6 +191,37 @@ test('networks in front, all of them kept though one is not used, for browsers',
     const where = { model, calibration, test, cache, report, first: [small, middle], out: at('again') };
     await compile({ ...parsed, ...where } as CompileOptions);
     assertSamePackage(at('again'), at('out'));
+  } finally {
+    remove();
+  }
+});
+
+test('a folder of the hub, whose config files say the rest', async () => {
+  const { at, model, small, chainOptions, writeSamples, remove } = await tinyChain('again-hub');
+  try {
+    await writeSamples({ calibration: 200, test: 60 });
+    const configs = {
+      'config.json': classifierConfig('resnet', ['e', 'd', 'c', 'b', 'a']),
+      'preprocessor_config.json': { ...convNextProcessor(8), do_normalize: false },
+    };
+    writeFiles(at('my-net'), { ...configs, 'onnx/model.onnx': readFileSync(model) });
+    const { preset: _, ...given } = chainOptions('out', { model: at('my-net'), first: [{ model: small }] });
+    for (const labels of [undefined, 'none'] as const) {
+      const options = { ...given, force: true, ...(labels && { labels }) };
+      const { manifest } = await compile(options as CompileOptions);
+      assert.equal(manifest.labels, ['e', 'd', 'c', 'b', 'a']);
+      const parsed = await optionsIn(wordsOf(commandOf(manifest)));
+      assert.equal([parsed.hfConfig, parsed.labels], [['CONFIG'], labels]);
+      for (const option of ['hfConfig', 'rescale', 'resample', 'resize']) seen.add(option);
+      const { calibration, test, cache, report } = given;
+      // What the command says wins, so that of the config files only the class names are asked.
+      const where = {
+        ...{ model: at('my-net/onnx/model.onnx'), hfConfig: [at('my-net/config.json')], first: [small] },
+        ...{ calibration, test, cache, report, out: at('again'), force: true },
+      };
+      await compile({ ...parsed, ...where } as CompileOptions);
+      assertSamePackage(at('again'), at('out'));
+    }
   } finally {
     remove();
   }

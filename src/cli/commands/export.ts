@@ -34,7 +34,7 @@ const transformersCommand = command(
       )
       .example(
         '$0 export transformers out/ my-model-fast/ --model my-model/ --at fast',
-        "pipeline('image-classification', 'my-model-fast')",
+        "pipeline('image-classification', './my-model-fast')",
       ),
   async ({ package: folder, folder: out, ...args }) => {
     const exported = await exportTransformers(optionsFor('export transformers', { ...args, folder, out }));
