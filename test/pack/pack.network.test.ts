@@ -1,5 +1,6 @@
 /** The package as a user gets it: built, packed, installed into an empty project, run from there. */
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -10,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -33,7 +34,9 @@ test.before(() => {
   delete process.env.npm_config_ignore_scripts;
   const flags = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
   process.env.ONNXRUNTIME_NODE_INSTALL = 'skip';
-  must(run(folder, 'npm', ['install', '-D', ...flags, packed()]));
+  const tarball = basename(packed());
+  copyFileSync(packed(), join(folder, tarball));
+  must(run(folder, 'npm', ['install', '-D', ...flags, `./${tarball}`]));
 });
 
 test.after(() => {

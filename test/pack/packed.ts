@@ -25,7 +25,9 @@ export function run(
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
 ): SpawnSyncReturns<string> {
-  return spawnSync(command, args, { cwd, env, encoding: 'utf8', shell: process.platform === 'win32' });
+  // Vite says `production` where it has built something in this process, and npm then installs no devDependencies.
+  const { NODE_ENV: _, ...rest } = env;
+  return spawnSync(command, args, { cwd, env: rest, encoding: 'utf8', shell: process.platform === 'win32' });
 }
 
 /** What it printed. Fails unless it ended well. */
