@@ -65,7 +65,7 @@ export const dataOptions = <T>(y: Argv<T>) =>
 
 const FIRST = {
   first:
-    'an ONNX file, or a folder that compile wrote; once for each network, in order: samples leave where one is sure',
+    'an ONNX file, its folder, or one that compile wrote; once for each network, in order: samples leave where one is sure',
   'first-preset': 'usual preprocessing of the k-th network (default: that of the model)',
   'first-scale': 'pixels are divided by this first',
   'first-rescale': 'in place of --first-scale: multiplied by this',

@@ -9,7 +9,7 @@ import { isEncoded, readTokenizerFile } from '../data/tokenizer.ts';
 import { checkPipeline } from '../emit/check-pipeline.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { pictureInput } from '../emit/stub-pictures.ts';
+import { pictureInputOf } from '../emit/stub-pictures.ts';
 import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
 import { type Content, checkApart, checkOutput, writeOutput } from '../emit/write.ts';
 import { asBadTokenizer, notForPipelines, optionText } from '../errors/index.ts';
@@ -105,7 +105,7 @@ const json = (config: Config): string => `${JSON.stringify(config, null, 2)}\n`;
 function taskOf(manifest: Manifest): PipelineTask {
   const names = manifest.inputs.map(({ name }) => name);
   if (names.every(isEncoded)) return 'text-classification';
-  if (manifest.inputs.length === 1 && pictureInput(manifest)) return 'image-classification';
+  if (manifest.inputs.length === 1 && pictureInputOf(manifest)) return 'image-classification';
   throw notForPipelines(
     `pipelines feed pictures or texts, and this model takes ${names.join(', ')}`,
     'Use the package itself, or `npx onnx-offramp export onnx`.',

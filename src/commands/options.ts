@@ -138,7 +138,7 @@ const SPLIT_PATHS = {
 export const FIRST = {
   ...READING,
   ...PREPROCESSING,
-  model: required(text('an ONNX file, or a folder that compile wrote')),
+  model: required(text('an ONNX file, its folder, or one that compile wrote')),
   externalDataFolder: folder,
   size: oneOrListOf(atLeastOne),
   labels: text('a file of class names'),

@@ -16,11 +16,16 @@ export interface PictureInput {
 /** Input types whose elements are JavaScript numbers that hold a preprocessed pixel. */
 const PIXEL_TYPES = new Set(['float', 'double', 'uint8', 'int32']);
 
-/** The first input with samples, when the manifest says how pictures become it. */
-export function pictureInput({ preprocessing, inputs }: Manifest): PictureInput | undefined {
+/** The first input with samples, when the manifest says how pictures become it and JavaScript's numbers are its elements. */
+export function pictureInput(manifest: Manifest): PictureInput | undefined {
+  const found = pictureInputOf(manifest);
+  return found && PIXEL_TYPES.has(found.input.dataType) ? found : undefined;
+}
+
+/** The first input with samples, of any type, when the manifest says how pictures become it. */
+export function pictureInputOf({ preprocessing, inputs }: Manifest): PictureInput | undefined {
   const input = inputs.find(({ dims }) => dims.includes('N')) ?? inputs[0]!;
-  if (!preprocessing || preprocessing.channels === 'any' || !PIXEL_TYPES.has(input.dataType))
-    return undefined;
+  if (!preprocessing || preprocessing.channels === 'any') return undefined;
   const batchAxis = Math.max(input.dims.indexOf('N'), 0);
   const dims = input.dims.filter((_, i) => i !== batchAxis) as number[];
   const shape = imageShape(dims, preprocessing.layout);

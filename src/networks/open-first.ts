@@ -26,7 +26,7 @@ import { refuseOtherTokenizer } from './same-tokenizer.ts';
 
 /** A network that is given: how its file is read, and what its input is. Preprocessing that is left out is the original's. */
 export interface FirstOptions extends PreprocessingOptions, InputOptions {
-  /** Path of an ONNX file, or a folder that `compile` wrote. */
+  /** Path of an ONNX file, of a folder with one and its config files, or of one that `compile` wrote. */
   readonly model: string;
   /** Folder that its external data lie in; its own by default. */
   readonly externalDataFolder?: string;

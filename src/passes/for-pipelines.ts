@@ -2,7 +2,7 @@
 import { GraphBuilder, makeNode } from '../graph/builder.ts';
 import { prune } from '../graph/prune.ts';
 import { renameValues } from '../graph/rename.ts';
-import type { DataType, Dim, Graph, ValueInfo } from '../graph/types.ts';
+import { DATA_TYPES, type DataType, type Dim, type Graph, type ValueInfo } from '../graph/types.ts';
 import { allNames } from '../graph/walk.ts';
 import { freeNames } from './free-names.ts';
 import type { Pass } from './pass.ts';
@@ -68,7 +68,8 @@ export const forPipelines = ({
     const inside = isSame ? LOGITS : b.fresh(LOGITS);
     names.set(scores, inside);
     if (!isSame) {
-      const value = scoresType === 'float' ? inside : b.op('Cast', [inside], { to: FLOAT });
+      const value =
+        scoresType === 'float' ? inside : b.op('Cast', [inside], { to: DATA_TYPES.indexOf('float') });
       const node = makeNode(areProbabilities ? 'Log' : 'Identity', [value], [LOGITS]);
       // A node of the model may be called as the value that it made before that one was renamed.
       b.nodes.push({ ...node, name: b.fresh('end') });
@@ -85,11 +86,6 @@ export const forPipelines = ({
     };
   },
 });
-
-/** TensorProto.DataType */
-const FLOAT = 1;
-const FLOAT16 = 10;
-const INT32 = 6;
 
 const isText = ({ dims }: PipelineInput): boolean => dims.length === 2;
 
@@ -109,7 +105,8 @@ function writeInput(b: GraphBuilder, input: PipelineInput, inside: string): void
   if (padding) value = writePadding(b, value, padding);
   if (channelsLast) value = b.op('Transpose', [value], { perm: [0, 2, 3, 1] });
   const isCast = dataType !== feedType(input);
-  const to = dataType === 'float16' ? FLOAT16 : dataType === 'int32' ? INT32 : FLOAT;
+  // To whole numbers it cuts off, as the package does.
+  const to = DATA_TYPES.indexOf(dataType);
   b.op(isCast ? 'Cast' : 'Identity', [value], isCast ? { to } : {}, inside);
 }
 

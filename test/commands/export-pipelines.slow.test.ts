@@ -22,8 +22,10 @@ import { exportTransformers } from '../../src/commands/export-transformers.ts';
 import { loadTokenizer } from '../../src/data/tokenizer.ts';
 import { makeNode } from '../../src/graph/builder.ts';
 import { renameValues } from '../../src/graph/rename.ts';
-import type { Model } from '../../src/graph/types.ts';
+import { toHalf } from '../../src/graph/tensor.ts';
+import type { Graph, Model } from '../../src/graph/types.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
+import { floatsOf, tensorOf } from '../../src/ort/tensors.ts';
 import { parseModel, serializeModel } from '../../src/parser/index.ts';
 import { rejectsWith } from '../expect.ts';
 import {
@@ -298,6 +300,40 @@ test('channels last: pipelines feed them first', async () => {
   });
   remove();
 });
+
+/** `model` in half floats, with logits `scale` times as far apart. */
+function halved({ graph, ...rest }: Model, scale: number): Model {
+  const initializers = graph.initializers.map((tensor) => {
+    if (tensor.dataType !== 'float') return tensor;
+    const factor = tensor.name.startsWith('fc.') ? scale : 1;
+    const floats = new Float32Array(Uint8Array.from(tensor.bytes).buffer).map((v) => v * factor);
+    return { ...tensor, dataType: 'float16' as const, bytes: new Uint8Array(toHalf(floats).buffer) };
+  });
+  const half = (values: Graph['inputs']) =>
+    values.map((value) => ({ ...value, type: { ...value.type!, dataType: 'float16' as const } }));
+  const [inputs, outputs] = [half(graph.inputs), half(graph.outputs)];
+  return { ...rest, graph: { ...graph, initializers, inputs, outputs, valueInfo: [] } };
+}
+
+for (const scale of [1, 12])
+  test(`half floats, logits ${scale} times as far apart: pipelines feed and read floats`, async () => {
+    const write = (model: Model, file: string) => writeFileSync(file, serializeModel(halved(model, scale)));
+    const { at, model, out, manifest, remove } = await otherPackage(write);
+    assert.equal([manifest.inputs[0]!.dataType, manifest.outputs.dataType], ['float16', 'float16']);
+    await exportTransformers({ folder: out, out: at('pipeline'), model, at: 'exact' });
+    await exportOnnx({ folder: out, file: at('alone.onnx'), model, at: 'exact' });
+    await withSession(at('alone.onnx'), { threads: 1 }, async (session) => {
+      for (let n = 0; n < 20; n++) {
+        const values = noise(192, n);
+        const pixel_values = new Tensor('float32', values, [1, 3, 8, 8]);
+        const [pipeline] = await answersOf(at('pipeline/onnx/model.onnx'), [{ pixel_values }], 'logits');
+        const { scores } = await session.run({ image: tensorOf('float16', values, [1, 3, 8, 8]) });
+        const expected = floatsOf(scores!)[pipeline!.best]!;
+        assert.ok(Math.abs(pipeline!.probability - expected) < 0.01, `${pipeline!.probability}, ${expected}`);
+      }
+    });
+    remove();
+  });
 
 test('texts that were given as ids: the tokenizer of the config files says what pads', async () => {
   const { model, out, at } = texts;

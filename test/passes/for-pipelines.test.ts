@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GraphBuilder, makeModel, makeNode } from '../../src/graph/builder.ts';
+import { renameValues } from '../../src/graph/rename.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import type { DataType, Dim, Graph } from '../../src/graph/types.ts';
 import { type Tensor, withSession } from '../../src/ort/session.ts';
@@ -125,6 +126,24 @@ test('half floats in and out', async () => {
   const now = await run(after, { pixel_values: pictures() });
   assert.is(now.logits!.type, 'float32');
   assertNear(floatsOf(now.logits!), floatsOf(before.scores!), HALF);
+});
+
+test('pictures of other numbers', async () => {
+  for (const dataType of ['double', 'uint8', 'int32'] as const) {
+    const graph = pictureNet({ dataType: 'float', input: 'image' });
+    const inputs = [{ ...graph.inputs[0]!, type: { dataType, dims: ['N', 3, 4, 4] } }];
+    const nodes = [
+      makeNode('Cast', ['image'], ['floats'], { to: 1 }),
+      ...renameValues({ ...graph, inputs: [], initializers: [] }, new Map([['image', 'floats']])).nodes,
+    ];
+    const other = { ...graph, inputs, nodes };
+    const after = runPasses(other, [forPipelines(about({ dataType }))]);
+    assert.is(after.inputs[0]!.type!.dataType, 'float');
+    const values = PICTURES.map((v) => 100 * Math.abs(v) + 0.1);
+    const before = await run(other, { image: pictures(dataType, [N, 3, 4, 4], values) });
+    const now = await run(after, { pixel_values: pictures('float', [N, 3, 4, 4], values) });
+    assertNear(floatsOf(now.logits!), floatsOf(before.scores!), 1e-3);
+  }
 });
 
 test('the softmax of what comes out is what came out', async () => {
