@@ -184,7 +184,15 @@ function describeInput(manifest: Manifest): string {
   const resize = preprocessing!.resize;
   return `${arrays}
 ${inputs.length === 1 ? 'The input' : markdownCode(pictures.input.name)} may also be ${batch === 'dynamic' ? 'a picture or a list of pictures' : 'a picture'}, \`{ data, width, height }\` with 8-bit RGBA, RGB or gray: an \`ImageData\`, or what
-sharp's \`raw()\` gives. They are ${resize ? `brought to ${size} (${resize}) and normalised` : `of ${size}, and normalised`} as when the model was compiled.`;
+sharp's \`raw()\` gives. They are ${resize ? `brought to ${size} (${resizeWords(resize)}) and normalised` : `of ${size}, and normalised`} as when the model was compiled.`;
+}
+
+/** How pictures are fitted, in words. */
+function resizeWords(resize: string): string {
+  const [side, length] = resize.split(':');
+  if (length !== undefined)
+    return `the ${side === 'shortest' ? 'shorter' : 'longer'} side at ${length}, then the centre cut out`;
+  return /^\d/.test(resize) ? `at ${resize.replace('x', ' x ')}, then the centre cut out` : resize;
 }
 
 function describeDropped({ source, outputs: { dropped = [] } }: Manifest): string {
