@@ -1,8 +1,6 @@
 /** The pictures that come with the page. A picture's class is known: it is the name of its folder, or what was drawn. */
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import sharp from 'sharp';
-import { CLASSES, drawSamples, SIDE } from '../demo/shapes.ts';
 
 const COUNT = 12;
 const SEED = 2026;
@@ -15,6 +13,11 @@ export interface Sample {
 
 /** Pictures that the demo's code draws: some are easy, some hard. */
 export async function drawnSamples(): Promise<Sample[]> {
+  // Only here: a page of another model does without them.
+  const [{ default: sharp }, { CLASSES, drawSamples, SIDE }] = await Promise.all([
+    import('sharp'),
+    import('../demo/shapes.ts'),
+  ]);
   const { pixels, labels } = drawSamples(COUNT, SEED);
   const size = SIDE * SIDE * 3;
   const raw = { width: SIDE, height: SIDE, channels: 3 } as const;

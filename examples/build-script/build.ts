@@ -1,13 +1,14 @@
 /**
  * Compiles a model as a step of a build, by the API instead of the command line, and fails the build when the result is not good enough.
  *
- *   npx tsx examples/build-script/build.ts [folder to write]
+ *   npx tsx examples/build-script/build.ts [folder to write]     in a clone of the repository
+ *
+ * For a project of yours, copy it, import from 'onnx-offramp', and let `optionsIn` give your files: the demo's model and pictures are not part of the npm package.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-// In a project of yours: from 'onnx-offramp'.
 import { type CompileOptions, compile, type Events, OfframpError } from '../../src/index.ts';
 import { CLASSES, drawSamples, writeNpz } from '../demo/shapes.ts';
 

@@ -40,7 +40,8 @@ export interface Bound {
 const FORM = /^\s*([a-z]+)\s*([<>])\s*(\d*\.?\d+)\s*(%|x)?\s*$/;
 
 export const bound: Rule<Bound> = {
-  wanted: 'what must not be, such as "drop > 0.5", "accuracy < 92 %", "cost > 0.6" or "latency > 1.1x"',
+  wanted:
+    'what must not be: "drop > 0.5" (points), "accuracy < 92" or "agreement < 97" (percent), "cost > 0.6" or "latency > 1.1x" (of the original)',
   accepts: (value): value is Bound => typeof value === 'object' && value !== null && 'limit' in value,
   read: (given) => (typeof given === 'string' ? (readBound(given) ?? given) : given),
   schema: { type: 'string' },
@@ -71,15 +72,22 @@ export function checkBounds(
   bounds: readonly Bound[] = [],
   measured: Readonly<Record<string, Figures>>,
 ): void {
+  const figuresBroken = new Set<FigureName>();
   const broken = Object.entries(measured).flatMap(([where, figures]) =>
     bounds.flatMap(({ text, figure, limit }) => {
       const value = figures[figure];
       if (value === undefined || Number.isNaN(value)) throw notMeasured(text, where);
       const isBroken = FIGURES[figure].worse === '>' ? value > limit : value < limit;
+      if (isBroken) figuresBroken.add(figure);
       return isBroken ? [`${where} has ${figure} ${Number(value.toPrecision(6))} (${text})`] : [];
     }),
   );
-  if (broken.length > 0) throw gateFailed(broken);
+  const isShare = (figure: FigureName) => FIGURES[figure].isShare === true;
+  if (broken.length > 0)
+    throw gateFailed(broken, {
+      costs: [...figuresBroken].some(isShare),
+      loses: ![...figuresBroken].every(isShare),
+    });
 }
 
 type Point = MeasuredPoint | OperatingPoint;

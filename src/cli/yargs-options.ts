@@ -141,7 +141,9 @@ function checked<T>(name: string, rule: Rule<T>, shownAs = `--${name}`) {
       const value = rule.read(given);
       if (!isRepeated && rule.accepts(value)) return value;
       const wanted = isRepeated ? `it once: ${rule.wanted}` : rule.wanted;
-      refused = badOption(shownAs, String(given) || "''", wanted, nearChoice(rule, given));
+      const bad = isRepeated ? undefined : rule.firstBad?.(value);
+      const shown = typeof bad === 'string' && bad !== '' ? bad : String(given) || "''";
+      refused = badOption(shownAs, shown, wanted, nearChoice(rule, given));
       throw refused;
     },
   } as const;

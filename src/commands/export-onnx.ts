@@ -2,9 +2,11 @@
 import { basename, dirname } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
+import { isFile } from '../data/files.ts';
 import { checkBaked } from '../emit/check-baked.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { type Content, checkApart, checkFile, writeOutput } from '../emit/write.ts';
+import { fileThere, outputUnusable } from '../errors/index.ts';
 import { openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
 import { type BakeOptions, bake, filesReadBy } from './bake.ts';
@@ -13,6 +15,8 @@ import { checkCall } from './options.ts';
 export interface ExportOnnxOptions extends BakeOptions {
   /** The file to write. External data go beside it, under the names that the file has for them. */
   readonly file: string;
+  /** Replace the file. */
+  readonly force?: boolean;
 }
 
 export interface ExportedOnnx {
@@ -32,7 +36,9 @@ export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOn
   const { folder, file } = options;
   const manifest = await readPackage(folder);
   const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
+  if (/[\\/]$/.test(file)) throw outputUnusable(file, 'it is the name of a folder');
   await checkFile(file);
+  if (isFile(file) && !options.force) throw fileThere(file);
   await checkApart(file, await filesReadBy(manifest, options));
   const { bytes, files } = await bake(manifest, point, options);
   const data = await openDataFolder(files, defaultCache());

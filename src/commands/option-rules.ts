@@ -14,6 +14,8 @@ export interface Rule<T = unknown> {
   readonly choices?: readonly T[];
   /** Several words may be given. */
   readonly isList?: true;
+  /** Of a list: the first that is not accepted. */
+  readonly firstBad?: (values: unknown) => unknown;
   readonly isRequired?: true;
 }
 
@@ -123,6 +125,7 @@ export const listOf = <T>(rule: Rule<T>, { atLeast = 0, atMost = Number.POSITIVE
     read: (given) => wordsIn(given).map(rule.read),
     schema: LIST,
     isList: true,
+    firstBad: (values) => (Array.isArray(values) ? values.find((value) => !rule.accepts(value)) : undefined),
   }) satisfies Rule<readonly T[]>;
 
 /** Networks, each a path or an object with options of its own, `rules`, which are checked by themselves (`checkOptions`). */

@@ -307,7 +307,7 @@ export const OPTIONS = {
     hfConfig: HUB.hfConfig,
     force: flag,
   } satisfies Rules<ExportTransformersOptions>,
-  'export onnx': { ...BAKE, file: required(text('a file')) } satisfies Rules<ExportOnnxOptions>,
+  'export onnx': { ...BAKE, file: required(text('a file')), force: flag } satisfies Rules<ExportOnnxOptions>,
   'export triton': {
     ...BAKE,
     repository: required(folder),

@@ -1,7 +1,7 @@
 /** Leaks between splits: samples that were fitted on must not be reported on. */
 import { info, type Note, warning } from '../errors/notes.ts';
 import { type Dataset, recordBytesOf, recordHashes } from './index.ts';
-import { SPLITS, type Split, type Splits } from './splits.ts';
+import { SPLITS, type Split, type SplitData, type Splits } from './splits.ts';
 
 /** Beyond these the samples are not read to be compared. */
 const MOST = { bytes: 2 ** 30, samples: 500_000 };
@@ -20,17 +20,18 @@ export async function warnOfLeaks(splits: Splits): Promise<Note[]> {
     );
   const given = SPLITS.flatMap((split) => {
     const data = splits[split];
-    return data && !data.from && !data.dataset.random ? [{ split, dataset: data.dataset }] : [];
+    return data && !data.dataset.random ? [{ split, ...data }] : [];
   });
   const sumOf = (of: (dataset: Dataset) => number) =>
     given.reduce((sum, { dataset }) => sum + of(dataset), 0);
   if (sumOf(({ size }) => size) > MOST.samples) return notes;
   if (sumOf((dataset) => dataset.size * recordBytesOf(dataset)) > MOST.bytes) return notes;
-  const hashes = new Map<Split, Set<string>>();
-  for (const { split, dataset } of given) {
-    const own = await recordHashes(dataset);
+  const hashes = new Map<Split, { readonly own: Set<string>; readonly data: SplitData }>();
+  for (const { split, ...data } of given) {
+    const own = await recordHashes(data.dataset);
     for (const [other, theirs] of hashes) {
-      const shared = own.filter((hash) => theirs.has(hash)).length;
+      if (areCutApart(data, theirs.data)) continue;
+      const shared = own.filter((hash) => theirs.own.has(hash)).length;
       if (shared / own.length > LEAST_SHARE)
         notes.push(
           warning(
@@ -39,7 +40,14 @@ export async function warnOfLeaks(splits: Splits): Promise<Note[]> {
           ),
         );
     }
-    hashes.set(split, new Set(own));
+    hashes.set(split, { own: new Set(own), data });
   }
   return notes;
 }
+
+/** Whether one was cut off what the other was cut off, or off the other: they share no sample. */
+function areCutApart(a: SplitData, b: SplitData): boolean {
+  return (a.from ?? b.from) !== undefined && wholeOf(a.dataset) === wholeOf(b.dataset);
+}
+
+const wholeOf = (dataset: Dataset): Dataset => (dataset.partOf ? wholeOf(dataset.partOf.whole) : dataset);

@@ -116,11 +116,15 @@ export const pointNotBuiltIn = (name: string, folder: string, builtIn: string) =
   );
 
 /** `broken`: what was measured beyond a bound, each with the bound. */
-export const gateFailed = (broken: readonly string[]) =>
+/** `costs`: some of what is broken is a cost or a latency; `loses`: some is an accuracy, an agreement or a drop. */
+export const gateFailed = (broken: readonly string[], { costs, loses }: { costs: boolean; loses: boolean }) =>
   new OfframpError(
     'gate-failed',
     broken.join('; '),
-    'Choose a stricter point with `npx onnx-offramp calibrate`, or loosen the bound.',
+    `${[
+      ...(loses ? [`Take a point that loses less (${optionText('at', 'accurate')})`] : []),
+      ...(costs ? [`Take a cheaper point (${optionText('at', 'fast')})`] : []),
+    ].join(', or: ')}, have \`npx onnx-offramp calibrate\` make one, or loosen the bound.`,
   );
 
 /** `where`: of which point, or of which model. */

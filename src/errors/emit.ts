@@ -34,7 +34,14 @@ export const outputNotEmpty = (folder: string) =>
   new OfframpError(
     'output-not-empty',
     `the output folder ${folder} is not empty`,
-    'Choose another `out`, or add `force: true` to replace the files that Offramp wrote there.',
+    'Choose another folder, or add `force: true` to replace the files that Offramp wrote there.',
+  );
+
+export const fileThere = (path: string) =>
+  new OfframpError(
+    'output-not-empty',
+    `${path} is there already`,
+    'Give another name, or add `force: true` to replace it.',
   );
 
 export const outputUnusable = (path: string, problem: string, cause?: unknown) =>

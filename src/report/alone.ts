@@ -156,11 +156,13 @@ export function betterAlone(manifest: Manifest): string | undefined {
   return sentences.length > 0 ? sentences.join(' ') : undefined;
 }
 
-/** A message when no named point opens an exit of the chain, so that networks in front are never worth what they cost; undefined where some does. */
+/** A message when no named point opens an exit, so that nothing in front of the original's own end is worth what it costs; undefined where some does. */
 export function neverPays(manifest: Manifest): string | undefined {
-  const { networks, operatingPoints } = manifest;
-  if (!networks || !operatingPoints.every(({ name, thresholds }) => !isNamed(name) || closesAll(thresholds)))
+  const { networks = [], operatingPoints } = manifest;
+  if (!operatingPoints.every(({ name, thresholds }) => !isNamed(name) || closesAll(thresholds)))
     return undefined;
+  if (networks.length === 0)
+    return 'Do not use this: no named point is cheaper than the original and loses as little as its name says, so every sample goes all the way. The exits know too little: more training samples or epochs may help, or a small network in front.';
   const cut = networks.flatMap(({ grown }, n) => {
     const { stoppedAt } = grown?.training ?? {};
     return stoppedAt === undefined

@@ -93,7 +93,7 @@ function summary({ manifest, chosen, samples, alone }: ReportFacts): Html {
 <p class="kicker">Offramp report</p>
 <h1>${manifest.networks ? `A ${titleOf(manifest)}` : titleOf(manifest)}</h1>
 <p class="lead">At <strong>${chosen.name}</strong>, the operating point used unless you name another, a sample costs ${costPercent(chosen.relativeCost)} of the original’s MACs on average. ${describeLoss(chosen, manifest)}${manifest.networks && ` The original is ${networkName(manifest, manifest.networks.length - 1)}: only samples that the networks before it are not sure of get there.`}</p>
-${never !== undefined && html`<p class="warning">${never}</p>`}
+${never !== undefined && !reported?.random && html`<p class="warning">${never}</p>`}
 ${asGood !== undefined && html`<p class="good">${asGood}</p>`}
 ${reported?.random && html`<p class="warning">The samples were random numbers. They show that everything runs: no accuracy, cost or share below means anything.</p>`}
 ${reported && !reported.random && isGuessing(Math.round(baseline.accuracy * samples), samples, manifest.classes) && html`<p class="warning">The original itself is right on ${percent(baseline.accuracy)} only, hardly better than guessing among ${count(manifest.classes)} classes: it was fed something else than it was trained on, or labels are not in the order of its outputs. Nothing below means anything.</p>`}

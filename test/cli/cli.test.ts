@@ -148,11 +148,15 @@ test('compile, then calibrate in place and into a new folder, with weights in a 
   assert.is(closed.status, 1);
   assert.match(closed.stdout, /^exact /m);
   assert.match(closed.stderr, /^offramp: exact has cost \d.* \(cost > 0\.5\) \[gate-failed\]$/m);
+  assert.match(closed.stderr, /^ {2}Take a cheaper point \(--at fast\)/m);
   assert.match((await gated('latency > 2x')).stderr, /compare measures latency/);
   const slower = ['--test', samples, '--fail-if', 'latency > 0.001x', ...runs];
   const compared = await offramp('compare', 'c', 'c', ...slower);
   assert.is(compared.status, 1, compared.stderr);
   assert.match(compared.stderr, /c has latency .* \[gate-failed\]/);
+  const swapped = await offramp('compare', 'c', elsewhere, ...slower);
+  assert.is(swapped.status, 2);
+  assert.match(swapped.stderr, /the compiled model last.*compare \S+ c …/);
   const whole = await offramp('evaluate', 'c', '--test', samples, '--all-points', ...runs);
   assert.match(whole.stdout, /^cost-[\d.]+ /m);
   const some = await offramp('evaluate', 'c', '--test', samples, '--at', 'exact,fast', ...runs);

@@ -57,4 +57,20 @@ test('splits cut off the training data share nothing, but the original may have 
   await whole.close();
 });
 
+test('test samples that are given as training samples too are counted, also where splits were cut off these', async () => {
+  const [whole, again] = [await images(0, 300), await images(0, 300)];
+  const { train, calibration } = partition(whole, { train: 0.85, calibration: 0.15 }, 1);
+  const cut = { from: 'split of train' };
+  const notes = await warnOfLeaks({
+    ...rolesOf({ calibration: calibration!, test: again }),
+    train: { dataset: train!, ...cut },
+    calibration: { dataset: calibration!, ...cut },
+  });
+  assert.equal(
+    notes.map(({ message }) => message.split(' samples too')[0]),
+    ['255 of 300 test samples are train', '45 of 300 test samples are calibration'],
+  );
+  for (const data of [whole, again]) await data.close();
+});
+
 test.run();

@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { compare } from '../../commands/compare.ts';
 import { OPTIONS } from '../../commands/options.ts';
+import { badOption } from '../../errors/index.ts';
 import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
-import { checkBounds, figuresOfB, metricsFile, metricsOfBoth } from '../gate.ts';
+import { type Bound, checkBounds, figuresOfB, metricsFile, metricsOfBoth } from '../gate.ts';
 import {
   dataOptions,
   METRICS,
@@ -15,6 +18,17 @@ import {
 } from '../options.ts';
 import { formatComparison } from '../tables.ts';
 import { from, place } from '../yargs-options.ts';
+
+/** Bounds are of the second model. Throws `bad-option` where that is a plain one and the first is compiled: such bounds would hold whatever was lost. */
+function refuseOriginalLast(a: string, b: string, bounds: readonly Bound[] = []): void {
+  const isCompiled = (path: string) => existsSync(join(path, 'manifest.json'));
+  if (bounds.length > 0 && isCompiled(a) && !isCompiled(b))
+    throw badOption(
+      '--fail-if',
+      bounds[0]!.text,
+      `the compiled model last, since bounds are of the second: \`npx onnx-offramp compare ${b} ${a} …\``,
+    );
+}
 
 export const compareCommand = command(
   'compare <a> <b>',
@@ -34,8 +48,9 @@ export const compareCommand = command(
           metrics: METRICS,
         }),
       )
-      .example('$0 compare out/ net.onnx --test data/test', 'is what is lost more than chance?'),
+      .example('$0 compare net.onnx out/ --test data/test --at fast', 'is what is lost more than chance?'),
   async (args) => {
+    refuseOriginalLast(args.a, args.b, args.failIf);
     const writeMetrics = await metricsFile(args.metrics);
     const options = optionsFor('compare', { ...args, dims: args.dim });
     const result = await watched(args, (events) => compare(options, events));

@@ -56,7 +56,7 @@ const onnxCommand = command(
         place('file', OPTIONS['export onnx'].file, 'file to write'),
       ),
     )
-      .options(from('export onnx', BAKED))
+      .options(from('export onnx', { ...BAKED, force: 'replace the file' }))
       .example('$0 export onnx out/ fast.onnx --model net.onnx --at fast', 'for any ONNX Runtime'),
   async ({ package: folder, ...args }) => {
     const exported = await exportOnnx(optionsFor('export onnx', { ...args, folder }));

@@ -162,8 +162,8 @@ function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): 
   const atOne = leavesAtOne(manifest);
   const never = neverPays(manifest);
   const notes = [
-    never && warning('chain-never-pays', never),
-    slow && info('no-time-saved', slow),
+    never && !dataset.random && warning('never-pays', never),
+    slow && !never && info('no-time-saved', slow),
     beyond && warning('losses-beyond-names', beyond),
     asGood && info('as-good-alone', asGood),
     alone && !dataset.random && info('better-alone', alone),
