@@ -4,7 +4,7 @@ import type { Comparison } from '../commands/compare.ts';
 import type { Measured, MeasuredPoint } from '../commands/evaluate.ts';
 import type { Rule } from '../commands/option-rules.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import { checkFile, writeOneFile } from '../emit/write.ts';
+import { checkApart, checkFile, writeOneFile } from '../emit/write.ts';
 import { badOption, gateFailed, notMeasured } from '../errors/index.ts';
 
 /** What bounds are of: accuracy and agreement in percent, drop in points, cost and latency relative to the original, or to A. */
@@ -171,9 +171,13 @@ export function metricsOfBoth(comparison: Comparison): Metrics {
   });
 }
 
-/** Where metrics go, if anywhere: refused before any work where they cannot. */
-export async function metricsFile(path: string | undefined): Promise<(metrics: Metrics) => Promise<void>> {
+/** Where metrics go, if anywhere: refused before any work where they cannot, or where one of `others` lies, which is read or written. */
+export async function metricsFile(
+  path: string | undefined,
+  others: readonly string[],
+): Promise<(metrics: Metrics) => Promise<void>> {
   if (path === undefined) return async () => {};
   await checkFile(path);
+  await checkApart(path, others);
   return async (metrics) => await writeOneFile(path, `${JSON.stringify(metrics, null, 2)}\n`);
 }

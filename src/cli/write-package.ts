@@ -1,5 +1,6 @@
 /** What compile and calibrate have in common: they write a package, and say what is in it. */
 import type { Compiled } from '../commands/steps/describe-and-write.ts';
+import { writtenInto } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { namesBroken } from '../errors/index.ts';
 import { printResult, watched } from './command.ts';
@@ -19,7 +20,7 @@ export async function writePackage(
   folder: string,
   work: (events: Events) => Promise<Compiled>,
 ): Promise<void> {
-  const writeMetrics = await metricsFile(args.metrics);
+  const writeMetrics = await metricsFile(args.metrics, writtenInto(folder));
   let losses: string | undefined;
   const compiled = await watched(args, (events) =>
     work({

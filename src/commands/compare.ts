@@ -20,6 +20,7 @@ import {
   thresholdsOf,
 } from './compare-sides.ts';
 import { meanCost, share } from './evaluate.ts';
+import { refuseNotFinite } from './name-sample.ts';
 import { checkCall } from './options.ts';
 
 export interface CompareOptions extends SideOptions {
@@ -140,6 +141,7 @@ async function withSamples<T>(
     opened.push(allA);
     const allB = await open('B', b, a);
     opened.push(allB);
+    for (const dataset of opened) await refuseNotFinite(dataset, events.signal);
     // McNemar's test assumes independent samples.
     const dataA = allA.random ? allA : await withoutCopies(allA);
     if (dataA !== allA)

@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { readPackage } from '../emit/read-package.ts';
 import { emitPackage, emitStub } from '../emit/stub.ts';
 import { writeOneFile, writeOutput } from '../emit/write.ts';
-import { packageDiffers } from '../errors/index.ts';
+import { outputUnusable, packageDiffers } from '../errors/index.ts';
 import { checkCall } from './options.ts';
 
 export interface EmitOptions {
@@ -23,6 +23,8 @@ export interface EmitOptions {
 export async function emit(options: EmitOptions): Promise<readonly string[]> {
   checkCall('emit', options);
   const { folder, check = false, stubOnly } = options;
+  if (stubOnly !== undefined && !/\.[cm]?ts$/.test(stubOnly))
+    throw outputUnusable(stubOnly, 'it is not called as TypeScript is (.ts)');
   const manifest = await readPackage(folder);
   const wanted = stubOnly === undefined ? emitPackage(manifest) : undefined;
   const files = wanted

@@ -14,6 +14,7 @@ import { type Session, settleSession, withSession } from '../ort/session.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted } from '../predict/run-emitted.ts';
 import { pointsAlone } from '../report/index.ts';
+import { refuseNotFinite } from './name-sample.ts';
 import { checkCall } from './options.ts';
 
 export interface EvaluateOptions {
@@ -93,6 +94,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
   });
   if (dataset.unlabelled && !dataset.random) events.onNote?.(NOTHING_LABELLED);
   try {
+    await refuseNotFinite(dataset, events.signal);
     const measured = await withSession(join(folder, 'model.onnx'), session, (model) =>
       measurePoints(promised, wanted, dataset, model, options.batch ?? 32, events),
     );

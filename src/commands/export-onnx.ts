@@ -1,13 +1,15 @@
 /** A compiled model as one ONNX file that takes what the original took. */
-import { basename, dirname } from 'node:path';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
 import { isFile } from '../data/files.ts';
 import { checkBaked } from '../emit/check-baked.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { type Content, checkApart, checkFile, writeOutput } from '../emit/write.ts';
+import { type Content, checkApart, checkFile, filesIn, writeOutput, writtenInto } from '../emit/write.ts';
 import { fileThere, outputUnusable } from '../errors/index.ts';
-import { openDataFolder } from '../networks/data-folder.ts';
+import { type DataFile, type DataFiles, openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
 import { type BakeOptions, bake, filesReadBy } from './bake.ts';
 import { checkCall } from './options.ts';
@@ -38,9 +40,15 @@ export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOn
   const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
   if (/[\\/]$/.test(file)) throw outputUnusable(file, 'it is the name of a folder');
   await checkFile(file);
+  const read = [
+    ...(await filesReadBy(manifest, options)),
+    ...(await filesIn(folder)),
+    ...writtenInto(folder),
+  ];
+  await checkApart(file, read);
   if (isFile(file) && !options.force) throw fileThere(file);
-  await checkApart(file, await filesReadBy(manifest, options));
   const { bytes, files } = await bake(manifest, point, options);
+  await checkData(file, files, read, options.force === true);
   const data = await openDataFolder(files, defaultCache());
   const session = { threads: 1, externalDataFolder: data.folder };
   await withSession(bytes, session, (running) =>
@@ -51,4 +59,29 @@ export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOn
     update: true,
   });
   return { file, at: point.name, externalData: [...files.keys()] };
+}
+
+/** Throws `output-unusable` and `output-not-empty` where external data would take the place of something else: of the model itself, of what is read, or of other data. */
+async function checkData(
+  file: string,
+  files: DataFiles,
+  read: readonly string[],
+  force: boolean,
+): Promise<void> {
+  for (const [location, content] of files) {
+    const path = join(dirname(file), location);
+    if (resolve(path) === resolve(file)) throw outputUnusable(file, 'its external data have that name');
+    if (!isFile(path) || (await holds(path, content))) continue;
+    await checkApart(path, read);
+    if (!force) throw fileThere(path);
+  }
+}
+
+/** Whether the file at `path` holds `content` already. */
+async function holds(path: string, content: DataFile): Promise<boolean> {
+  const source = 'copyOf' in content ? createReadStream(content.copyOf) : content;
+  const [there, wanted] = [createHash('sha256'), createHash('sha256')];
+  for await (const piece of createReadStream(path)) there.update(piece as Buffer);
+  for await (const piece of source) wanted.update(piece as Uint8Array);
+  return there.digest('hex') === wanted.digest('hex');
 }

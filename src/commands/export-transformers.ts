@@ -12,7 +12,7 @@ import { readPackage } from '../emit/read-package.ts';
 import { pictureInputOf } from '../emit/stub-pictures.ts';
 import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
 import { type Content, checkApart, checkOutput, writeOutput } from '../emit/write.ts';
-import { asBadTokenizer, notForPipelines, optionText } from '../errors/index.ts';
+import { asBadTokenizer, notForPipelines, optionText, outputUnusable } from '../errors/index.ts';
 import {
   configJson,
   type PipelineTask,
@@ -22,9 +22,10 @@ import {
 import type { Model } from '../graph/types.ts';
 import { type ConfigFiles, findFiles } from '../hub/folder.ts';
 import { type Config, readConfig } from '../hub/json.ts';
+import { SOURCE_HASH } from '../model/inspect.ts';
 import { type DataFiles, openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
-import { parseModel, serializeModel } from '../parser/index.ts';
+import { loadModel, parseModel, serializeModel } from '../parser/index.ts';
 import { forPipelines, type PipelineInput } from '../passes/for-pipelines.ts';
 import { runPasses } from '../passes/pass.ts';
 import { type BakeOptions, bake, filesReadBy } from './bake.ts';
@@ -58,6 +59,7 @@ export async function exportTransformers(options: ExportTransformersOptions): Pr
   const manifest = await readPackage(folder);
   const point = pointNamed(manifest.operatingPoints, options.at ?? manifest.defaultPoint);
   await checkOutput(out, options);
+  if (options.force) await refuseForeign(out);
   const task = taskOf(manifest);
   const configs = await configsOf(options);
   await checkApart(out, [...(await filesReadBy(manifest, options)), ...Object.values(configs)]);
@@ -80,6 +82,18 @@ export async function exportTransformers(options: ExportTransformersOptions): Pr
   await verify(manifest, bytes, model, files, inputs);
   await writeOutput(out, written, options);
   return { folder: out, task, at: point.name, files: [...written.keys()].sort() };
+}
+
+/** Throws `output-unusable` where `out` holds a model, or what goes with one, that Offramp did not write. */
+async function refuseForeign(out: string): Promise<void> {
+  const model = join(out, 'onnx/model.onnx');
+  const isOurs = async () => {
+    const { metadataProps } = (await loadModel(model)).model;
+    return metadataProps.some(({ key }) => key === SOURCE_HASH);
+  };
+  const holds = [model, join(out, 'config.json')].some(isFile);
+  if (holds && !(isFile(model) && (await isOurs().catch(() => false))))
+    throw outputUnusable(out, 'it holds a model that Offramp did not write');
 }
 
 /** Throws `emitted-model-differs` where `model` does not answer as `baked` does. */

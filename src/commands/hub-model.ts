@@ -4,6 +4,7 @@ import { isFile, isFolder } from '../data/files.ts';
 import type { PreprocessingOptions } from '../data/index.ts';
 import { packageNameOf } from '../emit/names.ts';
 import { takeFloat } from '../errors/index.ts';
+import { info, type Note } from '../errors/notes.ts';
 import { type Dtype, findFiles, nameOf, variantBeside } from '../hub/folder.ts';
 import { type Hub, openDims, readHub } from '../hub/read.ts';
 import type { LoadedModel } from '../parser/index.ts';
@@ -37,8 +38,23 @@ export async function withHub<O extends Given>(options: O): Promise<WithHub<O>> 
     ...options,
     ...(tokenizer !== undefined && { tokenizer }),
     model: hub.files.model,
-    hub,
+    hub: { ...hub, notes: [...hub.notes, ...replacedIn(options, hub)] },
   };
+}
+
+/** A note where numbers that are given put aside all those of a config file. */
+function replacedIn(given: Given, { preprocessing, files }: Hub): Note[] {
+  const kept = missingPreprocessing(given, preprocessing);
+  const names = (['scale', 'rescale', 'mean', 'std', 'channels'] as const).filter(
+    (name) => preprocessing[name] !== undefined && kept[name] === undefined && given[name] === undefined,
+  );
+  if (names.length === 0) return [];
+  return [
+    info(
+      'config-put-aside',
+      `${files.preprocessor}: its ${names.join(', ')} do not count beside the preprocessing that is given, which holds as a whole.`,
+    ),
+  ];
 }
 
 /** What of `told` holds beside `given`: numbers go together, and `resample` with the `resize` that it was said of. */

@@ -363,6 +363,12 @@ function refuseUnused(options: Partial<CompileOptions>): void {
   else refuse(['survivors'], "it with `recipe: 'distill'`");
 }
 
+/** Two ways to say one number. */
+function refuseTwice({ scale, rescale }: PreprocessingOptions): void {
+  if (scale !== undefined && rescale !== undefined)
+    throw badOption(option('rescale'), String(rescale), 'it without `scale`: it stands in its place');
+}
+
 /** Throws `bad-option` where `options` or `events` of the function that `name` calls are not what they may be. To be called before anything else. */
 export function checkCall(name: keyof typeof OPTIONS, options: unknown, events: unknown = {}): void {
   checkOptions(OPTIONS[name], options);
@@ -370,5 +376,6 @@ export function checkCall(name: keyof typeof OPTIONS, options: unknown, events: 
   const { first = [] } = options as { readonly first?: readonly unknown[] };
   for (const [n, one] of first.entries())
     if (typeof one === 'object') checkOptions(FIRST, one, `first[${n}].`);
+  refuseTwice(options as PreprocessingOptions);
   if (name === 'compile' || name === 'plan') refuseUnused(options as Partial<CompileOptions>);
 }

@@ -30,13 +30,16 @@ export function checkClassName(name: string): string {
   return name;
 }
 
+/** As npm has it. */
+const LONGEST_NAME = 214;
+
 /** npm package name of a model file's base name: `My Net.onnx` → `my-net`. */
 export function packageNameOf(file: string): string {
   const words = file
     .replace(/\.[^.]*$/, '')
     .toLowerCase()
     .match(/[a-z0-9]+/g) ?? ['model'];
-  return words.join('-');
+  return words.join('-').slice(0, LONGEST_NAME);
 }
 
 /** A single-quoted string literal, on one line also for tools that break lines at U+2028. */

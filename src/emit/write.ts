@@ -94,11 +94,10 @@ export async function writeOutput(
 
 /** Throws `output-unusable` where `writeOneFile` would, before any work is done. */
 export async function checkFile(path: string): Promise<void> {
-  const isFolder = await stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (isFolder) throw outputUnusable(path, 'it is a folder');
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) throw outputUnusable(path, 'it is a folder');
+  // A device or a pipe would be replaced by a file.
+  if (found && !found.isFile()) throw outputUnusable(path, 'it is no regular file');
   await checkPlace(path, dirname(resolve(path)));
 }
 
@@ -112,13 +111,24 @@ export async function checkApart(path: string, inputs: readonly string[]): Promi
   }
 }
 
+/** Files that belong to `path`: itself, or those in the folder that it is. */
+export async function filesIn(path: string): Promise<string[]> {
+  const names = await readdir(path).catch(() => undefined);
+  return names ? names.map((name) => join(path, name)) : [path];
+}
+
+/** What a compile writes into `folder`. */
+export const writtenInto = (folder: string): string[] => WRITTEN.map((name) => join(folder, name));
+
 /** Without links; as it is where there is nothing. */
 const realPath = (path: string): Promise<string> => realpath(path).catch(() => resolve(path));
 
 /** Writes a file into a folder, which is made where there is none; other files there are left alone. Throws as `writeOutput` does. */
 export async function writeOneFile(path: string, content: Content): Promise<void> {
   await checkFile(path);
-  await writeOutput(dirname(path), new Map([[basename(path), content]]), { update: true });
+  // A link stays, and the file that it leads to is written.
+  const target = await realPath(path);
+  await writeOutput(dirname(target), new Map([[basename(target), content]]), { update: true });
 }
 
 /** Throws `output-unusable` unless `folder`, or what there is above it, is a folder that may be written to. `path` is how it was given. */

@@ -25,7 +25,7 @@ export const emptyPart = (path: string, samples: number, split: string) =>
 export const notFinite = (path: string, sample: number) =>
   new OfframpError(
     'not-finite',
-    `sample ${sample} of ${path} (counted from 0) holds NaN or an infinite number, from which nothing can be learned`,
+    `sample ${sample} of ${path} (counted from 0) holds NaN or an infinite number, from which nothing can be learned or measured`,
     `Mend or remove it; or mend ${option('scale')} and ${option('std')} if they make it so.`,
   );
 

@@ -40,11 +40,18 @@ export function preprocessorJson(
 }
 
 function isSame(config: Config, file: string, input: InputSpec, own: Manifest['preprocessing']): boolean {
-  const told = resolvePreprocessing(readPictureConfig(config, file).preprocessing, [input]);
+  const { preprocessing, size, varies } = readPictureConfig(config, file);
+  // The model takes one size: whatever else the config gives, a pipeline fails on.
+  if (varies || (size && `${size}` !== `${sidesOf(own, input)}`)) return false;
+  const told = resolvePreprocessing(preprocessing, [input]);
   const key = (one: object | null) =>
     JSON.stringify(Object.entries(one ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)));
   return key({ ...told, layout: own?.layout }) === key(own);
 }
+
+/** Height and width. */
+const sidesOf = (own: Pick<Preprocessing, 'layout'> | null, { dims }: InputSpec) =>
+  (own?.layout === 'NHWC' ? dims : dims.slice(1)).slice(0, 2) as [number, number];
 
 /** PIL's numbers. The library samples at points whichever is asked for. */
 const FILTERS = {
@@ -57,23 +64,14 @@ const FILTERS = {
 } as const;
 
 /** Throws `not-for-pipelines` for what their config has no words for. */
-function describe(preprocessing: Preprocessing, { dims }: InputSpec): Config {
-  const {
-    scale,
-    rescale = 1 / scale,
-    mean,
-    std,
-    channels,
-    layout,
-    resize,
-    resample = 'bilinear',
-  } = preprocessing;
+function describe(preprocessing: Preprocessing, input: InputSpec): Config {
+  const { scale, rescale = 1 / scale, mean, std, channels, resize, resample = 'bilinear' } = preprocessing;
   if (channels === 'gray')
     throw notForPipelines(
       'pipelines feed colour pictures, and this model takes gray ones',
       'Use the package itself, or `npx onnx-offramp export onnx`.',
     );
-  const [height, width] = (layout === 'NHWC' ? dims : dims.slice(1)) as [number, number];
+  const [height, width] = sidesOf(preprocessing, input);
   const isReversed = channels === 'bgr';
   const inOrder = (values: readonly number[]) => (isReversed ? values.toReversed() : [...values]);
   return {

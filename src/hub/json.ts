@@ -24,7 +24,11 @@ export async function readConfig(file: string): Promise<Config> {
     const config: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
     if (isConfig(config)) return config;
   } catch (error) {
-    throw badHubConfig(file, `it is not JSON: ${messageOf(error)}`, 'Is the file complete? Fetch it again.');
+    throw badHubConfig(
+      file,
+      `it is not JSON: ${messageOf(error)}`,
+      'Is the file complete? Fetch it again. NaN and Infinity, which Python writes, are no JSON either.',
+    );
   }
   throw badHubConfig(file, 'it is no JSON object', 'Is it the right file? Fetch it again.');
 }

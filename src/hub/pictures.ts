@@ -10,6 +10,8 @@ export interface PictureConfig {
   readonly size?: readonly [height: number, width: number];
   /** For the user, where something is not done as the library does it. */
   readonly differs?: string;
+  /** The library gives pictures that are not square another shape. */
+  readonly varies?: true;
 }
 
 /** By number (PIL's) or by name. Where transformers.js knows no way of its own it takes bilinear. */
@@ -29,7 +31,13 @@ const RESAMPLES: Readonly<Record<string, Resample>> = {
 };
 
 /** Steps of processors of other tasks, which no option here has a word for. */
-const FOREIGN = ['do_thumbnail', 'do_crop_margin', 'do_align_long_axis', 'do_reduce_labels'];
+const FOREIGN = [
+  'do_thumbnail',
+  'do_crop_margin',
+  'keep_aspect_ratio',
+  'do_align_long_axis',
+  'do_reduce_labels',
+];
 
 /** What `config`, of `file`, says. Throws `bad-model-config` for what cannot be done or is not understood. */
 export function readPictureConfig(config: Config, file: string): PictureConfig {
@@ -47,14 +55,22 @@ export function readPictureConfig(config: Config, file: string): PictureConfig {
       `Set it to false, and give ${optionText('resize', 'contain')}, which adds black borders.`,
     );
   const fitting = readFitting(config, refuse);
-  const lanczos = fitting.resample === 'lanczos';
-  const { size, ...resizing } = fitting;
+  const { size, varies, ...resizing } = fitting;
+  const differs = [
+    ...(resizing.resample === 'lanczos'
+      ? ["pictures are resized by Pillow's Lanczos filter, which transformers.js approximates"]
+      : []),
+    ...(varies
+      ? [
+          `transformers.js gives pictures that are not square other shapes than ${size!.join(' x ')}; here all get this one (${resizing.resize})`,
+        ]
+      : []),
+  ];
   return {
     preprocessing: { ...readNumbers(config, refuse), ...resizing },
     ...(size && { size }),
-    ...(lanczos && {
-      differs: "pictures are resized by Pillow's Lanczos filter, which transformers.js approximates",
-    }),
+    ...(differs.length > 0 && { differs: differs.join('; ') }),
+    ...(varies && { varies }),
   };
 }
 
@@ -64,6 +80,7 @@ interface Fitting {
   readonly resize?: Resize;
   readonly resample?: Resample;
   readonly size?: readonly [height: number, width: number];
+  readonly varies?: true;
 }
 
 function readFitting(config: Config, refuse: Refuse): Fitting {
@@ -90,14 +107,20 @@ function readFitting(config: Config, refuse: Refuse): Fitting {
   if (edge !== undefined) {
     const length = whole(edge, 'size', refuse);
     const resize: Resize = shortest === undefined ? `longest:${length}` : `shortest:${length}`;
-    return { resize, resample, size: crop ?? [length, length] };
+    return { resize, resample, ...(crop ? { size: crop } : { size: [length, length], varies: true }) };
   }
   // A number alone is the longest side where the centre is cut, and both sides elsewhere, since nothing else gives all pictures one shape.
   if (typeof wanted === 'number' && crop)
     return { resize: `longest:${whole(wanted, 'size', refuse)}`, resample, size: crop };
   const [height, width] = readSize(wanted, 'size', refuse);
   const isCut = crop && (crop[0] !== height || crop[1] !== width);
-  return { resize: isCut ? `${height}x${width}` : 'stretch', resample, size: crop ?? [height, width] };
+  const varies = typeof wanted === 'number' && !crop ? { varies: true as const } : {};
+  return {
+    resize: isCut ? `${height}x${width}` : 'stretch',
+    resample,
+    size: crop ?? [height, width],
+    ...varies,
+  };
 }
 
 function filterOf(value: unknown): Resample | undefined {

@@ -3,7 +3,7 @@ import type { KnownClasses } from '../data/class-names.ts';
 import type { PreprocessingOptions } from '../data/index.ts';
 import { isEncoded, maxLengthOf } from '../data/tokenizer.ts';
 import { badHubConfig } from '../errors/index.ts';
-import { info, type Note } from '../errors/notes.ts';
+import { info, type Note, warning } from '../errors/notes.ts';
 import type { Dim, ValueInfo } from '../graph/types.ts';
 import { sizeOf } from '../passes/fix-inputs.ts';
 import { findFiles, type HubFiles, type HubOptions } from './folder.ts';
@@ -48,12 +48,20 @@ export async function readHub(options: HubOptions): Promise<Hub> {
     ...(files.name !== undefined && { name: files.name }),
     preprocessing: pictures?.preprocessing ?? {},
     sizes: { ...sizesIn(config, pictures), ...(tokens !== undefined && { tokens }) },
-    ...(names && { classes: { names, from: `${files.config}` } }),
+    ...(Array.isArray(names) && { classes: { names, from: `${files.config}` } }),
     ...(files.tokenizer !== undefined && { tokenizer: files.tokenizer }),
     notes: [
       ...(pictures?.differs === undefined
         ? []
         : [info('not-as-library', `${files.preprocessor}: ${pictures.differs}.`)]),
+      ...(names === undefined && hasOtherNames(config)
+        ? [
+            warning(
+              'class-names-unread',
+              `${files.config}: id2label does not name the classes 0, 1, … by texts, so the names and the order of the data count.`,
+            ),
+          ]
+        : []),
       ...(isSound
         ? [
             info(
@@ -77,7 +85,13 @@ function refuseOtherTasks({ problem_type: problem }: Config, { config }: HubFile
 }
 
 /** Most tokens that the model has positions for; where padding takes some of them (RoBERTa and its kin), those that are left. */
-function mostPositions({ max_position_embeddings: most, model_type: type, pad_token_id: pad = 1 }: Config) {
+function mostPositions({
+  max_position_embeddings: positions,
+  n_positions,
+  model_type: type,
+  pad_token_id: pad = 1,
+}: Config) {
+  const most = positions ?? n_positions;
   if (!isSize(most)) return undefined;
   const isOffset =
     typeof type === 'string' && /^(xlm-)?roberta|^camembert|^mpnet|^longformer|^xmod|^esm/.test(type);
@@ -85,15 +99,19 @@ function mostPositions({ max_position_embeddings: most, model_type: type, pad_to
   return isSize(left) ? left : undefined;
 }
 
-/** `id2label`, unless it is what the library writes where nobody gave names. */
-function namesIn({ id2label }: Config): string[] | undefined {
-  if (!isConfig(id2label)) return undefined;
-  const count = Object.keys(id2label).length;
-  const names = Array.from({ length: count }, (_, i) => id2label[i]);
+/** Whether there are names that `namesIn` does not understand. */
+const hasOtherNames = ({ id2label }: Config): boolean =>
+  id2label !== undefined && id2label !== null && JSON.stringify(id2label) !== '{}';
+
+/** `id2label`, an object or a list, unless it is what the library writes where nobody gave names. */
+function namesIn({ id2label }: Config): string[] | 'none given' | undefined {
+  if (!isConfig(id2label) && !Array.isArray(id2label)) return undefined;
+  const told = id2label as Readonly<Record<string, unknown>>;
+  const count = Object.keys(told).length;
+  const names = Array.from({ length: count }, (_, i) => told[i]);
   const isGiven = names.every((name): name is string => typeof name === 'string');
-  return isGiven && count > 0 && !names.every((name, i) => name === `LABEL_${i}`)
-    ? names.map((name) => name.trim())
-    : undefined;
+  if (!isGiven || count === 0) return undefined;
+  return names.every((name, i) => name === `LABEL_${i}`) ? 'none given' : names.map((name) => name.trim());
 }
 
 function sizesIn(config: Config, pictures: PictureConfig | undefined): UsualSizes {

@@ -1,4 +1,5 @@
 /** `export transformers` and `export onnx`: the files answer as the package does at that point. That the library runs them: test/hub. */
+import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
@@ -6,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -36,6 +38,7 @@ import {
   spreadPoint,
   textsOf,
 } from '../hub/compiled.ts';
+import { writeFiles } from '../hub-models.ts';
 import { noise, tinyResidual } from '../models.ts';
 import { tinyProject, writeWithExternalData } from '../tiny-project.ts';
 
@@ -239,6 +242,26 @@ test('what is read is not written over, --force or not', async () => {
   assert.equal([readFileSync(original), readFileSync(at('model.onnx'))], [before, before]);
 });
 
+test('what somebody else wrote is not replaced', async () => {
+  const { model, out, at } = pictures;
+  const shared = { folder: out, model };
+  for (const file of ['manifest.json', 'heads.onnx'])
+    await rejectsWith('output-unusable', () => exportOnnx({ ...shared, file: join(out, file), force: true }));
+  await rejectsWith('output-unusable', () => exportOnnx({ ...shared, file: `${at('new')}/` }));
+  writeFileSync(at('mine.onnx'), 'mine');
+  await rejectsWith('output-not-empty', () => exportOnnx({ ...shared, file: at('mine.onnx') }));
+  assert.is(readFileSync(at('mine.onnx'), 'utf8'), 'mine');
+  assert.is(spawnSync('mkfifo', [at('pipe')]).status, 0);
+  await rejectsWith('output-unusable', () => exportOnnx({ ...shared, file: at('pipe'), force: true }));
+  assert.ok(statSync(at('pipe')).isFIFO());
+  const foreign = writeFiles(at('foreign'), {
+    'config.json': '{}',
+    'onnx/model.onnx': readFileSync(join(model, 'onnx/model.onnx')),
+  });
+  await rejectsWith('output-unusable', () => exportTransformers({ ...shared, out: foreign, force: true }));
+  assert.is(readFileSync(join(foreign, 'config.json'), 'utf8'), '{}');
+});
+
 /** A package of `tinyResidual` that was changed, trained for a moment. */
 async function otherPackage(
   change: (model: ReturnType<typeof tinyResidual>, file: string) => void,
@@ -269,6 +292,15 @@ test('external data, and probabilities out: written together, beside or in the f
       assert.ok(Math.abs((scores!.data as Float32Array)[best]! - probability) < 1e-5);
     }
   });
+  // Two points of one model share its data; data of another one, and the data's own name, are not taken.
+  await exportOnnx({ folder: out, model, file: at('alone/exact.onnx'), at: 'exact' });
+  const data = at(join('alone', externalData[0]!));
+  await rejectsWith('output-unusable', () => exportOnnx({ folder: out, model, file: data, force: true }));
+  writeFileSync(data, 'of another model');
+  await rejectsWith('output-not-empty', () =>
+    exportOnnx({ folder: out, model, file: at('alone/fast.onnx'), at: 'fast' }),
+  );
+  assert.is(readFileSync(data, 'utf8'), 'of another model');
   remove();
 });
 

@@ -67,8 +67,17 @@ test('class names: all of them, in the order of their numbers, unless nobody gav
   assert.equal(await names({ id2label: { 0: ' cat ', 1: 'dog\n' } }), ['cat', 'dog']);
   assert.is(await names({ id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } }), undefined);
   assert.equal(await names({ id2label: { 0: 'LABEL_0', 1: 'dog' } }), ['LABEL_0', 'dog']);
-  for (const odd of [{}, [], ['cat'], { 0: 'cat', 2: 'dog' }, { 0: 'cat', 1: 5 }, { a: 'cat' }, null, 'cat'])
+  assert.equal(await names({ id2label: ['cat', 'dog'] }), ['cat', 'dog']);
+  for (const odd of [{}, [], { 0: 'cat', 2: 'dog' }, { 0: 'cat', 1: 5 }, { a: 'cat' }, null, 'cat'])
     assert.is(await names({ id2label: odd }), undefined, JSON.stringify(odd));
+});
+
+test('class names that are there and not understood are told', async () => {
+  const codes = async (id2label: unknown) =>
+    (await hubOf({ 'config.json': { id2label } })).notes.map(({ code }) => code);
+  for (const odd of [{ 0: 'cat', 2: 'dog' }, { 0: 'cat', 1: 5 }, { a: 'cat' }, 'cat', ['cat', 5]])
+    assert.equal(await codes(odd), ['class-names-unread'], JSON.stringify(odd));
+  for (const none of [{}, null, { 0: 'LABEL_0', 1: 'LABEL_1' }, ['cat']]) assert.equal(await codes(none), []);
 });
 
 test('models whose samples have several classes, or none, are refused', async () => {

@@ -55,7 +55,7 @@ for (const thresholds of ['input', 'baked'] as const)
     const codes = codesIn('out');
     for (const name of ['fast', 'balanced']) {
       run(`${codes.get(`Model of ${name} for Triton`)!} --force`);
-      run(codes.get(`File of ${name}`)!);
+      run(`${codes.get(`File of ${name}`)!} --force`);
       assert.ok(existsSync(at(`${name}.onnx`)));
       const [served] = readdirSync(at('models'));
       assert.match(readFileSync(at(`models/${served}/config.pbtxt`), 'utf8'), new RegExp(`\\b${name}\\b`));

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { compare } from '../../commands/compare.ts';
 import { OPTIONS } from '../../commands/options.ts';
+import { filesIn } from '../../emit/write.ts';
 import { badOption } from '../../errors/index.ts';
 import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
@@ -51,7 +52,10 @@ export const compareCommand = command(
       .example('$0 compare net.onnx out/ --test data/test --at fast', 'is what is lost more than chance?'),
   async (args) => {
     refuseOriginalLast(args.a, args.b, args.failIf);
-    const writeMetrics = await metricsFile(args.metrics);
+    const writeMetrics = await metricsFile(args.metrics, [
+      ...(await filesIn(args.a)),
+      ...(await filesIn(args.b)),
+    ]);
     const options = optionsFor('compare', { ...args, dims: args.dim });
     const result = await watched(args, (events) => compare(options, events));
     printResult(args, result, `\n${formatComparison(result)}`);

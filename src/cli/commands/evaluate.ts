@@ -1,5 +1,6 @@
 import { isNamed, pointNamed } from '../../calibrate/index.ts';
 import { evaluate } from '../../commands/evaluate.ts';
+import { filesIn } from '../../emit/write.ts';
 import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
 import { checkBounds, checkFigures, figuresOf, metricsFile, metricsOf } from '../gate.ts';
@@ -34,7 +35,7 @@ export const evaluateCommand = command(
   async (args) => {
     const { package: folder, allPoints } = args;
     checkFigures(args.failIf, ['accuracy', 'agreement', 'drop', 'cost'], 'compare measures latency');
-    const writeMetrics = await metricsFile(args.metrics);
+    const writeMetrics = await metricsFile(args.metrics, await filesIn(folder));
     const options = optionsFor('evaluate', { ...args, folder });
     const result = await watched(args, (events) => evaluate(options, events));
     const isShown = (name: string) => allPoints || args.at !== undefined || isNamed(name);
