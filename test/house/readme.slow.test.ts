@@ -103,6 +103,8 @@ async function wordsWithStandIns(command: string, folder: string): Promise<strin
     const path = resolve(folder, word);
     if (existsSync(path)) continue;
     const flag = words[i - 1] ?? '';
+    const isWritten = words[0] === 'export' && words[1] === 'onnx' && i === 3;
+    if (isWritten) continue;
     if (word.endsWith('.onnx')) {
       mkdirSync(dirname(path), { recursive: true });
       writeModel(path, flag === '--first');
