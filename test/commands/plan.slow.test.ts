@@ -96,6 +96,13 @@ test('what compile refuses before it trains is refused', async () => {
   await refused('label-out-of-range', { train: at('wrong.npz') });
 });
 
+test('what compile refuses for want of samples, the dry run refuses too', async () => {
+  writeSamples({ few: 4 });
+  const options = { ...compileOptions('few'), train: at('few.npz'), calibration: undefined, test: undefined };
+  await rejectsWith('empty-dataset', () => planCompile(options), '(4)');
+  await rejectsWith('empty-dataset', () => compile(options), '(4)');
+});
+
 test('npx onnx-offramp compile --dry-run prints it, and JSON on request', async () => {
   const before = everything();
   const words = ['compile', model, '--train', 'train.npz', '--preset', 'unit', '--cache', 'dry-cache'];
