@@ -92,9 +92,9 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
     signal: events.signal,
     onProgress: progressOf(events)('decoding test'),
   });
-  if (dataset.unlabelled && !dataset.random) events.onNote?.(NOTHING_LABELLED);
   try {
     await refuseNotFinite(dataset, events.signal);
+    if (dataset.unlabelled && !dataset.random) events.onNote?.(NOTHING_LABELLED);
     const measured = await withSession(join(folder, 'model.onnx'), session, (model) =>
       measurePoints(promised, wanted, dataset, model, options.batch ?? 32, events),
     );

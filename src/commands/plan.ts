@@ -1,8 +1,8 @@
 /** Estimates time, memory and disk of a compile from a few samples, without writing anything. */
 import { stat } from 'node:fs/promises';
 import { refuseUnreachable } from '../calibrate/goals.ts';
-import { type Peek, peekDataset } from '../data/index.ts';
-import { SHARES, SPLITS, type Split, type SplitPaths, settleClasses } from '../data/splits.ts';
+import { type Peek, partSizes, peekDataset } from '../data/index.ts';
+import { cutOffTrain, SPLITS, type Split, type SplitPaths, settleClasses } from '../data/splits.ts';
 import { checkCopies } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { trainingDataMissing, viewNeedsImage } from '../errors/index.ts';
@@ -106,7 +106,7 @@ export async function planCompile(given: CompilePlanOptions, events: Events = {}
   const preparing = secondsSince(started);
 
   const peeks = await peekSplits(opened, options, events);
-  const data = sizesOf(peeks);
+  const data = sizesOf(peeks, options.train);
   const { project, note } = settleGrowth(opened, data.train?.samples ?? 0, options);
   if (note) events.onNote?.(note);
   const { chain, heads, costs } = project;
@@ -233,14 +233,16 @@ function planFeatures(
 }
 
 /** As `openSplits` will cut them; the validation split is settled later, from training or calibration samples. */
-function sizesOf(peeks: Partial<Record<Split, Peek>>): CompilePlan['data'] & { calibration?: PlannedSplit } {
+function sizesOf(
+  peeks: Partial<Record<Split, Peek>>,
+  path: string | undefined,
+): CompilePlan['data'] & { calibration?: PlannedSplit } {
   const described = ({ samples, cached }: Peek): PlannedSplit => ({ samples, ...(cached && { cached }) });
   const given = Object.fromEntries(Object.entries(peeks).map(([split, peek]) => [split, described(peek)]));
   if (given.calibration) return given;
   const { train, test } = given;
-  if (!train) throw trainingDataMissing();
-  const cut = (share: number) => ({ samples: Math.round(share * train.samples), from: 'split of train' });
-  const parts = { calibration: cut(SHARES.calibration), ...(!test && { test: cut(SHARES.test) }) };
-  const taken = Object.values(parts).reduce((sum, { samples }) => sum + samples, 0);
-  return { ...given, ...parts, train: { ...train, samples: train.samples - taken } };
+  if (!train || path === undefined) throw trainingDataMissing();
+  const { train: rest, ...cut } = partSizes(path, train.samples, cutOffTrain(test !== undefined));
+  const parts = Object.entries(cut).map(([split, samples]) => [split, { samples, from: 'split of train' }]);
+  return { ...given, ...Object.fromEntries(parts), train: { ...train, samples: rest! } };
 }

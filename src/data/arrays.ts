@@ -19,6 +19,8 @@ export interface ArrayStream {
   readonly element: ElementType;
   readonly littleEndian: boolean;
   readonly reader: ByteReader;
+  /** More bytes than these cannot come, by the size of the file. */
+  readonly mostBytes: number;
 }
 
 type Get = (view: DataView, at: number, littleEndian: boolean) => number;
@@ -48,6 +50,7 @@ export function isElementType(code: string): code is ElementType {
 /** Beyond it float32 skips whole numbers. */
 export const LARGEST_WHOLE_FLOAT = 2 ** 24;
 export const BLOCK_BYTES = 1 << 20;
+const LABELS_AT_ONCE = 1 << 16;
 
 /** Opens an array anew, at its first element. */
 export type OpenArray = () => Promise<ArrayStream>;
@@ -106,6 +109,14 @@ export async function arraySource(
 async function peek(open: OpenArray): Promise<ArrayStream> {
   const stream = await open();
   stream.reader.close();
+  const { dims, element, reader, mostBytes } = stream;
+  // A header may state any size: what nobody could read is refused before room is made for it.
+  const stated = elementCount(dims) * ELEMENTS[element][0];
+  if (!(stated <= mostBytes))
+    throw badDataFile(
+      reader.file,
+      `it ends too early: [${dims.join(', ')}] elements take ${stated} bytes, and no more than ${mostBytes} can come`,
+    );
   return stream;
 }
 
@@ -145,6 +156,7 @@ async function* readBlocks(
     }
     yield { records: sideBySide(records, part.length), labels: part, skipped: [] };
   }
+  for (const { reader } of xs) await reader.finish();
 }
 
 /** Sample after sample, each with its piece of every part. */
@@ -172,10 +184,16 @@ function toFloats(x: ArrayStream, bytes: Uint8Array, firstElement: number): Uint
 
 async function readLabels(y: ArrayStream): Promise<Int32Array> {
   try {
-    const numbers = values(y, await y.reader.take(y.dims[0]! * ELEMENTS[y.element][0]));
-    const bad = numbers.findIndex((v) => v !== (v | 0));
-    if (bad >= 0) throw badLabels(y.reader.file, `label ${bad} is ${numbers[bad]}`);
-    return Int32Array.from(numbers);
+    const labels = new Int32Array(y.dims[0]!);
+    for (let at = 0; at < labels.length; at += LABELS_AT_ONCE) {
+      const count = Math.min(LABELS_AT_ONCE, labels.length - at);
+      const numbers = values(y, await y.reader.take(count * ELEMENTS[y.element][0]));
+      const bad = numbers.findIndex((v) => v !== (v | 0));
+      if (bad >= 0) throw badLabels(y.reader.file, `label ${at + bad} is ${numbers[bad]}`);
+      labels.set(numbers, at);
+    }
+    await y.reader.finish();
+    return labels;
   } finally {
     y.reader.close();
   }

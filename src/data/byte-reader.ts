@@ -20,6 +20,7 @@ export class ByteReader {
   async take(n: number): Promise<Uint8Array> {
     while (this.#heldBytes < n) {
       const chunk = await this.#next();
+      if (!chunk) throw badDataFile(this.file, 'it ends too early');
       this.#held.push(chunk);
       this.#heldBytes += chunk.length;
     }
@@ -36,16 +37,22 @@ export class ByteReader {
     return taken;
   }
 
+  /** Reads the end, where packed files say whether they are whole. Throws `bad-data-file` also where more than the end is left. */
+  async finish(): Promise<void> {
+    if (this.#heldBytes > 0 || (await this.#next()))
+      throw badDataFile(this.file, 'it goes on behind its last element');
+  }
+
   close(): void {
     this.#stream.destroy();
   }
 
-  async #next(): Promise<Buffer> {
+  /** Undefined at the end. */
+  async #next(): Promise<Buffer | undefined> {
     const next = await this.#chunks.next().catch((error: unknown) => {
       throw badDataFile(this.file, messageOf(error));
     });
-    if (next.done) throw badDataFile(this.file, 'it ends too early');
-    return next.value;
+    return next.done ? undefined : next.value;
   }
 }
 

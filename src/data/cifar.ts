@@ -1,11 +1,12 @@
 import { createReadStream, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { badDataFile } from '../errors/index.ts';
+import { badDataFile, messageOf } from '../errors/index.ts';
 import { ByteReader } from './byte-reader.ts';
 import { imageSource, type LabelledImage } from './decode-image.ts';
 import { type FileStamp, fileStamps, isFile } from './files.ts';
 import { chooseFiles } from './parts.ts';
 import type { Source, SourceOptions } from './records.ts';
+import { decodeText } from './text.ts';
 
 const SIDE = 32;
 const PLANE = SIDE * SIDE;
@@ -90,7 +91,12 @@ function cifarSource(
 }
 
 function readNames(file: string): string[] | undefined {
-  return isFile(file) ? readFileSync(file, 'utf8').split(/\r?\n/).filter(Boolean) : undefined;
+  if (!isFile(file)) return undefined;
+  try {
+    return decodeText(readFileSync(file)).split(/\r?\n/).filter(Boolean);
+  } catch (error) {
+    throw badDataFile(file, messageOf(error), 'Save the file as UTF-8.');
+  }
 }
 
 async function* imagesOf(files: readonly FileStamp[], labelBytes: number): AsyncGenerator<LabelledImage> {

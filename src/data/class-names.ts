@@ -1,6 +1,6 @@
 /** Class names: read from a file, and those of data matched with those of the model. */
-import { readFile } from 'node:fs/promises';
 import { ambiguousClass, badLabelsFile, messageOf, unknownClass } from '../errors/index.ts';
+import { readText } from './text.ts';
 
 /** Names in class order, and where they stand, for errors. */
 export interface KnownClasses {
@@ -57,10 +57,9 @@ export const isNames = (value: unknown): value is string[] =>
 
 /** Class names from a text file, one a line, blanks around them left out, or a JSON list of them. Throws `bad-labels` unless there are `classes`. */
 export async function readClassNames(path: string, classes: number): Promise<string[]> {
-  const text = await readFile(path, 'utf8').catch((error) => {
+  const text = await readText(path).catch((error) => {
     throw badLabelsFile(path, messageOf(error), classes);
   });
-  // `trim` also takes a byte order mark, which Windows editors write, off the first name.
   const names =
     listIn(text.trim()) ??
     text

@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os';
-import { messageOf, notAnImageInput, unreadableImage, wrongImageSize } from '../errors/index.ts';
+import { messageOf, notAnImageInput, wrongImageSize } from '../errors/index.ts';
 import { lumaOf } from '../runtime/pictures.ts';
 import type { Pixels } from '../runtime/pixels.ts';
 import { fits } from '../runtime/place.ts';
-
 import { combinedInput, type ImageShape, imageShape } from './preprocessing.ts';
+import { type ReadImage, withImageReader } from './read-image.ts';
 import type { Block, Source, SourceOptions } from './records.ts';
 import { resizerOf } from './resample.ts';
 import type { InputSpec, Preprocessing, Skipped } from './types.ts';
@@ -43,7 +43,7 @@ export function imageSource(
     decode: [about.decode, fittingOf(preprocessing)],
     dims: [height, width, channels],
     dtype: 'uint8',
-    blocks: () => decodeAll(images(), shape, preprocessing, skipBad),
+    blocks: () => withImageReader((read) => decodeAll(read, images(), shape, preprocessing, skipBad)),
   };
 }
 
@@ -59,12 +59,12 @@ function decodedShape({ dims }: InputSpec, { layout }: Preprocessing): ImageShap
 }
 
 async function* decodeAll(
+  read: ReadImage,
   images: Iterable<LabelledImage> | AsyncIterable<LabelledImage>,
   shape: ImageShape,
   fitting: Fitting,
   skipBad: boolean,
 ): AsyncGenerator<Block> {
-  const read = await imageReader();
   const decode = async ({ name, label, content }: LabelledImage): Promise<Decoded | Skipped> => {
     try {
       const isEncoded = typeof content === 'string' || content instanceof Uint8Array;
@@ -90,19 +90,6 @@ async function* decodeAll(
     [labels, pixels, skipped] = [[], [], []];
   }
   if (labels.length + skipped.length > 0) yield block();
-}
-
-async function imageReader() {
-  const { default: sharp } = await import('sharp');
-  sharp.cache(false);
-  sharp.concurrency(1);
-  return async (name: string, content: string | Uint8Array): Promise<Pixels> => {
-    const image = sharp(content, { ignoreIcc: true }).removeAlpha().toColourspace('srgb').raw();
-    const { data, info } = await image.toBuffer({ resolveWithObject: true }).catch((error: unknown) => {
-      throw unreadableImage(name, messageOf(error), error);
-    });
-    return { ...info, data };
-  };
 }
 
 type Fitting = Pick<Preprocessing, 'resize' | 'resample'>;

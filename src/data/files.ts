@@ -7,8 +7,9 @@ export interface FileStamp {
   readonly mtimeMs: number;
 }
 
+/** Zeros where there is nothing, as behind a link whose file is gone. */
 export function fileStamp(file: string): FileStamp {
-  const { size, mtimeMs } = statSync(file);
+  const { size, mtimeMs } = statsOf(file) ?? { size: 0, mtimeMs: 0 };
   return { file, sizeBytes: size, mtimeMs };
 }
 

@@ -4,8 +4,9 @@ import { createGunzip } from 'node:zlib';
 import { badDataFile, labelsFileMissing } from '../errors/index.ts';
 import { type ArrayStream, arraySource, type ElementType } from './arrays.ts';
 import { ByteReader, closeOnError } from './byte-reader.ts';
-import { fileStamps, isFile } from './files.ts';
+import { fileStamp, fileStamps, isFile } from './files.ts';
 import type { Source, SourceOptions } from './records.ts';
+import { MOST_EXPANSION } from './zip.ts';
 
 const IMAGES = /images([-.])idx\d-ubyte(\.gz)?$/;
 
@@ -54,6 +55,8 @@ async function openIdx(file: string): Promise<ArrayStream> {
     const header = await reader.take(4 * magic[3]!);
     const view = new DataView(header.buffer);
     const dims = Array.from({ length: magic[3]! }, (_, i) => view.getUint32(4 * i));
-    return { dims, element, littleEndian: false, reader };
+    const { sizeBytes } = fileStamp(file);
+    const mostBytes = file.endsWith('.gz') ? MOST_EXPANSION * sizeBytes : sizeBytes;
+    return { dims, element, littleEndian: false, reader, mostBytes };
   });
 }

@@ -45,7 +45,9 @@ export async function classFolders(path: string): Promise<string[]> {
 
 async function imageFiles(folder: string): Promise<string[]> {
   const entries = (await readdir(folder, { withFileTypes: true })).filter((e) => isVisible(e.name));
-  const nested = entries.find((e) => e.isDirectory());
+  const nested = entries.find(
+    (e) => e.isDirectory() || (e.isSymbolicLink() && isFolder(join(folder, e.name))),
+  );
   if (nested)
     throw unknownDataFormat(
       join(folder, nested.name),

@@ -7,7 +7,7 @@ export { PLAIN_VIEW } from './convert.ts';
 export { recordBytesOf, recordHashes, withoutCopies } from './duplicates.ts';
 export { findNotFinite } from './find-not-finite.ts';
 export { type NamedClasses, namesIn, type OpenOptions, openDataset, type Peek, peekDataset } from './open.ts';
-export { partition, samplesWithin, subset } from './partition.ts';
+export { partition, partSizes, samplesWithin, subset } from './partition.ts';
 export {
   imageShape,
   PRESETS,

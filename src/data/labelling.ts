@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { badDataFile, badLabels, labelMissing, messageOf, unknownLabel } from '../errors/index.ts';
 import { classFinder, isNames } from './class-names.ts';
 import { isFile } from './files.ts';
 import type { SourceOptions } from './records.ts';
 import type { Row, Table } from './table.ts';
+import { readText } from './text.ts';
 
 const LABELS = ['label', 'labels', 'fine_label'];
 
@@ -43,7 +43,7 @@ export async function labelling(table: Table, { labels }: SourceOptions): Promis
 
 async function readNames(file: string): Promise<string[] | undefined> {
   if (!isFile(file)) return undefined;
-  const names: unknown = await readFile(file, 'utf8')
+  const names: unknown = await readText(file)
     .then(JSON.parse)
     .catch((error: unknown) => {
       throw badDataFile(file, messageOf(error));
@@ -57,5 +57,5 @@ async function readNames(file: string): Promise<string[] | undefined> {
 export function shown(value: unknown): string {
   if (value === undefined) return 'missing';
   if (Array.isArray(value)) return 'a list';
-  return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+  return typeof value === 'bigint' || typeof value === 'number' ? String(value) : JSON.stringify(value);
 }

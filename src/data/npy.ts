@@ -1,11 +1,10 @@
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import type { Readable, Transform } from 'node:stream';
-import { createInflateRaw } from 'node:zlib';
+import type { Readable } from 'node:stream';
 import { ambiguousArrays, arraysMissing, badDataFile } from '../errors/index.ts';
 import { type ArrayStream, arraySource, isElementType } from './arrays.ts';
 import { ByteReader, closeOnError } from './byte-reader.ts';
-import { fileStamps, isFile } from './files.ts';
+import { fileStamp, fileStamps, isFile } from './files.ts';
 import type { Source, SourceOptions } from './records.ts';
 import { openEntry, type ZipEntry, zipEntries } from './zip.ts';
 
@@ -35,7 +34,10 @@ export async function findNpy(path: string, options: SourceOptions): Promise<Sou
     const names = chooseNames(options, (name) => isFile(fileOf(name)));
     if (!names) continue;
     const { x, y } = names;
-    const open = (name: string) => () => openNpy(fileOf(name), createReadStream(fileOf(name)));
+    const open = (name: string) => () => {
+      const file = fileOf(name);
+      return openNpy(file, createReadStream(file), fileStamp(file).sizeBytes);
+    };
     return arraySource(
       { format: 'npy', path, files: fileStamps([...x, ...(y === undefined ? [] : [y])].map(fileOf)) },
       { x: x.map(open), y: y === undefined ? undefined : open(y) },
@@ -56,8 +58,7 @@ export async function npzSource(
   const { x, y } = chooseArrays(file, entries, part, options);
   const open = (name: string) => () => {
     const entry = entries.get(`${name}.npy`)!;
-    const decompress = entry.method === 8 ? createInflateRaw() : undefined;
-    return openNpy(`${file} (${name})`, openEntry(file, entry), decompress);
+    return openNpy(`${file} (${name})`, openEntry(file, entry), entry.bytes);
   };
   return arraySource(
     { format: 'npz', path, files: fileStamps([file]) },
@@ -88,20 +89,27 @@ function chooseArrays(
   return first;
 }
 
-/** Reads the header of an .npy stream (numpy, NEP 1, versions 1 to 3). */
-function openNpy(file: string, source: Readable, decompress?: Transform): Promise<ArrayStream> {
-  const reader = new ByteReader(file, source, decompress);
+/** numpy reads no longer header either. */
+const MOST_HEADER_BYTES = 10_000;
+
+/** Reads the header of an .npy stream of `size` bytes (numpy, NEP 1, versions 1 to 3). */
+function openNpy(file: string, source: Readable, size: number): Promise<ArrayStream> {
+  const reader = new ByteReader(file, source);
   return closeOnError(reader, async () => {
     const start = await reader.take(8);
     if (Buffer.from(start.buffer, 0, 6).toString('latin1') !== '\x93NUMPY')
       throw badDataFile(file, 'it does not begin as an .npy file does');
     const length = await reader.take(start[6] === 1 ? 2 : 4);
     const headerBytes = length.reduceRight((n, byte) => n * 256 + byte, 0);
-    return { ...parseHeader(file, Buffer.from(await reader.take(headerBytes)).toString('utf8')), reader };
+    if (headerBytes > MOST_HEADER_BYTES)
+      throw badDataFile(file, `its header has ${headerBytes} bytes, more than ${MOST_HEADER_BYTES}`);
+    const header = Buffer.from(await reader.take(headerBytes)).toString('utf8');
+    const mostBytes = size - start.length - length.length - headerBytes;
+    return { ...parseHeader(file, header), reader, mostBytes };
   });
 }
 
-function parseHeader(file: string, header: string): Omit<ArrayStream, 'reader'> {
+function parseHeader(file: string, header: string): Omit<ArrayStream, 'reader' | 'mostBytes'> {
   const descr = /'descr':\s*'([<>|=])(\w+)'/.exec(header);
   const shape = /'shape':\s*\(([^)]*)\)/.exec(header);
   if (!descr || !shape || !isElementType(descr[2]!))
@@ -110,8 +118,11 @@ function parseHeader(file: string, header: string): Omit<ArrayStream, 'reader'> 
       `elements are no plain numbers: ${header.trim()}`,
       'Save an array of float32, uint8 or integers.',
     );
-  const axes = shape[1]!.split(',').filter((axis) => axis.trim() !== '');
-  const dims = axes.map(Number);
+  const axes = shape[1]!.split(',').map((axis) => axis.trim());
+  if (axes.at(-1) === '') axes.pop();
+  // Python 2 wrote whole numbers as `4L`.
+  if (!axes.every((axis) => /^\d+L?$/.test(axis))) throw badDataFile(file, `its shape (${shape[1]}) is none`);
+  const dims = axes.map((axis) => Number.parseInt(axis, 10));
   if (/'fortran_order':\s*True/.test(header) && dims.filter((d) => d !== 1).length > 1)
     throw badDataFile(file, 'it is in Fortran order', 'Save `np.ascontiguousarray(x)`.');
   return { dims, element: descr[2]!, littleEndian: descr[1] !== '>' };

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import {
+  emptyDataset,
   labelOutOfRange,
   labelUnnamed,
   sampleShapeMismatch,
@@ -114,16 +115,21 @@ const PEEK_SECONDS = 0.3;
 export async function peekDataset(path: string, options: OpenOptions): Promise<Peek> {
   const { source, alignment, unlabelled } = await findSamples(path, options);
   const samples = await source.count();
+  if (samples === 0) throw emptyDataset(path);
   const cached = await hasRecords(source, options.cache);
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   let decoded = 0;
-  if (!cached)
+  let kept = 0;
+  if (!cached) {
     for await (const { labels, skipped } of source.blocks()) {
       if (!unlabelled) refuseOutside(path, labels, decoded, options.classes);
       decoded += labels.length + skipped.length;
+      kept += labels.length;
       if (seconds() > PEEK_SECONDS) break;
     }
+    if (kept === 0 && decoded === samples) throw emptyDataset(path);
+  }
   return {
     samples,
     bytes: samples * (recordBytes(source) + 4),

@@ -83,6 +83,22 @@ function classByClass(labels: Int32Array, seed: number): number[] {
   return [...classes.keys()].sort((a, b) => a - b).flatMap((label) => random.shuffle(classes.get(label)!));
 }
 
+/** How many of `samples` each of `fractions` gets in `partition`. Throws `empty-dataset` where one gets none. */
+export function partSizes<Split extends string>(
+  path: string,
+  samples: number,
+  fractions: Readonly<Record<Split, number>>,
+): Record<Split, number> {
+  const splits = Object.keys(fractions) as Split[];
+  const parts = deal(
+    Array.from({ length: samples }, (_, i) => i),
+    splits.map((split) => fractions[split]),
+  );
+  const empty = parts.findIndex((part) => part.length === 0);
+  if (empty >= 0) throw emptyPart(path, samples, splits[empty]!);
+  return Object.fromEntries(splits.map((split, k) => [split, parts[k]!.length])) as Record<Split, number>;
+}
+
 /** Deals samples out so that any stretch of them, so any class, is shared to within about one: always to the part most behind. */
 function deal(samples: readonly number[], shares: readonly number[]): number[][] {
   const parts: number[][] = shares.map(() => []);

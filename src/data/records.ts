@@ -157,6 +157,7 @@ const headOf = ({ dtype, dims }: Pick<RecordsMeta, 'dtype' | 'dims'>) => `${dtyp
 
 async function writeRecords(source: Source, folder: string, options: StoreOptions): Promise<RecordsMeta> {
   const total = await source.count();
+  if (total === 0) throw emptyDataset(source.path);
   await writing(folder, () => mkdir(folder));
   await checkSpace(source, total, folder);
   const hash = createHash('sha256').update(headOf(source));

@@ -141,5 +141,12 @@ function numberOf(value: unknown, { name, dataType }: InputSpec, place: string, 
     if (!Number.isInteger(number)) throw badDataFile(place, `${which} is ${number}, not a whole number`);
     if (Math.abs(number) > LARGEST_WHOLE_FLOAT) throw beyondFloat(place, which);
   }
+  // 1e999 is infinite to JSON.parse, and 1e39 to float32.
+  if (Math.abs(Math.fround(number)) === Number.POSITIVE_INFINITY)
+    throw badDataFile(
+      place,
+      `${which} is beyond ±3.4e38, the most that float32 holds`,
+      'Mend or remove this sample.',
+    );
   return number;
 }

@@ -146,7 +146,13 @@ async function distinct({ dataset, from }: SplitData, others: readonly SplitData
 }
 
 /** Shares of the training data that stand in for splits that were not given. */
-export const SHARES = { calibration: 0.15, test: 0.15 };
+const SHARES = { calibration: 0.15, test: 0.15 };
+
+/** How the training data are cut where no calibration data are given; test data are cut off them too unless they are given. */
+export function cutOffTrain(hasTest: boolean): Readonly<Record<string, number>> {
+  const shares = { calibration: SHARES.calibration, ...(hasTest ? {} : { test: SHARES.test }) };
+  return { train: 1 - Object.values(shares).reduce((a, b) => a + b, 0), ...shares };
+}
 
 /** The class names that all splits are matched with. */
 export interface SettledClasses extends KnownClasses {
@@ -266,11 +272,7 @@ async function settleSplits(
   const test = given('test');
   if (calibration) return { train, validation, calibration: await distinct(calibration), test };
   if (!train) throw trainingDataMissing();
-  // Calibration, and test where it was not given either, are cut off the training data.
-  const shares = { calibration: SHARES.calibration, ...(test ? {} : { test: SHARES.test }) };
-  const rest = 1 - Object.values(shares).reduce((a, b) => a + b, 0);
-  const fractions: Record<string, number> = { train: rest, ...shares };
-  const parts = partition(train.dataset, fractions, seed);
+  const parts = partition(train.dataset, cutOffTrain(test !== undefined), seed);
   const part = (split: Split): SplitData => ({ dataset: parts[split]!, from: 'split of train' });
   const heads = part('train');
   const kept = await distinct(part('calibration'), [heads]);

@@ -98,7 +98,7 @@ export const badLabelsFile = (path: string, problem: string, classes: number) =>
   new OfframpError(
     'bad-labels',
     `labels file ${path}: ${problem}`,
-    `Write ${classes} class names, one a line or as a JSON list.`,
+    `Write ${classes} class names, one a line or as a JSON list, in UTF-8.`,
   );
 
 export const unknownPoint = (name: string, names: readonly string[]) =>

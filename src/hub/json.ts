@@ -1,5 +1,5 @@
 /** Config files of a model on the Hugging Face hub. */
-import { readFile } from 'node:fs/promises';
+import { readText } from '../data/text.ts';
 import { badHubConfig, messageOf } from '../errors/index.ts';
 
 /** What a config file holds, whose fields may be anything. */
@@ -17,11 +17,11 @@ export const isSize = (value: unknown): value is number =>
 
 /** Throws `bad-model-config`. */
 export async function readConfig(file: string): Promise<Config> {
-  const text = await readFile(file, 'utf8').catch((error) => {
-    throw badHubConfig(file, messageOf(error), 'Check the path, and who may read it.');
+  const text = await readText(file).catch((error) => {
+    throw badHubConfig(file, messageOf(error), 'Check the path, who may read it, and that it is UTF-8.');
   });
   try {
-    const config: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+    const config: unknown = JSON.parse(text);
     if (isConfig(config)) return config;
   } catch (error) {
     throw badHubConfig(

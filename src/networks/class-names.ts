@@ -1,6 +1,6 @@
 /** Class names that a model brings along, and which class of one network is which of another. */
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { readText } from '../data/text.ts';
 import { firstClassCount, firstClassesUnlike, firstClassTwice } from '../errors/index.ts';
 import type { LoadedModel } from '../parser/index.ts';
 
@@ -24,7 +24,7 @@ export async function classNamesIn(
     if (names) return names;
   }
   const folder = dirname(path);
-  const beside = async (name: string) => await readFile(join(folder, name), 'utf8').catch(() => '');
+  const beside = async (name: string) => await readText(join(folder, name)).catch(() => '');
   const config = known(idsToNames(jsonIn(await beside('config.json'), 'id2label')));
   if (config) return config;
   for (const name of ['labels.txt', 'classes.txt']) {

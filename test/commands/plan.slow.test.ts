@@ -96,6 +96,14 @@ test('what compile refuses before it trains is refused', async () => {
   await refused('label-out-of-range', { train: at('wrong.npz') });
 });
 
+test('what compile refuses for want of samples, the dry run refuses too', async () => {
+  await writeSamples({ few: 4 });
+  const { calibration: _, test: __, ...options } = compileOptions('few', { train: at('few.npz') });
+  const planned = await rejectsWith('empty-dataset', () => planCompile(options));
+  const compiled = await rejectsWith('empty-dataset', () => compile(options));
+  assert.is(planned.message, compiled.message);
+});
+
 test('npx onnx-offramp compile --dry-run prints it, and JSON on request', async () => {
   const before = everything();
   const words = ['compile', model, '--train', 'train.npz', '--preset', 'unit', '--cache', 'dry-cache'];
