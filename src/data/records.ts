@@ -8,7 +8,7 @@ import { elementCount } from '../graph/tensor.ts';
 import type { FileStamp } from './files.ts';
 import type { InputSpec, Preprocessing, Progress, Skipped } from './types.ts';
 
-const READER_VERSION = 2;
+const READER_VERSION = 3;
 const PIECE_BYTES = 1 << 22;
 const RECORDS = 'records.bin';
 const LABELS = 'labels.bin';
