@@ -16,13 +16,18 @@ export async function writeMark(path: string, lines: readonly string[] = []): Pr
   return () => clearInterval(touching);
 }
 
-/** The lines of a mark whose owner runs, or may run; undefined where it is left behind, and where there is none. */
-export async function readMark(path: string): Promise<readonly string[] | undefined> {
+export interface Mark {
+  readonly lines: readonly string[];
+  /** Its owner runs, or may run; else it was left behind. */
+  readonly isLive: boolean;
+}
+
+/** Undefined where there is no mark. */
+export async function readMark(path: string): Promise<Mark | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
   const [owner = '', ...lines] = text.split('\n');
-  const isAlive = (await isOwnerAlive(owner)) ?? !(await isSilent(path));
-  return isAlive ? lines : undefined;
+  return { lines, isLive: (await isOwnerAlive(owner)) ?? !(await isSilent(path)) };
 }
 
 /** By writing: the clock is then that of the disk's machine, for all who write there. */

@@ -88,8 +88,8 @@ async function heldIn(folder: string): Promise<Set<string>> {
   const held = new Set<string>();
   for (const name of (await readdir(folder)).filter((name) => name.endsWith(HOLD))) {
     const path = join(folder, name);
-    const files = await readMark(path);
-    if (files) for (const file of files) held.add(file);
+    const mark = await readMark(path);
+    if (mark?.isLive) for (const file of mark.lines) held.add(file);
     else await rm(path, { force: true });
   }
   return held;

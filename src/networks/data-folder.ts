@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { access, constants, copyFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { access, constants, copyFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { makeFolder, writing } from '../cache/files.ts';
 import { readMark, writeMark } from '../cache/mark.ts';
@@ -88,8 +88,7 @@ async function copy(from: string, to: string): Promise<void> {
 async function removeLeftBehind(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     if (!name.startsWith(PREFIX)) continue;
-    const mark = join(parent, name, OWNER);
-    const isMarked = await stat(mark).catch(() => undefined);
-    if (isMarked && !(await readMark(mark))) await rm(join(parent, name), { recursive: true, force: true });
+    const mark = await readMark(join(parent, name, OWNER));
+    if (mark && !mark.isLive) await rm(join(parent, name), { recursive: true, force: true });
   }
 }

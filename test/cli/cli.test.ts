@@ -183,6 +183,12 @@ test('compile, then calibrate in place and into a new folder, with weights in a 
     (await offramp('evaluate', 'c', '--test', samples, '--at', 'fsat')).stderr,
     /\[unknown-operating-point\]/,
   );
+  const bytes = readFileSync(at('c/model.onnx'));
+  writeFileSync(at('c/model.onnx'), bytes.subarray(0, -1));
+  const tampered = await offramp('evaluate', 'c', '--test', samples);
+  assert.is(tampered.status, 1);
+  assert.match(tampered.stderr, /\[package-damaged\]/);
+  writeFileSync(at('c/model.onnx'), bytes);
   const json = await offramp(
     ...given,
     '--policy',
