@@ -30,7 +30,7 @@ const BAD_INPUT = `
   tokenizer-missing too-few-exit-outputs too-few-for-guarantee too-many-classes too-many-fields
   training-data-missing trial-run-failed truncated-file unknown-data-format unknown-dim unknown-input
   unknown-input-dim unknown-label unknown-operating-point unknown-output unknown-part unknown-setting unknown-tap
-  unreadable-image unreadable-model unsupported-codec unsupported-input-type unusable-heads variant-missing view-needs-image
+  unreadable-image unreadable-model unsupported-codec unsupported-input-type unsupported-type unusable-heads variant-missing view-needs-image
   wrong-head-count wrong-image-size wrong-threshold-count
 `;
 
