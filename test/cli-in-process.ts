@@ -19,6 +19,8 @@ const loadAnew = `export async function resolve(specifier, context, next) {
 register(`data:text/javascript,${encodeURIComponent(loadAnew)}`);
 let runs = 0;
 
+const STREAMS = ['stdout', 'stderr'] as const;
+
 /** The command line itself, anew: what yargs knows of it. */
 export async function loadCli(): Promise<typeof import('../src/cli/index.ts').cli> {
   return (await loadedCli()).cli;
@@ -37,14 +39,14 @@ export async function runCli(folder: string, words: readonly string[]): Promise<
     folder: process.cwd(),
     exitCode: process.exitCode,
     listeners: process.listeners('SIGINT'),
-    outputListeners: process.stdout.listeners('error') as (() => void)[],
+    errorListeners: STREAMS.map((name) => process[name].listeners('error') as (() => void)[]),
     stdout: process.stdout.write,
     stderr: process.stderr.write,
   };
   process.argv = [process.execPath, join(ROOT, 'bin/offramp.js'), ...words];
   process.chdir(folder);
   process.exitCode = undefined;
-  for (const name of ['stdout', 'stderr'] as const)
+  for (const name of STREAMS)
     process[name].write = (text: unknown) => {
       told[name] += text;
       return true;
@@ -58,8 +60,9 @@ export async function runCli(folder: string, words: readonly string[]): Promise<
     process.stdout.write = before.stdout;
     process.stderr.write = before.stderr;
     process.exitCode = before.exitCode;
-    for (const listener of process.stdout.listeners('error') as (() => void)[])
-      if (!before.outputListeners.includes(listener)) process.stdout.off('error', listener);
+    for (const [i, name] of STREAMS.entries())
+      for (const listener of process[name].listeners('error') as (() => void)[])
+        if (!before.errorListeners[i]!.includes(listener)) process[name].off('error', listener);
     for (const listener of process.listeners('SIGINT'))
       if (!before.listeners.includes(listener)) process.off('SIGINT', listener);
   }

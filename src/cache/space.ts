@@ -1,15 +1,13 @@
 /** Room in a folder of the cache: how much may be written, which files are evicted for it, and which are held. */
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { readdir, rm, stat, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { noRoomForFeatures } from '../errors/index.ts';
-import { replaceFile, writing } from './files.ts';
-import { exclusively, isOwnerAlive, ownName } from './lock.ts';
+import { writing } from './files.ts';
+import { exclusively, type LockEvents } from './lock.ts';
+import { readMark, writeMark } from './mark.ts';
 
 const HOLD = '.hold';
-/** How often a hold is touched, and after how long without that it is taken for left behind by another machine. */
-const TOUCH_MS = 5_000;
-const SILENT_MS = 60 * 60_000;
 
 /** Bytes that `paths` may take: the limit, or half of the free space and what they take already, if that is less. */
 export async function spaceFor(folder: string, paths: readonly string[], limit: number): Promise<number> {
@@ -34,20 +32,19 @@ export async function holdRoom(
   folder: string,
   paths: readonly string[],
   { needed, limit, free = freeIn }: Room,
-  signal: AbortSignal | undefined,
+  events: LockEvents,
 ): Promise<() => Promise<void>> {
   const hold = join(folder, `${randomUUID()}${HOLD}`);
-  const touch = setInterval(() => utimes(hold, new Date(), new Date()).catch(() => {}), TOUCH_MS);
-  touch.unref();
+  let stop = () => {};
   const release = async () => {
-    clearInterval(touch);
+    stop();
     await rm(hold, { force: true });
   };
   try {
     // Under a lock: no other process evicts between the hold and the check of the room.
-    await exclusively([join(folder, 'room')], signal, async () => {
+    await exclusively([join(folder, 'room')], events, async () => {
       const names = paths.map((path) => basename(path));
-      await writing(hold, async () => replaceFile(hold, [await ownName(), ...names].join('\n')));
+      stop = await writing(hold, () => writeMark(hold, names));
       const own = new Set(paths);
       await evict(folder, own, limit - needed);
       const lacking = async () => needed - (await sizeOf(paths)) - (await free(folder));
@@ -91,11 +88,8 @@ async function heldIn(folder: string): Promise<Set<string>> {
   const held = new Set<string>();
   for (const name of (await readdir(folder)).filter((name) => name.endsWith(HOLD))) {
     const path = join(folder, name);
-    const [owner = '', ...files] = (await readFile(path, 'utf8').catch(() => '')).split('\n');
-    const touched = await stat(path).catch(() => undefined);
-    if (!touched) continue;
-    if ((await isOwnerAlive(owner)) ?? Date.now() - touched.mtimeMs < SILENT_MS)
-      for (const file of files) held.add(file);
+    const mark = await readMark(path);
+    if (mark?.isLive) for (const file of mark.lines) held.add(file);
     else await rm(path, { force: true });
   }
   return held;

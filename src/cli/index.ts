@@ -2,7 +2,7 @@
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { VERSION } from '../emit/version.ts';
-import { EXIT_CODES, OfframpError } from '../errors/index.ts';
+import { EXIT_CODES, messageOf, notPrinted, OfframpError } from '../errors/index.ts';
 import { interrupt, isInterrupted } from './command.ts';
 import { calibrateCommand } from './commands/calibrate.ts';
 import { compareCommand } from './commands/compare.ts';
@@ -66,12 +66,23 @@ export const cliFor = (words: readonly string[]) =>
 
 export const cli = cliFor(words);
 
-/** Whoever reads the output may have seen enough: `offramp inspect net.onnx | head`. */
-function readerLeft(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
+/** Whoever reads the output may have seen enough: `offramp inspect net.onnx | head`. What cannot be printed otherwise is a failure. */
+function onStdoutError(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit();
+  tell(notPrinted(messageOf(error), error));
+  process.exit(process.exitCode);
 }
-process.stdout.on('error', readerLeft);
+process.stdout.on('error', onStdoutError);
+// Progress that nobody can see is no reason to stop.
+process.stderr.on('error', () => {});
+
+/** Prints `error` and what to do, and sets the exit code. */
+function tell(error: OfframpError): void {
+  const { code, message, hint, trail } = error;
+  const while_ = trail.length > 0 && process.env.OFFRAMP_DEBUG ? `\n  while: ${trail.join(' › ')}` : '';
+  process.stderr.write(`offramp: ${withFlags(message)} [${code}]\n  ${withFlags(hint)}${while_}\n`);
+  process.exitCode = EXIT_CODES.get(code) ?? 1;
+}
 
 process.once('SIGINT', () => {
   interrupt();
@@ -86,12 +97,7 @@ try {
     process.stderr.write('\nInterrupted. The same command goes on from what is in the cache.\n');
     process.exitCode = INTERRUPTED;
   } else if (error instanceof OfframpError) {
-    const trail =
-      error.trail.length > 0 && process.env.OFFRAMP_DEBUG ? `\n  while: ${error.trail.join(' › ')}` : '';
-    process.stderr.write(
-      `offramp: ${withFlags(error.message)} [${error.code}]\n  ${withFlags(error.hint)}${trail}\n`,
-    );
-    process.exitCode = EXIT_CODES.get(error.code) ?? 1;
+    tell(error);
   } else {
     process.stderr.write(
       `offramp: ${error instanceof Error ? (process.env.OFFRAMP_DEBUG ? error.stack : error.message) : error}\n  This is a bug: please report it (OFFRAMP_DEBUG=1 shows more).\n`,

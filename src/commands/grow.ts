@@ -90,6 +90,7 @@ function trainingOf(
     cacheLimit,
     session: predicting.session,
     signal: predicting.signal,
+    onNote: events.onNote,
     onAnswers: progress('asking the original'),
     onProgress: ({ done, total, loss, accuracy }) => {
       const right = accuracy === undefined ? '' : `, ${(100 * accuracy).toFixed(1)} % right`;

@@ -270,6 +270,7 @@ export const OPTIONS = {
   'features merge': {
     folder: required(folder),
     onProgress: callback(),
+    onNote: callback(),
     signal: abortSignal,
   } satisfies Rules<MergeOptions & { folder: string }>,
   calibrate: {

@@ -265,6 +265,7 @@ async function withSession<T>(
     modelHash: inspection.hash,
     session,
     signal: events.signal,
+    onNote: events.onNote,
   };
   const labelling = {
     ...opening,

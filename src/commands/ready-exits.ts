@@ -292,7 +292,7 @@ function predictThrough(
 ): Pick<ReadyExits, 'predict' | 'predictAlone'> {
   const { typed, hash, plan, file } = network;
   const predicting = { ...through, typed, modelHash: hash };
-  const { session, signal } = through;
+  const { session, signal, onNote } = through;
   const calibration = splits.calibration.dataset;
   const named = (phase: string) => (chain.networks.length > 1 ? `${phase} (${file})` : phase);
   const key = {
@@ -302,6 +302,7 @@ function predictThrough(
     exits: plan.exits.length,
     classes: typed.classes,
     signal,
+    onNote,
   };
   return {
     async predict(dataset, phase) {

@@ -8,9 +8,12 @@ import { isOneScore } from '../passes/exits.ts';
 import { POLICY_NAMES } from '../policies/index.ts';
 import type { Manifest } from './manifest.ts';
 import { readManifest } from './manifest-json.ts';
+import { TOKENIZER_FILE } from './stub-texts.ts';
+import { finishWriting } from './write.ts';
 
 /** The manifest of what `compile` wrote to `folder`. Throws `not-a-package`, and what `readManifest` throws. */
 export async function readPackage(folder: string): Promise<Manifest> {
+  await finishWriting(folder);
   const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => {
     throw notAPackage(folder);
   });
@@ -21,7 +24,9 @@ export async function readPackage(folder: string): Promise<Manifest> {
   return manifest;
 }
 
-/** Throws `package-damaged` unless `folder` holds the model that `manifest` was written with, and it has what the manifest says. */
+const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+/** Throws `package-damaged` unless `folder` holds the model and the tokenizer that `manifest` was written with, and the model has what the manifest says. */
 export async function checkEmitted(
   folder: string,
   manifest: Manifest,
@@ -32,8 +37,11 @@ export async function checkEmitted(
     throw packageDamaged(folder, `model.onnx cannot be read: ${messageOf(error)}`);
   });
   const { model, outputs, inputs, classes, activation } = manifest;
-  if (model && createHash('sha256').update(bytes).digest('hex') !== model.sha256)
+  if (model && sha256Of(bytes) !== model.sha256)
     throw packageDamaged(folder, 'model.onnx is not the one that manifest.json was written with');
+  const own = manifest.tokenizer && (await readFile(join(folder, TOKENIZER_FILE)).catch(() => undefined));
+  if (own && sha256Of(own) !== manifest.tokenizer!.sha256)
+    throw packageDamaged(folder, `${TOKENIZER_FILE} is not the one that manifest.json was written with`);
   try {
     await withSession(file, session, async ({ inputMetadata, outputMetadata }) => {
       for (const name of [outputs.scores, outputs.exitIndex, outputs.exitConfidence])

@@ -1,4 +1,5 @@
 /** Puts a finished output in its place: written aside and to the disk, then renamed, so that nobody meets half of it. */
+import { randomUUID } from 'node:crypto';
 import {
   access,
   constants,
@@ -12,7 +13,8 @@ import {
   stat,
 } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, relative, resolve, sep } from 'node:path';
-import { isDiskFull, makeFolder, writeSynced } from '../cache/files.ts';
+import { isDiskFull, makeFolder, replaceFile, writeSynced } from '../cache/files.ts';
+import { readMark, writeMark } from '../cache/mark.ts';
 import {
   diskFull,
   externalDataNameTaken,
@@ -23,6 +25,7 @@ import {
   outputUnusable,
 } from '../errors/index.ts';
 import { readManifest } from './manifest-json.ts';
+import { TOKENIZER_FILE } from './stub-texts.ts';
 
 export interface WriteOptions {
   /**
@@ -67,7 +70,7 @@ export async function checkOutput(folder: string, options: WriteOptions = {}): P
 
 /**
  * Makes `folder` hold `files`: relative path → content. In the end either all of them are there or the folder is as it
- * was. Throws `output-not-empty`, `output-unusable`, `disk-full` or `output-failed`.
+ * was; after a kill it is the one or the other once `finishWriting` has run. Throws `output-not-empty`, `output-unusable`, `disk-full` or `output-failed`.
  */
 export async function writeOutput(
   folder: string,
@@ -76,20 +79,69 @@ export async function writeOutput(
 ): Promise<void> {
   await checkOutput(folder, options);
   const target = resolve(folder);
+  await finishWriting(folder);
   await coded(folder, async () => {
     const present = (await entriesOf(target)) !== undefined;
     await makeFolder(dirname(target));
     // Inside a folder that exists, which may be a mount point; beside one that does not.
-    const partial = join(present ? target : dirname(target), `.${basename(target)}.partial-${process.pid}`);
+    const partial = join(present ? target : dirname(target), `.${basename(target)}.partial-${randomUUID()}`);
+    await makeFolder(partial);
+    const stop = await writeMark(join(partial, OWNER));
     try {
-      await stage(join(partial, 'new'), files);
-      if (present)
-        await moveFiles(target, partial, [...files.keys()], options.update ? [] : await leftovers(target));
-      else await rename(join(partial, 'new'), target);
+      await stage(join(partial, NEW), files);
+      if (present) {
+        const stale = options.update ? [] : (await leftovers(target)).filter((name) => !files.has(name));
+        await replaceFile(join(partial, DECIDED), JSON.stringify(stale));
+        await moveFiles(target, partial, [...files.keys()], stale);
+      } else await rename(join(partial, NEW), target);
     } finally {
-      await rm(partial, { recursive: true, force: true });
+      stop();
+      await discard(partial);
     }
   });
+}
+
+/** Of what is being written: whose it is, the files, those that they replaced, and, once all files are there, which others go. */
+const OWNER = 'owner';
+const NEW = 'new';
+const OLD = 'old';
+const DECIDED = 'decided';
+
+/**
+ * Ends what a killed process began to write into `folder`: where all files were there already, they are moved to their places. Does nothing while
+ * the process may run. Throws `disk-full` or `output-failed`.
+ */
+export async function finishWriting(folder: string): Promise<void> {
+  const target = resolve(folder);
+  await coded(folder, async () => {
+    for (const name of ((await entriesOf(target)) ?? []).filter(isPartial)) {
+      const partial = join(target, name);
+      const owner = join(partial, OWNER);
+      // Or killed while it wrote its name.
+      const mark = (await readMark(owner)) ?? (await readMark(`${owner}.tmp`));
+      if (!mark || mark.isLive) continue;
+      const decided = await readFile(join(partial, DECIDED), 'utf8').catch(() => undefined);
+      if (decided !== undefined) await moveRest(target, partial, JSON.parse(decided));
+      await discard(partial);
+    }
+  });
+}
+
+/** What is decided goes first: from then on the target stays as it is. The owner goes last: without it nobody takes the rest away after a kill. */
+async function discard(partial: string): Promise<void> {
+  for (const name of [DECIDED, NEW, OLD, '']) await rm(join(partial, name), { recursive: true, force: true });
+}
+
+/** Moves what `moveFiles` has not. */
+async function moveRest(target: string, partial: string, stale: readonly string[]): Promise<void> {
+  const rest = await readdir(join(partial, NEW), { recursive: true, withFileTypes: true });
+  for (const entry of rest.filter((entry) => entry.isFile())) {
+    const from = join(entry.parentPath, entry.name);
+    const to = join(target, relative(join(partial, NEW), from));
+    await makeFolder(dirname(to));
+    await rename(from, to);
+  }
+  for (const name of stale) await rm(join(target, name), { force: true });
 }
 
 /** Throws `output-unusable` where `writeOneFile` would, before any work is done. */
@@ -197,9 +249,9 @@ async function moveFiles(
   try {
     for (const name of new Set([...names, ...stale])) {
       const place = join(target, name);
-      if (await exists(place)) await move(place, join(partial, 'old', name));
+      if (await exists(place)) await move(place, join(partial, OLD, name));
     }
-    for (const name of names) await move(join(partial, 'new', name), join(target, name));
+    for (const name of names) await move(join(partial, NEW, name), join(target, name));
   } catch (error) {
     for (const step of undo.reverse()) await step();
     throw error;
@@ -209,13 +261,21 @@ async function moveFiles(
 /** Names of Offramp's own that may be stale; none unless a manifest says that Offramp wrote here. */
 async function leftovers(target: string): Promise<readonly string[]> {
   try {
-    const { dataFiles = [], networks = [] } = readManifest(
-      await readFile(join(target, 'manifest.json'), 'utf8'),
-    );
+    const {
+      dataFiles = [],
+      networks = [],
+      source,
+      tokenizer,
+    } = readManifest(await readFile(join(target, 'manifest.json'), 'utf8'));
+    const read = [source, ...networks.filter(({ grown }) => !grown)].map(({ file }) => file);
+    const own = await Promise.all(read.map((file) => file !== 'model.onnx' && exists(join(target, file))));
+    // Weights may be those of a network that lies here itself.
+    const isTheirs = own.includes(true);
     const students = networks.filter(({ file, grown }) => grown && STUDENT.test(file));
     return [
       ...OWNED,
-      ...dataFiles.filter((name) => OWNED_DATA.test(name)),
+      ...dataFiles.filter((name) => !isTheirs || OWNED_DATA.test(name)),
+      ...(tokenizer ? [TOKENIZER_FILE] : []),
       ...students.map(({ file }) => file),
     ];
   } catch {
@@ -224,7 +284,7 @@ async function leftovers(target: string): Promise<readonly string[]> {
 }
 
 /** Left by a compile that was killed. */
-const isPartial = (name: string) => /^\..+\.partial-\d+$/.test(name);
+const isPartial = (name: string) => /^\..+\.partial-[\w-]+$/.test(name);
 
 /** Undefined when there is no such folder. */
 async function entriesOf(folder: string): Promise<readonly string[] | undefined> {

@@ -163,3 +163,11 @@ export const emittedModelDiffers = (problem: string) =>
     `the emitted model does not do what heads and policy do by hand: ${problem}`,
     'Nothing was written. This is a bug in Offramp or in ONNX Runtime: please report it with the model.',
   );
+
+export const notPrinted = (reason: string, cause: unknown) =>
+  new OfframpError(
+    'not-printed',
+    `the result could not be printed: ${reason}`,
+    'Send it to a place with room. Files that the command writes are there, whole.',
+    { cause },
+  );

@@ -12,7 +12,7 @@ export const packageDamaged = (folder: string, problem: string) =>
   new OfframpError(
     'package-damaged',
     `${folder}: ${problem}`,
-    'Put back model.onnx and manifest.json as one compile wrote them, or compile the model again.',
+    'Put its files back as one compile wrote them, or compile the model again.',
   );
 
 /** `missing`: a parameter that the policy has today. */

@@ -3,8 +3,8 @@
 /** What was given is as it should be, and yet it failed, or a check did not hold. */
 const FAILURES = `
   cache-damaged cache-unwritable disk-full emitted-model-differs external-data-gone features-damaged gate-failed
-  gradient-misshapen loss-not-scalar names-broken no-gradient-rule no-path-to-loss no-shape-rule not-a-parameter output-failed
-  package-differs pass-broke-invariant raised-model-differs session-failed shape-mismatch shape-not-static
+  gradient-misshapen loss-not-scalar names-broken no-gradient-rule no-path-to-loss no-shape-rule not-a-parameter not-printed output-failed
+  package-damaged package-differs pass-broke-invariant raised-model-differs session-failed shape-mismatch shape-not-static
   shards-unusable training-diverged worker-ended
 `;
 
@@ -25,12 +25,12 @@ const BAD_INPUT = `
   no-class-scores no-confidence-heads no-inner-exit no-logits no-model-in-folder no-sample-input no-shards no-taps not-a-package
   not-an-image-input not-an-onnx-file not-class-scores not-comparable not-deterministic not-finite not-for-pipelines not-measured nothing-counted one-score
   opset-too-old opsets-differ original-missing other-model other-outputs output-not-empty output-unusable
-  package-damaged package-is-chain package-without-heads point-not-built-in policy-outdated provider-missing
-  sample-shape-mismatch samples-not-independent several-labels shards-mixed student-too-large student-unlike
+  package-is-chain package-without-heads point-not-built-in policy-outdated provider-missing
+  sample-shape-mismatch scores-lost samples-not-independent several-labels shards-mixed student-too-large student-unlike
   tokenizer-missing too-few-exit-outputs too-few-for-guarantee too-many-classes too-many-fields
   training-data-missing trial-run-failed truncated-file unknown-data-format unknown-dim unknown-input
   unknown-input-dim unknown-label unknown-operating-point unknown-output unknown-part unknown-setting unknown-tap
-  unreadable-image unreadable-model unsupported-codec unsupported-input-type unusable-heads variant-missing view-needs-image
+  unreadable-image unreadable-model unsupported-codec unsupported-input-type unsupported-type unusable-heads variant-missing view-needs-image
   wrong-head-count wrong-image-size wrong-threshold-count
 `;
 

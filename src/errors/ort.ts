@@ -2,7 +2,21 @@
 import { messageOf, OfframpError } from './offramp-error.ts';
 import { option } from './option.ts';
 
+/** As onnxruntime-node says it of an input or output, and Offramp makes outputs of inner values; 16 is bfloat16 (TensorProto.DataType). */
+const BFLOAT16 = /Unsupported data type: 16\b/;
+
+const unsupportedType = (cause: unknown) =>
+  new OfframpError(
+    'unsupported-type',
+    'the model has bfloat16 values, which onnxruntime-node does not hand over',
+    'Export it in float32 or float16.',
+    { cause },
+  );
+
 export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unknown) =>
+  BFLOAT16.test(reason) ? unsupportedType(cause) : otherFailure(action, reason, cause);
+
+const otherFailure = (action: 'load' | 'run', reason: string, cause: unknown) =>
   new OfframpError(
     'session-failed',
     `ONNX Runtime could not ${action} the model: ${reason}`,

@@ -83,6 +83,14 @@ export const ambiguousOutput = (outputs: readonly string[]) =>
 export const unknownOutput = (output: string, outputs: readonly string[]) =>
   new OfframpError('unknown-output', `the model has no output ${output}`, `It has ${outputs.join(', ')}.`);
 
+/** `logits`: the value that exits' scores stand in for. */
+export const scoresLost = (output: string, logits: string) =>
+  new OfframpError(
+    'scores-lost',
+    `output ${output} is made of ${logits} and of other values that samples which leave early have not computed`,
+    `For the logits themselves: ${useInner(logits, output)}.`,
+  );
+
 export const otherOutputs = (names: readonly string[], output: string) =>
   new OfframpError(
     'other-outputs',

@@ -4,10 +4,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { access, constants, copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, constants, copyFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { makeFolder, writing } from '../cache/files.ts';
-import { isOwnerAlive, ownName } from '../cache/lock.ts';
+import { readMark, writeMark } from '../cache/mark.ts';
 import { externalDataGone } from '../errors/index.ts';
 import type { Copied } from './external-files.ts';
 
@@ -40,7 +40,9 @@ export async function openDataFolder(
   const made = join(parent, `${PREFIX}${randomUUID()}`);
   const folder = join(made, 'files');
   const atExit = () => rmSync(made, { recursive: true, force: true });
+  let stop = () => {};
   const close = async () => {
+    stop();
     await rm(made, { recursive: true, force: true });
     process.off('exit', atExit);
   };
@@ -48,7 +50,7 @@ export async function openDataFolder(
   try {
     await writing(made, async () => {
       await makeFolder(folder);
-      await writeFile(join(made, OWNER), await ownName());
+      stop = await writeMark(join(made, OWNER));
       await removeLeftBehind(parent);
     });
     for (const [location, content] of data) {
@@ -82,11 +84,11 @@ async function copy(from: string, to: string): Promise<void> {
   await writing(to, () => copyFile(from, to, constants.COPYFILE_FICLONE));
 }
 
-/** Removes folders of processes that were killed; those that another machine may use stay. */
+/** Removes folders of processes that were killed; those that another machine may use stay for an hour after they were touched. */
 async function removeLeftBehind(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     if (!name.startsWith(PREFIX)) continue;
-    const owner = await readFile(join(parent, name, OWNER), 'utf8').catch(() => '');
-    if ((await isOwnerAlive(owner)) === false) await rm(join(parent, name), { recursive: true, force: true });
+    const mark = await readMark(join(parent, name, OWNER));
+    if (mark && !mark.isLive) await rm(join(parent, name), { recursive: true, force: true });
   }
 }

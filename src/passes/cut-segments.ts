@@ -1,5 +1,5 @@
 /** Analysis: which part of the backbone runs before each exit, and what has to be carried across. */
-import { cannotCarry } from '../errors/index.ts';
+import { cannotCarry, scoresLost } from '../errors/index.ts';
 import type { Node } from '../graph/types.ts';
 import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
 import { type Carried, carryValues } from './carry-values.ts';
@@ -50,14 +50,16 @@ export function cutSegments(typed: TypedModel, taps: readonly string[], isNested
   };
 }
 
-/** The outputs that samples which leave at `taps`, or of a nested model before it, have not computed, in the model's order. */
+/** The outputs that samples which leave at `taps`, or of a nested model before it, have not computed, in the model's order. Throws `scores-lost` where the scores are among them. */
 export function findLostOutputs(typed: TypedModel, taps: readonly string[], isNested = false): string[] {
   const { graph } = typed.model;
   const sampled = dependents(graph, typed.sampleInputs);
   const first = isNested ? new Set<Node>() : ancestors(graph, [taps[0] ?? typed.logits]);
   const path = ancestors(graph, [...taps, typed.logits]);
   const inBranch = new Set([...path].filter((node) => !first.has(node)));
-  return graph.outputs.map((v) => v.name).filter((name) => isLost(typed, sampled, inBranch, name));
+  const lost = graph.outputs.map((v) => v.name).filter((name) => isLost(typed, sampled, inBranch, name));
+  if (lost.includes(typed.output)) throw scoresLost(typed.output, typed.logits);
+  return lost;
 }
 
 /** `first`: nodes that the first one has besides; `elsewhere`: nodes that none has. */

@@ -1,4 +1,5 @@
 /** Predictions of heads on a split, kept in the cache: computed once, then read in milliseconds. */
+
 import { createHash } from 'node:crypto';
 import { readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { makeFolder, replaceFile, writing } from '../cache/files.ts';
 import { exclusively } from '../cache/lock.ts';
 import { evict, spaceFor } from '../cache/space.ts';
 import type { Dataset } from '../data/index.ts';
+import type { Events } from '../errors/events.ts';
 import { ONNXRUNTIME_VERSION } from '../ort/session.ts';
 import type { Predictions } from './predict.ts';
 
@@ -24,6 +26,7 @@ export interface PredictionsKey {
   readonly exits: number;
   readonly classes: number;
   readonly signal?: AbortSignal | undefined;
+  readonly onNote?: Events['onNote'];
 }
 
 /**
@@ -38,7 +41,7 @@ export async function keptPredictions(
   const folder = join(key.cache, 'judged');
   const path = join(folder, nameOf(key));
   await writing(folder, () => makeFolder(folder));
-  return await exclusively([path], key.signal, async () => {
+  return await exclusively([path], key, async () => {
     const known = await readFloats(path, dataset.size * (exits * (classes + 1) + classes));
     if (known) return unpack(known, key);
     const predictions = await predict();

@@ -2,6 +2,7 @@
 
 import type { Dataset } from '../data/index.ts';
 import { PLAIN_VIEW } from '../data/index.ts';
+import type { Events } from '../errors/events.ts';
 import { prune } from '../graph/prune.ts';
 import { aligned } from '../graph/tensor.ts';
 import type { Model } from '../graph/types.ts';
@@ -28,6 +29,7 @@ export interface PredictOptions {
   readonly modelHash: string;
   readonly session: SessionOptions;
   readonly signal?: AbortSignal | undefined;
+  readonly onNote?: Events['onNote'];
   readonly onProgress?: (done: number, total: number) => void;
 }
 

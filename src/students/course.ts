@@ -100,6 +100,7 @@ class Course {
       cacheLimitBytes: options.cacheLimit,
       session,
       signal: options.signal,
+      onNote: options.onNote,
       onProgress: options.onAnswers,
     });
     const stepper = await Stepper.open(plan.graph, {

@@ -1,5 +1,7 @@
 /** What a student learns from: samples as it reads them, in any of many views, beside the original's answers. */
+
 import { type Dataset, PLAIN_VIEW, type Progress, type View } from '../data/index.ts';
+import type { Events } from '../errors/events.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { feedsOf } from '../ort/tensors.ts';
 import type { TypedModel } from '../passes/exits.ts';
@@ -28,6 +30,7 @@ export interface PictureOptions {
   readonly cacheLimitBytes?: number | undefined;
   readonly session: SessionOptions;
   readonly signal?: AbortSignal | undefined;
+  readonly onNote?: Events['onNote'];
   readonly onProgress?: Progress | undefined;
 }
 
@@ -37,7 +40,7 @@ export const plainOf = (views: readonly View[]): View[] =>
 
 /** Asks the original about every sample, where that is to be cached and is not, and opens both. `disk-full` as `openFeatures`. */
 export async function openPictures(options: PictureOptions): Promise<PictureSource> {
-  const { teacher, mode, dataset, views, cacheFolder, session, signal, onProgress } = options;
+  const { teacher, mode, dataset, views, cacheFolder, session, signal, onNote, onProgress } = options;
   const isFresh = mode === 'fresh' || cacheFolder === undefined;
   const answers = await openFeatures({
     ...teacher,
@@ -49,6 +52,7 @@ export async function openPictures(options: PictureOptions): Promise<PictureSour
     cacheLimitBytes: options.cacheLimitBytes,
     session,
     signal,
+    onNote,
     onProgress,
   });
   return new PictureSource(dataset, answers, views);

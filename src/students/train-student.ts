@@ -42,11 +42,11 @@ export async function trainStudent(
 ): Promise<TrainedStudent> {
   const plan = planTraining(student, data, options);
   const journey = { student, plan, data, options };
-  const { cache, signal } = options;
+  const { cache } = options;
   if (cache === undefined) return trainedOf(student, plan, await travel(journey));
   const folder = join(cache, 'students', plan.key);
   await writing(folder, () => makeFolder(folder));
-  return await exclusively([folder], signal, async () => {
+  return await exclusively([folder], options, async () => {
     const asked = options.maxMinutes === undefined ? `${plan.stop}` : `${plan.stop}-in-${options.maxMinutes}`;
     const kept = join(folder, `${asked}.trained`);
     const known = await readCheckpoint(kept);

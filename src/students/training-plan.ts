@@ -1,7 +1,9 @@
 /** What a student's training depends on. */
+
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Dataset, View } from '../data/index.ts';
+import type { Events } from '../errors/events.ts';
 import { makeModel } from '../graph/builder.ts';
 import type { Graph } from '../graph/types.ts';
 import { ONNXRUNTIME_VERSION, type SessionOptions } from '../ort/session.ts';
@@ -69,6 +71,7 @@ export interface StudentTraining {
   readonly session?: SessionOptions;
   /** Seen between steps. */
   readonly signal?: AbortSignal | undefined;
+  readonly onNote?: Events['onNote'];
   readonly onProgress?: ((progress: StudentProgress) => void) | undefined;
   /** The original answers training samples. */
   readonly onAnswers?: ((done: number, total: number) => void) | undefined;

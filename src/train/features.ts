@@ -5,6 +5,7 @@ import { exclusively } from '../cache/lock.ts';
 import { CHUNK, RecordFile } from '../cache/record-file.ts';
 import { holdRoom } from '../cache/space.ts';
 import { type Dataset, PLAIN_VIEW, type Progress, type View } from '../data/index.ts';
+import type { Events } from '../errors/events.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import type { Head, TypedModel } from '../passes/exits.ts';
 import { Extractor, type Slot, slotsOf } from './extractor.ts';
@@ -34,6 +35,7 @@ export interface FeatureOptions {
   readonly half?: boolean;
   readonly session?: SessionOptions;
   readonly signal?: AbortSignal | undefined;
+  readonly onNote?: Events['onNote'];
   readonly onProgress?: Progress | undefined;
 }
 
@@ -67,7 +69,7 @@ export const pathsIn = (folder: string, { identity, views }: FeaturePlan): strin
  */
 export async function openFeatures(options: FeatureOptions): Promise<FeatureSource> {
   const plan = planFeatures(options);
-  const { typed, dataset, cacheFolder, slots, views, signal } = plan;
+  const { typed, dataset, cacheFolder, slots, views } = plan;
   const perView = dataset.size * slots.reduce((sum, slot) => sum + slot.recordBytes, 0);
   const limit = options.cacheLimitBytes ?? DEFAULT_LIMIT_BYTES;
   const count = Math.min(views.length, Math.floor(limit / Math.max(1, perView)));
@@ -78,7 +80,7 @@ export async function openFeatures(options: FeatureOptions): Promise<FeatureSour
   const folder = join(cacheFolder, 'features');
   await writing(folder, () => makeFolder(folder));
   const kept = pathsIn(folder, plan).slice(0, count);
-  const release = await holdRoom(folder, kept.flat(), { needed: count * perView, limit }, signal);
+  const release = await holdRoom(folder, kept.flat(), { needed: count * perView, limit }, plan);
   try {
     await fillFiles(plan, kept, { first: 0, size: dataset.size });
     return openFilled(plan, kept, release);
@@ -128,7 +130,7 @@ export async function fillFiles(
 ): Promise<void> {
   const { size } = range;
   for (const [v, own] of paths.entries()) {
-    await exclusively(own, plan.signal, async () => {
+    await exclusively(own, plan, async () => {
       const files: RecordFile[] = [];
       try {
         for (const [s, slot] of plan.slots.entries())

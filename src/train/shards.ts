@@ -1,4 +1,5 @@
 /** Features extracted in shards on several machines and merged: byte for byte those of one run. */
+
 import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { makeFolder, replaceFile, sealed, unsealed, writing } from '../cache/fil
 import { exclusively } from '../cache/lock.ts';
 import { CHUNK, RecordFile, RecordReader, verifyRecords } from '../cache/record-file.ts';
 import type { Progress } from '../data/index.ts';
+import type { Events } from '../errors/events.ts';
 import {
   featuresDamaged,
   featuresDiffer,
@@ -72,6 +74,7 @@ export async function writeShard(
 
 export interface MergeOptions {
   readonly signal?: AbortSignal | undefined;
+  readonly onNote?: Events['onNote'];
   /** Counts samples, once for each view. */
   readonly onProgress?: Progress | undefined;
 }
@@ -92,7 +95,7 @@ export async function mergeShards(folder: string, options: MergeOptions = {}): P
   const shards = await findShards(folder);
   const { identity, hashes } = await verifyShards(folder, shards, options);
   const home = join(folder, MERGED);
-  await exclusively([home], options.signal, async () => {
+  await exclusively([home], options, async () => {
     const before = await readIdentity(home);
     if (before && differencesOf(before, identity).length > 0) await rm(home, { recursive: true });
     await writing(home, () => makeFolder(home));

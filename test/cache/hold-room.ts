@@ -2,6 +2,6 @@
 import { holdRoom } from '../../src/cache/space.ts';
 
 const [folder, ...paths] = process.argv.slice(2);
-await holdRoom(folder!, paths, { needed: 0, limit: Number.POSITIVE_INFINITY }, undefined);
+await holdRoom(folder!, paths, { needed: 0, limit: Number.POSITIVE_INFINITY }, {});
 console.log('held');
 process.stdin.resume();

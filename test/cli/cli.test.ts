@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -36,6 +36,28 @@ test('inspect prints taps, and JSON on request', async () => {
   const { taps, rejected, exits, totalMacs } = JSON.parse(json.stdout);
   assert.is(exits[0].tap.value, 'block1');
   assert.ok(taps.length > 3 && Array.isArray(rejected) && totalMacs > 0);
+});
+
+test('a full disk where the result is printed to is an error with a code; one where progress goes is none', () => {
+  if (!existsSync('/dev/full')) return;
+  const full = openSync('/dev/full', 'w');
+  const to = (stdout: number | 'pipe', stderr: number | 'pipe', ...words: string[]) =>
+    spawnSync(process.execPath, [bin, ...words], {
+      encoding: 'utf8',
+      cwd: folder,
+      stdio: ['ignore', stdout, stderr],
+    });
+  for (const words of [[], ['--json']]) {
+    const ended = to(full, 'pipe', 'inspect', model, ...words);
+    assert.is(ended.status, 1);
+    assert.match(
+      ended.stderr,
+      /^offramp: the result could not be printed: ENOSPC.* \[not-printed\]\n {2}Send it/,
+    );
+  }
+  const unheard = to('pipe', full, 'evaluate', 'nowhere', '--test', 'random');
+  assert.is(unheard.status, 2);
+  closeSync(full);
 });
 
 test('inspect is a tree of stages that fits the terminal, with everything on request', async () => {
@@ -165,6 +187,12 @@ test('compile, then calibrate in place and into a new folder, with weights in a 
     (await offramp('evaluate', 'c', '--test', samples, '--at', 'fsat')).stderr,
     /\[unknown-operating-point\]/,
   );
+  const bytes = readFileSync(at('c/model.onnx'));
+  writeFileSync(at('c/model.onnx'), bytes.subarray(0, -1));
+  const tampered = await offramp('evaluate', 'c', '--test', samples);
+  assert.is(tampered.status, 1);
+  assert.match(tampered.stderr, /\[package-damaged\]/);
+  writeFileSync(at('c/model.onnx'), bytes);
   const json = await offramp(
     ...given,
     '--policy',

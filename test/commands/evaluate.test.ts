@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compile } from '../../src/commands/compile.ts';
 import { type EvaluateOptions, evaluate } from '../../src/commands/evaluate.ts';
 import type { Manifest } from '../../src/emit/manifest.ts';
+import { checkEmitted, readPackage } from '../../src/emit/read-package.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import { serializeModel } from '../../src/parser/index.ts';
@@ -154,6 +156,13 @@ test('a point that does not exist is refused, and a model that is not the one of
   cpSync(at('out'), at('damaged'), { recursive: true });
   writeFileSync(at('damaged/model.onnx'), readFileSync(model));
   await rejectsWith('package-damaged', () => evaluated({ folder: at('damaged') }));
+  const manifest = await readPackage(at('out'));
+  writeFileSync(at('out/tokenizer.json'), '{}');
+  const withTokenizer = (sha256: string) =>
+    checkEmitted(at('out'), { ...manifest, tokenizer: { sha256 } }, {});
+  await withTokenizer(createHash('sha256').update('{}').digest('hex'));
+  const error = await rejectsWith('package-damaged', () => withTokenizer('00'.repeat(32)));
+  assert.match(error.message, 'tokenizer.json is not the one');
 });
 
 test.run();

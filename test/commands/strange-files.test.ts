@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { compare } from '../../src/commands/compare.ts';
 import { inspect } from '../../src/commands/inspect.ts';
 import { EXIT_CODES } from '../../src/errors/index.ts';
+import { makeNode, makeValue } from '../../src/graph/builder.ts';
 import { renameValues } from '../../src/graph/rename.ts';
 import type { Model } from '../../src/graph/types.ts';
 import { serializeModel } from '../../src/parser/index.ts';
@@ -33,6 +34,28 @@ function withOp(opType: string, domain: string): Model {
   const own = domain === '' ? [] : [{ domain, version: 1 }];
   return { ...one, opsetImports: [...one.opsetImports, ...own], graph: { ...one.graph, nodes } };
 }
+
+test('values of bfloat16, inside or as input, are refused for what they are', async () => {
+  const { graph, ...rest } = tinyResidual({ seed: 9 });
+  const [input] = graph.inputs;
+  const through = (type: 'float' | 'bfloat16'): Model => {
+    const nodes = graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map((name) => (name === input!.name ? 'back' : name)),
+    }));
+    const casts = [
+      makeNode('Cast', [input!.name], ['half'], { to: 16 }),
+      makeNode('Cast', ['half'], ['back'], { to: 1 }),
+    ];
+    const inputs = [makeValue(input!.name, type, input!.type!.dims!)];
+    return { ...rest, graph: { ...graph, nodes: [...casts, ...nodes], inputs } };
+  };
+  for (const type of ['float', 'bfloat16'] as const) {
+    const file = save(through(type), `${type}.onnx`);
+    const { message } = await rejectsWith('unsupported-type', () => inspect({ model: file }));
+    assert.match(message, 'bfloat16');
+  }
+});
 
 test('which file ONNX Runtime cannot load, its reason, and what helps', async () => {
   const good = save(tinyResidual({ seed: 9 }), 'good.onnx');

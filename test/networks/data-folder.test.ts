@@ -1,11 +1,19 @@
 /** The folder that stands in for an output: what it holds, and that nothing of it is left. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ownName } from '../../src/cache/lock.ts';
+import { ownName, self } from '../../src/cache/process.ts';
 import { openDataFolder } from '../../src/networks/data-folder.ts';
 import { ROOT } from '../house/sources.ts';
 
@@ -30,16 +38,20 @@ test('pieces are one file at their location, folders are made', async ({ cache }
 
 test('what killed processes left is removed, what others use is not', async ({ cache }) => {
   const deadPid = spawnSync(process.execPath, ['-e', '']).pid;
+  const dead = JSON.stringify({ ...(await self()), pid: deadPid });
+  const far = JSON.stringify({ pid: 1, host: 'another.machine' });
   const owners = {
-    'external-data-dead': `${deadPid} - ${hostname()}`,
+    'external-data-dead': dead,
     'external-data-mine': await ownName(),
-    'external-data-far': `${deadPid} - another-machine`,
-    'features-dead': `${deadPid} - ${hostname()}`,
+    'external-data-far': far,
+    'external-data-far-silent': far,
+    'features-dead': dead,
   };
   for (const [name, owner] of Object.entries(owners)) {
     mkdirSync(join(cache, name, 'files'), { recursive: true });
     writeFileSync(join(cache, name, 'owner'), owner);
   }
+  utimesSync(join(cache, 'external-data-far-silent/owner'), 1, 1);
   await (await openDataFolder(DATA, cache)).close();
   assert.equal(readdirSync(cache).sort(), ['external-data-far', 'external-data-mine', 'features-dead']);
 });

@@ -1,6 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OfframpError } from '../../src/errors/index.ts';
+import { makeNode } from '../../src/graph/builder.ts';
+import { int64Tensor } from '../../src/graph/tensor.ts';
 import { observeFacts } from '../../src/model/observe-facts.ts';
 import { cutSegments } from '../../src/passes/cut-segments.ts';
 import type { Head, TypedModel } from '../../src/passes/exits.ts';
@@ -217,6 +219,37 @@ test('refuses to lose an output unless asked to', async () => {
     lowered.graph.outputs.map((v) => v.name),
     ['scores', 'exit_index', 'exit_confidence'],
   );
+});
+
+test('refuses scores that are made of more than logits, whether outputs may go or not', async () => {
+  // A Softmax written out, as jax2tf does: the sum is brought to a shape that is read off a value behind the first exit.
+  const { graph, ...rest } = tinyResidual();
+  const logits = graph.nodes.map((node) =>
+    node.outputs.includes('scores') ? { ...node, name: '', outputs: ['logits'] } : node,
+  );
+  const shape = (name: string, values: number[]) => int64Tensor(name, [values.length], values);
+  const written = [
+    makeNode('Exp', ['logits'], ['e']),
+    makeNode('ReduceSum', ['e', 'second'], ['sum'], { keepdims: 1 }),
+    makeNode('Shape', ['block3'], ['whole']),
+    makeNode('Slice', ['whole', 'first', 'second', 'first'], ['rows']),
+    makeNode('Concat', ['rows', 'classes'], ['size'], { axis: 0 }),
+    makeNode('Expand', ['sum', 'size'], ['sums']),
+    makeNode('Div', ['e', 'sums'], ['scores']),
+  ];
+  const initializers = [
+    ...graph.initializers,
+    shape('first', [0]),
+    shape('second', [1]),
+    shape('classes', [5]),
+  ];
+  const model = { ...rest, graph: { ...graph, nodes: [...logits, ...written], initializers } };
+  const { typed, heads } = await prepare(model);
+  for (const dropOutputs of [false, true])
+    assert.throws(
+      () => lowerExits(typed, heads, { policy: 'max-prob', dropOutputs }),
+      hasCode('scores-lost'),
+    );
 });
 
 const hasCode = (code: string) => (error: unknown) => error instanceof OfframpError && error.code === code;

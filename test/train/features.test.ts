@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { writing } from '../../src/cache/files.ts';
+import { self } from '../../src/cache/process.ts';
 import { evict, holdRoom } from '../../src/cache/space.ts';
 import { PLAIN_VIEW } from '../../src/data/index.ts';
 import { ONNXRUNTIME_VERSION } from '../../src/ort/session.ts';
@@ -190,9 +191,9 @@ test('two that want the same cache at once wait for each other; what a dead proc
   assert.equal(await withFeatures(optionsFor(undefined), snapshot), one);
   const names = readdirSync(join(folder, 'features'));
   assert.not.ok(names.some((name) => name.endsWith('.lock')));
-  const dead = spawnSync(process.execPath, ['-e', '']).pid;
+  const dead = JSON.stringify({ ...(await self()), pid: spawnSync(process.execPath, ['-e', '']).pid });
   for (const name of names.filter((n) => !n.includes('.'))) {
-    writeFileSync(join(folder, 'features', `${name}.lock`), `${dead}`);
+    writeFileSync(join(folder, 'features', `${name}.lock`), dead);
   }
   assert.equal(await withFeatures(optionsFor(folder), snapshot), one);
 });
@@ -228,7 +229,7 @@ test('what is free on the disk changes nothing: features are cached, or the run 
   mkdirSync(folder);
   const put = (name: string, bytes: number) => writeFileSync(join(folder, name), new Uint8Array(bytes));
   const room = (needed: number, free: number) =>
-    holdRoom(folder, [join(folder, 'own')], { needed, limit: 1e9, free: async () => free }, undefined);
+    holdRoom(folder, [join(folder, 'own')], { needed, limit: 1e9, free: async () => free }, {});
   put('own', 400);
   put('other', 1000);
   await (await room(1000, 600))();
@@ -252,13 +253,13 @@ test('what another process uses is not evicted; what it left when it died is', a
   const ended = once(child, 'exit');
   await once(child.stdout, 'data');
   const room = { needed: 1000, limit: 1500 };
-  const release = await holdRoom(folder, [path('own')], room, undefined);
+  const release = await holdRoom(folder, [path('own')], room, {});
   assert.equal([existsSync(path('used')), existsSync(path('used.json'))], [true, true]);
   assert.not.ok(existsSync(path('idle')));
   child.kill('SIGKILL');
   await ended;
   assert.is(readdirSync(folder).filter((name) => name.endsWith('.hold')).length, 2);
-  await (await holdRoom(folder, [path('next')], room, undefined))();
+  await (await holdRoom(folder, [path('next')], room, {}))();
   assert.equal([existsSync(path('used')), existsSync(path('own'))], [false, true], 'our own hold counts too');
   await release();
   assert.equal(readdirSync(folder), ['own']);

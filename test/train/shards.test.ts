@@ -2,7 +2,6 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, wri
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { exclusively } from '../../src/cache/lock.ts';
 import { PLAIN_VIEW } from '../../src/data/index.ts';
 import { type FeatureOptions, MIRRORED, openFeatures } from '../../src/train/features.ts';
 import { mergeShards, openMerged, rangeOf, writeShard } from '../../src/train/shards.ts';
@@ -191,27 +190,6 @@ test('features of something else are refused by name', async () => {
       (await rejectsWith('features-differ', () => openMerged(folder, optionsFor(more)))).message,
       expected,
     );
-});
-
-test('a lock is known by host and by the start of its process', async () => {
-  const folder = temporaryFolder();
-  const path = join(folder, 'records');
-  const ran = async (owner: string, silentMs?: number) => {
-    writeFileSync(`${path}.lock`, owner);
-    const stop = AbortSignal.timeout(1500);
-    return exclusively([path], stop, async () => 'ran', silentMs === undefined ? {} : { silentMs }).catch(
-      () => 'waits',
-    );
-  };
-  const own = await exclusively([path], undefined, async () => readFileSync(`${path}.lock`, 'utf8'));
-  const [pid, start, host] = own.split(' ');
-  assert.is(pid, `${process.pid}`);
-  assert.is(await ran(own), 'waits');
-  assert.is(await ran(pid!), 'waits', 'as older versions wrote it');
-  // A container that was started again: the same host and process id.
-  if (start !== '-') assert.is(await ran(`${pid} ${Number(start) - 1} ${host}`), 'ran');
-  assert.is(await ran(`${pid} ${start} elsewhere`), 'waits');
-  assert.is(await ran(`${pid} ${start} elsewhere`, 300), 'ran');
 });
 
 /** Another bit at this share of the file. */

@@ -45,7 +45,7 @@ const mergeCommand = command(
     ).example('$0 features merge features/', 'for compile --features features/'),
   async (args) => {
     const merged = await watched(args, (events) =>
-      mergeShards(args.folder, { signal: events.signal, onProgress: progressOf(events)('merging') }),
+      mergeShards(args.folder, { ...events, onProgress: progressOf(events)('merging') }),
     );
     const { folder, shards, identity } = merged;
     const text = `Merged ${shards} shards of ${identity.samples} samples into ${folder}; they are not needed any more`;
