@@ -50,17 +50,20 @@ export interface CompiledPackage {
   readonly preprocess: (picture: Picture) => Elements;
 }
 
-/** Throws an Error that says what is wrong with `folder`, or with the model as one that takes pictures. */
-export async function openPackage(folder: string): Promise<{ compiled: CompiledPackage; model: Model }> {
+/** Throws an Error that says what is wrong with `folder`, or with the model as one that takes pictures. `module`: the package's URL. */
+export async function openPackage(
+  folder: string,
+): Promise<{ compiled: CompiledPackage; model: Model; module: string }> {
   const file = join(resolve(folder), 'index.js');
-  const exported = existsSync(file) ? await import(pathToFileURL(file).href) : {};
+  const module = pathToFileURL(file).href;
+  const exported = existsSync(file) ? await import(module) : {};
   const modelClass: unknown = exported.default;
   if (!isModelClass(modelClass))
     throw new Error(`${folder} holds no package that \`npx onnx-offramp compile\` wrote`);
   const compiled = exported as CompiledPackage;
   if (!compiled.preprocess || Object.keys(compiled.inputs).length > 1)
     throw new Error(`the model in ${folder} takes something else than one picture`);
-  return { compiled, model: await modelClass.load(ort) };
+  return { compiled, model: await modelClass.load(ort), module };
 }
 
 function isModelClass(value: unknown): value is { load(runtime: typeof ort): Promise<Model> } {

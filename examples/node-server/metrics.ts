@@ -4,9 +4,17 @@ import type { CompiledPackage, Governor, Model } from './compiled-package.ts';
 /** By what follows the metric's name: nothing, a label, or `_sum` and `_count`. */
 type Values = Readonly<Record<string, number>>;
 
+/** What there is at a moment. */
+export interface Load {
+  /** Pictures on their way. */
+  readonly arriving: number;
+  /** Pictures that are there and have no answer yet. */
+  readonly open: number;
+  /** Of those, the ones that are decoded and wait for a run. */
+  readonly waiting: number;
+}
+
 export class Metrics {
-  /** Requests to classify that have no answer yet. */
-  open = 0;
   /** Runs of the model, each of a batch. */
   runs = 0;
   /** Samples that were answered, and the seconds from their decoding to the start of their run. */
@@ -15,11 +23,10 @@ export class Metrics {
   /** By status. */
   readonly responses: Record<number, number> = {};
 
-  /** `waiting`: pictures that are decoded and wait for a run. */
   text(
     { exits, operatingPoints }: CompiledPackage,
     { statistics }: Model,
-    waiting: number,
+    { arriving, open, waiting }: Load,
     governor?: Governor,
   ): string {
     const { counts, meanRelativeCost, drift } = statistics;
@@ -31,7 +38,8 @@ export class Metrics {
       metric('offramp_drift_alarm', 'gauge', '1 when samples no longer leave where they were measured to.', Number(drift?.alarm ?? false)),
       governor ? metric('offramp_governor_point', 'gauge', '1 for the operating point that the governor has chosen.', by('at', points.map((at) => [at, Number(at === governor.at)]))) : '',
       metric('offramp_runs_total', 'counter', 'Runs of the model, each of a batch.', this.runs),
-      metric('offramp_open_requests', 'gauge', 'Requests to classify that have no answer yet.', this.open),
+      metric('offramp_arriving_requests', 'gauge', 'Requests to classify whose picture is on its way.', arriving),
+      metric('offramp_open_requests', 'gauge', 'Requests to classify whose picture is here, without an answer yet.', open),
       metric('offramp_waiting_samples', 'gauge', 'Decoded pictures that wait for a run.', waiting),
       metric('offramp_queue_seconds', 'summary', 'From a decoded picture to the start of its run.', { _sum: this.waitedSeconds, _count: this.samples }),
       metric('http_responses_total', 'counter', 'Responses by status.', by('status', Object.entries(this.responses))),

@@ -6,9 +6,12 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createApp } from './app.ts';
 import { type CompiledPackage, type Governor, type Model, openPackage } from './compiled-package.ts';
+import { Decoders } from './decoders.ts';
+import { Quota } from './limits.ts';
 
 const USAGE = `\
 server.ts <package> [options]
@@ -17,14 +20,27 @@ server.ts <package> [options]
   --host <address>         127.0.0.1 by default
   --max-batch <n>          pictures that run together at most; 16 by default
   --max-wait-ms <n>        that a picture waits for others at most; 3 by default
-  --max-queue <n>          requests that may be open at a time; 128 by default
+  --max-queue <n>          pictures that may wait for their answer at a time; 128 by default
+  --max-pixels <n>         that a picture may have; 16777216 by default
+  --decoders <n>           threads that decode and resize; 2 by default
+  --body-timeout-ms <n>    that a picture may be on its way; 10000 by default
+  --client-share <s>       of all that is limited, what one address may hold; 0.5 by default; 1 behind a proxy
   --target-latency-ms <n>  lets a governor choose the operating point where a request asks for none
   --fastest <point>        cheapest operating point that the governor may choose`;
 
-/** Milliseconds that a client may take to send a request. */
+/** Milliseconds that a client may take for the head of a request, and for one whose body nobody reads. */
+const HEAD_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+const MAX_CONNECTIONS = 1024;
 /** Milliseconds that open requests have once the server is told to stop. */
 const SHUTDOWN_MS = 10_000;
+/** Of those, what pictures have that are on their way, and connections that have not asked for anything yet. */
+const LAST_BODIES_MS = 5_000;
+const SILENT_MS = 500;
+/** Milliseconds that the server goes on accepting at most, where connections never cease to come. */
+const LAST_CONNECTIONS_MS = 1_000;
+/** Turns of the event loop. Each accepts one connection, if one is waiting. */
+const QUIET_TURNS = 3;
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 try {
@@ -36,31 +52,64 @@ try {
 
 async function main(): Promise<void> {
   const { folder, flags } = readArguments();
-  const { compiled, model } = await openPackage(folder);
+  const { compiled, model, module } = await openPackage(folder);
+  const decoders = await Decoders.open(module, flags);
   const app = createApp({
+    ...flags,
     compiled,
     model,
+    decoders,
     governor: governorOf(model, flags),
     maxBatch: takesBatches(compiled) ? flags.maxBatch : 1,
-    maxWaitMs: flags.maxWaitMs,
-    maxQueue: flags.maxQueue,
   });
 
   const open = new Set<ServerResponse>();
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+  let isStopping = false;
+  const timeouts = {
+    headersTimeout: HEAD_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: 1_000,
+  };
+  const server = createServer(timeouts, (request, response) => {
     open.add(response);
     response.once('close', () => open.delete(response));
-    if (!server.listening) response.setHeader('Connection', 'close');
+    if (isStopping) response.setHeader('Connection', 'close');
     void app.handle(request, response);
+  });
+  const connections = new Quota('connections', MAX_CONNECTIONS, flags.clientShare);
+  let connected = 0;
+  server.on('connection', (socket) => {
+    connected++;
+    const client = socket.remoteAddress ?? '';
+    try {
+      connections.take(client);
+    } catch {
+      return socket.destroy();
+    }
+    return socket.once('close', () => connections.giveBack(client));
   });
   server.listen(flags.port, flags.host);
   await once(server, 'listening');
 
+  /** Resolves when nobody waits to be accepted: closing would reset those who do. */
+  async function allAccepted(): Promise<void> {
+    const end = performance.now() + LAST_CONNECTIONS_MS;
+    for (let quiet = 0; quiet < QUIET_TURNS && performance.now() < end; ) {
+      const before = connected;
+      await turn();
+      quiet = connected === before ? quiet + 1 : 0;
+    }
+  }
+
   /** Answers what has arrived, then lets go of everything that keeps the process alive. */
   async function stop(): Promise<void> {
-    server.close();
+    isStopping = true;
     for (const response of open) if (!response.headersSent) response.setHeader('Connection', 'close');
-    app.hurry();
+    await allAccepted();
+    const closed = new Promise((resolve) => server.close(resolve));
+    app.hurry(LAST_BODIES_MS);
+    // What a client sent right after it was accepted is not read yet.
+    await Promise.race([closed, sleep(SILENT_MS)]);
     for (const response of open) await once(response, 'close');
     // Connections that never asked for anything do not count as idle and would stay.
     server.closeAllConnections();
@@ -87,12 +136,17 @@ function takesBatches({ inputs }: CompiledPackage): boolean {
   return Object.values(inputs).every(({ dims }) => dims.includes('N'));
 }
 
+/** As in `USAGE`. */
 interface Flags {
   readonly port: number;
   readonly host: string;
   readonly maxBatch: number;
   readonly maxWaitMs: number;
   readonly maxQueue: number;
+  readonly maxPixels: number;
+  readonly decoders: number;
+  readonly bodyTimeoutMs: number;
+  readonly clientShare: number;
   readonly targetLatencyMs: number | undefined;
   readonly fastest: string | undefined;
 }
@@ -107,16 +161,25 @@ function readArguments(): { folder: string; flags: Flags } {
       'max-batch': { type: 'string', default: '16' },
       'max-wait-ms': { type: 'string', default: '3' },
       'max-queue': { type: 'string', default: '128' },
+      'max-pixels': { type: 'string', default: String(2 ** 24) },
+      decoders: { type: 'string', default: '2' },
+      'body-timeout-ms': { type: 'string', default: '10000' },
+      'client-share': { type: 'string', default: '0.5' },
       'target-latency-ms': { type: 'string' },
       fastest: { type: 'string' },
     },
   });
   const [folder] = positionals;
   if (folder === undefined || positionals.length > 1) throw new Error(USAGE);
-  const numberOf = (name: Exclude<keyof typeof values, 'host' | 'fastest'>, least: number) => {
+  const numberOf = (
+    name: Exclude<keyof typeof values, 'host' | 'fastest'>,
+    least: number,
+    most = Infinity,
+  ) => {
     const value = Number(values[name]);
-    if (value >= least) return value;
-    throw new Error(`--${name} takes a number from ${least} on, not ${values[name]}`);
+    if (value >= least && value <= most) return value;
+    const range = most === Infinity ? `from ${least} on` : `from ${least} to ${most}`;
+    throw new Error(`--${name} takes a number ${range}, not ${values[name]}`);
   };
   const flags = {
     port: numberOf('port', 0),
@@ -124,6 +187,10 @@ function readArguments(): { folder: string; flags: Flags } {
     maxBatch: numberOf('max-batch', 1),
     maxWaitMs: numberOf('max-wait-ms', 0),
     maxQueue: numberOf('max-queue', 1),
+    maxPixels: numberOf('max-pixels', 1),
+    decoders: numberOf('decoders', 1),
+    bodyTimeoutMs: numberOf('body-timeout-ms', 1),
+    clientShare: numberOf('client-share', 0, 1),
     targetLatencyMs: values['target-latency-ms'] === undefined ? undefined : numberOf('target-latency-ms', 0),
     fastest: values.fastest,
   };

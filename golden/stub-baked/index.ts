@@ -136,9 +136,9 @@ export class Pets {
   }
 
   /**
-   * One result a sample, in order. A typed array or tensor must stay as it is until they are there; pictures are copied.
+   * One result a sample, in order; of no samples an empty list, for all that its type says. A typed array or tensor must stay as it is until they are there; pictures are copied.
    * Rejects with a TypeError when the input is of another kind, with a RangeError when it is not a whole number of samples,
-   * holds NaN, and with an Error after `release`.
+   * holds NaN or an infinity, or when values are so large that scores overflow, and with an Error after `release`.
    */
   async classify(input: Input): Promise<[Result, ...Result[]]> {
     this.#turns.check();
@@ -146,10 +146,12 @@ export class Pets {
     const feeds = {
       pixels: toTensor(this.#ort, 'pixels', inputs.pixels, isPictures(input) ? preprocess(input) : input),
     };
+    if (batchOf(inputs, feeds) === 0) return [] as Result[] as [Result, ...Result[]];
     const outputs = await this.#turns.run(feeds, ['logits', 'exit_index', 'exit_confidence']);
     const scores = dataOf(outputs, 'logits', 'float32');
     const exitIndex = dataOf(outputs, 'exit_index', 'int64');
     const confidence = dataOf(outputs, 'exit_confidence', 'float32');
+    refuseOverflow(scores, exitIndex.length);
     const costs = relativeCosts(exits, fullMacs, thresholds);
     const results = Array.from(exitIndex, (taken, n) => {
       const exit = Number(taken);
@@ -218,7 +220,7 @@ export interface StatisticsOptions {
 /** Cells with fewer expected samples than this are pooled with their neighbours (Cochran's rule). */
 const LEAST_EXPECTED = 5;
 
-/** Counts exits. Nothing here throws once it is made. */
+/** Counts exits. Nothing here throws once it is made. Logged, it shows what it has counted. */
 export class ExitStatistics<Name extends string> {
   readonly #names: readonly Name[];
   /** [points, K + 1] */
@@ -254,6 +256,8 @@ export class ExitStatistics<Name extends string> {
     this.#counts = this.#shares[0]!.map(() => 0);
     this.#exits = new Int32Array(window);
     this.#points = new Int32Array(window);
+    // Node's console.log looks for this, and shows no getters without it.
+    Object.defineProperty(this, Symbol.for('nodejs.util.inspect.custom'), { value: () => this.toJSON() });
   }
 
   /** Samples since the start. */
@@ -317,6 +321,17 @@ export class ExitStatistics<Name extends string> {
       this.#exits[place] = exit;
       this.#points[place] = point;
     }
+  }
+
+  /** What it has counted, as a plain object, which `JSON.stringify` and Node's `console.log` show. */
+  toJSON(): {
+    samples: number;
+    counts: readonly number[];
+    meanRelativeCost: number;
+    drift: Drift | undefined;
+  } {
+    const { samples, counts, meanRelativeCost, drift } = this;
+    return { samples, counts, meanRelativeCost, drift };
   }
 
   /** Starts again from nothing. */
@@ -409,6 +424,8 @@ export interface Picture {
   readonly width: number;
   /** Pixels. */
   readonly height: number;
+  /** Bytes a pixel; tells a picture that has lost its end from one with fewer channels. */
+  readonly channels?: number;
 }
 
 /** How a picture becomes the model's input: `normalised`. */
@@ -458,12 +475,11 @@ function isPictures(value: unknown): value is Picture | readonly Picture[] {
   return Array.isArray(value) || (typeof value === 'object' && value !== null && 'width' in value);
 }
 
-/** `value` as a list. Throws a RangeError when there is none, or not as many as the model takes. */
+/** `value` as a list. Throws a RangeError when it is not as many as the model takes. */
 function picturesOf(value: Picture | readonly Picture[], batch: number | 'N'): readonly Picture[] {
   const pictures = 'width' in value ? [value] : value;
-  if (pictures.length === 0 || (batch !== 'N' && pictures.length !== batch)) {
-    throw new RangeError(`${batch === 'N' ? 'one picture or more' : batch} expected, got ${pictures.length}`);
-  }
+  if (batch !== 'N' && pictures.length !== batch)
+    throw new RangeError(`${batch} expected, got ${pictures.length}`);
   return pictures;
 }
 
@@ -488,15 +504,15 @@ function fitted(
   { width, height, resize }: Preprocessing,
   resizer: Resizer | undefined,
 ): Pixels {
-  const { data, width: w, height: h } = picture;
+  const { data, width: w, height: h, channels: given } = picture;
   if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
     throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);
   }
   const channels = data.length / (w * h);
-  if (!(w > 0 && h > 0) || (channels !== 1 && channels !== 3 && channels !== 4)) {
-    throw new RangeError(
-      `picture ${n}: ${data.length} bytes are not ${w} x ${h} pixels of RGBA, RGB or gray`,
-    );
+  const isSize = Number.isInteger(w) && Number.isInteger(h) && w > 0 && h > 0;
+  if (!isSize || (channels !== 1 && channels !== 3 && channels !== 4) || channels !== (given ?? channels)) {
+    const what = given === undefined ? 'RGBA, RGB or gray' : `${given} channels`;
+    throw new RangeError(`picture ${n}: ${data.length} bytes are not ${w} x ${h} pixels of ${what}`);
   }
   const pixels = { data, width: w, height: h, channels };
   if (fits(pixels, { width, height }, resize)) return pixels;
@@ -594,12 +610,32 @@ function indexOfLargest(scores: ArrayLike<number>): number {
   return best;
 }
 
+/**
+ * Throws a RangeError that names the first of `samples` whose scores, as many for each, are NaN, infinite, or -Infinity for every class:
+ * an answer by them would mean nothing. -Infinity beside others is a class that the model rules out.
+ */
+function refuseOverflow(scores: ArrayLike<number>, samples: number): void {
+  const each = scores.length / samples;
+  for (let n = 0; n < samples; n++) {
+    let sum = 0;
+    let largest = Number.NEGATIVE_INFINITY;
+    for (let i = n * each; i < (n + 1) * each; i++) {
+      sum += scores[i]!;
+      if (scores[i]! > largest) largest = scores[i]!;
+    }
+    if (Number.isNaN(sum) || !Number.isFinite(largest))
+      throw new RangeError(
+        `sample ${n}: its scores overflow; its values are larger than the model can compute with`,
+      );
+  }
+}
+
 /** Where the model comes from, `model.onnx` of this package unless given, and how its session is opened. */
 export type ModelSource = (
   | { readonly path?: never; readonly url?: never; readonly bytes?: never }
   | { readonly path: string; readonly url?: never; readonly bytes?: never }
   | { readonly path?: never; readonly url: string | URL; readonly bytes?: never }
-  | { readonly path?: never; readonly url?: never; readonly bytes: Uint8Array | ArrayBuffer }
+  | { readonly path?: never; readonly url?: never; readonly bytes: Uint8Array | ArrayBufferLike }
 ) & {
   /** Laid over the `sessionOptions` of this module. */
   readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
@@ -640,10 +676,7 @@ async function openSession(
         if (own && /exist|ENOENT/.test(error.message)) explained(error);
         throw error;
       })
-      : await ort.InferenceSession.create(
-        model instanceof ArrayBuffer ? new Uint8Array(model) : model,
-        options,
-      );
+      : await ort.InferenceSession.create(bytesOf(model), options);
   const missing = [
     ...inputs.filter((name) => !session.inputNames.includes(name)),
     ...outputs.filter((name) => !session.outputNames.includes(name)),
@@ -651,6 +684,14 @@ async function openSession(
   if (missing.length === 0) return session;
   await session.release();
   throw new Error(`this is not the model of ${owner}: it has no ${missing.join(', ')}`);
+}
+
+/** What onnxruntime reads: bytes, copied where other threads share them. */
+function bytesOf(model: Uint8Array | ArrayBufferLike): Uint8Array {
+  const bytes = ArrayBuffer.isView(model) ? model : new Uint8Array(model);
+  return Object.prototype.toString.call(bytes.buffer) === '[object SharedArrayBuffer]'
+    ? bytes.slice()
+    : bytes;
 }
 
 const SAY_WHERE = 'say where it is: load(ort, { url }), { path } or { bytes }';
@@ -759,8 +800,8 @@ interface TensorSpec {
 export type Runtime = Pick<typeof Ort, 'InferenceSession' | 'Tensor'>;
 
 /**
- * `value` as a tensor for the input `name`. Throws a TypeError when its elements are of another type, a RangeError when
- * it is not a whole number of samples or holds NaN.
+ * `value` as a tensor for the input `name`; of shared memory a copy, which no other thread can change. Throws a TypeError when its
+ * elements are of another type, a RangeError when it is not a whole number of samples or holds NaN or an infinity.
  */
 function toTensor(
   ort: Runtime,
@@ -774,8 +815,10 @@ function toTensor(
       const got = `a ${value.type} tensor of [${value.dims.join(', ')}]`;
       throw new RangeError(`${shown(name, spec)} expected, got ${got}`);
     }
-    if (value.location === 'cpu') refuseNaN(name, value.data);
-    return readable(ort, value);
+    if (value.location !== 'cpu') return value;
+    const data = unshared(value.data);
+    refuseNotFinite(name, type, data);
+    return readable(ort, data === value.data ? value : new ort.Tensor(type, data, value.dims));
   }
   if (!fitsType(value, type)) {
     const got = Object.prototype.toString.call(value).slice(8, -1);
@@ -783,14 +826,23 @@ function toTensor(
   }
   const sampleSize = dims.reduce<number>((size, d) => (d === 'N' ? size : size * d), 1);
   const batch = value.length / sampleSize;
-  const whole = dims.includes('N') ? Number.isInteger(batch) && batch > 0 : batch === 1;
+  const whole = dims.includes('N') ? Number.isInteger(batch) : batch === 1;
   if (!whole) {
     const lengths = dims.includes('N') ? `a multiple of ${sampleSize}` : String(sampleSize);
     throw new RangeError(`${shown(name, spec)} takes ${lengths} elements, got ${value.length}`);
   }
-  refuseNaN(name, value);
+  const data = unshared(value);
+  refuseNotFinite(name, type, data);
   const sizes = dims.map((d) => (d === 'N' ? batch : d));
-  return readable(ort, new ort.Tensor(type, value, sizes));
+  return readable(ort, new ort.Tensor(type, data, sizes));
+}
+
+/** `data`, copied where it lies in a SharedArrayBuffer, which onnxruntime does not read. */
+function unshared<T extends Ort.Tensor.DataType>(data: T): T {
+  if (!ArrayBuffer.isView(data)) return data;
+  return Object.prototype.toString.call(data.buffer) === '[object SharedArrayBuffer]'
+    ? (data.slice() as T)
+    : data;
 }
 
 /** onnxruntime-node reads nothing out of a Float16Array (Node 24 and later), so a tensor that holds one is made anew of its bits. */
@@ -808,9 +860,7 @@ function shown(name: string, { type, dims }: TensorSpec): string {
 }
 
 function fitsDims(given: readonly number[], wanted: TensorSpec['dims']): boolean {
-  return (
-    given.length === wanted.length && given.every((d, i) => d > 0 && (d === wanted[i] || wanted[i] === 'N'))
-  );
+  return given.length === wanted.length && given.every((d, i) => d === wanted[i] || wanted[i] === 'N');
 }
 
 /** By tag, which arrays of another realm have too. float16 may be its bits; a bool is a byte. */
@@ -823,23 +873,39 @@ function fitsType(value: Ort.Tensor.DataType, type: Ort.Tensor.Type): boolean {
 }
 
 /** Sums first, in four lanes: a third of the time that asking each element takes, and only then looks where it is. */
-function refuseNaN(name: string, data: Ort.Tensor.DataType): void {
-  if (!(data instanceof Float32Array || data instanceof Float64Array)) return;
-  const end = data.length - (data.length % 4);
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  for (let i = 0; i < end; i += 4) {
-    a += data[i]!;
-    b += data[i + 1]!;
-    c += data[i + 2]!;
-    d += data[i + 3]!;
+function refuseNotFinite(name: string, type: Ort.Tensor.Type, data: Ort.Tensor.DataType): void {
+  if (!/^float/.test(type)) return;
+  const numbers = data as Float32Array;
+  // All five bits of the exponent are set in NaN and infinities.
+  const isGood = data instanceof Uint16Array ? (bits: number) => (bits & 0x7c00) !== 0x7c00 : Number.isFinite;
+  if (!(data instanceof Uint16Array)) {
+    const end = numbers.length - (numbers.length % 4);
+    let a = 0;
+    let b = 0;
+    let c = 0;
+    let d = 0;
+    for (let i = 0; i < end; i += 4) {
+      a += numbers[i]!;
+      b += numbers[i + 1]!;
+      c += numbers[i + 2]!;
+      d += numbers[i + 3]!;
+    }
+    for (let i = end; i < numbers.length; i++) a += numbers[i]!;
+    if (Number.isFinite(a + b + c + d)) return;
   }
-  for (let i = end; i < data.length; i++) a += data[i]!;
-  if (!Number.isNaN(a + b + c + d)) return;
-  const at = data.findIndex(Number.isNaN);
-  if (at >= 0) throw new RangeError(`input "${name}": element ${at} is NaN`);
+  const at = numbers.findIndex((number) => !isGood(number));
+  if (at < 0) return;
+  const [found] = data instanceof Uint16Array ? fromFloat16(data.subarray(at, at + 1)) : [numbers[at]];
+  throw new RangeError(`input "${name}": element ${at} is ${found}`);
+}
+
+/** Samples in `feeds`, by the first input that has a batch axis; 1 where none has. */
+function batchOf(
+  specs: Readonly<Record<string, TensorSpec>>,
+  feeds: Readonly<Record<string, Ort.Tensor>>,
+): number {
+  const name = Object.keys(specs).find((one) => specs[one]!.dims.includes('N'));
+  return name === undefined ? 1 : feeds[name]!.dims[specs[name]!.dims.indexOf('N')]!;
 }
 
 /** The data of the output `name`. */
@@ -852,6 +918,18 @@ function dataOf<T extends Ort.Tensor.Type>(
   if (output?.type !== type)
     throw new TypeError(`output "${name}": ${type} expected, got ${output?.type ?? 'nothing'}`);
   return output.data as Ort.Tensor.DataTypeMap[T];
+}
+
+/** float16 numbers, or their bits where the platform has no Float16Array. */
+function fromFloat16(data: ArrayLike<number>): Float32Array {
+  if (!(data instanceof Uint16Array)) return Float32Array.from(data);
+  return Float32Array.from(data, (bits) => {
+    const sign = bits & 0x8000 ? -1 : 1;
+    const exponent = (bits >> 10) & 31;
+    const fraction = bits & 1023;
+    if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+    return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
+  });
 }
 
 /**

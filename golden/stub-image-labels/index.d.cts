@@ -118,9 +118,9 @@ export declare class Pets {
     /** Opens the model with `ort`, onnxruntime's module. Rejects when the file is not found, or not this model. */
     static load(ort: Runtime, source?: ModelSource): Promise<Pets>;
     /**
-     * One result a sample, in order. A typed array or tensor must stay as it is until they are there; pictures are copied.
+     * One result a sample, in order; of no samples an empty list, for all that its type says. A typed array or tensor must stay as it is until they are there; pictures are copied.
      * Rejects with a TypeError when the input is of another kind, with a RangeError when it is not a whole number of samples,
-     * holds NaN or the options name no operating point, and with an Error after `release`.
+     * holds NaN or an infinity or the options name no operating point, or when values are so large that scores overflow, and with an Error after `release`.
      */
     classify(input: Input, options?: ClassifyOptions): Promise<[Result, ...Result[]]>;
     /**
@@ -159,7 +159,7 @@ export interface StatisticsOptions {
     /** Probability of an alarm where nothing has changed, a look; 0.001 by default. */
     readonly alarmLevel?: number;
 }
-/** Counts exits. Nothing here throws once it is made. */
+/** Counts exits. Nothing here throws once it is made. Logged, it shows what it has counted. */
 export declare class ExitStatistics<Name extends string> {
     #private;
     /**
@@ -190,6 +190,13 @@ export declare class ExitStatistics<Name extends string> {
         readonly exit: number;
         readonly relativeCost: number;
     }[], at?: Name): void;
+    /** What it has counted, as a plain object, which `JSON.stringify` and Node's `console.log` show. */
+    toJSON(): {
+        samples: number;
+        counts: readonly number[];
+        meanRelativeCost: number;
+        drift: Drift | undefined;
+    };
     /** Starts again from nothing. */
     reset(): void;
 }
@@ -252,6 +259,8 @@ export interface Picture {
     readonly width: number;
     /** Pixels. */
     readonly height: number;
+    /** Bytes a pixel; tells a picture that has lost its end from one with fewer channels. */
+    readonly channels?: number;
 }
 /** How a picture becomes the model's input: `normalised`. */
 export interface Preprocessing {
@@ -293,7 +302,7 @@ export type ModelSource = ({
 } | {
     readonly path?: never;
     readonly url?: never;
-    readonly bytes: Uint8Array | ArrayBuffer;
+    readonly bytes: Uint8Array | ArrayBufferLike;
 }) & {
     /** Laid over the `sessionOptions` of this module. */
     readonly sessionOptions?: Ort.InferenceSession.SessionOptions;

@@ -118,19 +118,22 @@ function describeModel(manifest: Manifest): string {
   return commentText(`${described.join(', then ')}, each for what those before it are not sure of`);
 }
 
-/** There is no call without a sample. */
+/** A call without samples is rare, and all others would have to prove that theirs is none. */
 const resultsType = ({ batch }: Manifest) => (batch === 'fixed' ? '[Result]' : '[Result, ...Result[]]');
 
 function classifyDoc({ batch, outputs }: Manifest): string {
   const [what, whole] =
     batch === 'dynamic'
-      ? ['One result a sample, in order.', 'a whole number of samples']
+      ? [
+          'One result a sample, in order; of no samples an empty list, for all that its type says.',
+          'a whole number of samples',
+        ]
       : ['The result of one sample, as a list.', 'exactly one sample'];
   const unknown = outputs.thresholds === null ? '' : ' or the options name no operating point';
   return `
 ${what} A typed array or tensor must stay as it is until they are there; pictures are copied.
 Rejects with a TypeError when the input is of another kind, with a RangeError when it is not ${whole},
-holds NaN${unknown}, and with an Error after \`release\`.`;
+holds NaN or an infinity${unknown}, or when values are so large that scores overflow, and with an Error after \`release\`.`;
 }
 
 function loadBody({ inputs, outputs, dataFiles = [] }: Manifest, className: string, folder: string): string {
@@ -184,10 +187,12 @@ ${
 const feeds = {
 ${[...feeds, ...limits].join('')}};
 ${single ? '' : 'checkBatch(inputs, feeds);\n'}\
+${manifest.batch === 'dynamic' ? `if (batchOf(inputs, feeds) === 0) return [] as Result[] as ${resultsType(manifest)};\n` : ''}\
 const outputs = await this.#turns.run(feeds, ${literal(fetched(outputs))});
 const scores = ${scores};
 const exitIndex = dataOf(outputs, ${quoted(outputs.exitIndex)}, 'int64');
 const confidence = dataOf(outputs, ${quoted(outputs.exitConfidence)}, 'float32');
+refuseOverflow(scores, exitIndex.length);
 const costs = ${networks ? `chainCosts(exits, { network: ${networks.length - 1}, macs: fullMacs }, thresholds)` : 'relativeCosts(exits, fullMacs, thresholds)'};
 const results = Array.from(exitIndex, (taken, n) => {
   const exit = Number(taken);

@@ -28,7 +28,7 @@ export interface StatisticsOptions {
 /** Cells with fewer expected samples than this are pooled with their neighbours (Cochran's rule). */
 const LEAST_EXPECTED = 5;
 
-/** Counts exits. Nothing here throws once it is made. */
+/** Counts exits. Nothing here throws once it is made. Logged, it shows what it has counted. */
 export class ExitStatistics<Name extends string> {
   readonly #names: readonly Name[];
   /** [points, K + 1] */
@@ -64,6 +64,8 @@ export class ExitStatistics<Name extends string> {
     this.#counts = this.#shares[0]!.map(() => 0);
     this.#exits = new Int32Array(window);
     this.#points = new Int32Array(window);
+    // Node's console.log looks for this, and shows no getters without it.
+    Object.defineProperty(this, Symbol.for('nodejs.util.inspect.custom'), { value: () => this.toJSON() });
   }
 
   /** Samples since the start. */
@@ -127,6 +129,17 @@ export class ExitStatistics<Name extends string> {
       this.#exits[place] = exit;
       this.#points[place] = point;
     }
+  }
+
+  /** What it has counted, as a plain object, which `JSON.stringify` and Node's `console.log` show. */
+  toJSON(): {
+    samples: number;
+    counts: readonly number[];
+    meanRelativeCost: number;
+    drift: Drift | undefined;
+  } {
+    const { samples, counts, meanRelativeCost, drift } = this;
+    return { samples, counts, meanRelativeCost, drift };
   }
 
   /** Starts again from nothing. */

@@ -11,6 +11,8 @@ export interface Picture {
   readonly width: number;
   /** Pixels. */
   readonly height: number;
+  /** Bytes a pixel; tells a picture that has lost its end from one with fewer channels. */
+  readonly channels?: number;
 }
 
 /** How a picture becomes the model's input: `normalised`. */
@@ -60,12 +62,11 @@ export function isPictures(value: unknown): value is Picture | readonly Picture[
   return Array.isArray(value) || (typeof value === 'object' && value !== null && 'width' in value);
 }
 
-/** `value` as a list. Throws a RangeError when there is none, or not as many as the model takes. */
+/** `value` as a list. Throws a RangeError when it is not as many as the model takes. */
 export function picturesOf(value: Picture | readonly Picture[], batch: number | 'N'): readonly Picture[] {
   const pictures = 'width' in value ? [value] : value;
-  if (pictures.length === 0 || (batch !== 'N' && pictures.length !== batch)) {
-    throw new RangeError(`${batch === 'N' ? 'one picture or more' : batch} expected, got ${pictures.length}`);
-  }
+  if (batch !== 'N' && pictures.length !== batch)
+    throw new RangeError(`${batch} expected, got ${pictures.length}`);
   return pictures;
 }
 
@@ -90,15 +91,15 @@ function fitted(
   { width, height, resize }: Preprocessing,
   resizer: Resizer | undefined,
 ): Pixels {
-  const { data, width: w, height: h } = picture;
+  const { data, width: w, height: h, channels: given } = picture;
   if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
     throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);
   }
   const channels = data.length / (w * h);
-  if (!(w > 0 && h > 0) || (channels !== 1 && channels !== 3 && channels !== 4)) {
-    throw new RangeError(
-      `picture ${n}: ${data.length} bytes are not ${w} x ${h} pixels of RGBA, RGB or gray`,
-    );
+  const isSize = Number.isInteger(w) && Number.isInteger(h) && w > 0 && h > 0;
+  if (!isSize || (channels !== 1 && channels !== 3 && channels !== 4) || channels !== (given ?? channels)) {
+    const what = given === undefined ? 'RGBA, RGB or gray' : `${given} channels`;
+    throw new RangeError(`picture ${n}: ${data.length} bytes are not ${w} x ${h} pixels of ${what}`);
   }
   const pixels = { data, width: w, height: h, channels };
   if (fits(pixels, { width, height }, resize)) return pixels;

@@ -7,7 +7,7 @@ export type ModelSource = (
   | { readonly path?: never; readonly url?: never; readonly bytes?: never }
   | { readonly path: string; readonly url?: never; readonly bytes?: never }
   | { readonly path?: never; readonly url: string | URL; readonly bytes?: never }
-  | { readonly path?: never; readonly url?: never; readonly bytes: Uint8Array | ArrayBuffer }
+  | { readonly path?: never; readonly url?: never; readonly bytes: Uint8Array | ArrayBufferLike }
 ) & {
   /** Laid over the `sessionOptions` of this module. */
   readonly sessionOptions?: Ort.InferenceSession.SessionOptions;
@@ -48,10 +48,7 @@ export async function openSession(
           if (own && /exist|ENOENT/.test(error.message)) explained(error);
           throw error;
         })
-      : await ort.InferenceSession.create(
-          model instanceof ArrayBuffer ? new Uint8Array(model) : model,
-          options,
-        );
+      : await ort.InferenceSession.create(bytesOf(model), options);
   const missing = [
     ...inputs.filter((name) => !session.inputNames.includes(name)),
     ...outputs.filter((name) => !session.outputNames.includes(name)),
@@ -59,6 +56,14 @@ export async function openSession(
   if (missing.length === 0) return session;
   await session.release();
   throw new Error(`this is not the model of ${owner}: it has no ${missing.join(', ')}`);
+}
+
+/** What onnxruntime reads: bytes, copied where other threads share them. */
+function bytesOf(model: Uint8Array | ArrayBufferLike): Uint8Array {
+  const bytes = ArrayBuffer.isView(model) ? model : new Uint8Array(model);
+  return Object.prototype.toString.call(bytes.buffer) === '[object SharedArrayBuffer]'
+    ? bytes.slice()
+    : bytes;
 }
 
 const SAY_WHERE = 'say where it is: load(ort, { url }), { path } or { bytes }';

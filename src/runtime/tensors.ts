@@ -11,8 +11,8 @@ export interface TensorSpec {
 export type Runtime = Pick<typeof Ort, 'InferenceSession' | 'Tensor'>;
 
 /**
- * `value` as a tensor for the input `name`. Throws a TypeError when its elements are of another type, a RangeError when
- * it is not a whole number of samples or holds NaN.
+ * `value` as a tensor for the input `name`; of shared memory a copy, which no other thread can change. Throws a TypeError when its
+ * elements are of another type, a RangeError when it is not a whole number of samples or holds NaN or an infinity.
  */
 export function toTensor(
   ort: Runtime,
@@ -26,8 +26,10 @@ export function toTensor(
       const got = `a ${value.type} tensor of [${value.dims.join(', ')}]`;
       throw new RangeError(`${shown(name, spec)} expected, got ${got}`);
     }
-    if (value.location === 'cpu') refuseNaN(name, value.data);
-    return readable(ort, value);
+    if (value.location !== 'cpu') return value;
+    const data = unshared(value.data);
+    refuseNotFinite(name, type, data);
+    return readable(ort, data === value.data ? value : new ort.Tensor(type, data, value.dims));
   }
   if (!fitsType(value, type)) {
     const got = Object.prototype.toString.call(value).slice(8, -1);
@@ -35,14 +37,23 @@ export function toTensor(
   }
   const sampleSize = dims.reduce<number>((size, d) => (d === 'N' ? size : size * d), 1);
   const batch = value.length / sampleSize;
-  const whole = dims.includes('N') ? Number.isInteger(batch) && batch > 0 : batch === 1;
+  const whole = dims.includes('N') ? Number.isInteger(batch) : batch === 1;
   if (!whole) {
     const lengths = dims.includes('N') ? `a multiple of ${sampleSize}` : String(sampleSize);
     throw new RangeError(`${shown(name, spec)} takes ${lengths} elements, got ${value.length}`);
   }
-  refuseNaN(name, value);
+  const data = unshared(value);
+  refuseNotFinite(name, type, data);
   const sizes = dims.map((d) => (d === 'N' ? batch : d));
-  return readable(ort, new ort.Tensor(type, value, sizes));
+  return readable(ort, new ort.Tensor(type, data, sizes));
+}
+
+/** `data`, copied where it lies in a SharedArrayBuffer, which onnxruntime does not read. */
+function unshared<T extends Ort.Tensor.DataType>(data: T): T {
+  if (!ArrayBuffer.isView(data)) return data;
+  return Object.prototype.toString.call(data.buffer) === '[object SharedArrayBuffer]'
+    ? (data.slice() as T)
+    : data;
 }
 
 /** onnxruntime-node reads nothing out of a Float16Array (Node 24 and later), so a tensor that holds one is made anew of its bits. */
@@ -60,9 +71,7 @@ function shown(name: string, { type, dims }: TensorSpec): string {
 }
 
 function fitsDims(given: readonly number[], wanted: TensorSpec['dims']): boolean {
-  return (
-    given.length === wanted.length && given.every((d, i) => d > 0 && (d === wanted[i] || wanted[i] === 'N'))
-  );
+  return given.length === wanted.length && given.every((d, i) => d === wanted[i] || wanted[i] === 'N');
 }
 
 /** By tag, which arrays of another realm have too. float16 may be its bits; a bool is a byte. */
@@ -75,23 +84,39 @@ function fitsType(value: Ort.Tensor.DataType, type: Ort.Tensor.Type): boolean {
 }
 
 /** Sums first, in four lanes: a third of the time that asking each element takes, and only then looks where it is. */
-function refuseNaN(name: string, data: Ort.Tensor.DataType): void {
-  if (!(data instanceof Float32Array || data instanceof Float64Array)) return;
-  const end = data.length - (data.length % 4);
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  for (let i = 0; i < end; i += 4) {
-    a += data[i]!;
-    b += data[i + 1]!;
-    c += data[i + 2]!;
-    d += data[i + 3]!;
+function refuseNotFinite(name: string, type: Ort.Tensor.Type, data: Ort.Tensor.DataType): void {
+  if (!/^float/.test(type)) return;
+  const numbers = data as Float32Array;
+  // All five bits of the exponent are set in NaN and infinities.
+  const isGood = data instanceof Uint16Array ? (bits: number) => (bits & 0x7c00) !== 0x7c00 : Number.isFinite;
+  if (!(data instanceof Uint16Array)) {
+    const end = numbers.length - (numbers.length % 4);
+    let a = 0;
+    let b = 0;
+    let c = 0;
+    let d = 0;
+    for (let i = 0; i < end; i += 4) {
+      a += numbers[i]!;
+      b += numbers[i + 1]!;
+      c += numbers[i + 2]!;
+      d += numbers[i + 3]!;
+    }
+    for (let i = end; i < numbers.length; i++) a += numbers[i]!;
+    if (Number.isFinite(a + b + c + d)) return;
   }
-  for (let i = end; i < data.length; i++) a += data[i]!;
-  if (!Number.isNaN(a + b + c + d)) return;
-  const at = data.findIndex(Number.isNaN);
-  if (at >= 0) throw new RangeError(`input "${name}": element ${at} is NaN`);
+  const at = numbers.findIndex((number) => !isGood(number));
+  if (at < 0) return;
+  const [found] = data instanceof Uint16Array ? fromFloat16(data.subarray(at, at + 1)) : [numbers[at]];
+  throw new RangeError(`input "${name}": element ${at} is ${found}`);
+}
+
+/** Samples in `feeds`, by the first input that has a batch axis; 1 where none has. */
+export function batchOf(
+  specs: Readonly<Record<string, TensorSpec>>,
+  feeds: Readonly<Record<string, Ort.Tensor>>,
+): number {
+  const name = Object.keys(specs).find((one) => specs[one]!.dims.includes('N'));
+  return name === undefined ? 1 : feeds[name]!.dims[specs[name]!.dims.indexOf('N')]!;
 }
 
 /** Throws a RangeError unless all inputs hold the same number of samples. */

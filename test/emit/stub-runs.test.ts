@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
+import { inspect, promisify } from 'node:util';
+import { build } from 'esbuild';
 import * as ort from 'onnxruntime-node';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -24,6 +25,7 @@ import { CHAIN, SAMPLE } from './sample.ts';
 
 const test = suite('emit: generated packages run');
 
+const MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
 const WEIGHTS = noise(12 * 3, 7);
 const BAKED = [0.7, 0.65];
 /** Takes pictures of its own size only. */
@@ -232,10 +234,6 @@ test('misuse is told clearly', async () => {
     await rejection(model.classify(new Float32Array(13))),
     `${wanted} takes a multiple of 12 elements, got 13`,
   );
-  assert.is(
-    await rejection(model.classify(new Float32Array(0))),
-    `${wanted} takes a multiple of 12 elements, got 0`,
-  );
   const wrong = new ort.Tensor('float32', new Float32Array(12), [3, 2, 2]);
   assert.is(await rejection(model.classify(wrong)), `${wanted} expected, got a float32 tensor of [3, 2, 2]`);
   for (const [value, kind] of [
@@ -249,17 +247,24 @@ test('misuse is told clearly', async () => {
     await rejection(model.classify(half)),
     `${wanted} expected, got a float64 tensor of [1, 3, 2, 2]`,
   );
-  const nothing = new ort.Tensor('float32', new Float32Array(0), [0, 3, 2, 2]);
-  assert.is(
-    await rejection(model.classify(nothing)),
-    `${wanted} expected, got a float32 tensor of [0, 3, 2, 2]`,
-  );
   const gap = flat(1, 1);
   gap[17] = Number.NaN;
   assert.is(await rejection(model.classify(gap)), 'input "pixels": element 17 is NaN');
   const tensor = new ort.Tensor('float32', gap, [2, 3, 2, 2]);
   assert.is(await rejection(model.classify(tensor)), 'input "pixels": element 17 is NaN');
-  assert.is((await model.classify(flat(Number.POSITIVE_INFINITY))).length, 1, 'infinity is a number');
+  for (const infinity of [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    gap[17] = infinity;
+    assert.is(await rejection(model.classify(gap)), `input "pixels": element 17 is ${infinity}`);
+  }
+  // Their sum is no number either.
+  gap[3] = Number.POSITIVE_INFINITY;
+  assert.is(await rejection(model.classify(gap)), 'input "pixels": element 3 is Infinity');
+  const overflow = 'its scores overflow; its values are larger than the model can compute with';
+  const huge = flat(1, 3e38, 1);
+  assert.is(await rejection(model.classify(huge)), `sample 1: ${overflow}`);
+  assert.is(model.statistics.samples, 0, 'what was refused is not counted');
+  assert.is((await model.classify(flat(1e30))).length, 1, 'large numbers are numbers');
+  model.statistics.reset();
   const at = (name: string) => rejection(model.classify(flat(1), { at: name as 'fast' }));
   assert.is(await at('quick'), 'no operating point "quick"; there are fast, balanced, exact');
   assert.is(await at('toString'), 'no operating point "toString"; there are fast, balanced, exact');
@@ -278,12 +283,103 @@ test('misuse is told clearly', async () => {
   await model.release();
 });
 
+test('no samples get an empty list, and are not counted', async () => {
+  const { Pets } = await pets;
+  const model = await Pets.load(ort);
+  const nothing = new ort.Tensor('float32', new Float32Array(0), [0, 3, 2, 2]);
+  for (const none of [[], new Float32Array(0), nothing])
+    assert.equal(await model.classify(none), [] as object as Awaited<ReturnType<typeof model.classify>>);
+  assert.is(model.statistics.samples, 0);
+  await model.release();
+  assert.match(await rejection(model.classify([])), 'has been released');
+});
+
+test('memory that threads share is an input like any other', async () => {
+  const { Pets } = await pets;
+  const bytes = new Uint8Array(new SharedArrayBuffer(pretender({ batch: 'N' }).length));
+  bytes.set(pretender({ batch: 'N' }));
+  const values = new Float32Array(new SharedArrayBuffer(4 * 12)).fill(0.5);
+  const picture = { data: new Uint8Array(new SharedArrayBuffer(12)).fill(7), width: 2, height: 2 };
+  for (const source of [{}, { bytes }, { bytes: bytes.buffer }]) {
+    const model = await Pets.load(ort, source);
+    const expected = await model.classify(flat(0.5));
+    assert.equal(await model.classify(values), expected);
+    const tensor = new ort.Tensor('float32', values, [1, 3, 2, 2]);
+    assert.equal(await model.classify(tensor), expected);
+    const plain = { ...picture, data: new Uint8Array(12).fill(7) };
+    assert.equal(await model.classify(picture), await model.classify(plain));
+    await model.release();
+  }
+});
+
+test('statistics that are logged show their numbers', async () => {
+  const { Pets } = await pets;
+  const model = await Pets.load(ort);
+  await model.classify(flat(0.5, 0.9));
+  const shown = {
+    samples: 2,
+    counts: model.statistics.counts,
+    meanRelativeCost: model.statistics.meanRelativeCost,
+  };
+  assert.is(inspect(model.statistics), inspect({ ...shown, drift: undefined }));
+  assert.equal(JSON.parse(JSON.stringify({ statistics: model.statistics })), { statistics: shown });
+  await model.release();
+});
+
+test('in a CommonJS bundle the package says what to pass, and takes it', async () => {
+  await pets;
+  const program = join(root, 'program.mjs');
+  const model = pathToFileURL(join(root, 'pets/model.onnx')).href;
+  writeFileSync(
+    program,
+    `import * as ort from 'onnxruntime-node';
+    import Pets from './pets/index.js';
+    const say = (error) => console.log(error.message);
+    Pets.load(ort).catch(say)
+      .then(() => Pets.load(ort, { url: ${JSON.stringify(model)} }))
+      .then((model) => model.classify(new Float32Array(12)))
+      .then((results) => console.log(results.length), say);`,
+  );
+  const bundle = join(root, 'program.cjs');
+  await build({
+    entryPoints: [program],
+    outfile: bundle,
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    external: ['onnxruntime-node'],
+    nodePaths: [MODULES],
+    logLevel: 'silent',
+  });
+  const { stdout } = await promisify(execFile)(process.execPath, [bundle], {
+    env: { ...process.env, NODE_PATH: MODULES },
+  });
+  const [refused, results] = stdout.trim().split('\n');
+  assert.match(
+    refused!,
+    /^Pets does not know where its model.onnx is: .*load\(ort, \{ url \}\), \{ path \} or \{ bytes \}$/,
+  );
+  assert.is(results, '1');
+});
+
 test('pictures that are none are told apart', async () => {
   const { Pets } = await install('strict', { ...SAMPLE, preprocessing: STRICT }, pretender({ batch: 'N' }));
   const model = await Pets.load(ort);
   const good = { data: new Uint8Array(12), width: 2, height: 2 };
   const complaint = (picture: unknown) => rejection(model.classify(picture as Pets.Picture));
-  assert.is(await complaint([]), 'one picture or more expected, got 0');
+  assert.is(
+    await complaint({ ...good, data: new Uint8Array(12), channels: 4 }),
+    'picture 0: 12 bytes are not 2 x 2 pixels of 4 channels',
+    'half an RGBA picture is as long as an RGB one',
+  );
+  for (const size of [
+    { width: 1.5, height: 2 },
+    { width: 3, height: Number.NaN },
+  ])
+    assert.match(
+      await complaint({ ...good, ...size, data: new Uint8Array(9) }),
+      'picture 0: 9 bytes are not',
+    );
   assert.is(
     await complaint([good, { ...good, data: new Uint8Array(13) }]),
     'picture 1: 13 bytes are not 2 x 2 pixels of RGBA, RGB or gray',
@@ -369,7 +465,7 @@ test('several inputs, and float16 in and out', async () => {
   const { Pets } = await install('half', manifest, pretender({ batch: 'N', half: true }));
   const model = await Pets.load(ort);
   const classify = (bias: unknown) => model.classify({ pixels: flat(0, 0), bias } as never);
-  const values = [1.5, -2, 2 ** -20, -65504, Number.POSITIVE_INFINITY, 0];
+  const values = [1.5, -2, 2 ** -20, -65504, 65504, 0];
   const bits = toHalf(Float32Array.from(values));
   const numbers = Reflect.get(globalThis, 'Float16Array') as Float32ArrayConstructor | undefined;
   const given = [bits, new ort.Tensor('float16', bits, [2, 3]), ...(numbers ? [numbers.from(values)] : [])];
@@ -384,6 +480,14 @@ test('several inputs, and float16 in and out', async () => {
       [0, 1],
     );
   }
+  for (const value of [Number.POSITIVE_INFINITY, Number.NaN]) {
+    const bad = [1, 1, 1, 1, value, 1];
+    const said = `input "bias": element 4 is ${value}`;
+    for (const bias of [toHalf(Float32Array.from(bad)), ...(numbers ? [numbers.from(bad)] : [])])
+      assert.is(await rejection(classify(bias)), said);
+  }
+  const overflow = { pixels: flat(6e4, 0), bias: toHalf(new Float32Array(6)) };
+  assert.match(await rejection(model.classify(overflow as never)), 'sample 0: its scores overflow');
   const message = 'the inputs hold different numbers of samples: pixels, bias have 2, 1';
   assert.is(await rejection(classify(new Uint16Array(3))), message);
   await model.release();

@@ -1,33 +1,31 @@
 /** The example server as its users meet it: a process of its own, HTTP, a real early-exit model. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import {
-  Agent,
-  type ClientRequest,
-  request as httpRequest,
-  type IncomingMessage,
-  type OutgoingHttpHeaders,
-} from 'node:http';
+import { readFileSync } from 'node:fs';
+import { Agent, type RequestOptions } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CLASSES } from '../../examples/demo/shapes.ts';
 import { Batcher } from '../../examples/node-server/batcher.ts';
-import { emitPackage } from '../../src/emit/stub.ts';
-import { writeOutput } from '../../src/emit/write.ts';
-import { serializeModel } from '../../src/parser/index.ts';
-import { lowerExits } from '../../src/passes/lower-exits.ts';
 import { pixels } from '../data/fixtures.ts';
-import { SAMPLE, sampleExits, samplePoint } from '../emit/sample.ts';
-import { tinyResidual } from '../models.ts';
-import { prepare } from '../passes/by-hand.ts';
+import {
+  cleanUp,
+  launch,
+  metric,
+  POINTS,
+  png,
+  root,
+  type Server,
+  SIDE,
+  start,
+  until,
+  uploading,
+  writePackage,
+} from './serve.ts';
 
 interface Answer {
   readonly label: string;
@@ -38,21 +36,8 @@ interface Answer {
   readonly batchSize: number;
 }
 
-interface Server {
-  readonly url: string;
-  readonly port: number;
-  readonly process: ChildProcess;
-}
-
 const test = suite('examples: node-server');
-const SERVER = fileURLToPath(new URL('../../examples/node-server/server.ts', import.meta.url));
-const SIDE = 8;
 const MAX_BODY_BYTES = 8 * 2 ** 20;
-const POINTS = [
-  samplePoint('fast', [0.605, 1, 0.7], 0.5),
-  samplePoint('balanced', [0.685, 1, 0.8], 0.7),
-  samplePoint('exact', [1, 1, 1], 1),
-];
 /** Pictures of rising contrast. */
 const PICTURES = Array.from({ length: 24 }, (_, n) => ({
   data: pixels(SIDE * SIDE * 3, n + 1).map((value) => 128 + ((value - 128) * ((n % 8) + 1)) / 8),
@@ -60,9 +45,7 @@ const PICTURES = Array.from({ length: 24 }, (_, n) => ({
   height: SIDE,
 }));
 
-const root = mkdtempSync(join(tmpdir(), 'offramp-node-server-'));
 const folder = join(root, 'package');
-const processes: ChildProcess[] = [];
 let pngs: Buffer[] = [];
 /** What the package itself says about each picture, by operating point. */
 const expected: Record<string, Omit<Answer, 'batchSize'>[]> = {};
@@ -70,12 +53,12 @@ let patient: Server;
 let governed: Server;
 
 test.before(async () => {
-  await writePackage();
+  await writePackage(folder);
   pngs = await Promise.all(PICTURES.map((picture) => png(picture.data, SIDE, SIDE)));
   [patient, governed] = await Promise.all([
     // Only a full batch runs here, or one that is hurried: what shares a run does not depend on the clock.
-    start('--max-batch', '8', '--max-wait-ms', '60000', '--max-queue', '18'),
-    start('--target-latency-ms', '0.000001', '--fastest', 'balanced'),
+    start(folder, '--max-batch', '8', '--max-wait-ms', '60000', '--max-queue', '17', '--client-share', '1'),
+    start(folder, '--target-latency-ms', '0.000001', '--fastest', 'balanced'),
   ]);
   const { TinyResidual } = await import(pathToFileURL(join(folder, 'index.js')).href);
   const model = await TinyResidual.load(ort);
@@ -88,12 +71,7 @@ test.before(async () => {
   await model.release();
 });
 
-function cleanUp(): void {
-  for (const child of processes) child.kill('SIGKILL');
-  rmSync(root, { recursive: true, force: true });
-}
 test.after(cleanUp);
-process.on('exit', cleanUp);
 
 test('concurrent requests share runs, each operating point its own, and get the answers of `classify`', async () => {
   const asks = [...pngs.slice(0, 16).keys()].map((n) => [n, n % 2 ? 'exact' : 'fast'] as const);
@@ -153,7 +131,7 @@ test('every bad request is answered with what is wrong with it', async () => {
     [400, /bad picture: .*8 x 8 pixels expected, got 5 x 4/, post('/classify', small)],
     [404, /no \/classif; there are \/classify, \/health, \/metrics/, post('/classif', pngs[0]!)],
     [405, /\/classify takes POST/, fetch(`${governed.url}/classify`)],
-    [405, /\/health takes GET/, post('/health', '')],
+    [405, /\/health takes GET and HEAD/, post('/health', '')],
     [413, /8388608 bytes at most/, post('/classify', new Uint8Array(MAX_BODY_BYTES + 1))],
     [415, /image\/png, image\/jpeg, image\/webp/, post('/classify', svg, 'image/svg+xml')],
   ]; // biome-ignore format: a table
@@ -177,20 +155,20 @@ test('JPEG and WebP are images too', async () => {
 });
 
 test('an image declared too large is refused before it is sent', async () => {
-  const { upload, response } = uploading(governed, { 'Content-Length': 2 ** 40 });
+  const { upload, response } = uploadingFirst(governed, { headers: { 'Content-Length': 2 ** 40 } });
   assert.is((await response).statusCode, 413);
   upload.destroy();
 });
 
 test('an image that turns out too large is refused, and its connection stays usable', async () => {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const { upload, response } = uploading(governed, {}, agent);
+  const { upload, response } = uploadingFirst(governed, { agent });
   upload.end(new Uint8Array(2 * MAX_BODY_BYTES));
   const refused = await response;
   const { localPort } = refused.socket;
   assert.is(refused.statusCode, 413);
   refused.resume();
-  const next = uploading(governed, {}, agent);
+  const next = uploadingFirst(governed, { agent });
   next.upload.end(pngs[0]!.subarray(10));
   assert.is((await next.response).statusCode, 200);
   assert.is((await next.response).socket.localPort, localPort);
@@ -198,18 +176,19 @@ test('an image that turns out too large is refused, and its connection stays usa
 });
 
 test('a client that leaves gives its place back', async () => {
-  const { upload } = uploading(governed);
-  await until(async () => (await metric(governed, 'offramp_open_requests')) === 1);
+  const { upload } = uploadingFirst(governed);
+  await until(async () => (await metric(governed, 'offramp_arriving_requests')) === 1);
   upload.destroy();
-  await until(async () => (await metric(governed, 'offramp_open_requests')) === 0);
+  await until(async () => (await metric(governed, 'offramp_arriving_requests')) === 0);
   expectAnswer(await classified(governed, 0, 'fast'), 0, 'fast');
 });
 
 test('a full queue turns requests away; SIGTERM answers all that wait, also the one still being sent', async () => {
   const asks = [...Array(17).keys()].map((n) => [n, ['fast', 'balanced', 'exact'][n % 3]!] as const);
   const waiting = Promise.all(asks.map(([n, at]) => classified(patient, n, at)));
-  const { upload, response } = uploading(patient);
-  await until(async () => (await metric(patient, 'offramp_open_requests')) === 18);
+  const { upload, response } = uploadingFirst(patient);
+  await until(async () => (await metric(patient, 'offramp_arriving_requests')) === 1);
+  await until(async () => (await metric(patient, 'offramp_open_requests')) === 17);
   // A picture that is still being decoded would run later than those of its operating point that wait already.
   await until(async () => (await metric(patient, 'offramp_waiting_samples')) === 17);
 
@@ -236,8 +215,8 @@ test('a full queue turns requests away; SIGTERM answers all that wait, also the 
 });
 
 test('a second signal ends it at once', async () => {
-  uploading(governed);
-  await until(async () => (await metric(governed, 'offramp_open_requests')) === 1);
+  uploadingFirst(governed);
+  await until(async () => (await metric(governed, 'offramp_arriving_requests')) === 1);
   const exit = once(governed.process, 'exit');
   governed.process.kill('SIGINT');
   await until(() => fetch(`${governed.url}/health`).then(() => false, () => true)); // biome-ignore format: one line
@@ -291,54 +270,6 @@ test('samples that arrive during a run are the next batch', async () => {
 
 test.run();
 
-/** A real lowered model with random weights, and the package that goes with it; what its points measure is made up. */
-async function writePackage(): Promise<void> {
-  const { typed, heads } = await prepare(tinyResidual());
-  const model = serializeModel(lowerExits(typed, heads, { policy: 'max-prob' }));
-  const { resize: _, ...strict } = SAMPLE.preprocessing!;
-  const manifest = {
-    ...SAMPLE,
-    source: { ...SAMPLE.source, file: 'tiny-residual.onnx' },
-    classes: 5,
-    labels: ['ant', 'bee', 'cat', 'dog', 'eel'],
-    inputs: [{ name: 'image', dataType: 'float', dims: ['N', 3, SIDE, SIDE] }],
-    outputs: { ...SAMPLE.outputs, scores: 'scores' },
-    preprocessing: { ...strict, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] },
-    exits: sampleExits(3),
-    operatingPoints: POINTS,
-    defaultPoint: 'fast',
-  } as const;
-  await writeOutput(
-    folder,
-    new Map<string, string | Uint8Array>([...emitPackage(manifest), ['model.onnx', model]]),
-  );
-}
-
-function png(data: Uint8Array, width: number, height: number): Promise<Buffer> {
-  return sharp(data, { raw: { width, height, channels: 3 } })
-    .png()
-    .toBuffer();
-}
-
-function launch(...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', SERVER, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  processes.push(child);
-  return child;
-}
-
-/** A server of the package on a free port. */
-async function start(...options: string[]): Promise<Server> {
-  const child = launch(folder, '--port', '0', ...options);
-  let said = '';
-  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (said += chunk));
-  await until(() => said.includes('\n') || child.exitCode !== null);
-  const url = said.match(/^Listening on (http:\S+)$/m)?.[1];
-  if (!url) assert.unreachable(said);
-  return { url: url!, port: Number(new URL(url!).port), process: child };
-}
-
 function post({ url }: Server, n: number, at?: string): Promise<Response> {
   const query = at === undefined ? '' : `?at=${at}`;
   return fetch(`${url}/classify${query}`, {
@@ -355,26 +286,8 @@ async function classified(server: Server, n: number, at?: string): Promise<Answe
   return JSON.parse(body) as Answer;
 }
 
-/** A request whose picture 0 has come as far as its tenth byte. */
-function uploading(
-  { port }: Server,
-  headers: OutgoingHttpHeaders = {},
-  agent = new Agent({ keepAlive: true }),
-): { upload: ClientRequest; response: Promise<IncomingMessage> } {
-  const options = { port, host: '127.0.0.1', method: 'POST', path: '/classify', agent };
-  const upload = httpRequest({ ...options, headers: { 'Content-Type': 'image/png', ...headers } });
-  const response = once(upload, 'response').then(([message]) => message as IncomingMessage);
-  response.catch(() => {});
-  upload.on('error', () => {});
-  upload.write(pngs[0]!.subarray(0, 10));
-  return { upload, response };
-}
-
-async function metric({ url }: Server, name: string): Promise<number> {
-  const response = await fetch(`${url}/metrics`);
-  const line = (await response.text()).split('\n').find((l) => l.startsWith(`${name} `));
-  return Number(line?.slice(name.length));
-}
+const uploadingFirst = (server: Server, options: RequestOptions = {}) =>
+  uploading(server, pngs[0]!.subarray(0, 10), options);
 
 /** The answer to picture `n` is the package's own; what shares a run may move the last digits. */
 function expectAnswer(answer: Answer, n: number, at: string): void {
@@ -386,9 +299,4 @@ function expectAnswer(answer: Answer, n: number, at: string): void {
   );
   for (const name of ['probability', 'confidence'] as const)
     assert.ok(Math.abs(answer[name] - scores[name]) < 1e-5, `picture ${n}, ${at}: ${name}`);
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !(await holds()); await sleep(10))
-    if (Date.now() > deadline) assert.unreachable('waited in vain');
 }
