@@ -81,7 +81,7 @@ const BAD: Readonly<Record<string, readonly unknown[]>> = {
   head: ['hope', 5, null, [], ['strided', 'hope'], {}],
   session: [1, null, [], { threads: 0 }, { threadz: 1 }, { spinning: 'yes' }],
   shard: ['1/2', null, {}, { index: 0, count: 2 }, { index: 3, count: 2 }, { index: 1.5, count: 2 }],
-  onProgress: ['tell', null, {}],
+  ...all('onProgress onNote', ['tell', null, {}]),
   signal: [{}, null, 'stop'],
   name: ['', 5, null, 'a/b'],
   words: ['m', [5], null],
