@@ -203,6 +203,50 @@ export function textEncoder(Tokenizer: TextTokenizerClass, file: TokenizerFile):
   return (...texts) => textInputs(encode, inputs, texts) as object as Input;
 }
 
+/** Longest cluster of characters, in UTF-8 bytes less one, that is looked up as a whole (`spm_precompiled`, which `tokenizers` uses). */
+const LOOKED_UP_AS_ONE = 6;
+
+/**
+ * What `charsmap`, in base64, makes of a text. It holds the size of a double-array trie in bytes, the trie, and what its entries become,
+ * each ended by a 0 (darts-clone's units: https://github.com/s-yata/darts-clone). Throws where it ends before that.
+ */
+function charsmapOf(charsmap: string): (text: string) => string {
+  const bytes = Uint8Array.from(atob(charsmap), (character) => character.charCodeAt(0));
+  if (bytes.length === 0) return (text) => text;
+  const view = new DataView(bytes.buffer);
+  const trieEnd = 4 + view.getUint32(0, true);
+  if (trieEnd > bytes.length || trieEnd % 4 !== 0) throw new Error('precompiled_charsmap is cut off');
+  const units = Uint32Array.from({ length: (trieEnd - 4) / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
+  const utf8 = new TextEncoder();
+  const decoder = new TextDecoder();
+  const offsetOf = (unit: number) => (unit >>> 10) << ((unit & 0x200) >>> 6);
+  /** What the shortest entry that `key` begins with becomes. */
+  const lookUp = (key: Uint8Array): string | undefined => {
+    let at = offsetOf(units[0]!);
+    for (const byte of key) {
+      if (byte === 0) return undefined;
+      at ^= byte;
+      const unit = units[at];
+      if (unit === undefined || (unit & 0x800000ff) >>> 0 !== byte) return undefined;
+      at ^= offsetOf(unit);
+      if (((unit >>> 8) & 1) === 0) continue;
+      const from = trieEnd + ((units[at] ?? 0) & 0x7fffffff);
+      const end = bytes.indexOf(0, from);
+      return decoder.decode(bytes.subarray(from, end < 0 ? bytes.length : end));
+    }
+    return undefined;
+  };
+  const clusters = new Intl.Segmenter('en', { granularity: 'grapheme' });
+  return (text) =>
+    Array.from(clusters.segment(text), ({ segment }) => {
+      const key = utf8.encode(segment);
+      const whole = key.length < LOOKED_UP_AS_ONE ? lookUp(key) : undefined;
+      return (
+        whole ?? Array.from(segment, (character) => lookUp(utf8.encode(character)) ?? character).join('')
+      );
+    }).join('');
+}
+
 /** Whether the exits of the last samples are those of the calibrated operating points. */
 export interface Drift {
   /** True when `pValue` is below the alarm level. */
@@ -982,25 +1026,18 @@ interface Encoded {
 /** Tokens of `text`, and of `pair` if there is one, cut and padded to `length`. */
 type Encode = (text: string, pair: string | undefined, length: number) => Encoded;
 
-/** What is used of a `Tokenizer` of @huggingface/tokenizers, whose own encode neither cuts nor pads. */
-interface TextTokenizer {
-  readonly post_processor: ((a: string[], b: string[] | null, addSpecial: boolean) => JoinedTexts) | null;
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[]; tokens: string[] };
-  token_to_id(token: string): number | undefined;
+/** Of what a text or two become: `Sequence`, the tokens of the text `A` or `B`, or `SpecialToken`. */
+type TemplatePart = Readonly<Record<string, { readonly id: string; readonly type_id: number }>>;
+
+/** Where special tokens go: `TemplateProcessing` of a tokenizer.json. */
+interface Template {
+  readonly single: readonly TemplatePart[];
+  readonly pair: readonly TemplatePart[];
+  readonly special_tokens: Readonly<Record<string, { readonly ids: readonly number[] }>>;
 }
 
-/** The class itself: `import { Tokenizer } from '@huggingface/tokenizers'`. */
-export type TextTokenizerClass = new (file: object, config: object) => object;
-
-/** Texts with special tokens put in; a post-processor that knows of none leaves the pair apart. */
-interface JoinedTexts {
-  readonly tokens: string[];
-  readonly tokens_pair?: string[] | null;
-  readonly token_type_ids?: number[];
-}
-
-/** What is read of a tokenizer.json beside the package. */
-export interface TokenizerFile {
+/** What is read of the tokenizer.json beside the package. Offramp wrote it: its other forms are not known here. */
+export interface TokenizerFile extends TokensFile {
   readonly truncation?: {
     readonly direction: string;
     readonly max_length: number;
@@ -1011,61 +1048,75 @@ export interface TokenizerFile {
     readonly pad_id: number;
     readonly pad_type_id: number;
   } | null;
-  readonly model?: { readonly unk_token?: string | null };
+  readonly post_processor?: object | null;
 }
 
-/** A tokenizer.json as Hugging Face's `tokenizers` understands it. Throws what the class throws. */
+/**
+ * Encodes as the Rust library `tokenizers` does with this tokenizer.json. Throws what the class throws; the function, where texts cannot be
+ * cut so that they and their special tokens fit.
+ */
 function encoderOf(Tokenizer: TextTokenizerClass, file: TokenizerFile): Encode {
   const { truncation, padding } = file;
-  // Of a word-level model the class takes `unk_token` from the config, not from where tokenizer.json has it.
-  const tokenizer = new Tokenizer(file, { unk_token: file.model?.unk_token }) as TextTokenizer;
-  const joined = (a: string[], b: string[] | null) => {
-    const apart: JoinedTexts = { tokens: a, tokens_pair: b };
-    const { tokens, tokens_pair, token_type_ids } = tokenizer.post_processor?.(a, b, true) ?? apart;
-    return { tokens: [...tokens, ...(tokens_pair ?? [])], token_type_ids };
+  const template = file.post_processor as Template | null | undefined;
+  const tokens = tokensOf(Tokenizer, file);
+  const typed = (ids: readonly number[], type: number) => ids.map((token) => ({ token, type }));
+  const joined = (a: readonly number[], b: readonly number[] | undefined) => {
+    if (!template) return [...typed(a, 0), ...typed(b ?? [], 1)];
+    return (b ? template.pair : template.single).flatMap((part) => {
+      const text = part.Sequence;
+      const { id, type_id: type } = (text ?? part.SpecialToken)!;
+      if (text) return typed(id === 'A' ? a : (b ?? []), type);
+      return typed(template.special_tokens[id]!.ids, type);
+    });
   };
-  const tokensOf = (text: string) => tokenizer.encode(text, { add_special_tokens: false });
 
   return (text, pair, length) => {
-    const first = tokensOf(text);
-    const second = pair === undefined ? undefined : tokensOf(pair);
-    const special = joined([], second ? [] : null).tokens.length;
-    const room = Math.max(0, Math.min(truncation?.max_length ?? length, length) - special);
-    const [a, b] = keptLengths(first.ids.length, second?.ids.length, room, truncation?.strategy);
-    const cut = (tokens: string[], n: number) =>
-      truncation?.direction === 'Left' ? tokens.slice(tokens.length - n) : tokens.slice(0, n);
-    const { tokens, token_type_ids } = joined(cut(first.tokens, a), second ? cut(second.tokens, b) : null);
-
-    const known = new Map(
-      [first, second].flatMap((e) => e?.tokens.map((t, i) => [t, e.ids[i]!] as const) ?? []),
-    );
-    const ids = tokens.map((token) => known.get(token) ?? tokenizer.token_to_id(token)!);
+    const most = Math.min(truncation?.max_length ?? length, length);
+    // The library reads no further in what may be cut, and which of two counts as the longer follows from that.
+    const side = truncation?.direction === 'Left' ? 'Left' : 'Right';
+    const enough = (kept: string) => (truncation?.strategy === kept ? Number.POSITIVE_INFINITY : most);
+    const first = tokens(text, enough('OnlySecond'), side);
+    const second = pair === undefined ? undefined : tokens(pair, enough('OnlyFirst'), side);
+    const room = most - joined([], second && []).length;
+    const [a, b] = keptLengths(first.length, second?.length, room, truncation?.strategy);
+    const cut = (ids: readonly number[], n: number) =>
+      side === 'Left' ? ids.slice(ids.length - n) : ids.slice(0, n);
+    const kept = joined(cut(first, a), second && cut(second, b));
     const fill = (values: readonly number[], value: number) => {
-      const pads = Array.from({ length: Math.max(0, length - values.length) }, () => value);
+      const pads = Array.from({ length: length - values.length }, () => value);
       return padding?.direction === 'Left' ? [...pads, ...values] : [...values, ...pads];
     };
     return {
-      input_ids: fill(ids, padding?.pad_id ?? 0),
-      attention_mask: fill(
-        ids.map(() => 1),
-        0,
-      ),
-      token_type_ids: fill(token_type_ids ?? ids.map(() => 0), padding?.pad_type_id ?? 0),
-    };
+      input_ids: fill(kept.map(({ token }) => token), padding?.pad_id ?? 0), // biome-ignore format: rows
+      attention_mask: fill(kept.map(() => 1), 0),
+      token_type_ids: fill(kept.map(({ type }) => type), padding?.pad_type_id ?? 0),
+    }; // biome-ignore format: rows
   };
 }
 
-/** How many tokens of a text of `a` and of its pair of `b` stay, where there is room for `room` (tokenizers, truncation.rs). */
+/**
+ * How many tokens of a text of `a` and of its pair of `b` stay, where there is room for `room` (tokenizers, truncation.rs). Throws where the
+ * text that is to be cut is too short for that.
+ */
 function keptLengths(
   a: number,
   b: number | undefined,
   room: number,
   strategy = 'LongestFirst',
 ): [number, number] {
-  if (b === undefined) return [Math.min(a, room), 0];
-  if (a + b <= room) return [a, b];
-  if (strategy === 'OnlyFirst') return [Math.max(0, room - b), b];
-  if (strategy === 'OnlySecond') return [a, Math.max(0, room - a)];
+  const over = a + (b ?? 0) - room;
+  if (over <= 0) return [a, b ?? 0];
+  if (room === 0) return [0, 0];
+  const fit = (n: number, which: string): number => {
+    if (n > over || (n === over && strategy === 'LongestFirst')) return n - over;
+    throw new Error(
+      `a text of ${a}${b === undefined ? '' : ` and ${b}`} tokens does not fit in ${room} beside its special tokens: ${which} is to be cut`,
+    );
+  };
+  if (strategy === 'OnlySecond') return [a, fit(b ?? 0, 'only its pair')];
+  if (b === undefined) return [fit(a, 'it'), 0];
+  if (strategy === 'OnlyFirst') return [fit(a, 'only the first'), b];
+  if (room < 0) fit(0, 'nothing');
   const half = Math.floor(room / 2);
   const short = 2 * Math.min(a, b) > room ? half : Math.min(a, b);
   return a > b ? [room - short, short] : [short, room - short];
@@ -1173,6 +1224,224 @@ function relativeCosts(
   }
   costs.push((fullMacs + heads) / fullMacs);
   return costs;
+}
+
+/** The class itself: `import { Tokenizer } from '@huggingface/tokenizers'`. */
+export type TextTokenizerClass = new (file: object, config: object) => object;
+
+/** What is used of a `Tokenizer` of @huggingface/tokenizers, whose own `encode` looks for added tokens, and for what is unknown, in other ways. */
+interface TextTokenizer {
+  readonly normalizer: ((text: string) => string) | null;
+  readonly pre_tokenizer: ((text: string, options: { section_index: number }) => string[]) | null;
+  readonly model: (pieces: string[]) => string[];
+  token_to_id(token: string): number | undefined;
+}
+
+/** A part of a tokenizer.json; its other fields are by `type`. */
+interface TokenizerPart {
+  readonly type: string;
+  readonly normalizers?: readonly TokenizerPart[];
+  readonly pretokenizers?: readonly TokenizerPart[];
+  readonly precompiled_charsmap?: string | null;
+  readonly handle_chinese_chars?: boolean;
+  readonly add_prefix_space?: boolean;
+  readonly use_regex?: boolean;
+}
+
+/** A token that is found in texts as it is written, before they are cut into words. */
+interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly single_word?: boolean;
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
+  readonly special?: boolean;
+  readonly normalized?: boolean;
+}
+
+/** Of a tokenizer.json, what says how a text becomes tokens. */
+interface TokensFile {
+  readonly normalizer?: object | null;
+  readonly pre_tokenizer?: object | null;
+  readonly added_tokens?: readonly object[];
+  readonly model?: {
+    readonly unk_token?: string | null;
+    readonly unk_id?: number | null;
+    readonly byte_fallback?: boolean;
+  };
+}
+
+/** A part of a text that is one token already (`id`), or none yet; `start` is its place. */
+interface Section {
+  readonly text: string;
+  readonly start: number;
+  readonly id?: number;
+}
+
+/** `isFirst`: it begins where the text does. */
+interface Piece {
+  readonly text: string;
+  readonly isFirst: boolean;
+}
+
+/** What `BertNormalizer` puts spaces around (tokenizers, normalizers/bert.rs), beyond U+FFFF, where the class takes half characters. */
+const CHINESE_BEYOND =
+  /[\u{20000}-\u{2A6DF}\u{2A700}-\u{2B73F}\u{2B740}-\u{2B81F}\u{2B920}-\u{2CEAF}\u{2F800}-\u{2FA1F}]/gu;
+
+const WORD_CHARACTER = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]';
+
+/** The words of GPT-2 and RoBERTa; `\s` of JavaScript is not Unicode's white space. */
+const BYTE_LEVEL_WORDS =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+
+/**
+ * Ids of a text's tokens, special ones left out: of as many words as have `enough` tokens, the last where texts are cut on the left. Throws where
+ * there is no token for a part of it.
+ */
+type Tokens = (text: string, enough: number, side: 'Left' | 'Right') => number[];
+
+/** `file` is as Offramp keeps it. Throws what the class throws. */
+function tokensOf(Tokenizer: TextTokenizerClass, file: TokensFile): Tokens {
+  const made = (parts: object) =>
+    new Tokenizer(
+      // Its model has no added tokens: they are no parts of words.
+      { ...{ normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null }, ...{ added_tokens: [], model: { type: 'BPE', vocab: {}, merges: [] } }, ...parts }, // biome-ignore format: a line
+      // Of a word-level model the class takes `unk_token` from here, not from where tokenizer.json has it.
+      { unk_token: file.model?.unk_token },
+    ) as TextTokenizer;
+  const normalize = normalizerOf(made, file.normalizer as TokenizerPart | null | undefined);
+  const cut = pieceCutter(made, file.pre_tokenizer as TokenizerPart | null | undefined);
+  const ids = idsOf(made({ model: file.model }), file);
+  const added = (file.added_tokens ?? []) as readonly AddedToken[];
+  const isNormalized = ({ normalized, special }: AddedToken) => normalized ?? !special;
+  const findAsWritten = tokenFinder(added.filter((token) => !isNormalized(token)));
+  const findNormalized = tokenFinder(
+    added.filter(isNormalized).map((token) => ({ ...token, content: normalize(token.content) })),
+  );
+  /** Word by word. */
+  const wordsOf = function*(text: string): Generator<readonly number[]> {
+    // As the UTF-8 of it reads: half a surrogate pair is no character.
+    for (const section of findAsWritten(text.replace(/\p{Surrogate}/gu, '\uFFFD'))) {
+      if (section.id !== undefined) {
+        yield [section.id];
+        continue;
+      }
+      const { start } = section;
+      const keepsStart = start === 0 && normalize(String.fromCodePoint(section.text.codePointAt(0)!)) !== '';
+      for (const part of findNormalized(normalize(section.text))) {
+        const isFirst = start === 0 && part.start === 0;
+        if (part.id !== undefined) yield [part.id];
+        else for (const piece of cut({ text: part.text, isFirst }, keepsStart)) yield ids(piece);
+      }
+    }
+  };
+  return (text, enough, side) => {
+    const words: (readonly number[])[] = [];
+    let count = 0;
+    for (const word of wordsOf(text)) {
+      if (side === 'Right' && count >= enough) break;
+      words.push(word);
+      count += word.length;
+    }
+    let dropped = 0;
+    if (side === 'Left') while (dropped < words.length && count - words[dropped]!.length >= enough) count -= words[dropped++]!.length; // biome-ignore format: a line
+    return words.slice(dropped).flat();
+  };
+}
+
+type MakePart = (parts: object) => TextTokenizer;
+
+const sameText = (text: string): string => text;
+
+function normalizerOf(made: MakePart, part: TokenizerPart | null | undefined): (text: string) => string {
+  if (!part) return sameText;
+  if (part.type === 'Sequence') {
+    const steps = (part.normalizers ?? []).map((step) => normalizerOf(made, step));
+    return (text) => steps.reduce((before, step) => step(before), text);
+  }
+  if (part.type === 'Precompiled') return charsmapOf(part.precompiled_charsmap ?? '');
+  const normalize = made({ normalizer: part }).normalizer ?? sameText;
+  return part.handle_chinese_chars ? (text) => normalize(text.replace(CHINESE_BEYOND, ' $& ')) : normalize;
+}
+
+/** `keepsStart`: the text's first character is not normalized away. */
+type CutPieces = (piece: Piece, keepsStart: boolean) => Piece[];
+
+function pieceCutter(made: MakePart, part: TokenizerPart | null | undefined): CutPieces {
+  if (!part) return (piece) => [piece];
+  if (part.type === 'Sequence') {
+    const steps = (part.pretokenizers ?? []).map((step) => pieceCutter(made, step));
+    return (piece, keepsStart) =>
+      steps.reduce((pieces, step) => pieces.flatMap((one) => step(one, keepsStart)), [piece]);
+  }
+  const words = part.type === 'ByteLevel' && part.use_regex !== false;
+  const config = words ? { ...part, use_regex: false, add_prefix_space: false } : part;
+  const step = made({ pre_tokenizer: config }).pre_tokenizer!;
+  return ({ text, isFirst }, keepsStart) => {
+    const prefixed = words && part.add_prefix_space && !text.startsWith(' ') ? ` ${text}` : text;
+    const pieces = words ? (prefixed.match(BYTE_LEVEL_WORDS) ?? []) : [text];
+    const parts = pieces.flatMap((piece) => step(piece, { section_index: isFirst ? 0 : 1 }));
+    return parts.map((one, i) => ({
+      text: one,
+      isFirst: isFirst && i === 0 && (one === text || (keepsStart && text.startsWith(one))),
+    }));
+  };
+}
+
+/** Ids of a piece. */
+function idsOf(tokenizer: TextTokenizer, { model = {} }: TokensFile): (piece: Piece) => number[] {
+  const unknown =
+    model.unk_id ?? (model.unk_token == null ? undefined : tokenizer.token_to_id(model.unk_token));
+  const utf8 = new TextEncoder();
+  const bytesOf = (token: string): number[] | undefined => {
+    const hex = (byte: number) => byte.toString(16).toUpperCase().padStart(2, '0');
+    const ids = Array.from(utf8.encode(token), (byte) => tokenizer.token_to_id(`<0x${hex(byte)}>`));
+    return ids.every((id) => id !== undefined) ? ids : undefined;
+  };
+  return ({ text }) =>
+    tokenizer.model([text]).flatMap((token) => {
+      const id = tokenizer.token_to_id(token);
+      if (id !== undefined) return [id];
+      const ids = (model.byte_fallback ? bytesOf(token) : undefined) ?? [unknown];
+      if (ids.includes(undefined))
+        throw new Error(
+          `the tokenizer has no token for ${JSON.stringify(token)}, and none for what it does not know`,
+        );
+      return ids as number[];
+    });
+}
+
+/** Cuts a text at `tokens`, at the longest where several begin; those of `single_word` only between other characters than a word's. */
+function tokenFinder(tokens: readonly AddedToken[]): (text: string) => Section[] {
+  const known = new Map(
+    tokens.filter(({ content }) => content !== '').map((token) => [token.content, token]),
+  );
+  const whole = (text: string, start: number): Section[] => (text === '' ? [] : [{ text, start }]);
+  if (known.size === 0) return (text) => whole(text, 0);
+  const longestFirst = [...known.keys()].sort((a, b) => b.length - a.length);
+  const pattern = new RegExp(
+    longestFirst.map((content) => content.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|'),
+    'gu',
+  );
+  const endsWord = new RegExp(`${WORD_CHARACTER}$`, 'u');
+  const beginsWord = new RegExp(`^${WORD_CHARACTER}`, 'u');
+  return (text) => {
+    const sections: Section[] = [];
+    let at = 0;
+    for (const { 0: content, index } of text.matchAll(pattern)) {
+      const { id, single_word, lstrip, rstrip } = known.get(content)!;
+      let [start, end] = [index, index + content.length];
+      // Two units hold any character.
+      const isInWord =
+        endsWord.test(text.slice(Math.max(0, start - 2), start)) || beginsWord.test(text.slice(end, end + 2));
+      if (single_word && isInWord) continue;
+      if (lstrip) while (start > at && /\p{White_Space}/u.test(text[start - 1]!)) start--;
+      if (rstrip) while (end < text.length && /\p{White_Space}/u.test(text[end]!)) end++;
+      sections.push(...whole(text.slice(at, start), at), { text: content, start, id });
+      at = end;
+    }
+    return [...sections, ...whole(text.slice(at), at)];
+  };
 }
 
 export default Mood;

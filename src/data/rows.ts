@@ -1,4 +1,12 @@
-import { badDataFile, badTokenizer, beyondFloat, fieldsMissing, tokenizerMissing } from '../errors/index.ts';
+import {
+  badDataFile,
+  badTokenizer,
+  beyondFloat,
+  fieldsMissing,
+  messageOf,
+  OfframpError,
+  tokenizerMissing,
+} from '../errors/index.ts';
 import { elementCount } from '../graph/tensor.ts';
 import { isReshape } from './align.ts';
 import { BLOCK_BYTES, LARGEST_WHOLE_FLOAT } from './arrays.ts';
@@ -98,9 +106,24 @@ async function tokenised(
       if (typeof value !== 'string') throw badDataFile(place, `${name} is ${shown(value)}, not a text`);
       return value;
     };
-    const encoded = encode(textOf(first), fields[second] == null ? undefined : textOf(second), length);
+    const pair = fields[second] == null ? undefined : textOf(second);
+    const encoded = encodedAt(place, () => encode(textOf(first), pair, length));
     return names.map((name) => encoded[name]);
   };
+}
+
+/** What `encode` gives. Throws `bad-data-file` where the tokenizer has no tokens for the text of `place`. */
+function encodedAt<T>(place: string, encode: () => T): T {
+  try {
+    return encode();
+  } catch (error) {
+    if (error instanceof OfframpError) throw error;
+    throw badDataFile(
+      place,
+      messageOf(error),
+      'Leave the text out, or give the tokenizer that the model was trained with.',
+    );
+  }
 }
 
 /** Writes the numbers of `value`, flat or nested, to `out[at]…`. */

@@ -1,31 +1,77 @@
 /** tokenizer.json, and tokenizer_config.json beside it, which says on what side texts are padded, and with what. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { asBadTokenizer, badTokenizerConfig, messageOf } from '../errors/index.ts';
 import {
-  type Encode,
-  type Encoded,
-  encoderOf,
-  type TextTokenizerClass,
-  type TokenizerFile,
-} from '../runtime/texts.ts';
+  asBadTokenizer,
+  badTokenizerConfig,
+  messageOf,
+  OfframpError,
+  tokenizerTooSlow,
+} from '../errors/index.ts';
+import { type Encode, type Encoded, encoderOf, type TokenizerFile } from '../runtime/texts.ts';
+import type { TextTokenizerClass } from '../runtime/tokens.ts';
 import { isFile } from './files.ts';
+import { settleTokenizer } from './settle-tokenizer.ts';
+import { TooLong, withTimeLimit } from './time-limit.ts';
 
 export const ENCODED = ['input_ids', 'attention_mask', 'token_type_ids'] as const satisfies (keyof Encoded)[];
 
 /** Whether an input of this name is something that a text is encoded into. */
 export const isEncoded = (name: string): name is keyof Encoded => ENCODED.some((encoded) => encoded === name);
 
-/** A tokenizer.json as Hugging Face's `tokenizers` understands it; generated packages read it alike. Throws `bad-tokenizer`. */
+/** Longest that one text may take. The longest article takes a second. */
+const MOST_MS = 60_000;
+
+/**
+ * A tokenizer.json as Hugging Face's `tokenizers` understands it; generated packages read it alike. Throws `bad-tokenizer`; the function, what
+ * `encoderOf` says, and `bad-tokenizer` where a text takes a minute.
+ */
 export async function loadTokenizer(file: string): Promise<Encode> {
   try {
-    const json = JSON.parse((await readTokenizerFile(file)).toString()) as TokenizerFile;
+    const text = (await readTokenizerFile(file)).toString();
+    const json = JSON.parse(text) as TokenizerFile;
     const { Tokenizer } = await import('@huggingface/tokenizers');
     // The package's own types do not resolve in Node: they import each other without extensions.
-    return encoderOf(Tokenizer as unknown as TextTokenizerClass, json);
+    const encode = encoderOf(Tokenizer as unknown as TextTokenizerClass, json);
+    const limited =
+      (ms: number): Encode =>
+      (...texts) => {
+        try {
+          return withTimeLimit(ms, () => encode(...texts));
+        } catch (error) {
+          throw error instanceof TooLong ? tokenizerTooSlow(file, texts[0], ms) : error;
+        }
+      };
+    refuseEndlessRegexes(json, limited(PROBE_MS));
+    return limited(MOST_MS);
   } catch (error) {
     throw asBadTokenizer(file, error);
   }
+}
+
+const PROBE_MS = 5_000;
+const PROBE_LENGTH = 300;
+/** Of a regex, characters that are probed. */
+const MOST_PROBES = 40;
+
+/** A regex that takes exponential time does so on one character of it again and again. Throws what `encode` throws of those. */
+function refuseEndlessRegexes({ normalizer, pre_tokenizer }: TokenizerFile, encode: Encode): void {
+  const regexes: string[] = [];
+  JSON.stringify([normalizer, pre_tokenizer], (key, value) => {
+    if (key === 'Regex') regexes.push(String(value));
+    return value;
+  });
+  const literal = new Set(regexes.join('').replace(/\\([pP]\{.*?\}|x\{.*?\}|.)/g, ''));
+  const probed =
+    regexes.length === 0 ? [] : [...new Set(['a', 'A', '1', ' ', '\n', '.', 'é', '日', ...literal])];
+  for (const character of probed.slice(0, MOST_PROBES))
+    for (const end of ['!', 'b', '\u0001'])
+      try {
+        encode(`${character.repeat(PROBE_LENGTH)}${end}`, undefined, 8 * PROBE_LENGTH);
+      } catch (error) {
+        // Of the text itself nothing matters: it may have no tokens.
+        if (error instanceof OfframpError) throw error;
+      }
 }
 
 /** What is read of a tokenizer_config.json. */
@@ -43,18 +89,28 @@ const configBeside = (file: string) => join(dirname(file), 'tokenizer_config.jso
 export const tokenizerFiles = (file: string): string[] => [file, configBeside(file)].filter(isFile);
 
 /**
- * The bytes of `file`, or, where tokenizer_config.json beside it says more, of that file with its `padding` and `truncation` so: as transformers
- * and transformers.js, which read both, encode. Throws `bad-tokenizer`, and what reading and parsing `file` throw.
+ * The bytes of `file`, or, where they are to be read in another way, those of a file that says the same so: as tokenizer_config.json beside it
+ * says how texts are padded and cut, which transformers and transformers.js read too; and with parts that JavaScript reads as the reference does
+ * (`settleTokenizer`). Throws `bad-tokenizer`, and what reading and parsing `file` throw.
  */
 export async function readTokenizerFile(file: string): Promise<Buffer> {
   const bytes = await readFile(file);
-  const beside = configBeside(file);
-  if (!isFile(beside)) return bytes;
-  const json = JSON.parse(bytes.toString()) as WholeTokenizer;
-  const config = await readTokenizerConfig(beside);
-  const settled = { ...json, truncation: truncationOf(json, config), padding: paddingOf(json, config) };
-  const isSame = JSON.stringify(settled) === JSON.stringify(json);
+  const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  const json = JSON.parse(text.replace(/^\uFEFF/, '')) as unknown;
+  const settled = await withConfig(file, settleTokenizer(file, json) as WholeTokenizer);
+  const isSame = !text.startsWith('\uFEFF') && JSON.stringify(settled) === JSON.stringify(json);
   return isSame ? bytes : Buffer.from(`${JSON.stringify(settled, null, 2)}\n`);
+}
+
+async function withConfig(file: string, json: WholeTokenizer): Promise<WholeTokenizer> {
+  const beside = configBeside(file);
+  if (!isFile(beside)) return json;
+  const config = await readTokenizerConfig(beside);
+  return {
+    ...json,
+    truncation: truncationOf(json, config) ?? null,
+    padding: paddingOf(json, config) ?? null,
+  };
 }
 
 async function readTokenizerConfig(file: string): Promise<TokenizerConfig> {

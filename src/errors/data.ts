@@ -138,6 +138,22 @@ export const badTokenizer = (file: string, problem: string, cause?: unknown) =>
     { cause },
   );
 
+/** `part`: of tokenizer.json, as it is called there. */
+export const badTokenizerPart = (file: string, part: string, problem: string) =>
+  new OfframpError(
+    'bad-tokenizer',
+    `tokenizer ${file}: ${part}: ${problem}`,
+    'Offramp reads texts only as the library `tokenizers` of Python does: encode the texts there, and give `input_ids` (JSONL or Parquet) in their place.',
+  );
+
+/** `text` took `ms`, and was not done. */
+export const tokenizerTooSlow = (file: string, text: string, ms: number) =>
+  new OfframpError(
+    'bad-tokenizer',
+    `tokenizer ${file}: it was not done after ${ms / 1000} seconds with a text of ${text.length} characters: ${JSON.stringify(text.slice(0, 40))}${text.length > 40 ? '…' : ''}`,
+    'Most likely a regex of it does not come to an end with such a text. Cut the text, or write the regex so that one part of it does not repeat what repeats: `a+`, not `(a+)+`.',
+  );
+
 /** `error`, met when reading a tokenizer, with its file unless it names one. */
 export const asBadTokenizer = (file: string, error: unknown) =>
   error instanceof OfframpError ? error : badTokenizer(file, messageOf(error), error);

@@ -1,5 +1,6 @@
 /** Texts as a model's input. */
 import type { TensorSpec } from './tensors.ts';
+import { type TextTokenizerClass, type TokensFile, tokensOf } from './tokens.ts';
 
 /** What a text becomes, each of the same length; under the names that models call their inputs by. */
 export interface Encoded {
@@ -11,25 +12,18 @@ export interface Encoded {
 /** Tokens of `text`, and of `pair` if there is one, cut and padded to `length`. */
 export type Encode = (text: string, pair: string | undefined, length: number) => Encoded;
 
-/** What is used of a `Tokenizer` of @huggingface/tokenizers, whose own encode neither cuts nor pads. */
-interface TextTokenizer {
-  readonly post_processor: ((a: string[], b: string[] | null, addSpecial: boolean) => JoinedTexts) | null;
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[]; tokens: string[] };
-  token_to_id(token: string): number | undefined;
+/** Of what a text or two become: `Sequence`, the tokens of the text `A` or `B`, or `SpecialToken`. */
+type TemplatePart = Readonly<Record<string, { readonly id: string; readonly type_id: number }>>;
+
+/** Where special tokens go: `TemplateProcessing` of a tokenizer.json. */
+interface Template {
+  readonly single: readonly TemplatePart[];
+  readonly pair: readonly TemplatePart[];
+  readonly special_tokens: Readonly<Record<string, { readonly ids: readonly number[] }>>;
 }
 
-/** The class itself: `import { Tokenizer } from '@huggingface/tokenizers'`. */
-export type TextTokenizerClass = new (file: object, config: object) => object;
-
-/** Texts with special tokens put in; a post-processor that knows of none leaves the pair apart. */
-interface JoinedTexts {
-  readonly tokens: string[];
-  readonly tokens_pair?: string[] | null;
-  readonly token_type_ids?: number[];
-}
-
-/** What is read of a tokenizer.json beside the package. */
-export interface TokenizerFile {
+/** What is read of the tokenizer.json beside the package. Offramp wrote it: its other forms are not known here. */
+export interface TokenizerFile extends TokensFile {
   readonly truncation?: {
     readonly direction: string;
     readonly max_length: number;
@@ -40,61 +34,75 @@ export interface TokenizerFile {
     readonly pad_id: number;
     readonly pad_type_id: number;
   } | null;
-  readonly model?: { readonly unk_token?: string | null };
+  readonly post_processor?: object | null;
 }
 
-/** A tokenizer.json as Hugging Face's `tokenizers` understands it. Throws what the class throws. */
+/**
+ * Encodes as the Rust library `tokenizers` does with this tokenizer.json. Throws what the class throws; the function, where texts cannot be
+ * cut so that they and their special tokens fit.
+ */
 export function encoderOf(Tokenizer: TextTokenizerClass, file: TokenizerFile): Encode {
   const { truncation, padding } = file;
-  // Of a word-level model the class takes `unk_token` from the config, not from where tokenizer.json has it.
-  const tokenizer = new Tokenizer(file, { unk_token: file.model?.unk_token }) as TextTokenizer;
-  const joined = (a: string[], b: string[] | null) => {
-    const apart: JoinedTexts = { tokens: a, tokens_pair: b };
-    const { tokens, tokens_pair, token_type_ids } = tokenizer.post_processor?.(a, b, true) ?? apart;
-    return { tokens: [...tokens, ...(tokens_pair ?? [])], token_type_ids };
+  const template = file.post_processor as Template | null | undefined;
+  const tokens = tokensOf(Tokenizer, file);
+  const typed = (ids: readonly number[], type: number) => ids.map((token) => ({ token, type }));
+  const joined = (a: readonly number[], b: readonly number[] | undefined) => {
+    if (!template) return [...typed(a, 0), ...typed(b ?? [], 1)];
+    return (b ? template.pair : template.single).flatMap((part) => {
+      const text = part.Sequence;
+      const { id, type_id: type } = (text ?? part.SpecialToken)!;
+      if (text) return typed(id === 'A' ? a : (b ?? []), type);
+      return typed(template.special_tokens[id]!.ids, type);
+    });
   };
-  const tokensOf = (text: string) => tokenizer.encode(text, { add_special_tokens: false });
 
   return (text, pair, length) => {
-    const first = tokensOf(text);
-    const second = pair === undefined ? undefined : tokensOf(pair);
-    const special = joined([], second ? [] : null).tokens.length;
-    const room = Math.max(0, Math.min(truncation?.max_length ?? length, length) - special);
-    const [a, b] = keptLengths(first.ids.length, second?.ids.length, room, truncation?.strategy);
-    const cut = (tokens: string[], n: number) =>
-      truncation?.direction === 'Left' ? tokens.slice(tokens.length - n) : tokens.slice(0, n);
-    const { tokens, token_type_ids } = joined(cut(first.tokens, a), second ? cut(second.tokens, b) : null);
-
-    const known = new Map(
-      [first, second].flatMap((e) => e?.tokens.map((t, i) => [t, e.ids[i]!] as const) ?? []),
-    );
-    const ids = tokens.map((token) => known.get(token) ?? tokenizer.token_to_id(token)!);
+    const most = Math.min(truncation?.max_length ?? length, length);
+    // The library reads no further in what may be cut, and which of two counts as the longer follows from that.
+    const side = truncation?.direction === 'Left' ? 'Left' : 'Right';
+    const enough = (kept: string) => (truncation?.strategy === kept ? Number.POSITIVE_INFINITY : most);
+    const first = tokens(text, enough('OnlySecond'), side);
+    const second = pair === undefined ? undefined : tokens(pair, enough('OnlyFirst'), side);
+    const room = most - joined([], second && []).length;
+    const [a, b] = keptLengths(first.length, second?.length, room, truncation?.strategy);
+    const cut = (ids: readonly number[], n: number) =>
+      side === 'Left' ? ids.slice(ids.length - n) : ids.slice(0, n);
+    const kept = joined(cut(first, a), second && cut(second, b));
     const fill = (values: readonly number[], value: number) => {
-      const pads = Array.from({ length: Math.max(0, length - values.length) }, () => value);
+      const pads = Array.from({ length: length - values.length }, () => value);
       return padding?.direction === 'Left' ? [...pads, ...values] : [...values, ...pads];
     };
     return {
-      input_ids: fill(ids, padding?.pad_id ?? 0),
-      attention_mask: fill(
-        ids.map(() => 1),
-        0,
-      ),
-      token_type_ids: fill(token_type_ids ?? ids.map(() => 0), padding?.pad_type_id ?? 0),
-    };
+      input_ids: fill(kept.map(({ token }) => token), padding?.pad_id ?? 0), // biome-ignore format: rows
+      attention_mask: fill(kept.map(() => 1), 0),
+      token_type_ids: fill(kept.map(({ type }) => type), padding?.pad_type_id ?? 0),
+    }; // biome-ignore format: rows
   };
 }
 
-/** How many tokens of a text of `a` and of its pair of `b` stay, where there is room for `room` (tokenizers, truncation.rs). */
+/**
+ * How many tokens of a text of `a` and of its pair of `b` stay, where there is room for `room` (tokenizers, truncation.rs). Throws where the
+ * text that is to be cut is too short for that.
+ */
 function keptLengths(
   a: number,
   b: number | undefined,
   room: number,
   strategy = 'LongestFirst',
 ): [number, number] {
-  if (b === undefined) return [Math.min(a, room), 0];
-  if (a + b <= room) return [a, b];
-  if (strategy === 'OnlyFirst') return [Math.max(0, room - b), b];
-  if (strategy === 'OnlySecond') return [a, Math.max(0, room - a)];
+  const over = a + (b ?? 0) - room;
+  if (over <= 0) return [a, b ?? 0];
+  if (room === 0) return [0, 0];
+  const fit = (n: number, which: string): number => {
+    if (n > over || (n === over && strategy === 'LongestFirst')) return n - over;
+    throw new Error(
+      `a text of ${a}${b === undefined ? '' : ` and ${b}`} tokens does not fit in ${room} beside its special tokens: ${which} is to be cut`,
+    );
+  };
+  if (strategy === 'OnlySecond') return [a, fit(b ?? 0, 'only its pair')];
+  if (b === undefined) return [fit(a, 'it'), 0];
+  if (strategy === 'OnlyFirst') return [fit(a, 'only the first'), b];
+  if (room < 0) fit(0, 'nothing');
   const half = Math.floor(room / 2);
   const short = 2 * Math.min(a, b) > room ? half : Math.min(a, b);
   return a > b ? [room - short, short] : [short, room - short];

@@ -142,14 +142,16 @@ function tokenizer(rest: object = {}): string {
   const text = (id: 'A' | 'B', type_id = 0) => ({ Sequence: { id, type_id } });
   const json = {
     version: '1.0',
-    added_tokens: special.map((content, id) => ({ id, content, special: true })),
+    added_tokens: special.map((content, id) => ({ id, content, special: true, normalized: false })),
     normalizer: { type: 'Lowercase' },
     pre_tokenizer: { type: 'Whitespace' },
     post_processor: {
       type: 'TemplateProcessing',
       single: [token('[CLS]'), text('A'), token('[SEP]')],
       pair: [token('[CLS]'), text('A'), token('[SEP]'), text('B', 1), token('[SEP]', 1)],
-      special_tokens: {},
+      special_tokens: Object.fromEntries(
+        special.map((id, number) => [id, { id, ids: [number], tokens: [id] }]),
+      ),
     },
     decoder: null,
     model: { type: 'WordLevel', vocab, unk_token: '[UNK]' },
