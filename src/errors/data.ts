@@ -143,7 +143,7 @@ export const badTokenizerPart = (file: string, part: string, problem: string) =>
   new OfframpError(
     'bad-tokenizer',
     `tokenizer ${file}: ${part}: ${problem}`,
-    'Offramp reads texts only as the library `tokenizers` of Python does: encode the texts there, and give `input_ids` (JSONL or Parquet) in their place.',
+    'Offramp reads texts only as the library tokenizers of Python does: encode the texts there, and give `input_ids` (JSONL or Parquet) in their place.',
   );
 
 /** `text` took `ms`, and was not done. */
