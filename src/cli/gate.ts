@@ -72,22 +72,20 @@ export function checkBounds(
   bounds: readonly Bound[] = [],
   measured: Readonly<Record<string, Figures>>,
 ): void {
-  const figuresBroken = new Set<FigureName>();
   const broken = Object.entries(measured).flatMap(([where, figures]) =>
     bounds.flatMap(({ text, figure, limit }) => {
       const value = figures[figure];
       if (value === undefined || Number.isNaN(value)) throw notMeasured(text, where);
       const isBroken = FIGURES[figure].worse === '>' ? value > limit : value < limit;
-      if (isBroken) figuresBroken.add(figure);
-      return isBroken ? [`${where} has ${figure} ${Number(value.toPrecision(6))} (${text})`] : [];
+      const told = `${where} has ${figure} ${Number(value.toPrecision(6))} (${text})`;
+      return isBroken ? [{ told, costs: FIGURES[figure].isShare === true }] : [];
     }),
   );
-  const isShare = (figure: FigureName) => FIGURES[figure].isShare === true;
   if (broken.length > 0)
-    throw gateFailed(broken, {
-      costs: [...figuresBroken].some(isShare),
-      loses: ![...figuresBroken].every(isShare),
-    });
+    throw gateFailed(
+      broken.map(({ told }) => told),
+      { costs: broken.some(({ costs }) => costs), loses: broken.some(({ costs }) => !costs) },
+    );
 }
 
 type Point = MeasuredPoint | OperatingPoint;

@@ -20,7 +20,7 @@ import {
   thresholdsOf,
 } from './compare-sides.ts';
 import { meanCost, share } from './evaluate.ts';
-import { refuseNotFinite } from './name-sample.ts';
+import { refuseNotFinite } from './not-finite.ts';
 import { checkCall } from './options.ts';
 
 export interface CompareOptions extends SideOptions {

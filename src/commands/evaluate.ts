@@ -14,7 +14,7 @@ import { type Session, settleSession, withSession } from '../ort/session.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted } from '../predict/run-emitted.ts';
 import { pointsAlone } from '../report/index.ts';
-import { refuseNotFinite } from './name-sample.ts';
+import { refuseNotFinite } from './not-finite.ts';
 import { checkCall } from './options.ts';
 
 export interface EvaluateOptions {

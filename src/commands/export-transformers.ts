@@ -20,9 +20,9 @@ import {
   tokenizerConfigJson,
 } from '../export/pipeline-files.ts';
 import type { Model } from '../graph/types.ts';
-import { type ConfigFiles, findFiles } from '../hub/folder.ts';
+import { type ConfigFiles, findConfigs } from '../hub/folder.ts';
 import { type Config, readConfig } from '../hub/json.ts';
-import { SOURCE_HASH } from '../model/inspect.ts';
+import { sourceHashOf } from '../model/inspect.ts';
 import { type DataFiles, openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
 import { loadModel, parseModel, serializeModel } from '../parser/index.ts';
@@ -87,10 +87,7 @@ export async function exportTransformers(options: ExportTransformersOptions): Pr
 /** Throws `output-unusable` where `out` holds a model, or what goes with one, that Offramp did not write. */
 async function refuseForeign(out: string): Promise<void> {
   const model = join(out, 'onnx/model.onnx');
-  const isOurs = async () => {
-    const { metadataProps } = (await loadModel(model)).model;
-    return metadataProps.some(({ key }) => key === SOURCE_HASH);
-  };
+  const isOurs = async () => sourceHashOf((await loadModel(model)).model) !== undefined;
   const holds = [model, join(out, 'config.json')].some(isFile);
   if (holds && !(isFile(model) && (await isOurs().catch(() => false))))
     throw outputUnusable(out, 'it holds a model that Offramp did not write');
@@ -128,8 +125,7 @@ function taskOf(manifest: Manifest): PipelineTask {
 
 /** Config files of the original, where options say where they are. */
 async function configsOf({ model, hfConfig }: ExportTransformersOptions): Promise<ConfigFiles> {
-  if (model === undefined && hfConfig === undefined) return {};
-  return await findFiles({ model: model ?? '', hfConfig });
+  return await findConfigs({ model, hfConfig });
 }
 
 /** What the tokenizer's file holds: the package's, else that of the config files. Of a package for pictures nothing. */

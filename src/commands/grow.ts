@@ -7,7 +7,7 @@ import type { ConfidenceSplits } from '../predict/fit-confidence.ts';
 import { type TrainedStudent, trainStudent } from '../students/train-student.ts';
 import type { StudentTraining } from '../students/training-plan.ts';
 import { epochsOf, type Growth, type GrowthOptions } from './growth.ts';
-import { namingSample } from './name-sample.ts';
+import { namingSample } from './not-finite.ts';
 import { openStudent } from './open-student.ts';
 import type { CompileContext } from './project.ts';
 

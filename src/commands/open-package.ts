@@ -4,7 +4,7 @@ import type { Preprocessing } from '../data/index.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { checkEmitted, readPackage } from '../emit/read-package.ts';
 import { packageDamaged, packageIsChain, packageWithoutHeads } from '../errors/index.ts';
-import { SOURCE_HASH } from '../model/inspect.ts';
+import { sourceHashOf } from '../model/inspect.ts';
 import type { SessionOptions } from '../ort/session.ts';
 import { type LoadedModel, loadModel } from '../parser/index.ts';
 import { closeExits } from '../passes/close-exits.ts';
@@ -45,8 +45,7 @@ export async function openPackage(folder: string, session: SessionOptions = {}):
   if (source.exitOutputs) throw packageWithoutHeads(folder, source.file);
   await checkEmitted(folder, manifest, session);
   const loaded = await loadModel(join(folder, 'model.onnx'));
-  const origin = loaded.model.metadataProps.find(({ key }) => key === SOURCE_HASH)?.value;
-  if (origin !== source.sha256)
+  if (sourceHashOf(loaded.model) !== source.sha256)
     throw packageDamaged(folder, 'model.onnx and manifest.json are of different originals');
   const model = closeExits(loaded.model);
   return {

@@ -121,11 +121,10 @@ export async function openProject(
   const firsts = await loadFirsts(options.first);
   const session = onCpu(sessionOptions);
   const isChain = firsts.length > 0 || wanted?.byDefault === false;
-  let dims: Record<string, number> = {};
   const open = async () => {
     const source = await loadModel(options.model, options.externalDataFolder);
-    dims = dimsOf(source, options, options.hub);
-    return await inspectLoaded(source, {
+    const dims = dimsOf(source, options, options.hub);
+    const inspection = await inspectLoaded(source, {
       ...options,
       dims,
       ...(isChain && !asksForExits(options) && { taps: [] }),
@@ -133,8 +132,9 @@ export async function openProject(
       ...(isChain && { opset: commonOpset(namedModels(source, firsts)) }),
       session,
     });
+    return { inspection, dims };
   };
-  const inspection = await open().catch((error) => {
+  const { inspection, dims } = await open().catch((error) => {
     const told = nameFloat(error, options.model);
     throw isChain ? ofNetwork(options.model, told) : told;
   });

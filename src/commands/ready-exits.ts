@@ -37,7 +37,7 @@ import { recipeOf, trainHeads } from '../train/train.ts';
 import type { TrainOptions } from '../train/train-options.ts';
 import { trainingViews } from '../train/views.ts';
 import { isTrained } from './kept-heads.ts';
-import { namingSample } from './name-sample.ts';
+import { namingSample } from './not-finite.ts';
 import type { CompileContext } from './project.ts';
 
 export interface ReadyExits {

@@ -60,12 +60,23 @@ export interface HubOptions {
  * The ONNX file that `options` mean and the config files that go with it. A file by itself has none but those that are named. Throws
  * `no-model-in-folder`, `variant-missing`, `bad-model-config`.
  */
-export async function findFiles({ model, dtype, hfConfig = [] }: HubOptions): Promise<HubFiles> {
-  const given = await sorted(hfConfig);
-  if (!isFolder(model)) return { model: dtype === undefined ? model : siblingOf(model, dtype), ...given };
-  const configs = configsIn(model);
+export async function findFiles({ model, dtype, hfConfig }: HubOptions): Promise<HubFiles> {
+  const configs = await findConfigs({ model, hfConfig });
+  if (!isFolder(model)) return { model: dtype === undefined ? model : siblingOf(model, dtype), ...configs };
   const name = nameOf(model);
-  return { model: await modelIn(model, dtype), ...(name !== undefined && { name }), ...configs, ...given };
+  return { model: await modelIn(model, dtype), ...(name !== undefined && { name }), ...configs };
+}
+
+/** The config files that are named, and for the others those in the folder that `model` may be. Throws `bad-model-config`. */
+export async function findConfigs({
+  model,
+  hfConfig = [],
+}: {
+  readonly model: string | undefined;
+  readonly hfConfig: HubOptions['hfConfig'];
+}): Promise<ConfigFiles> {
+  const given = await sorted(hfConfig);
+  return { ...(model !== undefined && isFolder(model) && configsIn(model)), ...given };
 }
 
 /** Whether `path` is a folder with a model or its config files, and not one that `compile` wrote. */

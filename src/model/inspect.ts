@@ -65,6 +65,10 @@ const WIDENED = 'Made to take any number of samples: a batch of three gave what 
 /** In metadata_props of what `compile` wrote: the original's sha256. */
 export const SOURCE_HASH = 'offramp.source.sha256';
 
+/** Of a model that Offramp wrote: the sha256 of the original; undefined for any other. */
+export const sourceHashOf = ({ metadataProps }: Model): string | undefined =>
+  metadataProps.find(({ key }) => key === SOURCE_HASH)?.value;
+
 /** The newest opset that has an If on every backend. */
 const NEWEST_WITH_IF = 22;
 
@@ -86,7 +90,7 @@ export async function inspectLoaded(source: LoadedModel, options: Reading): Prom
 
 async function inspectSource(source: LoadedModel, options: Reading): Promise<Inspected> {
   const session = { ...options.session, externalDataFolder: source.folder };
-  if (source.model.metadataProps.some(({ key }) => key === SOURCE_HASH)) throw alreadyCompiled();
+  if (sourceHashOf(source.model) !== undefined) throw alreadyCompiled();
   const inlined = inlineFunctions(source.model);
   const given = options.exitOutputs && giveExits(inlined, options.exitOutputs);
   const output = given?.values.at(-1) ?? options.output;
