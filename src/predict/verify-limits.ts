@@ -45,7 +45,7 @@ export interface Limits {
   readonly original: number;
   /** For what heads have a part in, relative. */
   readonly heads: number;
-  /** What heads move with the batch by hand, relative; 0 where that is within their tolerance anyway. */
+  /** What heads move with the batch by hand, relative; 0 where that is within what every head is allowed. */
   readonly unsteady: number;
   /** For the distance of a policy's score from a threshold. */
   readonly tie: number;
@@ -60,15 +60,17 @@ export async function limitsOf(reference: Reference, spread: readonly number[]):
     coarseHeads = Math.max(coarseHeads, await coarseness({ ...reference, typed }, some));
   const moved = await unsteadiness(reference, spread.slice(0, UNSTEADY_SAMPLES));
   const original = Math.max(ORIGINAL_TOLERANCE, coarse, moved.original);
-  const heads = Math.max(HEAD_TOLERANCE, original, coarseHeads, moved.heads);
-  const unsteady = moved.heads === heads ? moved.heads : 0;
+  const usual = Math.max(HEAD_TOLERANCE, coarse, coarseHeads);
+  const heads = Math.max(usual, original, moved.heads);
+  const unsteady = moved.heads > usual ? moved.heads : 0;
   const { original: last, logits } = reference.predictions;
   const isChain = reference.networks.length > 1;
   const largest = (isChain ? logits : []).reduce(
     (most, own) => largestFinite(own, most),
     largestFinite(last),
   );
-  const tie = Math.max(TIE, Math.max(coarseHeads, unsteady) * largest);
+  // What heads move themselves, also where the original moves further.
+  const tie = Math.max(TIE, Math.max(coarseHeads, moved.heads) * largest);
   return { original, heads, unsteady, tie };
 }
 

@@ -15,6 +15,7 @@ import { tinyProject } from '../tiny-project.ts';
 const test = suite('prove equal');
 const { at, writeSamples, remove } = tinyProject('prove');
 const MOVED = 1e-3;
+const every = (count: number) => Int32Array.from({ length: count }, (_, i) => i);
 
 /** Emitted and judged by hand, then the answers of the first head by hand moved by `MOVED` of the largest logit. */
 async function moved() {
@@ -71,6 +72,30 @@ test('unless answers by hand move as far from one sample a run to many', async (
   assert.ok(deviation! < 1e-6, `${deviation}`);
   assert.is(tolerance, 1e-5);
   assert.ok(Math.abs(unsteady / MOVED - 2) < 0.02, `${unsteady}`);
+});
+
+test('a threshold between the score by hand and that of the model: either way is right, where heads move that far and the original further', async () => {
+  const { verification, before } = await moved();
+  const { predictions } = verification;
+  const steeper = (by: number) => (all: Float32Array) => all.map((v) => v * by);
+  const alone = await before({ ...verification.dataset, partOf: { samples: every(60) } } as never);
+  const byHand: Predictions = { ...predictions, logits: alone.logits.map(steeper(1 - 10 * MOVED)) };
+  const outcomes = outcomesAt(byHand, { policy: 'max-prob', parameters: {} });
+  const [[score]] = outcomes().scores as [Float32Array];
+  const [[real]] = outcomesAt(alone, { policy: 'max-prob', parameters: {} })().scores as [Float32Array];
+  const threshold = Math.fround((score! + real!) / 2);
+  assert.ok(score! < threshold && threshold < real! && real! - threshold > 1e-5, `${score} ${real}`);
+  const asked = { ...verification, predictions: byHand, outcomes, thresholds: [[threshold, 1, 1]] };
+  const error = await rejectsWith('emitted-model-differs', () =>
+    verifyEmitted({ ...asked, predictAlone: async (part) => rowsOf(byHand, part.partOf!.samples) }),
+  );
+  assert.match(error.message, /left at exit 0, by hand it goes all the way/);
+  const further = async (part: typeof asked.dataset) => {
+    const rows = await before(part);
+    return { ...rows, original: rows.original.map((v) => v * (1 + 20 * MOVED)) };
+  };
+  const { unsteady } = await verifyEmitted({ ...asked, predictAlone: further });
+  assert.ok(unsteady > 1e-4);
 });
 
 test.run();
