@@ -2,19 +2,33 @@
 import { messageOf, OfframpError } from './offramp-error.ts';
 import { option } from './option.ts';
 
-/** As onnxruntime-node says it of an input or output, and Offramp makes outputs of inner values; 16 is bfloat16 (TensorProto.DataType). */
-const BFLOAT16 = /Unsupported data type: 16\b/;
+/** As onnxruntime-node says it of an input or output, with its number in TensorProto.DataType; and Offramp makes outputs of inner values. */
+const UNSUPPORTED = /Unsupported data type: (\d+)\b/;
+const OTHER_TYPES: Readonly<Record<string, string>> = {
+  14: 'complex64',
+  15: 'complex128',
+  16: 'bfloat16',
+  17: 'float8e4m3fn',
+  18: 'float8e4m3fnuz',
+  19: 'float8e5m2',
+  20: 'float8e5m2fnuz',
+};
 
-const unsupportedType = (cause: unknown) =>
+/** `type`: as ONNX calls it. */
+export const unsupportedType = (type: string, cause?: unknown) =>
   new OfframpError(
     'unsupported-type',
-    'the model has bfloat16 values, which onnxruntime-node does not hand over',
+    `the model has ${type} values, which onnxruntime-node does not hand over`,
     'Export it in float32 or float16.',
     { cause },
   );
 
-export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unknown) =>
-  BFLOAT16.test(reason) ? unsupportedType(cause) : otherFailure(action, reason, cause);
+export const sessionFailed = (action: 'load' | 'run', reason: string, cause: unknown) => {
+  const [, type] = UNSUPPORTED.exec(reason) ?? [];
+  return type === undefined
+    ? otherFailure(action, reason, cause)
+    : unsupportedType(OTHER_TYPES[type] ?? `type ${type}`, cause);
+};
 
 const otherFailure = (action: 'load' | 'run', reason: string, cause: unknown) =>
   new OfframpError(

@@ -7,6 +7,7 @@ import { type Model, opsetOf } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
 import { inlineFunctions, type LoadedModel, loadModel } from '../parser/index.ts';
 import { findLostOutputs } from '../passes/cut-segments.ts';
+import { defaultDomain } from '../passes/default-domain.ts';
 import { dequantizeTaps } from '../passes/dequantize-taps.ts';
 import type { ExitPlan, TypedModel } from '../passes/exits.ts';
 import { type ExistingExits, extractExits } from '../passes/extract-exits.ts';
@@ -96,7 +97,7 @@ async function inspectSource(source: LoadedModel, options: Reading): Promise<Ins
   const output = given?.values.at(-1) ?? options.output;
   const asked = given?.model ?? giveValue(inlined, output);
   const freed = freeNames(options.inFront === undefined ? OWN_NAMES : []);
-  const fixed = { ...asked, graph: runPasses(asked.graph, [fixInputs(options), freed]) };
+  const fixed = { ...asked, graph: runPasses(asked.graph, [defaultDomain, fixInputs(options), freed]) };
   const raised = await raiseModel(fixed, { ...options, session, to: options.opset });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };

@@ -33,10 +33,7 @@ function withStatics(
   return values;
 }
 
-/** Maps and sequences cannot be fetched from onnxruntime-node. */
-const tensorsOf = (session: Session) => session.outputMetadata.filter((v) => v.isTensor).map((v) => v.name);
-
-/** Runs every value that can be fetched. Throws `trial-run-failed`. */
+/** Runs every value that can be fetched. Throws `trial-run-failed`, `unsupported-type`. */
 async function runOn(
   session: Session,
   slots: readonly InputSlot[],
@@ -44,9 +41,9 @@ async function runOn(
 ): Promise<Outputs> {
   const feeds = feedsOf(slots, picks);
   try {
-    return await session.run(feeds, tensorsOf(session));
+    return await session.run(feeds);
   } catch (error) {
-    if (!(error instanceof OfframpError)) throw error;
+    if (!(error instanceof OfframpError) || error.code === 'unsupported-type') throw error;
     const inputs = Object.entries(feeds).map(
       ([name, { type, dims }]) => `${name} ${dataTypeOf(type)} [${dims.join(', ')}]`,
     );

@@ -1,7 +1,7 @@
 /** The only file that imports onnxruntime-node: sessions with the options Offramp measures with, and coded errors. */
 import { availableParallelism } from 'node:os';
 import * as ort from 'onnxruntime-node';
-import { messageOf, providerMissing, runFailed, sessionFailed } from '../errors/index.ts';
+import { messageOf, providerMissing, runFailed, sessionFailed, unsupportedType } from '../errors/index.ts';
 import { GraphBuilder, makeModel, makeNode, makeValue } from '../graph/builder.ts';
 import type { Model } from '../graph/types.ts';
 import { serializeModel } from '../parser/index.ts';
@@ -112,13 +112,19 @@ export class Session {
   }
 
   /**
-   * Runs once; `fetches` names the wanted outputs (all by default). What comes back has no names but theirs, not even `constructor`. Blocks the event
-   * loop while it computes. Throws `session-failed`, and `id-out-of-range` where samples hold an id that the model has no row for.
+   * Runs once; `fetches` names the wanted outputs: by default all tensors, since maps and sequences cannot be fetched. What comes back has no names but
+   * theirs, not even `constructor`. Blocks the event loop while it computes. Throws `session-failed`, `unsupported-type`, and `id-out-of-range` where
+   * samples hold an id that the model has no row for.
    */
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Outputs> {
     const given = HAS_FLOAT16_ARRAY ? withBits(feeds) : feeds;
+    const wanted = this.inner.outputMetadata.filter(
+      ({ name, isTensor }) => fetches?.includes(name) ?? isTensor,
+    );
+    for (const output of wanted)
+      if (output.isTensor && FATAL.has(output.type)) throw unsupportedType(output.type);
     try {
-      const outputs = await (fetches ? this.inner.run(given, [...fetches]) : this.inner.run(given));
+      const outputs = await this.inner.run(given, fetches ? [...fetches] : wanted.map(({ name }) => name));
       return Object.assign(Object.create(null), outputs);
     } catch (error) {
       throw runFailed(messageOf(error), error);
@@ -129,6 +135,9 @@ export class Session {
     await this.inner.release();
   }
 }
+
+/** Types whose tensors onnxruntime-node 1.30 takes for so large that the process ends. */
+const FATAL = new Set<string>(['int4', 'uint4']);
 
 /** From Node 24 on. */
 const HAS_FLOAT16_ARRAY = 'Float16Array' in globalThis;

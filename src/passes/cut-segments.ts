@@ -12,7 +12,7 @@ export interface Cut {
   readonly isNested: boolean;
   /** Of a nested model: nodes that no sample has a part in and that outputs need; they run in the main graph. */
   readonly prefix: readonly Node[];
-  /** Nodes off the way to the logits that other outputs need, lost ones left out: they run once, for all samples. */
+  /** Nodes off the way to the logits that samples have a part in and other outputs need, lost ones left out: they run once, for all samples. */
   readonly suffix: readonly Node[];
   /** Per initializer: the one segment that reads it, or `main` when the main graph or several do. */
   readonly homeOf: ReadonlyMap<string, number | typeof MAIN>;
@@ -32,11 +32,12 @@ export function cutSegments(typed: TypedModel, taps: readonly string[], isNested
   const lostOutputs = findLostOutputs(typed, taps, isNested);
   const outputs = graph.outputs.map((v) => v.name).filter((name) => !lostOutputs.includes(name));
   const wanted = ancestors(graph, outputs);
-  const suffix = graph.nodes.filter((n) => wanted.has(n) && !path.has(n));
+  const aside = graph.nodes.filter((n) => wanted.has(n) && !path.has(n));
   const suffixConstants = ancestors(
     graph,
-    [...suffix.flatMap(nodeReads), ...outputs].filter((name) => !sampled.has(name)),
+    [...aside.flatMap(nodeReads), ...outputs].filter((name) => !sampled.has(name)),
   );
+  const suffix = aside.filter((n) => !suffixConstants.has(n));
   const prefix = isNested ? graph.nodes.filter((n) => suffixConstants.has(n)) : [];
   const segments = segmentsTo(typed, taps, suffixConstants, prefix);
   return {

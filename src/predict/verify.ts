@@ -103,7 +103,7 @@ export async function verifyEmitted(verification: Verification): Promise<Verifie
     if (!baked)
       deviation = await checkExact(verification, {
         emitted,
-        outputs,
+        outputs: tensorsAmong(verification, outputs),
         samples: spread,
         batch: batches.at(-1)!,
         limits,
@@ -131,6 +131,10 @@ function keptOutputs({ typed, networks, baked, thresholds }: Verification): stri
   const { lostOutputs } = checkLowerable(typed, taps, { dropOutputs: true, isNested });
   return typed.model.graph.outputs.map(({ name }) => name).filter((name) => !lostOutputs.includes(name));
 }
+
+/** Those of `outputs` that can be compared: maps and sequences cannot be fetched. */
+const tensorsAmong = ({ typed }: Verification, outputs: readonly string[]) =>
+  outputs.filter((name) => typed.facts.has(name));
 
 function checkInterface(emitted: Session, { typed, baked }: Verification, outputs: readonly string[]): void {
   const { graph } = typed.model;
