@@ -241,7 +241,7 @@ function ortOptions({ sessionOptions: { provider, threads, optimization, spinnin
     executionProviders: [provider],
     ...(threads === null ? {} : { intraOpNumThreads: threads }),
     graphOptimizationLevel: optimization,
-    logSeverityLevel: 3,
+    logSeverityLevel: 4,
     extra: { session: { intra_op: { allow_spinning: spinning ? '1' : '0' } } },
   };
 }

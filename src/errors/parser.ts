@@ -100,6 +100,13 @@ export const externalDataTooShort = (tensor: string, location: string, needed: n
     'The file is incomplete or belongs to another model: download or export both again.',
   );
 
+export const externalDataPointer = (tensor: string, location: string) =>
+  new OfframpError(
+    'external-data-missing',
+    `the data of tensor ${tensor} should be in the file "${location}", which is a Git LFS pointer in its place`,
+    'Fetch the file itself: `git lfs pull`.',
+  );
+
 export const externalDataNameTaken = (location: string) =>
   new OfframpError(
     'external-data-name-taken',

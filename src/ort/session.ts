@@ -38,7 +38,8 @@ export function toOrtOptions(options: SessionOptions): ort.InferenceSession.Sess
     interOpNumThreads: options.parallelOps ?? 1,
     executionMode: options.parallelOps ? 'parallel' : 'sequential',
     graphOptimizationLevel: options.optimization ?? 'all',
-    logSeverityLevel: 3,
+    // Of what is thrown anyway ONNX Runtime would write a red line too.
+    logSeverityLevel: 4,
     extra: {
       session: {
         intra_op: { allow_spinning: options.spinning ? '1' : '0' },

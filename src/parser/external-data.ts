@@ -4,12 +4,14 @@ import { isAbsolute, relative, resolve, sep, win32 } from 'node:path';
 import {
   externalDataMissing,
   externalDataOutside,
+  externalDataPointer,
   externalDataTooShort,
   malformedTensor,
 } from '../errors/index.ts';
 import type { Attribute, Graph, Tensor } from '../graph/types.ts';
 import { byteLengthOf } from './decode-tensor.ts';
 import type { LocalFunction } from './functions.ts';
+import { LFS_POINTER } from './model-fields.ts';
 
 /** `tensor`, of a verified model whose external data lie in `folder`, with its bytes in memory. Throws `external-data-too-short`. */
 export async function withBytes(tensor: Tensor, folder: string): Promise<Tensor> {
@@ -53,9 +55,23 @@ export async function externalFiles(tensors: Iterable<Tensor>, folder: string): 
       throw malformedTensor(tensor.name, `${length} bytes of external data where ${expected} are needed`);
     }
     const end = offset + (length ?? expected ?? 0);
-    if (end > size) throw externalDataTooShort(tensor.name, location, end, size);
+    if (end > size)
+      throw (await isLfsPointer(file))
+        ? externalDataPointer(tensor.name, location)
+        : externalDataTooShort(tensor.name, location, end, size);
   }
   return Array.from(files.values(), (file) => file.location);
+}
+
+async function isLfsPointer(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    const start = Buffer.alloc(LFS_POINTER.length);
+    await file.read(start, 0, start.length, 0);
+    return start.toString('latin1') === LFS_POINTER;
+  } finally {
+    await file.close();
+  }
 }
 
 /** Every tensor of a model: initializers and attributes, in subgraphs and functions too. */

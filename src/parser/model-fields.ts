@@ -22,15 +22,14 @@ interface Foreign {
   readonly hint: string;
 }
 
+/** What Git has in place of a large file that was not fetched. */
+export const LFS_POINTER = 'version https://git-lfs';
+
 const EXPORT = 'Export the model to ONNX first.';
 
 /** Files that are often given instead of ONNX models, by their first bytes. */
 const SIGNATURES: readonly (readonly [at: number, signature: string, foreign: Foreign])[] = [
-  [
-    0,
-    'version https://git-lfs',
-    { what: 'a Git LFS pointer', hint: 'Fetch the file itself: `git lfs pull`.' },
-  ],
+  [0, LFS_POINTER, { what: 'a Git LFS pointer', hint: 'Fetch the file itself: `git lfs pull`.' }],
   [4, 'ORTM', { what: 'an ORT format model', hint: 'Give the .onnx file it was converted from.' }],
   [4, 'TFL3', { what: 'a TensorFlow Lite model', hint: 'Convert it to ONNX first (tf2onnx).' }],
   [0, 'PK\x03\x04', { what: 'a zip archive (PyTorch saves such files)', hint: EXPORT }],

@@ -1,23 +1,11 @@
+import { spawnSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { OfframpError } from '../../src/errors/index.ts';
-import { GraphBuilder, makeModel } from '../../src/graph/builder.ts';
-import { floatTensor } from '../../src/graph/tensor.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
+import { embedding } from '../embedding.ts';
 
 const test = suite('session');
-
-/** Looks rows up in a table of seven. */
-function embedding() {
-  const b = new GraphBuilder();
-  const table = b.initializer(floatTensor('words', [7, 2], new Float32Array(14)));
-  b.output(b.op('Gather', [table, b.input('input_ids', 'int64', ['N', 3])], {}, 'rows'), 'float', [
-    'N',
-    3,
-    2,
-  ]);
-  return makeModel(b.build('embedding'));
-}
 
 test('an id that the model has no row for is bad input, and is named', async () => {
   const run = (ids: readonly number[]) =>
@@ -33,6 +21,19 @@ test('an id that the model has no row for is bad input, and is named', async () 
     assert.is(code, 'id-out-of-range');
     assert.match(message, /the id 7, and the model has rows for ids up to 6/);
   }
+});
+
+test('of an error that is thrown ONNX Runtime writes no line of its own', () => {
+  const code = `
+    import { embedding } from ${JSON.stringify(new URL('../embedding.ts', import.meta.url).href)};
+    import { Tensor, withSession } from ${JSON.stringify(new URL('../../src/ort/session.ts', import.meta.url).href)};
+    const ids = new Tensor('int64', BigInt64Array.of(0n, 7n, 1n), [1, 3]);
+    await withSession(embedding(), { threads: 1 }, (session) => session.run({ input_ids: ids })).catch((error) => console.log(error.code));
+  `;
+  const words = ['--import', 'tsx', '--input-type=module', '--eval', code];
+  const { stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  assert.is(stderr, '');
+  assert.is(stdout, 'id-out-of-range\n');
 });
 
 test.run();

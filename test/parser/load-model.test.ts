@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { withSession } from '../../src/ort/session.ts';
 import { readFunctions } from '../../src/parser/functions.ts';
 import { loadModel, serializeModel } from '../../src/parser/index.ts';
+import { rejectsWith } from '../expect.ts';
 import { contains, int, len, message, model, node, smallest, value } from './proto.ts';
 
 const test = suite('parser: load-model');
@@ -68,6 +69,15 @@ test('external data are hashed after the model, each file once', async () => {
   assert.is(loaded.folder, folder);
   const files = [bytes, Uint8Array.from({ length: 64 }, (_, i) => i), new Uint8Array(64)];
   assert.is(loaded.sha256, createHash('sha256').update(Buffer.concat(files)).digest('hex'));
+});
+
+test('a Git LFS pointer in place of external data is called so', async () => {
+  const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 64\n';
+  writeFileSync(join(folder, 'lfs.bin'), pointer);
+  const error = await rejectsWith('external-data-missing', () =>
+    loadModel(located({ location: 'lfs.bin', offset: '4096' })),
+  );
+  assert.match(error.message, '"lfs.bin", which is a Git LFS pointer');
 });
 
 test('external data in a node of a subgraph are followed', async () => {
