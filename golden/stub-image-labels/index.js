@@ -44,7 +44,7 @@ export const preprocessing = {
     resize: 'cover',
 };
 /** Session options that all figures were measured with. */
-export const sessionOptions = { executionProviders: ['cpu'], graphOptimizationLevel: 'all', logSeverityLevel: 3, extra: { session: { intra_op: { allow_spinning: '0' } } } };
+export const sessionOptions = { executionProviders: ['cpu'], graphOptimizationLevel: 'all', logSeverityLevel: 4, extra: { session: { intra_op: { allow_spinning: '0' } } } };
 /**
  * pets.onnx with 2 early exits: a classifier of 3 classes.
  * Calls may overlap; they run one after another, in the order they were made.
@@ -721,8 +721,16 @@ function refuseOverflow(scores, samples) {
             throw new RangeError(`sample ${n}: its scores overflow; its values are larger than the model can compute with`);
     }
 }
-/** Throws an Error when there is no model to be had, or when it lacks inputs or outputs that it should have. */
+const notLoaded = (code, message, cause) => Object.assign(code === 'bad-call' ? new TypeError(message) : new Error(message, { cause }), { code });
+/**
+ * Throws an Error with a `LoadCode` when there is no model to be had, when the file is no model, or when it lacks inputs or outputs that it should
+ * have; a TypeError when it is called with something else.
+ */
 async function openSession(ort, source, { owner, sessionOptions, inputs, outputs, file, data }) {
+    if (typeof ort?.InferenceSession?.create !== 'function')
+        throw notLoaded('bad-call', `${owner}.load takes the module of ONNX Runtime, onnxruntime-node or onnxruntime-web: load(ort)`);
+    if (typeof source !== 'object' || source === null)
+        throw notLoaded('bad-call', `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`);
     const given = source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
     const own = given === undefined ? ownFile(file, owner) : undefined;
     const model = given ?? (await modelAt(own).catch(explained));
@@ -732,13 +740,18 @@ async function openSession(ort, source, { owner, sessionOptions, inputs, outputs
         ...(isRemote && data && { externalData: externalData(data()) }),
         ...source.sessionOptions,
     };
-    const session = typeof model === 'string'
-        ? await ort.InferenceSession.create(model, options).catch((error) => {
-            if (own && /exist|ENOENT/.test(error.message))
-                explained(error);
-            throw error;
-        })
-        : await ort.InferenceSession.create(bytesOf(model), options);
+    const bytes = typeof model === 'string' ? undefined : bytesOf(model);
+    const opening = typeof model === 'string'
+        ? ort.InferenceSession.create(model, options)
+        : ort.InferenceSession.create(bytes, options);
+    const session = await opening.catch((error) => {
+        const place = typeof model === 'string' ? model : source.url ? `${source.url}` : own?.href;
+        if (typeof model === 'string' && /exist|ENOENT/.test(error.message) && firstBytes(model) === undefined) {
+            const absent = notLoaded('model-missing', `there is no file ${model}`, error);
+            throw own ? explained(absent) : absent;
+        }
+        throw notAModel(owner, place, bytes ?? firstBytes(model), error);
+    });
     const missing = [
         ...inputs.filter((name) => !session.inputNames.includes(name)),
         ...outputs.filter((name) => !session.outputNames.includes(name)),
@@ -746,7 +759,45 @@ async function openSession(ort, source, { owner, sessionOptions, inputs, outputs
     if (missing.length === 0)
         return session;
     await session.release();
-    throw new Error(`this is not the model of ${owner}: it has no ${missing.join(', ')}`);
+    throw notLoaded('other-model', `this is not the model of ${owner}: it has no ${missing.join(', ')}`);
+}
+/** What Git has in place of a large file that was not fetched. */
+const LFS_POINTER = 'version https://git-lfs';
+const UNPARSED = /protobuf parsing failed/i;
+/** `start`: the first bytes of the file, or all of them, where they are known. What else is wrong ONNX Runtime says: then `error` itself. */
+function notAModel(owner, place, start, error) {
+    const text = start && new TextDecoder('latin1').decode(start.subarray(0, LFS_POINTER.length));
+    const problem = text === ''
+        ? 'it is empty'
+        : text === LFS_POINTER
+            ? 'it is a Git LFS pointer in place of the model, which `git lfs pull` fetches'
+            : UNPARSED.test(error.message)
+                ? 'it is no ONNX model, or not all of one: copy model.onnx from the package again'
+                : undefined;
+    if (problem === undefined)
+        return error;
+    return notLoaded('not-a-model', `the model of ${owner}${place ? `, ${place},` : ''} does not load: ${problem}`, error);
+}
+/** The first bytes of the file at `path`, none of an empty one; undefined where that cannot be told, as in a browser. */
+function firstBytes(path) {
+    const { process } = globalThis;
+    // Not an import: bundlers for the browser stop at one.
+    const files = process?.getBuiltinModule?.('node:fs');
+    try {
+        const file = files?.openSync(path);
+        if (file === undefined)
+            return undefined;
+        try {
+            const start = new Uint8Array(LFS_POINTER.length);
+            return start.subarray(0, files.readSync(file, start));
+        }
+        finally {
+            files.closeSync(file);
+        }
+    }
+    catch {
+        return undefined;
+    }
 }
 /** What onnxruntime reads: bytes, copied where other threads share them. */
 function bytesOf(model) {
@@ -762,12 +813,12 @@ function ownFile(file, owner) {
         return file();
     }
     catch (cause) {
-        throw new Error(`${owner} does not know where its model.onnx is: import.meta.url says no place, as in bundles that are not ES modules; ${SAY_WHERE}`, { cause });
+        throw notLoaded('model-missing', `${owner} does not know where its model.onnx is: import.meta.url says no place, as in bundles that are not ES modules; ${SAY_WHERE}`, cause);
     }
 }
 /** Bundlers that do not know `new URL(…, import.meta.url)` take the code and leave the model behind. */
 function explained(cause) {
-    throw new Error(`${cause.message}. Where a bundler has left model.onnx behind, have it put the file there, or ${SAY_WHERE}`, { cause });
+    throw notLoaded('model-missing', `${cause.message}. Where a bundler has left model.onnx behind, have it put the file there, or ${SAY_WHERE}`, cause);
 }
 /** Only onnxruntime-node finds external data by itself. */
 function externalData(files) {
@@ -788,14 +839,14 @@ async function modelAt(url) {
     if (String(url).startsWith('file:'))
         return pathOrUrl(new URL(url));
     const response = await fetch(url).catch((cause) => {
-        throw new Error(`could not fetch ${url}: ${cause.message}`, { cause });
+        throw notLoaded('model-missing', `could not fetch ${url}: ${cause.message}`, cause);
     });
     if (!response.ok)
-        throw new Error(`could not fetch ${url}: ${response.status} ${response.statusText}`);
+        throw notLoaded('model-missing', `could not fetch ${url}: ${response.status} ${response.statusText}`);
     const bytes = await response.arrayBuffer();
     // Many servers answer with their start page, and 200, where there is no such file. No ONNX file begins so.
     if (/^\s*</.test(new TextDecoder().decode(bytes.slice(0, 64))))
-        throw new Error(`there is no model at ${url}: a page (HTML) comes from there`);
+        throw notLoaded('model-missing', `there is no model at ${url}: a page (HTML) comes from there`);
     return bytes;
 }
 /** A session whose runs follow one another, in the order they were asked for: not every backend allows two at a time. */
