@@ -1,8 +1,9 @@
 /** The only file that imports hyparquet. Rows are counted from 0 in each file, as pandas and the hub's viewer do. */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { AsyncBuffer, FileMetaData, SchemaTree } from 'hyparquet';
-import { badDataFile, messageOf, unsupportedCodec } from '../errors/index.ts';
+import * as zlib from 'node:zlib';
+import type { AsyncBuffer, Compressors, FileMetaData, RowGroup, SchemaTree } from 'hyparquet';
+import { badDataFile, messageOf, OfframpError, unsupportedCodec } from '../errors/index.ts';
 import { isNames } from './class-names.ts';
 import { imageSource, type LabelledImage } from './decode-image.ts';
 import { fileStamps, isFolder } from './files.ts';
@@ -154,6 +155,53 @@ async function countRows(files: readonly string[]): Promise<number> {
   return count;
 }
 
+/** Pages that people write shrink to a hundredth at most: those of a row group that become this many times as large, and larger than that, are none. */
+const MOST_UNPACKED = { times: 250, bytes: 2 ** 26 };
+/** Of a row group, which is in memory at once: rows, and values in all columns that are read. */
+const MOST_GROUP = { rows: 2 ** 22, values: 2 ** 27 };
+const SMALLER_GROUPS =
+  'Write it with smaller row groups, in Python: table.to_parquet(…, row_group_size=1000).';
+
+/** Refuses a row group that takes gigabytes, by what the file says of it. */
+function refuseLarge(file: string, { num_rows, columns }: RowGroup, wanted: readonly string[]): void {
+  const own = columns.flatMap(({ meta_data }) =>
+    meta_data && wanted.includes(meta_data.path_in_schema[0] ?? '') ? [meta_data] : [],
+  );
+  const values = own.reduce((sum, { num_values }) => sum + Number(num_values), 0);
+  if (Number(num_rows) > MOST_GROUP.rows || values > MOST_GROUP.values)
+    throw badDataFile(file, `a row group has ${num_rows} rows and ${values} values`, SMALLER_GROUPS);
+}
+
+/** `compressors` that together unpack no more than `MOST_UNPACKED` allows. */
+function limited(file: string, compressors: Compressors): Compressors {
+  let [packed, unpacked] = [0, 0];
+  const check = (input: Uint8Array, bytes: number) => {
+    packed += input.length;
+    unpacked += bytes;
+    if (unpacked > Math.max(MOST_UNPACKED.bytes, MOST_UNPACKED.times * packed))
+      throw badDataFile(
+        file,
+        `unpacked, the pages of a row group have more than ${MOST_UNPACKED.times} times their size`,
+        'If that is right, write it without compression, or with smaller row groups.',
+      );
+  };
+  const named = Object.entries(compressors).map(([codec, unpack]) => {
+    const checked = (input: Uint8Array, bytes: number) => {
+      check(input, bytes);
+      return codec === 'ZSTD' && unpackZstd
+        ? unpackZstd(input, { maxOutputLength: Math.max(1, bytes) })
+        : unpack!(input, bytes);
+    };
+    return [codec, checked] as const;
+  });
+  return Object.fromEntries(named);
+}
+
+/** Node's own, from 22.15 on: hyparquet-compressors' does not stop at the length that a page's header states. */
+const { zstdDecompressSync: unpackZstd } = zlib as {
+  zstdDecompressSync?: (input: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
+};
+
 /** Row group after row group: one is in memory at a time. */
 async function* rowsOf(files: readonly string[], columns: readonly string[]): AsyncGenerator<Row> {
   const { parquetReadObjects } = await import('hyparquet');
@@ -167,10 +215,14 @@ async function* rowsOf(files: readonly string[], columns: readonly string[]): As
         if (columns.includes(column) && codec !== 'UNCOMPRESSED' && !(codec in compressors))
           throw unsupportedCodec(file, column, codec);
       }
+      refuseLarge(file, group, columns);
       const end = first + Number(group.num_rows);
       // Without `utf8: false` the bytes of images would be decoded as text; strings that are marked as such still are.
-      const wanted = { columns: [...columns], rowStart: first, rowEnd: end, compressors, utf8: false };
-      const rows = await reading(file, () => parquetReadObjects({ file: buffer, metadata, ...wanted }));
+      const wanted = { columns: [...columns], rowStart: first, rowEnd: end, utf8: false };
+      const unpacking = { compressors: limited(file, compressors) };
+      const rows = await reading(file, () =>
+        parquetReadObjects({ file: buffer, metadata, ...wanted, ...unpacking }),
+      );
       for (const [i, fields] of rows.entries()) yield { fields, place: `${file} row ${first + i}` };
       first = end;
     }
@@ -181,6 +233,6 @@ async function reading<T>(file: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {
-    throw badDataFile(file, messageOf(error));
+    throw error instanceof OfframpError ? error : badDataFile(file, messageOf(error));
   }
 }

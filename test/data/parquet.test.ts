@@ -249,6 +249,30 @@ test('every codec of the hub', async () => {
   await fails(() => openAt(file, input(1)), 'unsupported-codec', file, 'column x', 'LZO', 'zstd');
 });
 
+test('pages that unpack into gigabytes, and row groups that are too large, are refused', async () => {
+  const pictures = Array.from({ length: 70 }, (_, i) => ({
+    bytes: new Uint8Array(2 ** 20).fill(i),
+    path: null,
+  }));
+  const bomb = write(
+    join(freshFolder(), 'bomb.parquet'),
+    { image: pictures, label: bigints(...pictures.map(() => 0)) },
+    [...imageColumn('image'), LABEL],
+    { codec: 'GZIP', compressors: { GZIP: (bytes) => gzipSync(bytes) }, rowGroupSize: 70 },
+  );
+  assert.ok(readFileSync(bomb).length < 2 ** 18);
+  await fails(() => openAt(bomb, input(3, 5, 5)), 'bad-data-file', bomb, '250 times their size');
+
+  const rows = 2 ** 22 + 1;
+  const large = write(
+    join(freshFolder(), 'large.parquet'),
+    { label: new Array(rows).fill(0), x: new Array(rows).fill(0) },
+    undefined,
+    { rowGroupSize: rows },
+  );
+  await fails(() => openAt(large, input(1)), 'bad-data-file', `${rows} rows`, 'row_group_size');
+});
+
 test('what is wrong, with its row', async () => {
   const all = await images();
   const schema = [...imageColumn('image'), LABEL];
