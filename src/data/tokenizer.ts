@@ -9,7 +9,7 @@ import {
   tokenizerTooSlow,
 } from '../errors/index.ts';
 import { type Encode, type Encoded, encoderOf, type TokenizerFile } from '../runtime/texts.ts';
-import type { TextTokenizerClass } from '../runtime/tokens.ts';
+import { type TextTokenizerClass, tokensOf } from '../runtime/tokens.ts';
 import { isFile } from './files.ts';
 import { settleTokenizer } from './settle-tokenizer.ts';
 import { TooLong, withTimeLimit } from './time-limit.ts';
@@ -42,7 +42,13 @@ export async function loadTokenizer(file: string): Promise<Encode> {
           throw error instanceof TooLong ? tokenizerTooSlow(file, texts[0], ms) : error;
         }
       };
-    refuseEndlessRegexes(json, limited(PROBE_MS));
+    const probed = probedCharacters(json);
+    refuseEndlessRegexes(probed, limited(PROBE_MS));
+    refuseSlowRegexes(
+      probed,
+      tokensOf(Tokenizer as unknown as TextTokenizerClass, { ...json, ...OF_WORDS }),
+      file,
+    );
     return limited(MOST_MS);
   } catch (error) {
     throw asBadTokenizer(file, error);
@@ -54,17 +60,21 @@ const PROBE_LENGTH = 300;
 /** Of a regex, characters that are probed. */
 const MOST_PROBES = 40;
 
-/** A regex that takes exponential time does so on one character of it again and again. Throws what `encode` throws of those. */
-function refuseEndlessRegexes({ normalizer, pre_tokenizer }: TokenizerFile, encode: Encode): void {
+/** Characters that tell what the regexes in a file do: usual ones, and those that stand in the regexes; none where there are no regexes. */
+function probedCharacters({ normalizer, pre_tokenizer }: TokenizerFile): readonly string[] {
   const regexes: string[] = [];
   JSON.stringify([normalizer, pre_tokenizer], (key, value) => {
     if (key === 'Regex') regexes.push(String(value));
     return value;
   });
-  const literal = new Set(regexes.join('').replace(/\\([pP]\{.*?\}|x\{.*?\}|.)/g, ''));
-  const probed =
-    regexes.length === 0 ? [] : [...new Set(['a', 'A', '1', ' ', '\n', '.', 'é', '日', ...literal])];
-  for (const character of probed.slice(0, MOST_PROBES))
+  if (regexes.length === 0) return [];
+  const literal = regexes.join('').replace(/\\([pP]\{.*?\}|x\{.*?\}|.)/g, '');
+  return [...new Set(['a', 'A', '1', ' ', '\n', '.', 'é', '日', ...literal])].slice(0, MOST_PROBES);
+}
+
+/** A regex that takes exponential time does so on one character of it again and again. Throws what `encode` throws of those. */
+function refuseEndlessRegexes(characters: readonly string[], encode: Encode): void {
+  for (const character of characters)
     for (const end of ['!', 'b', '\u0001'])
       try {
         encode(`${character.repeat(PROBE_LENGTH)}${end}`, undefined, 8 * PROBE_LENGTH);
@@ -74,6 +84,27 @@ function refuseEndlessRegexes({ normalizer, pre_tokenizer }: TokenizerFile, enco
       }
 }
 
+/** Of a text that long a regex that takes the square of its length takes milliseconds, one that takes its third power minutes. */
+const LONG_LENGTH = 5_000;
+/** A model that takes no time: what is probed is how texts are cut into words. */
+const OF_WORDS = { model: { type: 'WordLevel', vocab: { '?': 0 }, unk_token: '?' }, added_tokens: [] };
+
+/** In packages nothing stops a regex, so one that a page of text could keep busy for minutes is refused. Throws `bad-tokenizer`. */
+function refuseSlowRegexes(
+  characters: readonly string[],
+  words: ReturnType<typeof tokensOf>,
+  file: string,
+): void {
+  for (const character of characters) {
+    const text = `${character.repeat(LONG_LENGTH)}\u0001`;
+    try {
+      withTimeLimit(PROBE_MS, () => words(text, Number.POSITIVE_INFINITY, 'Right'));
+    } catch (error) {
+      if (error instanceof TooLong) throw tokenizerTooSlow(file, text, PROBE_MS);
+    }
+  }
+}
+
 /** What is read of a tokenizer_config.json. */
 interface TokenizerConfig {
   readonly padding_side?: unknown;
@@ -81,6 +112,22 @@ interface TokenizerConfig {
   readonly model_max_length?: unknown;
   /** A text, or an added token. */
   readonly pad_token?: unknown;
+}
+
+const SIDE = { is: (value: unknown) => sideOf(value) !== undefined, what: 'left or right' };
+const CONFIG_VALUES: Readonly<
+  Record<keyof TokenizerConfig, { readonly is: (value: unknown) => boolean; readonly what: string }>
+> = {
+  padding_side: SIDE,
+  truncation_side: SIDE,
+  model_max_length: { is: (value) => typeof value === 'number' && value > 0, what: 'a number above 0' },
+  pad_token: { is: (value) => contentOf(value) !== undefined, what: 'a text or an added token' },
+};
+
+/** Of a token that is written as a text, or as an added token. */
+function contentOf(token: unknown): string | undefined {
+  const content = typeof token === 'string' ? token : (token as { content?: unknown } | null)?.content;
+  return typeof content === 'string' ? content : undefined;
 }
 
 const configBeside = (file: string) => join(dirname(file), 'tokenizer_config.json');
@@ -117,7 +164,14 @@ async function readTokenizerConfig(file: string): Promise<TokenizerConfig> {
   let problem = 'it is no JSON object';
   try {
     const config: unknown = JSON.parse((await readFile(file, 'utf8')).replace(/^\uFEFF/, ''));
-    if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config;
+    if (typeof config === 'object' && config !== null && !Array.isArray(config)) {
+      const wrong = Object.entries(CONFIG_VALUES).find(([name, { is }]) => {
+        const value = (config as TokenizerConfig)[name as keyof TokenizerConfig];
+        return value !== undefined && value !== null && !is(value);
+      });
+      if (!wrong) return config;
+      problem = `its ${wrong[0]} is not ${wrong[1].what}`;
+    }
   } catch (error) {
     problem = messageOf(error);
   }
@@ -154,9 +208,8 @@ function truncationOf({ truncation }: WholeTokenizer, config: TokenizerConfig): 
 function paddingOf(json: WholeTokenizer, config: TokenizerConfig): TokenizerFile['padding'] {
   const { padding } = json;
   const side = sideOf(config.padding_side);
-  const { pad_token: given } = config;
-  const token = typeof given === 'string' ? given : (given as { content?: unknown } | null)?.content;
-  const id = typeof token === 'string' ? idOf(json, token) : undefined;
+  const token = contentOf(config.pad_token);
+  const id = token === undefined ? undefined : idOf(json, token);
   if (side === undefined && id === undefined) return padding;
   const usual = { strategy: 'BatchLongest', direction: 'Right', pad_id: 0, pad_type_id: 0, ...padding };
   return {

@@ -83,6 +83,11 @@ test('a regex that does not come to an end is refused', async () => {
     await fails(() => loadTokenizer(withParts(split(regex))), 'bad-tokenizer', 'regex', 'seconds');
 });
 
+test('a regex that takes the third power of a text’s length is refused: in packages nothing stops it', async () => {
+  const slow = withParts({ ...split('a*a*c'), ...wordLevel({ a: 0 }) });
+  await fails(() => loadTokenizer(slow), 'bad-tokenizer', 'after 5 seconds', '5001 characters');
+});
+
 test('work is stopped in the midst of a regex; what it throws and gives comes through', () => {
   assert.throws(
     () => withTimeLimit(200, () => /(a+)+$/.test(`${'a'.repeat(60)}!`)),

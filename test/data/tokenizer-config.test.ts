@@ -41,7 +41,6 @@ test('texts are padded on the side that is said', async () => {
   assert.equal(await ids(write({})), [2, 5, 6, 3, 0, 0]);
   assert.equal(await ids(write({ padding_side: 'right' })), [2, 5, 6, 3, 0, 0]);
   assert.equal(await ids(write({ padding_side: 'left' })), [0, 0, 2, 5, 6, 3]);
-  assert.is((await settled({ padding_side: 'middle' })).padding, null);
 });
 
 test('with the token that is said: a text, an added token, one of a list', async () => {
@@ -95,6 +94,25 @@ test('a file beside it that cannot be read is named', async () => {
     await fails(() => maxLengthOf(file), 'bad-tokenizer', 'tokenizer_config.json');
   }
   assert.equal(await ids(write(`\uFEFF${JSON.stringify({ padding_side: 'left' })}`)), [0, 0, 2, 5, 6, 3]);
+});
+
+test('a value of another type is named, not passed over', async () => {
+  const wrong: [string, unknown][] = [
+    ['padding_side', 'Left'],
+    ['padding_side', 1],
+    ['truncation_side', 'both'],
+    ['model_max_length', '512'],
+    ['model_max_length', -1],
+    ['pad_token', 0],
+    ['pad_token', { content: 3 }],
+  ];
+  for (const [name, value] of wrong) {
+    const file = write({ [name]: value });
+    await fails(() => loadTokenizer(file), 'bad-tokenizer', 'tokenizer_config.json', `its ${name} is not`);
+    await fails(() => maxLengthOf(file), 'bad-tokenizer', name);
+  }
+  const none = { padding_side: null, truncation_side: null, model_max_length: null, pad_token: null };
+  assert.equal(await ids(write(none)), await ids(write()));
 });
 
 test('what is cached of texts depends on both files', () => {
