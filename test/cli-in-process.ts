@@ -31,7 +31,7 @@ export async function loadedCli(): Promise<typeof import('../src/cli/index.ts')>
   return await import(`../src/cli/index.ts?run=${runs}`);
 }
 
-/** Runs `offramp ...words` in `folder`. Not for `--help` and `--version`, after which yargs ends the process. */
+/** Runs `offramp ...words` in `folder`. */
 export async function runCli(folder: string, words: readonly string[]): Promise<Ended> {
   const told = { stdout: '', stderr: '' };
   const before = {

@@ -52,6 +52,8 @@ export const cliFor = (words: readonly string[]) =>
       global: true,
       describe: 'file with options (default: offramp.config.json, if it is here)',
     })
+    // Not at once: what was printed last may still turn out to have no room (`onStdoutError`).
+    .exitProcess(false)
     .demandCommand(1, 'Which command? See npx onnx-offramp --help.')
     .recommendCommands()
     .strict()

@@ -47,8 +47,9 @@ test('a full disk where the result is printed to is an error with a code; one wh
       cwd: folder,
       stdio: ['ignore', stdout, stderr],
     });
-  for (const words of [[], ['--json']]) {
-    const ended = to(full, 'pipe', 'inspect', model, ...words);
+  const inspected = [[], ['--json']].map((words) => ['inspect', model, ...words]);
+  for (const words of [...inspected, ['--help'], ['compile', '--help'], ['--version'], ['completion']]) {
+    const ended = to(full, 'pipe', ...words);
     assert.is(ended.status, 1);
     assert.match(
       ended.stderr,
