@@ -1,10 +1,14 @@
 /** The TypeScript package of a compiled model, generated again from its manifest; or checked, for CI. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
+import { isFile } from '../data/files.ts';
+import { readTokenizerFile } from '../data/tokenizer.ts';
+import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { emitPackage, emitStub } from '../emit/stub.ts';
+import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
 import { writeOneFile, writeOutput } from '../emit/write.ts';
-import { outputUnusable, packageDiffers } from '../errors/index.ts';
+import { asBadTokenizer, outputUnusable, packageDiffers, packageOutdated } from '../errors/index.ts';
 import { checkCall } from './options.ts';
 
 export interface EmitOptions {
@@ -18,7 +22,7 @@ export interface EmitOptions {
 
 /**
  * Writes the package's files, model and manifest excepted, and returns their paths. What is said by manifest.json is all that
- * they depend on. Throws `not-a-package`, `package-differs`, `output-unusable`, `output-failed`, and what `readManifest` throws.
+ * they depend on. Throws `not-a-package`, `package-outdated`, `package-differs`, `output-unusable`, `output-failed`, and what `readManifest` throws.
  */
 export async function emit(options: EmitOptions): Promise<readonly string[]> {
   checkCall('emit', options);
@@ -26,6 +30,7 @@ export async function emit(options: EmitOptions): Promise<readonly string[]> {
   if (stubOnly !== undefined && !/\.[cm]?ts$/.test(stubOnly))
     throw outputUnusable(stubOnly, 'it is not called as TypeScript is (.ts)');
   const manifest = await readPackage(folder);
+  await checkTokenizer(folder, manifest);
   const wanted = stubOnly === undefined ? emitPackage(manifest) : undefined;
   const files = wanted
     ? new Map([...wanted].map(([name, text]) => [join(folder, name), text]))
@@ -44,6 +49,16 @@ export async function emit(options: EmitOptions): Promise<readonly string[]> {
     await writeOneFile(stubOnly!, files.get(stubOnly!)!);
   }
   return [...files.keys()];
+}
+
+/** Throws `package-outdated` where the package's tokenizer.json says what the code of today reads in another way. */
+async function checkTokenizer(folder: string, { tokenizer }: Manifest): Promise<void> {
+  const file = join(folder, TOKENIZER_FILE);
+  if (!tokenizer || !isFile(file)) return;
+  const today = await readTokenizerFile(file).catch((error) => {
+    throw asBadTokenizer(file, error);
+  });
+  if (!today.equals(await readFile(file))) throw packageOutdated(folder, TOKENIZER_FILE);
 }
 
 /** As a module specifier: `.`, `./out`, `../out`. */

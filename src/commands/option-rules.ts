@@ -203,8 +203,10 @@ export const inputValues: Rule<Readonly<Record<string, number | readonly number[
   accepts: (value): value is Readonly<Record<string, number | readonly number[]>> =>
     isObject(value) && Object.entries(value).every(([name, numbers]) => name !== '' && isNumbers(numbers)),
   read: (given) => {
-    const pairs = [given].flat().map((word) => {
-      const [, name, list = ''] = /^(.+)=([^=]*)$/s.exec(String(word)) ?? [];
+    // `a=1,b=2` too: what stands before a `=` begins another.
+    const words = [given].flat().flatMap((word) => String(word).split(/,(?=[^,=]+=)/));
+    const pairs = words.map((word) => {
+      const [, name, list = ''] = /^(.+)=([^=]*)$/s.exec(word) ?? [];
       const numbers = list.split(',').map((text) => ({ true: 1, false: 0 })[text.trim()] ?? numberIn(text));
       return [name, numbers] as const;
     });

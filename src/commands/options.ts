@@ -359,9 +359,15 @@ function refuseUnused(options: Partial<CompileOptions>): void {
       'it with `exits`, `placement` or `taps`: beside other networks heads are trained only where these ask for them',
     );
   if ((options.studentExits ?? 1) === 1) refuse(['studentLoss'], 'it with `studentExits` of 2 or more');
-  if (options.taps) refuse(PLACES, 'it without `taps`, which are all the exits');
   if (isOurs) refuse(['lambda'], "it with `recipe: 'pteenet-v1'` or `recipe: 'pteenet-v2'`");
   else refuse(['survivors'], "it with `recipe: 'distill'`");
+}
+
+/** Two ways to say where exits are. */
+function refusePlaces(options: Partial<CompileOptions>): void {
+  const placed = options.taps && PLACES.find((name) => options[name] !== undefined);
+  if (placed)
+    throw badOption(option(placed), String(options[placed]), 'it without `taps`, which are all the exits');
 }
 
 /** Two ways to say one number. */
@@ -378,5 +384,6 @@ export function checkCall(name: keyof typeof OPTIONS, options: unknown, events: 
   for (const [n, one] of first.entries())
     if (typeof one === 'object') checkOptions(FIRST, one, `first[${n}].`);
   refuseTwice(options as PreprocessingOptions);
+  refusePlaces(options as Partial<CompileOptions>);
   if (name === 'compile' || name === 'plan') refuseUnused(options as Partial<CompileOptions>);
 }

@@ -15,6 +15,13 @@ export const packageDamaged = (folder: string, problem: string) =>
     'Put its files back as one compile wrote them, or compile the model again.',
   );
 
+export const packageOutdated = (folder: string, file: string) =>
+  new OfframpError(
+    'package-outdated',
+    `${folder}: ${file} was written by an earlier Offramp, and the code that this one generates would read it otherwise`,
+    'Compile the model again, or use the Offramp that wrote the package.',
+  );
+
 /** `missing`: a parameter that the policy has today. */
 export const policyOutdated = (folder: string, policy: string, missing: string) =>
   new OfframpError(

@@ -4,10 +4,13 @@ import { join, relative } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { emit } from '../../src/commands/emit.ts';
+import { readTokenizerFile } from '../../src/data/tokenizer.ts';
 import { printManifest } from '../../src/emit/manifest-json.ts';
 import { emitPackage } from '../../src/emit/stub.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
 import { SAMPLE } from '../emit/sample.ts';
+import { ROOT } from '../house/sources.ts';
+import { wordPieceTokenizer } from '../hub-tokenizers.ts';
 
 const test = suite<{ folder: string }>('emit: again from the manifest');
 const generated = emitPackage(SAMPLE);
@@ -99,6 +102,24 @@ test('the one file finds the model from where it lies', async ({ folder }) => {
     assert.match(hint, `--stub-only ${stubOnly}`);
   }
   assert.not.ok(existsSync(join(folder, 'index.ts')));
+});
+
+test('a package with a tokenizer.json as an earlier Offramp kept it is refused, not paired with code of today', async ({
+  folder,
+}) => {
+  const file = join(folder, 'tokenizer.json');
+  writeFileSync(join(folder, 'manifest.json'), readFileSync(join(ROOT, 'golden/stub-texts/manifest.json')));
+  writeFileSync(
+    file,
+    JSON.stringify({ ...wordPieceTokenizer(), pre_tokenizer: { type: 'WhitespaceSplit' } }),
+  );
+  for (const options of [{}, { check: true }, { stubOnly: join(folder, 'pets.ts') }]) {
+    const error = await refusal(emit({ folder, ...options }));
+    assert.is(error.code, 'package-outdated', error.message);
+    assert.match(error.message, 'tokenizer.json');
+  }
+  writeFileSync(file, await readTokenizerFile(file));
+  assert.ok((await emit({ folder })).length > 0);
 });
 
 test('a folder without a manifest, or a place that cannot be written, is an error', async ({ folder }) => {

@@ -197,6 +197,26 @@ test('an option that another leaves nothing to say is refused, not ignored', asy
   assert.is((await refusal(() => api.compile(fine as never))).code, 'unreadable-model');
 }); // biome-ignore format: rows
 
+test('inspect and features refuse two ways to say where exits are, as compile does', async () => {
+  for (const twice of [{ exits: 1 }, { placement: 'gold' }] as const)
+    for (const command of ['inspect', 'features'] as const) {
+      const { call, given } = FUNCTIONS[command];
+      const { code, hint } = await refusal(() =>
+        call({ ...given, taps: ['t'], ...twice } as never, {} as never),
+      );
+      assert.is(code, 'bad-option');
+      assert.is(hint, 'Give it without `taps`, which are all the exits.');
+    }
+});
+
+test('words of --set: a pair each, several in one, several numbers of one', () => {
+  const { set } = OPTIONS.inspect;
+  assert.equal(set.read(['a=1', 'b=2']), { a: [1], b: [2] });
+  assert.equal(set.read('a=1,b=2'), { a: [1], b: [2] });
+  assert.equal(set.read(['a=1,2,b:0=true', 'c=-1e3']), { a: [1, 2], 'b:0': [1], c: [-1000] });
+  for (const words of ['a=1,a=2', 'a', '=1']) assert.not(set.accepts(set.read(words)), words);
+});
+
 const NO_WORDS = [['a', 'AGAIN', 'a'], ['']];
 const NO_CHOICES = [['hope'], ['']];
 const NO_COUNTS = [['0'], [''], ['abc'], ['1.5'], ['NaN'], ['1e999']];
