@@ -1,6 +1,7 @@
 /** A compiled model as one ONNX file that takes what the original took. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
@@ -11,6 +12,7 @@ import { type Content, checkApart, checkFile, filesIn, writeOutput, writtenInto 
 import { fileThere, outputUnusable } from '../errors/index.ts';
 import { type DataFile, type DataFiles, openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
+import { loadModel } from '../parser/index.ts';
 import { type BakeOptions, bake, filesReadBy } from './bake.ts';
 import { checkCall } from './options.ts';
 
@@ -49,6 +51,7 @@ export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOn
   if (isFile(file) && !options.force) throw fileThere(file);
   const { bytes, files } = await bake(manifest, point, options);
   await checkData(file, files, read, options.force === true);
+  const gone = isFile(file) ? await dataOf(file, read) : [];
   const data = await openDataFolder(files, defaultCache());
   const session = { threads: 1, externalDataFolder: data.folder };
   await withSession(bytes, session, (running) =>
@@ -57,8 +60,27 @@ export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOn
   // All at once: a model without its data, or the other way round, is none.
   await writeOutput(dirname(file), new Map<string, Content>([...files, [basename(file), bytes]]), {
     update: true,
+    gone,
   });
   return { file, at: point.name, externalData: [...files.keys()] };
+}
+
+/** External data of the model that `file` is until now, which belong to nothing once it is replaced: no other model beside it has them, and none is `read`. */
+async function dataOf(file: string, read: readonly string[]): Promise<string[]> {
+  const folder = dirname(file);
+  const filesOf = async (path: string) => (await loadModel(path)).externalFiles;
+  const kept = new Set(read.map((path) => resolve(path)));
+  try {
+    const before = await filesOf(file);
+    if (before.length === 0) return [];
+    const others = (await readdir(folder)).filter((name) => /\.onnx$/.test(name) && name !== basename(file));
+    for (const name of others)
+      for (const location of await filesOf(join(folder, name))) kept.add(resolve(folder, location));
+    return before.filter((location) => !kept.has(resolve(folder, location)));
+  } catch {
+    // One of them cannot be read: who knows what it needs.
+    return [];
+  }
 }
 
 /** Throws `output-unusable` and `output-not-empty` where external data would take the place of something else: of the model itself, of what is read, or of other data. */

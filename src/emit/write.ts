@@ -35,6 +35,8 @@ export interface WriteOptions {
   readonly force?: boolean;
   /** Write into a folder that an earlier compile filled, and leave all other files. */
   readonly update?: boolean;
+  /** With `update`: files of the folder that are removed. */
+  readonly gone?: readonly string[];
 }
 
 /** What a compile writes. */
@@ -90,7 +92,8 @@ export async function writeOutput(
     try {
       await stage(join(partial, NEW), files);
       if (present) {
-        const stale = options.update ? [] : (await leftovers(target)).filter((name) => !files.has(name));
+        const old = options.update ? (options.gone ?? []) : await leftovers(target);
+        const stale = old.filter((name) => !files.has(name));
         await replaceFile(join(partial, DECIDED), JSON.stringify(stale));
         await moveFiles(target, partial, [...files.keys()], stale);
       } else await rename(join(partial, NEW), target);

@@ -304,6 +304,24 @@ test('external data, and probabilities out: written together, beside or in the f
   remove();
 });
 
+test('a model without external data in place of one that had some: they go, unless another model has them', async () => {
+  const large = await otherPackage(writeWithExternalData);
+  const plain = await otherPackage((model, file) => writeFileSync(file, serializeModel(model)));
+  const file = large.at('alone/net.onnx');
+  const { externalData } = await exportOnnx({ folder: large.out, model: large.model, file });
+  assert.ok(externalData.length > 0);
+  const other = large.at('alone/exact.onnx');
+  await exportOnnx({ folder: large.out, model: large.model, file: other, at: 'exact' });
+  const replace = (to: string) =>
+    exportOnnx({ folder: plain.out, model: plain.model, file: to, at: 'exact', force: true });
+  await replace(file);
+  assert.is(readdirSync(large.at('alone')).length, externalData.length + 2);
+  await replace(other);
+  assert.equal(readdirSync(large.at('alone')).sort(), ['exact.onnx', 'net.onnx']);
+  large.remove();
+  plain.remove();
+});
+
 /** `model` with channels last. */
 function channelsLast(model: Model): Model {
   const { graph } = model;
