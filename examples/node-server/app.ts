@@ -40,7 +40,6 @@ export function createApp(options: AppOptions): App {
     (spec) => new ServedModel(spec, { ...options, maxSamples: places.each }, turns),
   );
   const responses: Record<number, number> = {};
-  let isReady = true;
 
   const load = (): Load => ({
     arriving: bodies.count,
@@ -51,7 +50,7 @@ export function createApp(options: AppOptions): App {
     ...(classifier ? [classifier.route(places, bodies)] : []),
     { path: '/health', method: 'GET', reply: () => json({ status: 'ok' }) },
     { path: '/metrics', method: 'GET', reply: () => metricsOf(classifier, models, load(), responses) },
-    ...inferRoutes({ models, places, bodies, isReady: () => isReady }),
+    ...inferRoutes({ models, places, bodies }),
   ];
 
   return {
@@ -77,7 +76,6 @@ export function createApp(options: AppOptions): App {
       }
     },
     hurry(bodyMs) {
-      isReady = false;
       bodies.hurry(bodyMs);
       classifier?.hurry();
       for (const model of models) model.hurry();

@@ -11,24 +11,18 @@ export interface InferOptions {
   /** A place for each sample without an answer. */
   readonly places: Quota;
   readonly bodies: Bodies;
-  /** False once the server stops. */
-  readonly isReady: () => boolean;
 }
 
 const SERVER = { name: 'onnx-offramp example server', version: '1', extensions: ['binary_tensor_data'] };
 /** Of all models: a served model never changes, a new one has a new name. */
 const VERSION = '1';
 
-export function inferRoutes({ models, places, bodies, isReady }: InferOptions): readonly Route[] {
+export function inferRoutes({ models, places, bodies }: InferOptions): readonly Route[] {
   const find = (name: string, version = VERSION): ServedModel => {
     const model = models.find((each) => each.name === name);
     if (!model) throw new Refusal(404, unknown(name, models.map((each) => each.name))); // biome-ignore format: one line
     if (version !== VERSION) throw new Refusal(404, `${name} has no version ${version}; there is ${VERSION}`);
     return model;
-  };
-  const ready = (values: object) => {
-    if (!isReady()) throw new Refusal(503, 'the server is about to stop');
-    return json({ ...values, ready: true });
   };
 
   const infer: Route['reply'] = (request, _, { model: name, version }) => {
@@ -50,13 +44,14 @@ export function inferRoutes({ models, places, bodies, isReady }: InferOptions): 
 
   const ofModel = (path: string): Route[] => [
     { path, method: 'GET', reply: (_, __, { model, version }) => metadata(find(model!, version)) },
-    { path: `${path}/ready`, method: 'GET', reply: (_, __, { model, version }) => ready({ name: find(model!, version).name }) },
+    { path: `${path}/ready`, method: 'GET', reply: (_, __, { model, version }) => json({ name: find(model!, version).name, ready: true }) },
     { path: `${path}/infer`, method: 'POST', reply: infer },
   ]; // biome-ignore format: a table
   return [
     { path: '/v2', method: 'GET', reply: () => json(SERVER) },
     { path: '/v2/health/live', method: 'GET', reply: () => json({ live: true }) },
-    { path: '/v2/health/ready', method: 'GET', reply: () => ready({}) },
+    // Whoever can ask finds it ready: it listens once all models are open, and no longer when it stops.
+    { path: '/v2/health/ready', method: 'GET', reply: () => json({ ready: true }) },
     ...ofModel('/v2/models/{model}'),
     ...ofModel('/v2/models/{model}/versions/{version}'),
   ];

@@ -48,18 +48,18 @@ function part(seed: number, exit: number, threshold: number, givesOn: boolean): 
   return serializeModel(makeModel(b.build('part'), 13));
 } // biome-ignore format: a graph
 
-/** One part that reads float16 `features` and says its scores in float16. */
-function halfPart(): Uint8Array {
+/** One part that reads float16 `features` of `batch` samples and says its scores in float16. */
+function halfPart(batch: 'N' | 2): Uint8Array {
   const b = new GraphBuilder();
-  const features = b.op('Cast', [b.input('features', 'float16', ['N', FEATURES])], { to: 1 });
+  const features = b.op('Cast', [b.input('features', 'float16', [batch, FEATURES])], { to: 1 });
   const weights = b.initializer(floatTensor('weights', [FEATURES, CLASSES], noise(FEATURES * CLASSES, 7)));
   const scores = b.op('MatMul', [features, weights]);
   b.op('Cast', [scores], { to: 10 }, 'scores');
   const largest = b.op('ReduceMax', [scores], { axes: [1], keepdims: 0 }, 'exit_confidence');
   b.op('Where', [b.op('Greater', [largest, b.float(2 ** 20)]), b.int64(0), b.int64(EXITS)], {}, 'exit_index');
-  b.output('scores', 'float16', ['N', CLASSES]);
-  b.output('exit_index', 'int64', ['N']);
-  b.output('exit_confidence', 'float', ['N']);
+  b.output('scores', 'float16', [batch, CLASSES]);
+  b.output('exit_index', 'int64', [batch]);
+  b.output('exit_confidence', 'float', [batch]);
   return serializeModel(makeModel(b.build('half'), 13));
 }
 
@@ -68,6 +68,8 @@ export interface SplitFolder {
   /** Served names: of a model of two parts, and of one that reads float16. */
   readonly rest: string;
   readonly half: string;
+  /** As `half`, but it takes two samples a run, no more and no less. */
+  readonly pairs: string;
 }
 
 /** Thresholds at which samples of `samplesOf` leave everywhere. */
@@ -76,12 +78,15 @@ const THRESHOLDS = [0.9, 0.8];
 export function writeSplit(folder: string): SplitFolder {
   const parts = [part(3, 0, THRESHOLDS[0]!, true), part(5, 1, THRESHOLDS[1]!, false)];
   const rest = `tiny_rest_${hashOf(...parts)}`;
-  const half = `half_rest_${hashOf(halfPart())}`;
+  const half = `half_rest_${hashOf(halfPart('N'))}`;
+  const pairs = `pairs_rest_${hashOf(halfPart(2))}`;
   mkdirSync(join(folder, rest, 'parts'), { recursive: true });
-  mkdirSync(join(folder, half, '1'), { recursive: true });
   for (const [n, bytes] of parts.entries())
     writeFileSync(join(folder, rest, 'parts', `${n + 1}.onnx`), bytes);
-  writeFileSync(join(folder, half, '1', 'model.onnx'), halfPart());
+  for (const [name, batch] of [[half, 'N'], [pairs, 2]] as const) {
+    mkdirSync(join(folder, name, '1'), { recursive: true });
+    writeFileSync(join(folder, name, '1', 'model.onnx'), halfPart(batch));
+  } // biome-ignore format: one line
   const inputs = ['pixels', 'policy_state'];
   const answers = ['scores', 'exit_index', 'exit_confidence'];
   const models = [
@@ -104,20 +109,20 @@ export function writeSplit(folder: string): SplitFolder {
         { network: 'original', file: `${rest}/parts/2.onnx`, inputs, outputs: answers },
       ],
     },
-    {
-      name: half,
+    ...([[half, -1], [pairs, 2]] as const).map(([name, batch]) => ({
+      name,
       points: ['balanced'],
-      inputs: [{ name: 'features', datatype: 'FP16', shape: [-1, FEATURES] }],
-      outputs: OUTPUTS('FP16'),
+      inputs: [{ name: 'features', datatype: 'FP16', shape: [batch, FEATURES] }],
+      outputs: OUTPUTS('FP16').map((output) => ({ ...output, shape: [batch, ...output.shape.slice(1)] })),
       inPlay: EXITS,
-      parts: [{ network: 'original', file: `${half}/1/model.onnx`, inputs: ['features'], outputs: answers }],
-    },
+      parts: [{ network: 'original', file: `${name}/1/model.onnx`, inputs: ['features'], outputs: answers }],
+    })), // biome-ignore format: as it is read
   ];
   writeFileSync(
     join(folder, 'manifest.json'),
     JSON.stringify({ schemaVersion: 1, version: '0.1.0', models }),
   );
-  return { folder, rest, half };
+  return { folder, rest, half, pairs };
 }
 
 function hashOf(...files: readonly Uint8Array[]): string {
@@ -254,4 +259,20 @@ export async function answersOf(url: string, model: string, samples: readonly Sa
     exit: Number(exits[n]),
     confidence: confidences[n]!,
   }));
+} // biome-ignore format: one line
+
+/** A folder with a model, `slow`, of which a run of 64 samples takes a while. */
+export function writeSlow(folder: string): void {
+  const b = new GraphBuilder();
+  let x = b.input('features', 'float', ['N', 512]);
+  const weights = b.initializer(floatTensor('weights', [512, 512], noise(512 * 512, 3)));
+  for (let layer = 0; layer < 200; layer++) x = b.op('Tanh', [b.op('MatMul', [x, weights])]);
+  b.op('Identity', [x], {}, 'scores');
+  b.output('scores', 'float', ['N', 512]);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'slow.onnx'), serializeModel(makeModel(b.build('slow'), 13)));
+  const inputs = [{ name: 'features', datatype: 'FP32', shape: [-1, 512] }];
+  const outputs = [{ name: 'scores', datatype: 'FP32', shape: [-1, 512] }];
+  const parts = [{ network: 'original', file: 'slow.onnx', inputs: ['features'], outputs: ['scores'] }];
+  writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ models: [{ name: 'slow', inputs, outputs, inPlay: 1, parts }] }));
 } // biome-ignore format: one line

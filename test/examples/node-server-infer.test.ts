@@ -21,6 +21,7 @@ import {
   type SplitFolder,
   samplesOf,
   sentOf,
+  writeSlow,
   writeSplit,
 } from './infer.ts';
 import {
@@ -192,6 +193,64 @@ test('with --max-batch 1 each sample runs alone', async () => {
   alone.process.kill('SIGKILL');
 });
 
+test('who has left is not asked about by the parts that come', async () => {
+  const patient = await start(
+    split.folder,
+    '--max-batch',
+    '16',
+    '--max-wait-ms',
+    '60000',
+    '--client-share',
+    '1',
+  );
+  const leaves = new AbortController();
+  const left = answersOf(patient.url, split.rest, SAMPLES.slice(0, 6), leaves.signal).catch(() => 'left');
+  await until(async () => (await metric(patient, 'offramp_waiting_samples')) === 6);
+  leaves.abort();
+  assert.is(await left, 'left');
+  expectAnswers(await answersOf(patient.url, split.rest, SAMPLES.slice(6, 16)), expected.slice(6, 16));
+  const survivors = (all: readonly Answered[]) => all.filter(({ exit }) => exit > 0).length;
+  assert.ok(survivors(expected.slice(0, 6)) > 0);
+  const second = `{model="${split.rest}",part="2",network="original"}`;
+  assert.is(await metric(patient, `offramp_part_batch_size_sum${second}`), survivors(expected.slice(6, 16)));
+  assert.is(await metric(patient, 'offramp_open_requests'), 0);
+  patient.process.kill('SIGKILL');
+});
+
+test('a model that takes so many samples a run, no more and no less, is asked request by request', async () => {
+  const values = Uint16Array.from(noise(2 * FEATURES, 4), toHalf);
+  const ask = (model: string, count: number) =>
+    infer(server.url, model, requestOf([{ name: 'features', datatype: 'FP16', shape: [count, FEATURES], bytes: values.subarray(0, count * FEATURES) }]));
+  const answers = await Promise.all([split.pairs, split.pairs, split.half].map(async (model) => (await outputsOf(await ask(model, 2))).outputs.scores));
+  for (const answer of answers) assert.equal(answer, answers[0]);
+  assert.is(await metric(server, `offramp_part_batch_size_count{model="${split.pairs}",part="1",network="original"}`), 2);
+  assert.match(await (await ask(split.pairs, 1)).text(), 'inputs[0].shape: [1,8], where the model takes [2,8]');
+}); // biome-ignore format: one line
+
+test('while a model runs, others are answered', async () => {
+  writeSlow(join(root, 'slow'));
+  const busy = await start(join(root, 'slow'), '--max-batch', '64');
+  const request = requestOf([{ name: 'features', datatype: 'FP32', shape: [64, 512], bytes: noise(64 * 512, 1) }]);
+  /** The longest that others wait, as a share of the time that the run takes. */
+  async function longestWait(): Promise<number> {
+    let isDone = false;
+    const began = performance.now();
+    const answer = infer(busy.url, 'slow', request).finally(() => (isDone = true));
+    let longest = 0;
+    for (let last = performance.now(); !isDone; last = performance.now()) {
+      await (await fetch(`${busy.url}/health`)).text();
+      longest = Math.max(longest, performance.now() - last);
+    }
+    assert.is((await answer).status, 200);
+    return longest / (performance.now() - began);
+  }
+  // On a busy machine anybody waits now and then.
+  const waits: number[] = [];
+  while (waits.length < 8 && !waits.some((share) => share < 1 / 3)) waits.push(await longestWait());
+  assert.ok(waits.some((share) => share < 1 / 3), waits.join());
+  busy.process.kill('SIGKILL');
+}); // biome-ignore format: one line
+
 test('every bad request is answered with what is wrong with it, and where', async () => {
   const two = sentOf(SAMPLES.slice(0, 2));
   const [pixels, state] = sentOf(SAMPLES.slice(0, 2), false) as [Sent, Sent];
@@ -266,7 +325,7 @@ test('a model that is not there is refused with those that are, and with why', a
     const response = await fetch(server.url + path, init);
     return [response.status, ((await response.json()) as { error: string }).error] as const;
   };
-  const there = `there are ${split.rest}, ${split.half}`;
+  const there = `there are ${split.rest}, ${split.half}, ${split.pairs}`;
   const other = 'tiny_rest_0123456789ab';
   assert.equal(await refused(`/v2/models/${other}/infer`, { method: 'POST', body: '{}' }), [
     404,
