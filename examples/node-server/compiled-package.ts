@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { InferenceSession } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Runtime } from './sessions.ts';
 
 /** One or more samples as the model's input. */
@@ -44,7 +44,9 @@ export interface Model {
 }
 
 export interface CompiledPackage {
-  readonly inputs: Readonly<Record<string, { readonly dims: readonly (number | 'N')[] }>>;
+  readonly inputs: Readonly<
+    Record<string, { readonly type: Tensor.Type; readonly dims: readonly (number | 'N')[] }>
+  >;
   readonly exits: readonly { readonly id: string }[];
   readonly operatingPoints: Readonly<Record<string, { readonly thresholds: readonly number[] }>>;
   readonly defaultPoint: string;

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { CompiledPackage } from './compiled-package.ts';
 import type { TensorSpec } from './protocol.ts';
-import { DATATYPES, type Session, type Sessions } from './sessions.ts';
+import { DATATYPES, type Session, type Sessions, type ValueFacts } from './sessions.ts';
 import { ARRAYS, type Tensor, type Tensors } from './tensors.ts';
 
 /** A model under /v2. */
@@ -13,7 +13,7 @@ export interface ModelSpec {
   readonly outputs: readonly TensorSpec[];
   /** In the order samples meet them. */
   readonly parts: readonly Part[];
-  /** The `exit_index` of samples that go on to the next part. */
+  /** What the second output, the exit taken, says of samples that go on to the next part. */
   readonly inPlay: number;
 }
 
@@ -31,17 +31,20 @@ export interface Part {
 
 /** As `npx onnx-offramp split` writes it. */
 interface SplitManifest {
-  readonly models: readonly {
-    readonly name: string;
-    readonly inputs: readonly TensorSpec[];
-    readonly outputs: readonly TensorSpec[];
-    readonly inPlay: number;
-    readonly parts: readonly {
-      readonly network: string;
-      readonly file: string;
-      readonly inputs: readonly string[];
-      readonly outputs: readonly string[];
-    }[];
+  readonly models: readonly SplitModel[];
+}
+
+interface SplitModel {
+  readonly name: string;
+  readonly inputs: readonly TensorSpec[];
+  /** Class scores, exit taken, the policy's score. */
+  readonly outputs: readonly TensorSpec[];
+  readonly inPlay: number;
+  readonly parts: readonly {
+    readonly network: string;
+    readonly file: string;
+    readonly inputs: readonly string[];
+    readonly outputs: readonly string[];
   }[];
 }
 
@@ -60,25 +63,41 @@ export function readSplit(folder: string): SplitManifest | undefined {
 }
 
 /** Rejects with an Error that says which file is missing, or is not what the manifest says. */
-export function openSplit(folder: string, { models }: SplitManifest, sessions: Sessions): Promise<ModelSpec[]> {
-  return Promise.all(
-    models.map(async ({ name, inputs, outputs, inPlay, parts }) => {
-      const unknown = [...inputs, ...outputs].find(({ datatype }) => !(datatype in ARRAYS));
-      if (unknown) throw new Error(`${name}: ${unknown.name} is of a type that this server does not know, ${unknown.datatype}`);
-      const opened = parts.map(async (part) => {
-        const session = await sessions.open(resolve(folder, part.file), SESSION_OPTIONS);
-        const { inputNames, outputNames } = session;
-        const missing = [
-          ...part.inputs.filter((input) => !inputNames.includes(input)),
-          ...part.outputs.filter((output) => !outputNames.includes(output)),
-        ];
-        if (missing.length > 0) throw new Error(`${part.file} is not what manifest.json says: it has no ${missing.join(', ')}`);
-        return { ...part, session, constants: new Map() };
-      });
-      return { name, inputs, outputs, inPlay, parts: await Promise.all(opened) };
+export const openSplit = (folder: string, { models }: SplitManifest, sessions: Sessions): Promise<ModelSpec[]> =>
+  Promise.all(
+    models.map(async (model) => {
+      checkTensors(model);
+      return { ...model, parts: await Promise.all(model.parts.map((part) => openPart(folder, part, sessions))) };
     }),
-  );
+  ); // biome-ignore format: as it is read
+
+function checkTensors({ name, inputs, outputs, parts }: SplitModel): void {
+  const unknown = [...inputs, ...outputs].find(({ datatype }) => !(datatype in ARRAYS));
+  if (unknown) throw new Error(`${name}: this server does not know the type of ${unknown.name}, ${unknown.datatype}`);
+  const samples = inputs.map(({ shape }) => shape[0]!).find((size) => size > 1);
+  if (samples !== undefined && parts.length > 1)
+    throw new Error(`${name} takes ${samples} samples a run: this server sends them on one by one, and needs it in one part`);
+  const given = new Set(inputs.map((input) => input.name));
+  for (const { file, inputs: takes, outputs: gives } of parts) {
+    const missing = takes.find((input) => !given.has(input));
+    if (missing !== undefined) throw new Error(`${file} takes ${missing}, which no request and no part before it gives`);
+    for (const output of gives) given.add(inputOf(output));
+  }
 } // biome-ignore format: one line
+
+async function openPart(folder: string, part: SplitModel['parts'][number], sessions: Sessions): Promise<Part> {
+  const { file, inputs, outputs } = part;
+  const session = await sessions.open(resolve(folder, file), SESSION_OPTIONS);
+  const missing = [
+    ...inputs.filter((input) => !session.inputNames.includes(input)),
+    ...outputs.filter((output) => !session.outputNames.includes(output)),
+  ];
+  if (missing.length > 0) throw new Error(`${file} is not what manifest.json says: it has no ${missing.join(', ')}`);
+  return { ...part, session, constants: new Map() };
+} // biome-ignore format: one line
+
+/** The input of a later part that `output` becomes: one that is changed on the way ends with `_out`. */
+export const inputOf = (output: string): string => output.replace(/_out$/, '');
 
 /**
  * The model of a compiled package by its package's name, at the default operating point, and as `<name>_<point>` at each. A model whose
@@ -92,16 +111,17 @@ export async function openWhole(
   const session = await sessions.open(join(resolve(folder), 'model.onnx'), sessionOptions);
   const { name: packageName } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name: string };
   const base = packageName.replace(/^@[^/]*\//, '');
-  const specOf = (name: string) => {
-    const { type, shape } = [...session.inputs, ...session.outputs].find((value) => value.name === name)!;
-    return { name, datatype: DATATYPES[type]!, shape: shape.map((size) => (typeof size === 'number' ? size : -1)) };
-  };
   const own = Object.keys(inputs);
   const thresholdsName = session.inputNames.find((name) => !own.includes(name));
+  const specOf = (name: string, type: ValueFacts['type'], dims: readonly (number | string)[]): TensorSpec => ({
+    name,
+    datatype: DATATYPES[type]!,
+    shape: dims.map((size) => (typeof size === 'number' ? size : -1)),
+  });
   const atPoint = (name: string, constants: Tensors): ModelSpec => ({
     name,
-    inputs: own.map(specOf),
-    outputs: session.outputNames.map(specOf),
+    inputs: Object.entries(inputs).map(([input, { type, dims }]) => specOf(input, type, dims)),
+    outputs: session.outputs.map((output) => specOf(output.name, output.type, output.shape)),
     inPlay: -1,
     parts: [{ network: 'whole', session, inputs: own, outputs: session.outputNames, constants }],
   });

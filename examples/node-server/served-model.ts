@@ -3,15 +3,11 @@ import type { IncomingMessage } from 'node:http';
 import { Batcher, type BatcherOptions, type Turns } from './batcher.ts';
 import { PartMetrics } from './metrics.ts';
 import type { Asked } from './protocol.ts';
-import type { ModelSpec, Part } from './repository.ts';
+import { inputOf, type ModelSpec, type Part } from './repository.ts';
 import { gathered, rowsOf, type Tensors } from './tensors.ts';
 
 /** The client of a request that is not worth answering any more. */
 export class ClientHasLeft extends Error {}
-
-const EXIT_INDEX = 'exit_index';
-/** What follows the name of an input where the part before gives it. */
-const GIVEN_ON = '_out';
 
 export class ServedModel implements Asked {
   readonly name: string;
@@ -63,17 +59,17 @@ export class ServedModel implements Asked {
   }
 
   async #answer(inputs: Tensors, request: IncomingMessage): Promise<Tensors> {
-    const { parts, inPlay } = this.#spec;
+    const { parts, outputs, inPlay } = this.#spec;
+    const exitIndex = outputs[1]?.name ?? '';
     let row = inputs;
     for (const [n, batcher] of this.#batchers.entries()) {
       if (request.socket.destroyed) throw new ClientHasLeft();
       const { result, waitedMs } = await batcher.submit(row);
       this.metrics[n]!.waitedSeconds += waitedMs / 1000;
       const next = parts[n + 1];
-      if (!next || Number(result.get(EXIT_INDEX)!.data[0]) !== inPlay) return result;
+      if (!next || Number(result.get(exitIndex)!.data[0]) !== inPlay) return result;
       this.metrics[n]!.survivors++;
-      const given = next.inputs.map((name) => [name, result.get(name + GIVEN_ON) ?? result.get(name) ?? row.get(name)!] as const);
-      row = new Map([...row, ...given]);
+      row = new Map([...row, ...[...result].map(([name, tensor]) => [inputOf(name), tensor] as const)]);
     }
     return row;
   } // biome-ignore format: one line
