@@ -48,8 +48,8 @@ export class Bodies {
     { what, bytes }: Expected,
     use: (body: Buffer) => Promise<T>,
   ): Promise<T> {
-    const tooLarge = new Refusal(413, `${what} may have ${bytes} bytes at most`);
-    if (Number(request.headers['content-length']) > bytes) throw tooLarge;
+    const tooLarge = () => new Refusal(413, `${what} may have ${bytes} bytes at most`);
+    if (Number(request.headers['content-length']) > bytes) throw tooLarge();
     let size = 0;
     let isOver = false;
     const collect = async () => {
@@ -57,7 +57,7 @@ export class Bodies {
       // A plain `for await` would close the connection when it is left early, and nobody would read why.
       for await (const chunk of request.iterator({ destroyOnReturn: false })) {
         if (isOver) break;
-        if (size + chunk.length > bytes) throw tooLarge;
+        if (size + chunk.length > bytes) throw tooLarge();
         this.#memory.take(client, chunk.length);
         size += chunk.length;
         chunks.push(chunk);

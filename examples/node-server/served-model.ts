@@ -76,8 +76,7 @@ export class ServedModel implements Asked {
 
   async #run(part: Part, metrics: PartMetrics, rows: readonly Tensors[]): Promise<readonly Tensors[]> {
     const began = performance.now();
-    const feeds = new Map([...gathered(rows, part.inputs), ...part.constants]);
-    const outputs = await part.session.infer(feeds, part.outputs);
+    const outputs = await part.session.infer(gathered(rows, part.inputs), part.constants, part.outputs);
     metrics.ran(rows.length, (performance.now() - began) / 1000);
     if (!this.#isBatched) return [outputs];
     for (const [name, { shape }] of outputs)

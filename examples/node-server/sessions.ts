@@ -40,11 +40,12 @@ export class Sessions {
   /** `options` are laid over those of each session. */
   constructor(options: Options = {}) {
     this.#options = options;
-    // It does not keep the process alive; a thread that fails ends the process, by its `error` that nobody listens to.
+    // A thread that fails ends the process, by its `error` that nobody listens to.
     this.#worker.unref();
     this.#worker.on('message', ({ id, result, problem }) => {
       const { resolve, reject } = this.#pending.get(id)!;
       this.#pending.delete(id);
+      if (this.#pending.size === 0) this.#worker.unref();
       if (problem === undefined) resolve(result as never);
       else reject(new Error(problem));
     });
@@ -55,7 +56,7 @@ export class Sessions {
     let session = this.#opened.get(path);
     if (!session) {
       session = this.#ask<SessionFacts>({ open: path, options: { ...options, ...this.#options } }).then(
-        (facts) => new Session(facts, (message) => this.#ask({ run: path, ...message })),
+        (facts) => new Session(facts, (message, transfer) => this.#ask({ run: path, ...message }, transfer)),
       );
       this.#opened.set(path, session);
     }
@@ -68,9 +69,11 @@ export class Sessions {
     await this.#worker.terminate();
   }
 
-  #ask<T>(message: object): Promise<T> {
+  #ask<T>(message: object, transfer: ArrayBuffer[] = []): Promise<T> {
     const id = this.#asked++;
-    this.#worker.postMessage({ id, ...message });
+    // It keeps the process alive only while somebody waits for it.
+    this.#worker.ref();
+    this.#worker.postMessage({ id, ...message }, transfer);
     return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
   }
 }
@@ -87,10 +90,11 @@ interface SessionFacts {
   readonly outputs: readonly ValueFacts[];
 }
 
-type Run = (message: {
-  feeds: Record<string, PlainTensor>;
-  fetches: readonly string[];
-}) => Promise<Record<string, PlainTensor>>;
+type Run = (
+  message: { feeds: Record<string, PlainTensor>; fetches: readonly string[] },
+  /** Moved rather than copied. */
+  transfer?: ArrayBuffer[],
+) => Promise<Record<string, PlainTensor>>;
 
 /** As ONNX Runtime's, as far as generated packages use it, and `infer` for tensors with the protocol's names. */
 export class Session {
@@ -116,10 +120,11 @@ export class Session {
     );
   }
 
-  /** The outputs `fetches`, of `feeds`. */
-  async infer(feeds: Tensors, fetches: readonly string[]): Promise<Tensors> {
-    const plain = [...feeds].map(([name, tensor]) => [name, toPlain(tensor)]);
-    const outputs = await this.#run({ feeds: Object.fromEntries(plain), fetches });
+  /** The outputs `fetches`. The numbers of `feeds` move to the thread, and cannot be read here any more; those of `constants` stay. */
+  async infer(feeds: Tensors, constants: Tensors, fetches: readonly string[]): Promise<Tensors> {
+    const plain = [...feeds, ...constants].map(([name, tensor]) => [name, toPlain(tensor)]);
+    const moved = Array.from(feeds.values(), ({ data }) => data.buffer as ArrayBuffer);
+    const outputs = await this.#run({ feeds: Object.fromEntries(plain), fetches }, moved);
     return new Map(fetches.map((name) => [name, fromPlain(outputs[name]!)]));
   }
 
@@ -127,7 +132,7 @@ export class Session {
   async release(): Promise<void> {}
 } // biome-ignore format: one line
 
-export const TYPES: Readonly<Record<Datatype, ort.Tensor.Type>> = {
+const TYPES: Readonly<Record<Datatype, ort.Tensor.Type>> = {
   BOOL: 'bool',
   UINT8: 'uint8',
   UINT16: 'uint16',
@@ -150,11 +155,9 @@ export const DATATYPES = Object.fromEntries(
 /** What ONNX Runtime takes for FP16, on Nodes that have it. */
 const { Float16Array } = globalThis as { Float16Array?: new (buffer: ArrayBufferLike) => object };
 
-/** A view of a larger buffer would cross with all of it. */
 function toPlain({ datatype, shape, data }: Tensor): PlainTensor {
-  const own = data.byteLength === data.buffer.byteLength ? data : data.slice();
   const isHalf = datatype === 'FP16' && Float16Array;
-  return { type: TYPES[datatype], data: isHalf ? new Float16Array(own.buffer) : own, dims: shape };
+  return { type: TYPES[datatype], data: isHalf ? new Float16Array(data.buffer) : data, dims: shape };
 }
 
 function fromPlain({ type, data, dims }: PlainTensor): Tensor {

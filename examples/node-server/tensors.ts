@@ -67,23 +67,20 @@ export function rowsOf(tensors: Tensors): Tensors[] {
   return rows;
 }
 
-/** Rows as one tensor of each of `names`, along the first axis. */
-export function gathered(rows: readonly Tensors[], names: Iterable<string>): Map<string, Tensor> {
+/** Copies of rows, as one tensor of each of `names` along the first axis. */
+export function gathered(rows: readonly Tensors[], names: readonly string[]): Tensors {
   const all = new Map<string, Tensor>();
   for (const name of names) {
     const parts = rows.map((row) => row.get(name)!);
     const [{ datatype, shape }] = parts as [Tensor];
-    if (parts.length === 1) {
-      all.set(name, parts[0]!);
-      continue;
-    }
-    const data = arrayOf(datatype, parts.reduce((sum, part) => sum + part.data.length, 0)); // biome-ignore format: one line
+    const length = parts.reduce((sum, { data }) => sum + data.length, 0);
+    const data = arrayOf(datatype, length);
     let at = 0;
     for (const part of parts) {
       data.set(part.data as never, at);
       at += part.data.length;
     }
-    all.set(name, { datatype, shape: [parts.length, ...shape.slice(1)], data });
+    all.set(name, { datatype, shape: parts.length === 1 ? shape : [parts.length, ...shape.slice(1)], data });
   }
   return all;
 }
