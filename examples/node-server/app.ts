@@ -30,7 +30,7 @@ export interface App {
 }
 
 export function createApp(options: AppOptions): App {
-  const places = new Quota('requests at a time', options.maxQueue, options.clientShare);
+  const places = new Quota('samples at a time', options.maxQueue, options.clientShare);
   const bodies = new Bodies(options);
   const crossOrigin = new CrossOrigin(options.allowOrigin);
   // There is one thread that runs models, so all that is formed before its turn is a smaller batch.

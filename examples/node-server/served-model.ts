@@ -19,7 +19,7 @@ export class ServedModel implements Asked {
   /** Whether samples of several requests may share a run. */
   readonly #isBatched: boolean;
   /** One a part. */
-  readonly #batchers: readonly Batcher<Tensors, Tensors>[];
+  readonly #batchers: readonly Batcher<Tensors, Tensors | Error>[];
 
   /** Runs of all that share `turns` follow one another. `maxSamples`: that a request may have. */
   constructor(spec: ModelSpec, options: BatcherOptions & { readonly maxSamples: number }, turns: Turns) {
@@ -49,7 +49,12 @@ export class ServedModel implements Asked {
   /** The outputs for the samples of `inputs`. Rejects with `ClientHasLeft` when `request` is no longer worth it. */
   async infer(inputs: Tensors, request: IncomingMessage): Promise<Tensors> {
     const rows = this.#isBatched ? rowsOf(inputs) : [inputs];
-    const answers = await Promise.all(rows.map((row) => this.#answer(row, request)));
+    // The last of them ends the request, whatever became of the first: until then it holds its places.
+    const outcomes = await Promise.allSettled(rows.map((row) => this.#answer(row, request)));
+    const answers = outcomes.map((outcome) => {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      return outcome.value;
+    });
     return gathered(answers, this.outputs.map(({ name }) => name)); // biome-ignore format: one line
   }
 
@@ -66,6 +71,7 @@ export class ServedModel implements Asked {
       if (request.socket.destroyed) throw new ClientHasLeft();
       const { result, waitedMs } = await batcher.submit(row);
       this.metrics[n]!.waitedSeconds += waitedMs / 1000;
+      if (result instanceof Error) throw result;
       const next = parts[n + 1];
       if (!next || Number(result.get(exitIndex)!.data[0]) !== inPlay) return result;
       this.metrics[n]!.survivors++;
@@ -74,7 +80,23 @@ export class ServedModel implements Asked {
     return row;
   } // biome-ignore format: one line
 
-  async #run(part: Part, metrics: PartMetrics, rows: readonly Tensors[]): Promise<readonly Tensors[]> {
+  /** A result or an error for each of `rows`: where they cannot run together, one may be to blame, and each runs alone. */
+  async #run(
+    part: Part,
+    metrics: PartMetrics,
+    rows: readonly Tensors[],
+  ): Promise<readonly (Tensors | Error)[]> {
+    try {
+      return await this.#runTogether(part, metrics, rows);
+    } catch (error) {
+      if (rows.length === 1) return [error as Error];
+      const alone = [];
+      for (const row of rows) alone.push(...(await this.#run(part, metrics, [row])));
+      return alone;
+    }
+  }
+
+  async #runTogether(part: Part, metrics: PartMetrics, rows: readonly Tensors[]): Promise<readonly Tensors[]> {
     const began = performance.now();
     const outputs = await part.session.infer(gathered(rows, part.inputs), part.constants, part.outputs);
     metrics.ran(rows.length, (performance.now() - began) / 1000);

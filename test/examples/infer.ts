@@ -276,3 +276,18 @@ export function writeSlow(folder: string): void {
   const parts = [{ network: 'original', file: 'slow.onnx', inputs: ['features'], outputs: ['scores'] }];
   writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ models: [{ name: 'slow', inputs, outputs, inPlay: 1, parts }] }));
 } // biome-ignore format: one line
+
+/** A folder with a model, `words`, which looks two words a sample up in a table of five, and fails at others. */
+export function writeWords(folder: string): void {
+  const b = new GraphBuilder();
+  const table = b.initializer(floatTensor('table', [5, 1], [0, 10, 20, 30, 40]));
+  const found = b.op('Gather', [table, b.input('ids', 'int64', ['N', 2])], { axis: 0 });
+  b.op('ReduceSum', [found, b.int64([2])], { keepdims: 0 }, 'scores');
+  b.output('scores', 'float', ['N', 2]);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'words.onnx'), serializeModel(makeModel(b.build('words'), 13)));
+  const inputs = [{ name: 'ids', datatype: 'INT64', shape: [-1, 2] }];
+  const outputs = [{ name: 'scores', datatype: 'FP32', shape: [-1, 2] }];
+  const parts = [{ network: 'original', file: 'words.onnx', inputs: ['ids'], outputs: ['scores'] }];
+  writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ models: [{ name: 'words', inputs, outputs, inPlay: 1, parts }] }));
+} // biome-ignore format: one line

@@ -23,6 +23,7 @@ import {
   sentOf,
   writeSlow,
   writeSplit,
+  writeWords,
 } from './infer.ts';
 import {
   cleanUp,
@@ -216,6 +217,19 @@ test('who has left is not asked about by the parts that come', async () => {
   assert.is(await metric(patient, 'offramp_open_requests'), 0);
   patient.process.kill('SIGKILL');
 });
+
+test('numbers that a model fails at fail nobody else', async () => {
+  writeWords(join(root, 'words'));
+  // Only a full batch runs here.
+  const patient = await start(join(root, 'words'), '--max-batch', '4', '--max-wait-ms', '60000', '--client-share', '1');
+  const ask = (...ids: number[]) => infer(patient.url, 'words', requestOf([{ name: 'ids', datatype: 'INT64', shape: [ids.length / 2, 2], data: ids }]));
+  const [good, bad, other] = (await Promise.all([ask(1, 2), ask(3, 99), ask(4, 0, 2, 2)])) as [Response, Response, Response];
+  assert.equal((await outputsOf(good)).outputs.scores!.data, [10, 20]);
+  assert.equal((await outputsOf(other)).outputs.scores!.data, [40, 0, 20, 20]);
+  assert.equal([bad.status, await bad.json()], [500, { error: 'internal error' }]);
+  assert.is(await metric(patient, 'offramp_open_requests'), 0);
+  patient.process.kill('SIGKILL');
+}); // biome-ignore format: one line
 
 test('a model that takes so many samples a run, no more and no less, is asked request by request', async () => {
   const values = Uint16Array.from(noise(2 * FEATURES, 4), toHalf);
