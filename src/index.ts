@@ -50,9 +50,11 @@ export {
   planCompile,
 } from './commands/plan.ts';
 export type { ProjectOptions } from './commands/project.ts';
+export { type Split, type SplitClient, type SplitModel, type SplitPoint, split } from './commands/split.ts';
+export type { Bits, Send, SplitOptions } from './commands/split-options.ts';
 export type { Compiled } from './commands/steps/describe-and-write.ts';
 export type { PreprocessingOptions, Preset } from './data/preprocessing.ts';
-export type { DataSummary, Split, SplitPaths } from './data/splits.ts';
+export type { DataSummary, Split as DataSplitName, SplitPaths } from './data/splits.ts';
 export type { InputSpec, Layout, Preprocessing, Progress, Resample, View } from './data/types.ts';
 export type {
   Baseline,
@@ -66,12 +68,16 @@ export type {
   ManifestInput,
   ManifestNetwork,
   ManifestOutputs,
+  ManifestSent,
   ManifestSessionOptions,
+  ManifestSplit,
   OperatingPoint,
   PointGuarantee,
   PolicyComparison,
   PolicyFit,
   Source,
+  SplitLoss,
+  SplitLossAt,
   Training,
 } from './emit/manifest.ts';
 export { printManifest, readManifest } from './emit/manifest-json.ts';

@@ -11,6 +11,7 @@ import type { ExportTritonOptions } from '../commands/export-triton.ts';
 import type { ExtractShardOptions } from '../commands/extract-shard.ts';
 import type { InspectOptions } from '../commands/inspect.ts';
 import { OPTIONS } from '../commands/options.ts';
+import type { SplitOptions } from '../commands/split-options.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
 
 interface OptionsOf {
@@ -20,6 +21,7 @@ interface OptionsOf {
   readonly calibrate: CalibrateOptions;
   readonly evaluate: EvaluateOptions;
   readonly compare: CompareOptions;
+  readonly split: SplitOptions;
   readonly emit: EmitOptions;
   readonly 'export transformers': ExportTransformersOptions;
   readonly 'export onnx': ExportOnnxOptions;

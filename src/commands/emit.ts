@@ -1,14 +1,14 @@
 /** The TypeScript package of a compiled model, generated again from its manifest; or checked, for CI. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { readPackage } from '../emit/read-package.ts';
+import { readAnyPackage } from '../emit/read-package.ts';
 import { emitPackage, emitStub } from '../emit/stub.ts';
 import { writeOneFile, writeOutput } from '../emit/write.ts';
 import { outputUnusable, packageDiffers } from '../errors/index.ts';
 import { checkCall } from './options.ts';
 
 export interface EmitOptions {
-  /** What `compile` wrote. */
+  /** What `compile` wrote, or the client that `split` did. */
   readonly folder: string;
   /** Write nothing; throw `package-differs` when a file is not what would be written. */
   readonly check?: boolean;
@@ -25,7 +25,7 @@ export async function emit(options: EmitOptions): Promise<readonly string[]> {
   const { folder, check = false, stubOnly } = options;
   if (stubOnly !== undefined && !/\.[cm]?ts$/.test(stubOnly))
     throw outputUnusable(stubOnly, 'it is not called as TypeScript is (.ts)');
-  const manifest = await readPackage(folder);
+  const manifest = await readAnyPackage(folder);
   const wanted = stubOnly === undefined ? emitPackage(manifest) : undefined;
   const files = wanted
     ? new Map([...wanted].map(([name, text]) => [join(folder, name), text]))

@@ -53,6 +53,7 @@ import {
   listOf,
   networks,
   number,
+  oneNumberOf,
   oneOf,
   oneOrListOf,
   optionsOf,
@@ -64,6 +65,7 @@ import {
   text,
 } from './option-rules.ts';
 import type { ProjectOptions } from './project.ts';
+import { BITS, SENDS, type SplitOptions } from './split-options.ts';
 
 const atLeastOne = integer({ atLeast: 1 });
 const samples = text('where the samples are');
@@ -223,6 +225,11 @@ const AGAIN = {
   skipBad: flag,
 };
 
+const { provider: _, ...AGAIN_ON_CPU } = AGAIN;
+
+/** As Triton takes them. */
+const servedName = text('letters, digits, - and _', /^[A-Za-z0-9_-]+$/);
+
 const BAKE = {
   folder: required(folder),
   model,
@@ -301,6 +308,22 @@ export const OPTIONS = {
     at: listOf(pointNames, { atLeast: 1, atMost: 2 }),
     batch: atLeastOne,
   } satisfies Rules<CompareOptions>,
+  split: {
+    ...AGAIN_ON_CPU,
+    folder: required(folder),
+    model: required(model),
+    first: PROJECT.first,
+    externalDataFolder: folder,
+    out: required(folder),
+    after: text('the id of an exit, such as exit_1'),
+    at: listOf(pointNames, { atLeast: 1 }),
+    bits: oneNumberOf(BITS),
+    send: oneOf(SENDS),
+    calibration: samples,
+    test: samples,
+    name: servedName,
+    force: flag,
+  } satisfies Rules<SplitOptions>,
   emit: { folder: required(folder), check: flag, stubOnly: text('a file') } satisfies Rules<EmitOptions>,
   'export transformers': {
     ...BAKE,
@@ -312,7 +335,7 @@ export const OPTIONS = {
   'export triton': {
     ...BAKE,
     repository: required(folder),
-    name: text('letters, digits, - and _', /^[A-Za-z0-9_-]+$/),
+    name: servedName,
     maxBatch: atLeastOne,
     instances: atLeastOne,
     threads,

@@ -34,6 +34,7 @@ const FUNCTIONS: Record<keyof typeof OPTIONS, { readonly call: Call; readonly gi
   calibrate: { call: api.calibrate, given: { folder: absent, model: absent, calibration: absent } },
   evaluate: { call: api.evaluate, given: { folder: absent, test: absent } },
   compare: { call: api.compare, given: { a: absent, b: absent, test: absent } },
+  split: { call: api.split, given: { folder: absent, model: absent, out: `${absent}-out` } },
   emit: { call: api.emit, given: { folder: absent } },
   'export transformers': { call: api.exportTransformers, given: { folder: absent, out: `${absent}-out` } },
   'export onnx': { call: api.exportOnnx, given: { folder: absent, file: `${absent}.onnx` } },
@@ -58,8 +59,8 @@ const NO_POSITIVE = [...NO_NUMBER, 0, -1];
 /** Some of what each option may not be, from the API. */
 const BAD: Readonly<Record<string, readonly unknown[]>> = {
   ...all('model externalDataFolder output train validation calibration test labels tokenizer provider cache', NO_TEXT),
-  ...all('path dataFolder out features folder repository file stubOnly a b at image', NO_TEXT),
-  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort studentFamily studentLoss augment teacher', NO_WORD),
+  ...all('path dataFolder out features folder repository file stubOnly a b at image after', NO_TEXT),
+  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort studentFamily studentLoss augment teacher send', NO_WORD),
   ...all('widenBatch skipBad force report timing survivors check keepAll', NO_FLAG),
   ...all('exits threads epochs studentEpochs studentExits steps batch maxBatch instances shards parallelism', NO_COUNT),
   ...all('gpus retries', [...NO_INTEGER, -1]),
@@ -89,13 +90,15 @@ const BAD: Readonly<Record<string, readonly unknown[]>> = {
   mount: ['data', '', '/a:b'],
   cpu: ['two', '0', '', 2],
   memory: ['4 GB', '', 4],
+  bits: [...NO_INTEGER, 0, 4, 64],
 }; // biome-ignore format: rows
 
 /** Where an option of the same name is another. */
 const BAD_HERE: Readonly<Record<string, readonly unknown[]>> = {
   'evaluate at': NO_NAMES,
   'compare at': [...NO_NAMES, ['a', 'b', 'c']],
-  ...Object.fromEntries(['calibrate', 'evaluate', 'compare'].map((name) => [`${name} labels`, NO_WORD])),
+  'split at': NO_NAMES,
+  ...Object.fromEntries(['calibrate', 'evaluate', 'compare', 'split'].map((name) => [`${name} labels`, NO_WORD])),
 };
 
 function all<T>(names: string, values: T): Record<string, T> {
@@ -161,7 +164,7 @@ test('an option that does not exist is refused with the one that was meant', asy
 });
 
 test('the events of a run are checked too', async () => {
-  for (const command of ['compile', 'plan', 'features', 'calibrate', 'evaluate', 'compare'] as const) {
+  for (const command of ['compile', 'plan', 'features', 'calibrate', 'evaluate', 'compare', 'split'] as const) {
     const { call, given } = FUNCTIONS[command];
     for (const events of [{ onProgress: 1 }, { onNote: 'tell' }, { signal: {} }, { onProgres() {} }, null])
       assert.is((await refusal(() => call(given as never, events as never))).code, 'bad-option', command);
@@ -204,8 +207,8 @@ const NO_COUNTS = [['0'], [''], ['abc'], ['1.5'], ['NaN'], ['1e999']];
 /** Some of what each option may not be, on the command line: words after `--name`, AGAIN for `--name` once more. */
 const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ...all('external-data-folder output train validation calibration test labels tokenizer provider cache', NO_WORDS),
-  ...all('out features stub-only at svg metrics image claim mount name cpu memory shard', NO_WORDS),
-  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort student-family student-loss augment teacher', NO_CHOICES),
+  ...all('out features stub-only at svg metrics image claim mount name cpu memory shard after', NO_WORDS),
+  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort student-family student-loss augment teacher send', NO_CHOICES),
   ...all('first-preset first-layout first-channels first-resize first-resample', NO_CHOICES),
   ...all('widen-batch skip-bad force report timing survivors check json quiet all all-points dry-run keep-all strict', [['=maybe']]),
   ...all('exits threads epochs student-epochs student-exits steps batch max-batch instances shards parallelism views', NO_COUNTS),
@@ -227,11 +230,13 @@ const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   set: [[], ['t'], ['t='], ['t=a'], ['t=1,,2'], ['=3'], ['t=1', 'AGAIN', 't=2']],
   head: [[], ['hope'], ['strided,hope']],
   model: NO_WORDS,
+  bits: [['4'], [''], ['8.5'], ['abc'], ['8', 'AGAIN', '16']],
 }; // biome-ignore format: rows
 
 const BAD_WORDS_HERE: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'evaluate at': [[], ['a,']],
   'compare at': [[], ['a,'], ['a,b,c']],
+  'split at': [[], ['a,']],
 };
 
 /** What is given besides, of a place of its own. */
@@ -243,6 +248,7 @@ const NEEDED: Readonly<Record<string, string>> = {
   calibrate: absent,
   evaluate: absent,
   compare: `${absent} ${absent}`,
+  split: absent,
   emit: absent,
   'export transformers': `${absent} ${absent}-out`,
   'export onnx': `${absent} ${absent}.onnx`,
@@ -254,6 +260,7 @@ const DEMANDED: Readonly<Record<string, readonly string[]>> = {
   calibrate: ['model'],
   evaluate: ['test'],
   compare: ['test'],
+  split: ['model', 'out'],
   'export k8s': ['shards', 'image', 'claim'],
 };
 

@@ -1,0 +1,240 @@
+/** A compiled model cut at an exit: a package that answers what is easy where it runs, and a repository of the rest for a server. */
+import { join } from 'node:path';
+import { defaultCache } from '../cache/folder.ts';
+import { pointNamed } from '../calibrate/index.ts';
+import type { Manifest, ManifestSent, SplitLoss } from '../emit/manifest.ts';
+import { readPackage } from '../emit/read-package.ts';
+import { pictureInputOf } from '../emit/stub-pictures.ts';
+import { checkApart, checkOutput, filesIn, writeOutput } from '../emit/write.ts';
+import type { Events } from '../errors/events.ts';
+import { badOption, bakedUnsplit, noPixels, option, policyOutdated, unknownExit } from '../errors/index.ts';
+import { filesReadBy } from './bake.ts';
+import { servedName } from './export-triton.ts';
+import { modelFile } from './hub-model.ts';
+import { checkCall } from './options.ts';
+import { type Reopened, reopen } from './reopen.ts';
+import type { Agreement } from './split/check.ts';
+import {
+  bytesOf,
+  CLIENT,
+  clientFiles,
+  filesBefore,
+  type NamedRest,
+  SERVER,
+  sentOf,
+  serverFiles,
+} from './split/files.ts';
+import {
+  fileOf,
+  hashOf,
+  lowerClient,
+  type PartFile,
+  type Pixels,
+  pixelsOf,
+  type Splitting,
+} from './split/parts.ts';
+import { restsOf } from './split/rests.ts';
+import { type Running, sizeOf } from './split/run.ts';
+import { verifySplit } from './split/verify.ts';
+import type { SplitOptions } from './split-options.ts';
+
+export interface Split {
+  /** Absent where all is for the server. */
+  readonly client?: SplitClient;
+  readonly server: { readonly folder: string; readonly models: readonly SplitModel[] };
+  /** What travels of a sample that is asked. */
+  readonly sends: readonly ManifestSent[];
+  /** Of such a sample. */
+  readonly bytes: number;
+  readonly points: readonly SplitPoint[];
+  readonly verified: Agreement;
+  /** What 8 or 16 bits change. */
+  readonly loss?: SplitLoss;
+}
+
+export interface SplitClient {
+  readonly folder: string;
+  /** Id of its last exit. */
+  readonly after: string;
+  /** Of the model and its external data. */
+  readonly modelBytes: number;
+}
+
+export interface SplitModel {
+  /** As clients ask for it. */
+  readonly name: string;
+  readonly points: readonly string[];
+  /** How many networks it runs. */
+  readonly networks: number;
+  /** Of the model and its external data. */
+  readonly modelBytes: number;
+}
+
+export interface SplitPoint {
+  readonly name: string;
+  /** Share of samples that the client answers, of those that the package's figures are from. */
+  readonly stays: number;
+  readonly served: string;
+}
+
+/**
+ * Writes `<out>/client`, the generated package of the chain up to the exit `after`, and `<out>/server`, a Triton model repository of what comes behind it,
+ * thresholds built in, with a manifest.json for other servers. Client and server are run one after the other against the package's own model before. Throws `unknown-exit`,
+ * `cannot-split`, `bad-option`, `not-a-package`, `unknown-operating-point`, `other-model`, `network-missing`, `policy-outdated`, `unusable-heads`,
+ * `emitted-model-differs`, `output-not-empty`, `output-failed`, and what reading models and data throws.
+ */
+export async function split(options: SplitOptions, events: Events = {}): Promise<Split> {
+  checkCall('split', options, events);
+  const { folder, out, bits = 32, force = false } = options;
+  refuseUnsaid(options);
+  const manifest = await readPackage(folder);
+  if (manifest.outputs.thresholds === null) throw bakedUnsplit(folder);
+  const cut = options.after === undefined ? 0 : exitNumbered(manifest, options.after);
+  const points =
+    options.at?.map((name) => pointNamed(manifest.operatingPoints, name)) ?? manifest.operatingPoints;
+  const pixels = settlePixels(manifest, options);
+  await checkOutput(out, { force });
+  await checkApart(out, await filesReadFor(manifest, options));
+
+  const reopened = await reopenFor(manifest, options);
+  const splitting: Splitting = { manifest, reopened, cut, pixels };
+  const lowered = cut > 0 ? lowerClient(splitting) : undefined;
+  const client = lowered && fileOf(splitting, lowered);
+  const rests = restsOf(splitting, points);
+  refuseUnsent(options, rests[0]!.file);
+  const running: Running = {
+    session: options.threads === undefined ? {} : { threads: options.threads },
+    cache: options.cache ?? defaultCache(),
+  };
+  const { verified, outputs } = await verifySplit(splitting, client, rests, options, running, events);
+
+  const base = `${(options.name ?? servedName(manifest)).replaceAll('-', '_')}${cut > 0 ? '_rest' : ''}`;
+  const named = rests.map((rest, n): NamedRest => {
+    return { ...rest, name: `${base}_${hashOf(rest.file.bytes)}`, outputs: outputs[n]! };
+  });
+  const sends = sentOf(named[0]!.file, pixels, bits);
+  const bytes = bytesOf(sends);
+  const servedAt = new Map(named.flatMap(({ name, points }) => points.map((point) => [point.name, name])));
+  const models = Object.fromEntries(points.map(({ name }) => [name, servedAt.get(name)!]));
+  const files = new Map([
+    ...inFolder(SERVER, serverFiles(manifest, cut, named)),
+    ...(client
+      ? inFolder(
+          CLIENT,
+          await clientFiles(folder, manifest, points, client, {
+            ...{ after: options.after!, served: base, models, sends, bytes },
+          }),
+        )
+      : []),
+  ]);
+  await writeOutput(out, files, { force, stale: await filesBefore(out) });
+  return {
+    ...(client && {
+      client: { folder: join(out, CLIENT), after: options.after!, modelBytes: await sizeOf(client) },
+    }),
+    server: {
+      folder: join(out, SERVER),
+      models: await Promise.all(
+        named.map(async ({ name, points, file, parts }) => ({
+          name,
+          points: points.map((point) => point.name),
+          networks: Math.max(1, parts.length),
+          modelBytes: await sizeOf(file),
+        })),
+      ),
+    },
+    sends,
+    bytes,
+    points: points.map(({ name, exitShares }) => ({
+      name,
+      stays: exitShares.slice(0, cut).reduce((sum, share) => sum + share, 0),
+      served: models[name]!,
+    })),
+    verified,
+  };
+}
+
+/** Exits up to the one called `id`, counted from the first. */
+function exitNumbered({ exits }: Manifest, id: string): number {
+  const at = exits.findIndex((exit) => exit.id === id);
+  if (at < 0)
+    throw unknownExit(
+      id,
+      exits.map((exit) => exit.id),
+    );
+  return at + 1;
+}
+
+/** How the input that is a picture travels as pixels; undefined where it does not. */
+function settlePixels(manifest: Manifest, { folder, send }: SplitOptions): Pixels | undefined {
+  if (send === 'tensor') return undefined;
+  const picture = pictureInputOf(manifest);
+  if (picture?.input.dataType === 'float') return pixelsOf(manifest, picture);
+  if (send === 'pixels') throw noPixels(folder);
+  return undefined;
+}
+
+/** Throws `bad-option` for options that others leave nothing to say. */
+function refuseUnsaid({ after, bits = 32, calibration, test }: SplitOptions): void {
+  if (bits < 32 && after === undefined)
+    throw badOption(
+      option('bits'),
+      String(bits),
+      `it with ${option('after')}: without a client no features travel`,
+    );
+  if (bits === 8 && calibration === undefined)
+    throw badOption(
+      option('bits'),
+      '8',
+      `it with ${option('calibration')}: the scale of each channel is fitted on these samples`,
+    );
+  if (bits === 16 && calibration === undefined && test === undefined)
+    throw badOption(
+      option('bits'),
+      '16',
+      `it with ${option('test')} or ${option('calibration')}: what rounding changes is measured on these samples`,
+    );
+  if (bits === 32 && test !== undefined)
+    throw badOption(
+      option('test'),
+      test,
+      `it with ${option('bits', '8')} or ${option('bits', '16')}, whose loss is measured on it`,
+    );
+}
+
+/** Throws `bad-option` for what is said of something that does not travel. `rest`: what takes it. */
+function refuseUnsent({ after, bits = 32, send }: SplitOptions, { takes }: PartFile): void {
+  if (bits < 32 && !takes.some(({ role }) => role === 'feature'))
+    throw badOption(
+      option('bits'),
+      String(bits),
+      `it with an exit inside a network: behind ${after}, which is the end of one, the next reads the inputs themselves`,
+    );
+  if (send !== undefined && !takes.some(({ role }) => role === 'input'))
+    throw badOption(
+      option('send'),
+      `'${send}'`,
+      `it with another exit: behind ${after} no input is read any more`,
+    );
+}
+
+async function filesReadFor(manifest: Manifest, options: SplitOptions): Promise<string[]> {
+  const { folder, model, first, calibration, test } = options;
+  const data = [calibration, test].filter((path) => path !== undefined);
+  return [
+    ...(await filesReadBy(manifest, { folder, model, ...(first && { first }) })),
+    ...(await filesIn(folder)),
+    ...data,
+  ];
+}
+
+async function reopenFor(manifest: Manifest, options: SplitOptions): Promise<Reopened> {
+  const { folder, model, first, externalDataFolder } = options;
+  if (manifest.policy === 'ensemble' && !manifest.policyFit?.parameters.rho)
+    throw policyOutdated(folder, manifest.policy, 'rho');
+  const file = await modelFile(model, manifest.source.file);
+  return await reopen(folder, manifest, { model: file, first, externalDataFolder, session: {} });
+}
+
+const inFolder = <T>(folder: string, files: ReadonlyMap<string, T>): [string, T][] =>
+  Array.from(files, ([path, content]) => [`${folder}/${path}`, content]);
