@@ -13,7 +13,7 @@ const BAD_INPUT = `
   accuracy-unreachable already-compiled ambiguous-arrays ambiguous-layout ambiguous-output ambiguous-part
   arrays-missing bad-class-name bad-config bad-data-file bad-fractions bad-input-value bad-labels bad-model-config bad-option
   bad-preprocessing bad-shard bad-tokenizer bad-usage baked-unlabelled batch-not-widened budget-unreachable
-  calibration-data-missing cannot-batch cannot-carry cannot-head cannot-raise-opset class-folders
+  calibration-data-missing cannot-batch cannot-carry cannot-head cannot-raise-opset cannot-split class-folders
   class-without-samples config-missing data-not-found empty-dataset exit-classes-differ exit-elements-unknown
   exit-not-apart exits-do-not-fit exits-not-removable external-data-in-function external-data-missing
   external-data-name-taken external-data-outside external-data-too-short features-differ features-not-merged
