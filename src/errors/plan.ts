@@ -9,6 +9,13 @@ export const cannotCarry = (tap: string, reason: string) =>
     'Name others: `taps`; `npx onnx-offramp inspect` lists them.',
   );
 
+/** `where`: an exit, or what else the cut stands at. */
+export const cannotSplit = (
+  where: string,
+  reason: string,
+  remedy = "Cut it behind another exit: at the end of a network only the original's inputs travel.",
+) => new OfframpError('cannot-split', `the chain cannot be cut ${where}: ${reason}`, remedy);
+
 export const bakedUnlabelled = () =>
   new OfframpError(
     'baked-unlabelled',
