@@ -5,6 +5,7 @@ import type { CompareOptions } from '../commands/compare.ts';
 import type { CompilePlanOptions } from '../commands/compile.ts';
 import type { EmitOptions } from '../commands/emit.ts';
 import type { EvaluateOptions } from '../commands/evaluate.ts';
+import type { ExportKserveOptions } from '../commands/export-kserve.ts';
 import type { ExportOnnxOptions } from '../commands/export-onnx.ts';
 import type { ExportTransformersOptions } from '../commands/export-transformers.ts';
 import type { ExportTritonOptions } from '../commands/export-triton.ts';
@@ -26,6 +27,7 @@ interface OptionsOf {
   readonly 'export transformers': ExportTransformersOptions;
   readonly 'export onnx': ExportOnnxOptions;
   readonly 'export triton': ExportTritonOptions;
+  readonly 'export kserve': ExportKserveOptions;
   readonly 'export k8s': KubernetesJobOptions;
 }
 

@@ -1,11 +1,11 @@
 /** What a split is, in words. */
-import type { Split } from '../commands/split.ts';
+import type { WrittenSplit } from '../commands/split.ts';
 import { formatTable, percent } from './tables.ts';
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1)} MB`;
 
 /** `out`: where it was written. */
-export function formatSplit(result: Split, out: string): string {
+export function formatSplit(result: WrittenSplit, out: string): string {
   const { client, server, sends, bytes, points, verified, loss } = result;
   const dims = (sizes: readonly (number | 'N')[]) => `[${sizes.join(', ')}]`;
   const sent = sends.map(
@@ -25,7 +25,9 @@ export function formatSplit(result: Split, out: string): string {
   });
   const total = server.models.reduce((sum, { modelBytes }) => sum + modelBytes, 0);
   const exact =
-    verified.deviation === 0 ? 'bit for bit' : `scores within ${verified.deviation.toExponential(1)}`;
+    verified.deviation === 0
+      ? 'bit for bit'
+      : `scores within ${verified.deviation.toExponential(1)} of the largest`;
   return [
     `Written to ${out}:`,
     ...(client

@@ -16,6 +16,7 @@ import { classifierOutputs, printTritonModel, withoutBatchName } from '../export
 import { openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
 import { type BakeOptions, bake } from './bake.ts';
+import { exportPerNetwork } from './export-per-network.ts';
 import { checkCall } from './options.ts';
 
 export interface ExportTritonOptions extends BakeOptions {
@@ -32,6 +33,11 @@ export interface ExportTritonOptions extends BakeOptions {
    * slows down every other instance on the machine.
    */
   readonly threads?: number;
+  /**
+   * The networks of a chain as models of their own, `<name>_1`, `<name>_2`, …, and `name` as a script for Triton's Python backend that sends samples on from
+   * one to the next: survivors of many requests then share a run.
+   */
+  readonly perNetwork?: boolean;
   /** Replace the model of that name in the repository. */
   readonly force?: boolean;
 }
@@ -62,6 +68,15 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   const name = options.name ?? servedName(manifest);
   const target = join(repository, name);
   await checkOutput(target, options);
+  if (options.perNetwork) {
+    const most = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? MOST_A_NETWORK);
+    await exportPerNetwork(manifest, point, {
+      ...options,
+      ...{ name, instances, threads, maxBatch: most, force: options.force ?? false },
+      notes: describePoint(manifest, point, 0),
+    });
+    return { name, folder: target, at: point.name, maxBatch: most, instances, threads };
+  }
 
   const baked = await bake(manifest, point, options);
   const maxBatch = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? batchFor(manifest, point));
@@ -90,6 +105,9 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   await writeOutput(target, model, options);
   return { name, folder: target, at: point.name, maxBatch, instances, threads };
 }
+
+/** Samples a run of a network alone: those that leave early wait for nobody. */
+const MOST_A_NETWORK = 32;
 
 /** The package's without its scope, of what Triton takes. */
 export const servedName = ({ name, source }: Manifest) =>

@@ -34,6 +34,7 @@ import type { CompareOptions } from './compare.ts';
 import type { CompileOptions } from './compile.ts';
 import type { EmitOptions } from './emit.ts';
 import type { EvaluateOptions } from './evaluate.ts';
+import type { ExportKserveOptions } from './export-kserve.ts';
 import type { ExportOnnxOptions } from './export-onnx.ts';
 import type { ExportTransformersOptions } from './export-transformers.ts';
 import type { ExportTritonOptions } from './export-triton.ts';
@@ -238,6 +239,10 @@ const BAKE = {
   at: pointNames,
 } satisfies Rules<BakeOptions>;
 
+/** As Kubernetes writes quantities. */
+const CPU = text('cores, such as 2 or 1500m', /^(?=.*[1-9])\d+(\.\d+)?m?$/);
+const MEMORY = text('bytes, such as 4Gi', /^[1-9]\d*([kMGT]|[KMGT]i)?$/);
+
 const shard: Rule<Shard> = {
   wanted: '{ index, count }, whole numbers, index from 1 to count',
   accepts: (value): value is Shard => {
@@ -337,10 +342,31 @@ export const OPTIONS = {
     repository: required(folder),
     name: servedName,
     maxBatch: atLeastOne,
+    perNetwork: flag,
     instances: atLeastOne,
     threads,
     force: flag,
   } satisfies Rules<ExportTritonOptions>,
+  'export kserve': {
+    ...BAKE,
+    out: required(folder),
+    storage: required(
+      text(
+        'where the cluster finds the models, such as s3://bucket/models or pvc://claim/models',
+        /^[a-z][a-z0-9+.-]*:\/\/\S+$/,
+      ),
+    ),
+    service: text('lower-case letters, digits and -, a letter first', /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/),
+    name: servedName,
+    maxBatch: atLeastOne,
+    instances: atLeastOne,
+    threads,
+    cpu: CPU,
+    memory: MEMORY,
+    minReplicas: integer({ atLeast: 0 }),
+    maxReplicas: atLeastOne,
+    force: flag,
+  } satisfies Rules<ExportKserveOptions>,
   'export k8s': {
     words: required(listOf(text('what `features` is told'))),
     shards: required(atLeastOne),
@@ -348,8 +374,8 @@ export const OPTIONS = {
     claim: required(text('the name of a claim', /^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/)),
     mount: text('an absolute path without a colon', /^\/[^:]*$/),
     name: text('lower-case letters, digits and -, a letter first', /^[a-z]([-a-z0-9]*[a-z0-9])?$/),
-    cpu: text('cores, such as 2 or 1500m', /^(?=.*[1-9])\d+(\.\d+)?m?$/),
-    memory: text('bytes, such as 4Gi', /^[1-9]\d*([kMGT]|[KMGT]i)?$/),
+    cpu: CPU,
+    memory: MEMORY,
     gpus: integer({ atLeast: 0 }),
     parallelism: atLeastOne,
     retries: integer({ atLeast: 0 }),

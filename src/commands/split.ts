@@ -7,12 +7,10 @@ import { readPackage } from '../emit/read-package.ts';
 import { pictureInputOf } from '../emit/stub-pictures.ts';
 import { checkApart, checkOutput, filesIn, writeOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
-import { badOption, bakedUnsplit, noPixels, option, policyOutdated, unknownExit } from '../errors/index.ts';
+import { badOption, bakedUnsplit, noPixels, option, unknownExit } from '../errors/index.ts';
 import { filesReadBy } from './bake.ts';
 import { servedName } from './export-triton.ts';
-import { modelFile } from './hub-model.ts';
 import { checkCall } from './options.ts';
-import { type Reopened, reopen } from './reopen.ts';
 import type { Agreement } from './split/check.ts';
 import {
   bytesOf,
@@ -33,12 +31,13 @@ import {
   pixelsOf,
   type Splitting,
 } from './split/parts.ts';
+import { reopenToSplit } from './split/reopen.ts';
 import { restsOf } from './split/rests.ts';
 import { type Running, sizeOf } from './split/run.ts';
 import { verifySplit } from './split/verify.ts';
 import type { SplitOptions } from './split-options.ts';
 
-export interface Split {
+export interface WrittenSplit {
   /** Absent where all is for the server. */
   readonly client?: SplitClient;
   readonly server: { readonly folder: string; readonly models: readonly SplitModel[] };
@@ -83,7 +82,7 @@ export interface SplitPoint {
  * `cannot-split`, `bad-option`, `not-a-package`, `unknown-operating-point`, `other-model`, `network-missing`, `policy-outdated`, `unusable-heads`,
  * `emitted-model-differs`, `output-not-empty`, `output-failed`, and what reading models and data throws.
  */
-export async function split(options: SplitOptions, events: Events = {}): Promise<Split> {
+export async function split(options: SplitOptions, events: Events = {}): Promise<WrittenSplit> {
   checkCall('split', options, events);
   const { folder, out, bits = 32, force = false } = options;
   refuseUnsaid(options);
@@ -96,7 +95,7 @@ export async function split(options: SplitOptions, events: Events = {}): Promise
   await checkOutput(out, { force });
   await checkApart(out, await filesReadFor(manifest, options));
 
-  const reopened = await reopenFor(manifest, options);
+  const reopened = await reopenToSplit(manifest, options);
   const splitting: Splitting = { manifest, reopened, cut, pixels };
   const lowered = cut > 0 ? lowerClient(splitting) : undefined;
   const client = lowered && fileOf(splitting, lowered);
@@ -226,14 +225,6 @@ async function filesReadFor(manifest: Manifest, options: SplitOptions): Promise<
     ...(await filesIn(folder)),
     ...data,
   ];
-}
-
-async function reopenFor(manifest: Manifest, options: SplitOptions): Promise<Reopened> {
-  const { folder, model, first, externalDataFolder } = options;
-  if (manifest.policy === 'ensemble' && !manifest.policyFit?.parameters.rho)
-    throw policyOutdated(folder, manifest.policy, 'rho');
-  const file = await modelFile(model, manifest.source.file);
-  return await reopen(folder, manifest, { model: file, first, externalDataFolder, session: {} });
 }
 
 const inFolder = <T>(folder: string, files: ReadonlyMap<string, T>): [string, T][] =>

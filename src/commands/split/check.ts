@@ -4,8 +4,9 @@ import { answersIn, findDifference, noiseFeeds, type RunAnswers } from '../../em
 import type { Manifest, OperatingPoint } from '../../emit/manifest.ts';
 import { clientDiffers, notPixels } from '../../errors/index.ts';
 import { Random } from '../../graph/random.ts';
-import { largestGap } from '../../ort/gap.ts';
+import { relativeGap } from '../../ort/gap.ts';
 import { type Feeds, type Session, Tensor } from '../../ort/session.ts';
+import { THRESHOLDS } from '../../passes/lower-exits.ts';
 import { sampleFeeds, thresholdsFeed } from '../../predict/run-emitted.ts';
 import type { Pixels } from './parts.ts';
 import { runSplit, type Samples, type Stage } from './run.ts';
@@ -13,7 +14,7 @@ import { runSplit, type Samples, type Stage } from './run.ts';
 /** What is compared. */
 export interface Sides {
   readonly manifest: Manifest;
-  /** The package's own model. */
+  /** The package's own model, or one with the thresholds of the point built in. */
   readonly whole: Session;
   readonly client: Stage | undefined;
 }
@@ -27,7 +28,7 @@ export interface Served {
 
 export interface Agreement {
   readonly answers: number;
-  /** Largest difference of a score. */
+  /** Largest difference of a score, as a share of the largest one beside it. */
   readonly deviation: number;
 }
 
@@ -63,7 +64,7 @@ export async function checkSplit(
           );
         answers += some.count;
         if (own.exits.every((exit, i) => exit === whole.exits[i]))
-          deviation = Math.max(deviation, largestGap(own.scores, whole.scores));
+          deviation = Math.max(deviation, relativeGap(whole.scores, own.scores));
       }
   return { answers, deviation };
 }
@@ -73,7 +74,8 @@ export async function runWhole(
   feeds: Feeds,
   thresholds: readonly number[],
 ): Promise<RunAnswers> {
-  return answersIn(await whole.run({ ...feeds, ...thresholdsFeed(thresholds) }), manifest);
+  const isBaked = !whole.inputMetadata.some(({ name }) => name === THRESHOLDS);
+  return answersIn(await whole.run({ ...feeds, ...(isBaked ? {} : thresholdsFeed(thresholds)) }), manifest);
 }
 
 export const withClientClosed = ({ thresholds }: OperatingPoint, cut: number): number[] =>
