@@ -51,6 +51,7 @@ export {
   planCompile,
 } from './commands/plan.ts';
 export type { ProjectOptions } from './commands/project.ts';
+export type { SplitAgreement } from './commands/split/check.ts';
 export {
   type SplitClient,
   type SplitModel,

@@ -11,7 +11,7 @@ import { badOption, bakedUnsplit, noPixels, option, unknownExit } from '../error
 import { filesReadBy } from './bake.ts';
 import { servedName } from './export-triton.ts';
 import { checkCall } from './options.ts';
-import type { Agreement } from './split/check.ts';
+import type { SplitAgreement } from './split/check.ts';
 import {
   bytesOf,
   CLIENT,
@@ -46,7 +46,7 @@ export interface WrittenSplit {
   /** Of such a sample. */
   readonly bytes: number;
   readonly points: readonly SplitPoint[];
-  readonly verified: Agreement;
+  readonly verified: SplitAgreement;
   /** What 8 or 16 bits change. */
   readonly loss?: SplitLoss;
 }

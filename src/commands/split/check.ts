@@ -26,7 +26,7 @@ export interface Served {
   readonly stages: readonly Stage[];
 }
 
-export interface Agreement {
+export interface SplitAgreement {
   readonly answers: number;
   /** Largest difference of a score, as a share of the largest one beside it. */
   readonly deviation: number;
@@ -44,7 +44,7 @@ export async function checkSplit(
   samples: readonly Samples[],
   cut: number,
   signal?: AbortSignal,
-): Promise<Agreement> {
+): Promise<SplitAgreement> {
   const { manifest, client } = sides;
   let answers = 0;
   let deviation = 0;

@@ -7,13 +7,13 @@ import { classifierOutputs } from '../../export/triton-model.ts';
 import { withSession } from '../../ort/session.ts';
 import { openSamples } from '../open-samples.ts';
 import type { SplitOptions } from '../split-options.ts';
-import { type Agreement, batchesOf, checkSplit, noiseSamples } from './check.ts';
+import { batchesOf, checkSplit, noiseSamples, type SplitAgreement } from './check.ts';
 import type { PartFile, Splitting } from './parts.ts';
 import type { Rest } from './rests.ts';
 import { type Running, withStages } from './run.ts';
 
 export interface Verified {
-  readonly verified: Agreement;
+  readonly verified: SplitAgreement;
   /** Of each rest: scores, exit and confidence. */
   readonly outputs: readonly (readonly TensorSpec[])[];
 }
@@ -37,7 +37,7 @@ export async function verifySplit(
   return await withSession(model, running.session, (whole) =>
     withStages(client ? [client] : [], running, async ([clientStage]) => {
       const sides = { manifest, whole, client: clientStage };
-      const found: Agreement[] = [];
+      const found: SplitAgreement[] = [];
       const outputs: TensorSpec[][] = [];
       for (const [n, { file, parts, points }] of rests.entries()) {
         const compare = (files: readonly PartFile[], and: (spec: TensorSpec[]) => void = () => {}) =>
@@ -67,7 +67,7 @@ async function givenSamples({ manifest, pixels }: Splitting, options: SplitOptio
   }
 }
 
-const together = (found: readonly Agreement[]): Agreement => ({
+const together = (found: readonly SplitAgreement[]): SplitAgreement => ({
   answers: found.reduce((sum, { answers }) => sum + answers, 0),
   deviation: Math.max(0, ...found.map(({ deviation }) => deviation)),
 });
