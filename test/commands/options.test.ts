@@ -286,7 +286,9 @@ const DEMANDED: Readonly<Record<string, readonly string[]>> = {
 const before = (command: string, name: string) => [
   ...command.split(' '),
   ...NEEDED[command]!.split(' ').filter((word) => word !== ''),
-  ...(DEMANDED[command] ?? []).filter((one) => one !== name).flatMap((one) => [`--${one}`, one === 'storage' ? 's3://2' : '2']),
+  ...(DEMANDED[command] ?? [])
+    .filter((one) => one !== name)
+    .flatMap((one) => [`--${one}`, one === 'storage' ? 's3://2' : '2']),
 ];
 
 test('every option of every command is checked before anything is read', async () => {
