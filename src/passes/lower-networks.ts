@@ -131,7 +131,8 @@ const namesOf = ({ gives }: Lowering, b: GraphBuilder): Map<string, string> =>
 
 /** The answer of nobody: every sample is in play. */
 function noAnswer(lowering: Lowering, b: GraphBuilder, given: string | undefined): Answer {
-  const rows = rowCount(lowering, b, lowering.typed.sampleInputs[0]!);
+  const { batch, sampleInputs } = lowering.typed;
+  const rows = batch === 'fixed' ? b.int64([1]) : rowCount(lowering, b, sampleInputs[0]!);
   const value = int64Tensor('value', [1], [lowering.fullIndex]);
   const state = given ?? noState(lowering, b, rows);
   return {

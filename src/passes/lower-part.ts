@@ -81,11 +81,12 @@ export function lowerPart(
   const inputs = inputsOf(networks, own, part);
   const read = readBy(own, original);
   const taken = own[0]!.takes.filter(({ name }) => read.has(name));
+  const has = new Set([...inputs.map(({ tensor }) => tensor.name), ...taken.map(({ name }) => name)]);
   refuseNamesTaken(chain);
   const rows = original.batch === 'fixed' ? 1 : (batchOf(original) ?? 'N');
   const model = lowerStretch(
     {
-      networks: own,
+      networks: own.map((network) => ({ ...network, typed: withInputs(network.typed, has) })),
       original,
       exits,
       ends: {
@@ -152,6 +153,11 @@ function scoresAlone(
   const alone = { ...typed.model, graph: prune({ ...graph, outputs }) };
   return [...networks.slice(0, -1), { typed: { ...typed, model: alone }, heads }];
 }
+
+const withInputs = (typed: TypedModel, has: ReadonlySet<string>): TypedModel => ({
+  ...typed,
+  sampleInputs: typed.sampleInputs.filter((name) => has.has(name)),
+});
 
 interface TakenInput {
   readonly tensor: PartTensor;

@@ -1,99 +1,99 @@
-/** The parts of a chain run one after the other, as a client and servers would: what each sample travels with is kept here. */
+/** The parts of a chain, one after the other, as a client and servers run them: what a sample travels with is kept here. */
 import * as assert from 'uvu/assert';
 import type { Model } from '../../src/graph/types.ts';
-import { type Feeds, Tensor, withSession } from '../../src/ort/session.ts';
-import { floatsOf } from '../../src/ort/tensors.ts';
+import { type Feeds, type Session, Tensor, withSession } from '../../src/ort/session.ts';
+import { numbersOf } from '../../src/ort/tensors.ts';
 import type { LoweredPart } from '../../src/passes/lower-part.ts';
 
+/** Row by row. */
 export interface Answers {
   readonly exits: number[];
   readonly scores: number[];
   readonly confidences: number[];
 }
 
-type Known = Map<string, Tensor>;
+/** Runs one batch through all parts. */
+export type Ask = (inputs: Feeds, thresholds?: readonly number[]) => Promise<Answers>;
 
-/** Rows `rows` of `tensor`, along its first axis. */
-function gather(tensor: Tensor, rows: readonly number[]): Tensor {
-  const size = tensor.dims.slice(1).reduce((n, d) => n * d, 1);
-  const data = tensor.data as Float32Array;
-  const Kind = data.constructor as Float32ArrayConstructor;
-  const kept = new Kind(rows.length * size);
-  for (const [i, row] of rows.entries()) kept.set(data.subarray(row * size, (row + 1) * size), i * size);
-  return new Tensor(tensor.type as 'float32', kept, [rows.length, ...tensor.dims.slice(1)]);
+/** `exits`: how many the chain has. `scores`: name of that output. */
+export interface PartsOf {
+  readonly exits: number;
+  readonly scores?: string;
+  /** Up to `basic`, ONNX Runtime does the same arithmetic in a branch as outside of one. */
+  readonly optimization?: 'basic' | 'all';
 }
 
-/** Where the samples of `inputs`, `count` of them, leave, and with what; `inPlay`: the number of all exits. */
-export async function runParts(
+/** What `use` makes of `parts`, of each of which a session is open. */
+export async function withParts<T>(
   parts: readonly LoweredPart[],
+  of: PartsOf,
+  use: (ask: Ask) => Promise<T>,
+  sessions: readonly Session[] = [],
+): Promise<T> {
+  const next = parts[sessions.length];
+  if (!next) return use((inputs, thresholds) => ask(parts, sessions, of, inputs, thresholds));
+  return withSession(next.model, { threads: 1, optimization: of.optimization ?? 'all' }, (session) =>
+    withParts(parts, of, use, [...sessions, session]),
+  );
+}
+
+/** The same of a model in one. */
+export const withWhole = <T>(model: Model, of: PartsOf, use: (ask: Ask) => Promise<T>): Promise<T> => {
+  const inputs = model.graph.inputs.filter(({ name }) => name !== 'thresholds');
+  const takes = inputs.map(({ name }) => ({ name, dataType: 'float', dims: [], role: 'input' }) as const);
+  return withParts([{ model, takes, gives: [] }], of, use);
+};
+
+async function ask(
+  parts: readonly LoweredPart[],
+  sessions: readonly Session[],
+  { exits, scores: name = 'scores' }: PartsOf,
   inputs: Feeds,
-  count: number,
-  inPlay: number,
-  { batch, thresholds }: { readonly batch: number; readonly thresholds?: readonly number[] | undefined },
+  thresholds?: readonly number[],
 ): Promise<Answers> {
   const found: Answers = { exits: [], scores: [], confidences: [] };
-  const sessions = parts.map(
-    ({ model }) =>
-      <T>(use: (run: (feeds: Feeds) => Promise<Readonly<Record<string, Tensor>>>) => Promise<T>) =>
-        withSession(model, { threads: 1 }, (session) => use((feeds) => session.run(feeds) as never)),
-  );
+  let known = new Map(Object.entries(inputs)) as Map<string, Tensor>;
+  let rows = Array.from({ length: Object.values(inputs)[0]!.dims[0]! }, (_, i) => i);
   const limit = thresholds && new Tensor('float32', Float32Array.from(thresholds), [thresholds.length]);
-  let known: { rows: number[]; tensors: Known }[] = [];
-  for (let at = 0; at < count; at += batch) {
-    const rows = Array.from({ length: Math.min(batch, count - at) }, (_, i) => at + i);
-    const tensors = Object.entries(inputs).map(
-      ([name, tensor]) => [name, gather(tensor as Tensor, rows)] as const,
+  for (const [p, { takes, gives }] of parts.entries()) {
+    const feeds = Object.fromEntries(takes.map((t) => [t.name, known.get(t.name)!]));
+    const out = await sessions[p]!.run(limit ? { ...feeds, thresholds: limit } : feeds);
+    const [index, scores, sure] = [out.exit_index!, out[name]!, out.exit_confidence!].map(
+      (tensor) => numbersOf(tensor)!,
     );
-    known.push({ rows, tensors: new Map(tensors) });
-  }
-  const classes = { value: 0 };
-  for (const [p, part] of parts.entries()) {
-    const isLast = p === parts.length - 1;
-    known = await sessions[p]!(async (run) => {
-      const next: typeof known = [];
-      for (const { rows, tensors } of known) {
-        const feeds: Feeds = Object.fromEntries(part.takes.map(({ name }) => [name, tensors.get(name)!]));
-        const out = await run(limit ? { ...feeds, thresholds: limit } : feeds);
-        const index = [...(out.exit_index!.data as BigInt64Array)].map(Number);
-        const scores = floatsOf(out.scores!);
-        assert.equal(out.exit_index!.dims, [rows.length]);
-        classes.value = scores.length / rows.length;
-        const isOn = (i: number) => !isLast && index[i] === inPlay;
-        rows.forEach((row, i) => {
-          if (isOn(i)) return;
-          found.exits[row] = index[i]!;
-          found.confidences[row] = (out.exit_confidence!.data as Float32Array)[i]!;
-          for (let c = 0; c < classes.value; c++)
-            found.scores[row * classes.value + c] = scores[i * classes.value + c]!;
-        });
-        const on = rows.map((_, i) => i).filter(isOn);
-        const features = part.gives.filter(({ role }) => role === 'feature');
-        for (const { name, dims } of features) {
-          const expected = dims.map((d) => (d === 'N' ? on.length : d));
-          assert.equal(out[name]!.dims, expected, `${name} has the rows of those in play`);
-        }
-        if (on.length === 0) continue;
-        const kept = new Map([...tensors].map(([name, tensor]) => [name, gather(tensor, on)]));
-        for (const { name, role } of part.gives)
-          if (role === 'feature') kept.set(name, out[name]!);
-          else kept.set('policy_state', gather(out[name]!, on));
-        next.push({ rows: on.map((i) => rows[i]!), tensors: kept });
-      }
-      return next;
-    });
+    const size = scores!.length / rows.length;
+    assert.equal(out.exit_index!.dims, [rows.length]);
+    // The answer so far, also of samples that go on.
+    for (const [i, row] of rows.entries()) {
+      found.exits[row] = index![i]!;
+      found.confidences[row] = sure![i]!;
+      for (let c = 0; c < size; c++) found.scores[row * size + c] = scores![i * size + c]!;
+    }
+    const on = rows.map((_, i) => i).filter((i) => index![i] === exits);
+    for (const { name, dims, role } of gives) {
+      const count = role === 'state' ? rows.length : on.length;
+      assert.equal(
+        out[name]!.dims,
+        dims.map((d) => (d === 'N' ? count : d)),
+        name,
+      );
+    }
+    if (on.length === 0) break;
+    const isAll = on.length === rows.length;
+    known = new Map([...known].map(([key, tensor]) => [key, isAll ? tensor : gather(tensor, on)]));
+    for (const { name, role } of gives)
+      if (role === 'feature') known.set(name, out[name]!);
+      else known.set('policy_state', gather(out[name]!, on));
+    rows = on.map((i) => rows[i]!);
   }
   return found;
 }
 
-/** The whole model in one. */
-export const runWhole = (
-  model: Model,
-  inputs: Feeds,
-  count: number,
-  how: { readonly batch: number; readonly thresholds?: readonly number[] | undefined },
-): Promise<Answers> => {
-  const takes = Object.keys(inputs).map(
-    (name) => ({ name, dataType: 'float', dims: [], role: 'input' }) as const,
-  );
-  return runParts([{ model, takes, gives: [] }], inputs, count, -1, how);
-};
+/** Some rows of `tensor`. */
+function gather(tensor: Tensor, rows: readonly number[]): Tensor {
+  const size = tensor.dims.slice(1).reduce((n, d) => n * d, 1);
+  const data = tensor.data as Float32Array;
+  const kept = new (data.constructor as Float32ArrayConstructor)(rows.length * size);
+  for (const [i, row] of rows.entries()) kept.set(data.subarray(row * size, (row + 1) * size), i * size);
+  return new Tensor(tensor.type as 'float32', kept, [rows.length, ...tensor.dims.slice(1)]);
+}
