@@ -14,8 +14,8 @@ type Feeds = Record<string, ort.Tensor>;
 
 const sessions = new Map<string, Promise<ort.InferenceSession>>();
 function session(path: string): Promise<ort.InferenceSession> {
-  let found = sessions.get(path);
-  if (!found) sessions.set(path, (found = ort.InferenceSession.create(path, { logSeverityLevel: 3 })));
+  const found = sessions.get(path) ?? ort.InferenceSession.create(path, { logSeverityLevel: 3 });
+  sessions.set(path, found);
   return found;
 }
 

@@ -58,7 +58,10 @@ const SCHEMA: Fields = {
 };
 
 function assertFits(value: unknown, fields: Fields | string, path: string): void {
-  if (typeof fields === 'string') return assert.type(value, fields as 'string', path);
+  if (typeof fields === 'string') {
+    assert.type(value, fields as 'string', path);
+    return;
+  }
   assert.type(value, 'object', path);
   assert.equal(Object.keys(value as object).sort(), Object.keys(fields).sort(), path);
   for (const [name, inner] of Object.entries(fields))
