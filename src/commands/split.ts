@@ -2,14 +2,18 @@
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
-import type { Manifest, ManifestSent, SplitLoss } from '../emit/manifest.ts';
+import type { Dataset } from '../data/index.ts';
+import type { Manifest, ManifestSent, OperatingPoint, SplitLoss } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { pictureInputOf } from '../emit/stub-pictures.ts';
 import { checkApart, checkOutput, filesIn, writeOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
-import { badOption, bakedUnsplit, noPixels, option, unknownExit } from '../errors/index.ts';
+import { badOption, bakedUnsplit, option, pixelsUnknown, unknownExit } from '../errors/index.ts';
+import type { LoweredPart } from '../passes/lower-part.ts';
+import { quantiseFeatures } from '../passes/quantise-features.ts';
 import { filesReadBy } from './bake.ts';
 import { servedName } from './export-triton.ts';
+import { openSamples } from './open-samples.ts';
 import { checkCall } from './options.ts';
 import type { SplitAgreement } from './split/check.ts';
 import {
@@ -32,7 +36,8 @@ import {
   type Splitting,
 } from './split/parts.ts';
 import { reopenToSplit } from './split/reopen.ts';
-import { restsOf } from './split/rests.ts';
+import { type Rest, restsOf } from './split/rests.ts';
+import { fitScales, inHalves, measureLoss } from './split/round.ts';
 import { type Running, sizeOf } from './split/run.ts';
 import { verifySplit } from './split/verify.ts';
 import type { SplitOptions } from './split-options.ts';
@@ -106,12 +111,18 @@ export async function split(options: SplitOptions, events: Events = {}): Promise
     cache: options.cache ?? defaultCache(),
   };
   const { verified, outputs } = await verifySplit(splitting, client, rests, options, running, events);
+  const rounded =
+    lowered && client && bits < 32
+      ? await roundSplit({ splitting, lowered, client, rests, points }, options, running, events)
+      : undefined;
 
   const base = `${(options.name ?? servedName(manifest)).replaceAll('-', '_')}${cut > 0 ? '_rest' : ''}`;
-  const named = rests.map((rest, n): NamedRest => {
+  const { loss } = rounded ?? {};
+  const sent = rounded?.rests ?? rests;
+  const named = sent.map((rest, n): NamedRest => {
     return { ...rest, name: `${base}_${hashOf(rest.file.bytes)}`, outputs: outputs[n]! };
   });
-  const sends = sentOf(named[0]!.file, pixels, bits);
+  const sends = sentOf(named[0]!.file, rests[0]!.file, pixels);
   const bytes = bytesOf(sends);
   const servedAt = new Map(named.flatMap(({ name, points }) => points.map((point) => [point.name, name])));
   const models = Object.fromEntries(points.map(({ name }) => [name, servedAt.get(name)!]));
@@ -120,8 +131,9 @@ export async function split(options: SplitOptions, events: Events = {}): Promise
     ...(client
       ? inFolder(
           CLIENT,
-          await clientFiles(folder, manifest, points, client, {
+          await clientFiles(folder, manifest, points, rounded?.client ?? client, {
             ...{ after: options.after!, served: base, models, sends, bytes },
+            ...(loss && { loss }),
           }),
         )
       : []),
@@ -150,7 +162,43 @@ export async function split(options: SplitOptions, events: Events = {}): Promise
       served: models[name]!,
     })),
     verified,
+    ...(loss && { loss }),
   };
+}
+
+interface ToRound {
+  readonly splitting: Splitting;
+  readonly lowered: LoweredPart;
+  readonly client: PartFile;
+  readonly rests: readonly Rest[];
+  readonly points: readonly OperatingPoint[];
+}
+
+/** Client and rests whose features travel in fewer bits, and what that changes on samples. */
+async function roundSplit(
+  { splitting, lowered, client, rests, points }: ToRound,
+  options: SplitOptions,
+  running: Running,
+  events: Events,
+) {
+  const { manifest } = splitting;
+  const { folder, test } = options;
+  const withData = async <T>(name: 'calibration' | 'test', use: (data: Dataset) => Promise<T>) => {
+    const data = await openSamples(options[name]!, name, manifest, options, events);
+    return await use(data).finally(() => data.close());
+  };
+  const forms =
+    options.bits === 8
+      ? await withData('calibration', (data) => fitScales(splitting, client, points, data, running, events))
+      : inHalves(client);
+  const changed = {
+    client: fileOf(splitting, quantiseFeatures(lowered, forms)),
+    rests: restsOf(splitting, points, (part) => quantiseFeatures(part, forms)),
+  };
+  const loss = await withData(test === undefined ? 'calibration' : 'test', (data) =>
+    measureLoss(splitting, { client, rests }, changed, data, join(folder, 'model.onnx'), running, events),
+  );
+  return { ...changed, loss };
 }
 
 /** Exits up to the one called `id`, counted from the first. */
@@ -169,7 +217,7 @@ function settlePixels(manifest: Manifest, { folder, send }: SplitOptions): Pixel
   if (send === 'tensor') return undefined;
   const picture = pictureInputOf(manifest);
   if (picture?.input.dataType === 'float') return pixelsOf(manifest, picture);
-  if (send === 'pixels') throw noPixels(folder);
+  if (send === 'pixels') throw pixelsUnknown(folder);
   return undefined;
 }
 

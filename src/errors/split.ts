@@ -16,7 +16,7 @@ export const bakedUnsplit = (folder: string) =>
     `Make them an input: \`npx onnx-offramp calibrate\` with ${optionText('thresholds', 'input')}, or compile again without ${optionText('thresholds', 'baked')}.`,
   );
 
-export const noPixels = (folder: string) =>
+export const pixelsUnknown = (folder: string) =>
   new OfframpError(
     'bad-option',
     `${optionText('send', 'pixels')}: ${folder} does not say how pixels become the numbers of its input`,

@@ -109,9 +109,9 @@ function numbersOf(bytes: Uint8Array, dims: readonly number[], pixels: Pixels): 
 }
 
 /** The channel of the element at a place. */
-function channels(dims: readonly number[], { tables, channelAxis }: Pixels): (at: number) => number {
+function channels(dims: readonly number[], { tables, layout }: Pixels): (at: number) => number {
   if (tables.length === 1) return () => 0;
-  const inner = dims.slice(channelAxis + 1).reduce((a, b) => a * b, 1);
+  const inner = layout === 'NHWC' ? 1 : dims.slice(2).reduce((a, b) => a * b, 1);
   return (at) => Math.floor(at / inner) % tables.length;
 }
 

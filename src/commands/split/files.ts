@@ -165,18 +165,17 @@ function batchBehind(manifest: Manifest, { thresholds, exitShares }: OperatingPo
   );
 }
 
-/** What the client sends, as its manifest says it. */
-export const sentOf = ({ takes }: PartFile, pixels: Pixels | undefined, bits: 8 | 16 | 32): ManifestSent[] =>
-  takes.map(({ name, dataType, dims, role }) => ({
+/** What the client sends, as its manifest says it. `exact`: the rest that takes it without rounding. */
+export const sentOf = ({ takes }: PartFile, exact: PartFile, pixels: Pixels | undefined): ManifestSent[] =>
+  takes.map(({ name, dataType, dims, role }, i) => ({
     name,
     dataType,
     dims,
     role: name === pixels?.input ? 'pixels' : role,
-    ...(role === 'feature' && bits < 32 && ROUNDED.has(dataType) && { bits: bits as 8 | 16 }),
+    ...(dataType !== exact.takes[i]!.dataType && {
+      bits: dataType === 'int8' ? (8 as const) : (16 as const),
+    }),
   }));
-
-/** What rounded features travel as. */
-const ROUNDED = new Set(['float16', 'int8']);
 
 /** Of a sample. */
 export const bytesOf = (sends: readonly ManifestSent[]): number =>

@@ -6,7 +6,7 @@ import type { PictureInput } from '../../emit/stub-pictures.ts';
 import type { DataFiles } from '../../networks/data-folder.ts';
 import { type LoweredPart, lowerPart, type Part, type PartTensor } from '../../passes/lower-part.ts';
 import type { Runtime } from '../../passes/place-weights.ts';
-import { takePixels } from '../../passes/take-pixels.ts';
+import { type PixelLayout, takePixels } from '../../passes/take-pixels.ts';
 import type { PolicyName } from '../../policies/index.ts';
 import { tablesOf } from '../../runtime/pictures.ts';
 import { networksWith } from '../chain-exits.ts';
@@ -27,8 +27,7 @@ export interface Pixels {
   readonly input: string;
   /** What is fed for each pixel value, [256] a channel: what the generated package feeds, bit for bit. */
   readonly tables: readonly Float32Array[];
-  /** Which axis of the input, its batch included, counts channels. */
-  readonly channelAxis: number;
+  readonly layout: PixelLayout;
 }
 
 /** A part as a file. */
@@ -41,11 +40,11 @@ export interface PartFile {
 }
 
 /** How the pictures of `manifest` become the numbers of `input`. */
-export function pixelsOf({ preprocessing }: Manifest, { input }: PictureInput): Pixels {
-  const { layout } = preprocessing!;
-  const tables = tablesOf(preprocessing!);
-  return { input: input.name, tables, channelAxis: layout === 'NHWC' ? input.dims.length - 1 : 1 };
-}
+export const pixelsOf = ({ preprocessing }: Manifest, { input }: PictureInput): Pixels => ({
+  input: input.name,
+  tables: tablesOf(preprocessing!),
+  layout: preprocessing!.layout === 'NHWC' ? 'NHWC' : 'NCHW',
+});
 
 /**
  * The stretch of each network behind exit `cut`, without networks that run for no exit at `thresholds`. The first one begins at the cut, the last one ends with
@@ -75,10 +74,10 @@ export function lowerServer(splitting: Splitting, part: Part, thresholds: readon
   const { pixels } = splitting;
   const lowered = lowerStretch(splitting, part, thresholds);
   if (!pixels || !lowered.takes.some(({ name }) => name === pixels.input)) return lowered;
-  const { input, tables, channelAxis } = pixels;
+  const { input, tables, layout } = pixels;
   return {
     ...lowered,
-    model: takePixels(lowered.model, input, tables, channelAxis),
+    model: takePixels(lowered.model, input, tables, layout),
     takes: lowered.takes.map((one) => (one.name === input ? { ...one, dataType: 'uint8' as const } : one)),
   };
 }
