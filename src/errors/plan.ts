@@ -16,6 +16,13 @@ export const cannotSplit = (
   remedy = "Cut it behind another exit: at the end of a network only the original's inputs travel.",
 ) => new OfframpError('cannot-split', `the chain cannot be cut ${where}: ${reason}`, remedy);
 
+export const noPixels = (input: string, dataType: string) =>
+  new OfframpError(
+    'cannot-split',
+    `${input} cannot travel as pixels: its elements are of type ${dataType}, and what is fed for a pixel is none of those`,
+    `Let ${input} travel as it is fed.`,
+  );
+
 export const bakedUnlabelled = () =>
   new OfframpError(
     'baked-unlabelled',

@@ -34,6 +34,8 @@ interface Trial {
   readonly thresholds: readonly number[];
   readonly some: Some;
   readonly batches?: readonly number[];
+  /** ONNX Runtime packs weights of a MatMul ahead in a main graph, and then adds in another order than it does in a branch. */
+  readonly hasMatMul?: boolean;
 }
 
 /** The parts that end behind the exits in `cuts`, with the last one. */
@@ -46,7 +48,7 @@ const partsAt = (cuts: readonly number[]): Part[] =>
  * samples left.
  */
 async function expectSame(trial: Trial, cuts: readonly number[], baked = false): Promise<number[]> {
-  const { networks, thresholds, some, batches = [1, 2, 7, 64] } = trial;
+  const { networks, thresholds, some, batches = [1, 2, 7, 64], hasMatMul = false } = trial;
   const options = { ...trial.options, ...(baked && { baked: thresholds }) };
   const parts = partsAt(cuts).map((part) => lowerPart(networks, part, options));
   for (const { model } of parts) checkGraph(model.graph);
@@ -63,7 +65,7 @@ async function expectSame(trial: Trial, cuts: readonly number[], baked = false):
             const [expected, found] = [await askWhole(feeds, limits), await askParts(feeds, limits)];
             const where = `cuts ${cuts}, batch ${batch}, from sample ${at}, ${optimization}`;
             assert.equal(found.exits, expected.exits, where);
-            if (optimization === 'basic') assert.equal(found, expected, where);
+            if (optimization === 'basic' && !hasMatMul) assert.equal(found, expected, where);
             else expectNear(found.scores, expected.scores, where);
             for (const exit of found.exits) places.add(exit);
           }
@@ -231,7 +233,7 @@ test('texts: the masks travel along, and shapes that hold the batch size are mad
   });
   const networks = [{ typed, heads }];
   const options = { policy: 'max-prob' } as const;
-  const trial = { networks, options, thresholds: [0.5, 0.6], some, batches: [1, 7] };
+  const trial = { networks, options, thresholds: [0.5, 0.6], some, batches: [1, 7], hasMatMul: true };
   const rest = lowerPart(networks, { from: 1 }, options);
   assert.equal(rest.takes.map(({ name, role }) => `${role} ${name}`).sort(), [
     'feature layer1',
