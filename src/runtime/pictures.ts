@@ -49,7 +49,7 @@ export function normalised(pixel: number, c: number, { scale, rescale, mean, std
 }
 
 /** What to feed for each pixel value, [256] a channel. */
-export function tablesOf(preprocessing: Normalisation): readonly Float32Array[] {
+export function tablesOf(preprocessing: Preprocessing): readonly Float32Array[] {
   return preprocessing.mean.map((_, c) =>
     Float32Array.from({ length: 256 }, (_, pixel) => normalised(pixel, c, preprocessing)),
   );

@@ -8,7 +8,7 @@ import { type LoweredPart, lowerPart, type Part, type PartTensor } from '../../p
 import type { Runtime } from '../../passes/place-weights.ts';
 import { type PixelLayout, takePixels } from '../../passes/take-pixels.ts';
 import type { PolicyName } from '../../policies/index.ts';
-import { tablesOf } from '../../runtime/pictures.ts';
+import { type Preprocessing as PicturePreprocessing, tablesOf } from '../../runtime/pictures.ts';
 import { networksWith } from '../chain-exits.ts';
 import type { Reopened } from '../reopen.ts';
 import { serializeUsing } from '../steps/lower-and-verify.ts';
@@ -40,9 +40,9 @@ export interface PartFile {
 }
 
 /** How the pictures of `manifest` become the numbers of `input`. */
-export const pixelsOf = ({ preprocessing }: Manifest, { input }: PictureInput): Pixels => ({
+export const pixelsOf = ({ preprocessing }: Manifest, { input, ...size }: PictureInput): Pixels => ({
   input: input.name,
-  tables: tablesOf(preprocessing!),
+  tables: tablesOf({ ...preprocessing, ...size } as PicturePreprocessing),
   layout: preprocessing!.layout === 'NHWC' ? 'NHWC' : 'NCHW',
 });
 
