@@ -185,9 +185,11 @@ function inputsOf(
     });
 }
 
-/** What the networks of a part read from outside, and the original behind its logits. */
+/** What the networks of a part read from outside, and the original behind its logits, which every part has. */
 function readBy(own: readonly PartNetwork[], original: TypedModel): Set<string> {
-  const { prefix, suffix } = cutSegments(original, [], true);
+  const { prefix, suffix } = own.at(-1)!.isFollowed
+    ? cutSegments(original, [], true)
+    : { prefix: [], suffix: [] };
   const inputs = own.flatMap(({ typed, heads, gives, isFollowed }) => {
     const goals = [...heads.map(({ exit }) => exit.tap.value), ...gives.map(({ value }) => value)];
     return (isFollowed ? upTo(typed, goals) : typed).model.graph.inputs.map(({ name }) => name);
