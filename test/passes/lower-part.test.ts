@@ -145,10 +145,8 @@ test('every policy, with and without a say of the exits in the last answer', asy
         some: imagesOf(samples),
         batches: [7],
       };
-      for (const cut of [1, 2, 3]) {
-        const places = await expectSame(trial, [cut]);
-        assert.ok(places.length > 1, `${policy}: ${places}`);
-      }
+      const places = await expectSame(trial, [2]);
+      assert.ok(places.length > 1, `${policy}: ${places}`);
       await expectSame(trial, [1, 2, 3], true);
     }
   }
