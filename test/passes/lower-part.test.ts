@@ -370,6 +370,29 @@ test('refuses a part that is none, an input without a batch axis, and a name tha
   assert.throws(() => lowerPart([named], { from: 1 }, { policy: 'max-prob' }), hasCode('name-taken'));
 });
 
+test('refuses scores that are made of a value inside the network, which another part has', async () => {
+  const { graph, ...rest } = tinyResidual();
+  const nodes = graph.nodes.map((node) =>
+    node.outputs.includes('scores') ? { ...node, name: '', outputs: ['logits'] } : node,
+  );
+  // A Softmax written out, whose sum is brought to a shape that is read off a value before the first exit.
+  const b = new NetBuilder(1);
+  const e = b.op('Exp', ['logits']);
+  const sum = b.op('ReduceSum', [e, b.int64([1])], { keepdims: 1 });
+  const rows = b.op('Slice', [b.op('Shape', ['stem']), b.int64([0]), b.int64([1]), b.int64([0])]);
+  const sums = b.op('Expand', [sum, b.op('Concat', [rows, b.int64([5])], { axis: 0 })]);
+  b.op('Div', [e, sums], {}, 'scores');
+  const made = {
+    ...graph,
+    nodes: [...nodes, ...b.nodes],
+    initializers: [...graph.initializers, ...b.initializers],
+  };
+  const networks = [await prepare({ ...rest, graph: made })];
+  lowerChain(networks, { policy: 'max-prob' });
+  for (const part of partsAt([1]))
+    assert.throws(() => lowerPart(networks, part, { policy: 'max-prob' }), hasCode('cannot-split'));
+});
+
 function renamed(model: Model, from: string, to: string): Model {
   const other = (name: string) => (name === from ? to : name);
   const nodes = model.graph.nodes.map((node) => ({
