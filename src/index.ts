@@ -22,6 +22,7 @@ export {
   type Measured,
   type MeasuredPoint,
 } from './commands/evaluate.ts';
+export { type ExportedKserve, type ExportKserveOptions, exportKserve } from './commands/export-kserve.ts';
 export { type ExportedOnnx, type ExportOnnxOptions, exportOnnx } from './commands/export-onnx.ts';
 export {
   type ExportedTransformers,
@@ -50,6 +51,15 @@ export {
   planCompile,
 } from './commands/plan.ts';
 export type { ProjectOptions } from './commands/project.ts';
+export type { SplitAgreement } from './commands/split/check.ts';
+export {
+  type SplitClient,
+  type SplitModel,
+  type SplitPoint,
+  split,
+  type WrittenSplit,
+} from './commands/split.ts';
+export type { Bits, Send, SplitOptions } from './commands/split-options.ts';
 export type { Compiled } from './commands/steps/describe-and-write.ts';
 export type { PreprocessingOptions, Preset } from './data/preprocessing.ts';
 export type { DataSummary, Split, SplitPaths } from './data/splits.ts';
@@ -66,12 +76,16 @@ export type {
   ManifestInput,
   ManifestNetwork,
   ManifestOutputs,
+  ManifestSent,
   ManifestSessionOptions,
+  ManifestSplit,
   OperatingPoint,
   PointGuarantee,
   PolicyComparison,
   PolicyFit,
   Source,
+  SplitLoss,
+  SplitLossAt,
   Training,
 } from './emit/manifest.ts';
 export { printManifest, readManifest } from './emit/manifest-json.ts';

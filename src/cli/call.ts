@@ -5,12 +5,14 @@ import type { CompareOptions } from '../commands/compare.ts';
 import type { CompilePlanOptions } from '../commands/compile.ts';
 import type { EmitOptions } from '../commands/emit.ts';
 import type { EvaluateOptions } from '../commands/evaluate.ts';
+import type { ExportKserveOptions } from '../commands/export-kserve.ts';
 import type { ExportOnnxOptions } from '../commands/export-onnx.ts';
 import type { ExportTransformersOptions } from '../commands/export-transformers.ts';
 import type { ExportTritonOptions } from '../commands/export-triton.ts';
 import type { ExtractShardOptions } from '../commands/extract-shard.ts';
 import type { InspectOptions } from '../commands/inspect.ts';
 import { OPTIONS } from '../commands/options.ts';
+import type { SplitOptions } from '../commands/split-options.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
 
 interface OptionsOf {
@@ -20,10 +22,12 @@ interface OptionsOf {
   readonly calibrate: CalibrateOptions;
   readonly evaluate: EvaluateOptions;
   readonly compare: CompareOptions;
+  readonly split: SplitOptions;
   readonly emit: EmitOptions;
   readonly 'export transformers': ExportTransformersOptions;
   readonly 'export onnx': ExportOnnxOptions;
   readonly 'export triton': ExportTritonOptions;
+  readonly 'export kserve': ExportKserveOptions;
   readonly 'export k8s': KubernetesJobOptions;
 }
 

@@ -12,6 +12,7 @@ import { evaluateCommand } from './commands/evaluate.ts';
 import { exportCommand } from './commands/export.ts';
 import { featuresCommand } from './commands/features.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { splitCommand } from './commands/split.ts';
 import { settingsFor } from './config.ts';
 import { renewWords } from './former-words.ts';
 import { misused, refuseOddFlags } from './misuse.ts';
@@ -29,6 +30,7 @@ const COMMANDS = [
   calibrateCommand,
   evaluateCommand,
   compareCommand,
+  splitCommand,
   emitCommand,
   exportCommand,
 ];

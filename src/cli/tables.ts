@@ -13,7 +13,7 @@ import { passesOf } from '../report/section.ts';
 import { formatNote } from './command.ts';
 import { seconds } from './progress.ts';
 
-const percent = (fraction: number | null, digits = 2) =>
+export const percent = (fraction: number | null, digits = 2) =>
   fraction === null ? '–' : `${(100 * fraction).toFixed(digits)} %`;
 const ms = (value: number | null | undefined) =>
   value === null || value === undefined ? '–' : `${value.toFixed(2)} ms`;

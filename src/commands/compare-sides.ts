@@ -29,8 +29,8 @@ import { giveValue } from '../passes/give-value.ts';
 import { EXIT_INDEX } from '../passes/lower-exits.ts';
 import { runPasses } from '../passes/pass.ts';
 import { totalMacsOf } from '../passes/plan-exits.ts';
-import { inputsIn } from './evaluate.ts';
 import { dimsOf, missingPreprocessing } from './hub-model.ts';
+import { inputsIn } from './open-samples.ts';
 import { sizesOf } from './sizes.ts';
 
 /** Which models, and how they are read. The preprocessing is that of plain models; packages have their own, and a plain model takes that of the other where nothing is said. */

@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { isFile } from '../data/files.ts';
 import { readTokenizerFile } from '../data/tokenizer.ts';
 import type { Manifest } from '../emit/manifest.ts';
-import { readPackage } from '../emit/read-package.ts';
+import { readAnyPackage } from '../emit/read-package.ts';
 import { emitPackage, emitStub } from '../emit/stub.ts';
 import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
 import { writeOneFile, writeOutput } from '../emit/write.ts';
@@ -12,7 +12,7 @@ import { asBadTokenizer, outputUnusable, packageDiffers, packageOutdated } from 
 import { checkCall } from './options.ts';
 
 export interface EmitOptions {
-  /** What `compile` wrote. */
+  /** What `compile` wrote, or the client that `split` did. */
   readonly folder: string;
   /** Write nothing; throw `package-differs` when a file is not what would be written. */
   readonly check?: boolean;
@@ -29,7 +29,7 @@ export async function emit(options: EmitOptions): Promise<readonly string[]> {
   const { folder, check = false, stubOnly } = options;
   if (stubOnly !== undefined && !/\.[cm]?ts$/.test(stubOnly))
     throw outputUnusable(stubOnly, 'it is not called as TypeScript is (.ts)');
-  const manifest = await readPackage(folder);
+  const manifest = await readAnyPackage(folder);
   await checkTokenizer(folder, manifest);
   const wanted = stubOnly === undefined ? emitPackage(manifest) : undefined;
   const files = wanted

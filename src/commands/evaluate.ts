@@ -1,11 +1,9 @@
 /** Runs a compiled model as an app would, on labelled samples, and compares with what its manifest promises. */
 import { join } from 'node:path';
-import { defaultCache } from '../cache/folder.ts';
 import { CLOSED, pointNamed } from '../calibrate/index.ts';
-import { type Dataset, type InputSpec, openDataset, type Preprocessing } from '../data/index.ts';
-import { NOTHING_LABELLED, UNLABELLED } from '../data/splits.ts';
+import type { Dataset } from '../data/index.ts';
+import { NOTHING_LABELLED } from '../data/splits.ts';
 import { leavingCostsAt } from '../emit/chain-words.ts';
-import { tokenizerFor } from '../emit/keep-tokenizer.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { checkEmitted, readPackage } from '../emit/read-package.ts';
 import { type Events, progressOf } from '../errors/events.ts';
@@ -15,6 +13,7 @@ import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted } from '../predict/run-emitted.ts';
 import { pointsAlone } from '../report/index.ts';
 import { refuseNotFinite } from './not-finite.ts';
+import { isUnlabelled, openSamples } from './open-samples.ts';
 import { checkCall } from './options.ts';
 
 export interface EvaluateOptions {
@@ -77,21 +76,8 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
   });
   await checkEmitted(folder, promised, session);
   const split = promised.measuredOn;
-  const unlabelled = options.labels === UNLABELLED || promised.data[split]?.labels === 'original';
-  if (unlabelled && isBaked(promised)) throw bakedUnlabelled();
-  const dataset = await openDataset(options.test, {
-    inputs: inputsIn(promised),
-    preprocessing: promised.preprocessing as Preprocessing,
-    cache: options.cache ?? defaultCache(),
-    classes: promised.classes,
-    skipBad: options.skipBad,
-    labels: unlabelled ? UNLABELLED : promised.labels,
-    labelsFrom: join(folder, 'manifest.json'),
-    tokenizer: tokenizerFor(folder, promised, options.tokenizer),
-    split,
-    signal: events.signal,
-    onProgress: progressOf(events)('decoding test'),
-  });
+  if (isUnlabelled(promised, options) && isBaked(promised)) throw bakedUnlabelled();
+  const dataset = await openSamples(options.test, split, promised, options, events);
   try {
     await refuseNotFinite(dataset, events.signal);
     if (dataset.unlabelled && !dataset.random) events.onNote?.(NOTHING_LABELLED);
@@ -177,10 +163,6 @@ async function measurePoints(
   });
   return { ...promised, ...(networks && { networks }), operatingPoints, baseline, latency: null };
 }
-
-/** What samples of a compiled model consist of. */
-export const inputsIn = ({ inputs }: Manifest): InputSpec[] =>
-  inputs.map(({ name, dataType, dims }) => ({ name, dataType, dims: dims.slice(1) as number[] }));
 
 /** Share of samples that left at exit `k`. */
 export const share = (exits: Int32Array, k: number) =>

@@ -60,7 +60,7 @@ export async function exportOnnx(options: ExportOnnxOptions): Promise<ExportedOn
   // All at once: a model without its data, or the other way round, is none.
   await writeOutput(dirname(file), new Map<string, Content>([...files, [basename(file), bytes]]), {
     update: true,
-    gone,
+    stale: gone,
   });
   return { file, at: point.name, externalData: [...files.keys()] };
 }

@@ -8,15 +8,15 @@ import { checkBaked } from '../emit/check-baked.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { packageNameOf } from '../emit/names.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
-import { cannotBatch, emittedModelDiffers } from '../errors/index.ts';
+import { checkOutput, writeOutput } from '../emit/write.ts';
+import { cannotBatch } from '../errors/index.ts';
 import { largestBatch } from '../export/largest-batch.ts';
-import { printTritonConfig, type TensorSpec, warmUpSizes } from '../export/triton-config.ts';
+import { warmUpSizes } from '../export/triton-config.ts';
+import { classifierOutputs, printTritonModel, withoutBatchName } from '../export/triton-model.ts';
 import { openDataFolder } from '../networks/data-folder.ts';
-import { type Session, withSession } from '../ort/session.ts';
-import { dataTypeOf } from '../ort/tensors.ts';
-import { isOneScore } from '../passes/exits.ts';
-import { type Baked, type BakeOptions, bake } from './bake.ts';
+import { withSession } from '../ort/session.ts';
+import { type BakeOptions, bake } from './bake.ts';
+import { exportPerNetwork } from './export-per-network.ts';
 import { checkCall } from './options.ts';
 
 export interface ExportTritonOptions extends BakeOptions {
@@ -33,6 +33,11 @@ export interface ExportTritonOptions extends BakeOptions {
    * slows down every other instance on the machine.
    */
   readonly threads?: number;
+  /**
+   * The networks of a chain as models of their own, `<name>_1`, `<name>_2`, …, and `name` as a script for Triton's Python backend that sends samples on from
+   * one to the next: survivors of many requests then share a run.
+   */
+  readonly perNetwork?: boolean;
   /** Replace the model of that name in the repository. */
   readonly force?: boolean;
 }
@@ -63,13 +68,22 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   const name = options.name ?? servedName(manifest);
   const target = join(repository, name);
   await checkOutput(target, options);
+  if (options.perNetwork) {
+    const most = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? MOST_A_NETWORK);
+    await exportPerNetwork(manifest, point, {
+      ...options,
+      ...{ name, instances, threads, maxBatch: most, force: options.force ?? false },
+      notes: describePoint(manifest, point, 0),
+    });
+    return { name, folder: target, at: point.name, maxBatch: most, instances, threads };
+  }
 
   const baked = await bake(manifest, point, options);
   const maxBatch = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? batchFor(manifest, point));
   const data = await openDataFolder(baked.files, defaultCache());
   const session = { threads, externalDataFolder: data.folder };
   const outputs = await withSession(baked.bytes, session, async (running) => {
-    const described = outputsOf(running, manifest);
+    const described = classifierOutputs(running, manifest);
     const stuck = described.find((output) => maxBatch > 0 && output.dims[0] !== -1);
     if (stuck) throw cannotBatch(stuck.name, stuck.dims);
     for (const samples of warmUpSizes(maxBatch))
@@ -77,40 +91,27 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
     return described;
   }).finally(() => data.close());
 
-  // Triton names the largest of an output's numbers, which says nothing where there is one score.
-  const labels = isOneScore(manifest.activation) ? undefined : manifest.labels;
-  const config = printTritonConfig({
+  const model = printTritonModel({
+    manifest,
+    ...baked,
     name,
     notes: describePoint(manifest, point, maxBatch),
-    inputs: manifest.inputs.map(({ name, dataType, dims }) => ({
-      name,
-      dataType,
-      dims: dims.map((size) => (size === 'N' ? -1 : size)),
-    })),
+    inputs: manifest.inputs.map(({ dims, ...input }) => ({ ...input, dims: withoutBatchName(dims) })),
     outputs,
-    scores: manifest.outputs.scores,
-    labelFile: labels && LABELS,
     maxBatch,
     instances,
     threads,
   });
-  await writeOutput(
-    target,
-    new Map<string, Content>([
-      ['config.pbtxt', config],
-      ...(labels ? [[LABELS, labelLines(labels)] as const] : []),
-      ...modelFiles(baked),
-    ]),
-    options,
-  );
+  await writeOutput(target, model, options);
   return { name, folder: target, at: point.name, maxBatch, instances, threads };
 }
 
-/** The package's without its scope, of what Triton takes. */
-const servedName = ({ name, source }: Manifest) =>
-  packageNameOf(name === undefined ? source.file : `${name.replace(/^@[^/]*\//, '')}.onnx`);
+/** Samples a run of a network alone: those that leave early wait for nobody. */
+const MOST_A_NETWORK = 32;
 
-const LABELS = 'labels.txt';
+/** The package's without its scope, of what Triton takes. */
+export const servedName = ({ name, source }: Manifest) =>
+  packageNameOf(name === undefined ? source.file : `${name.replace(/^@[^/]*\//, '')}.onnx`);
 
 function describePoint(manifest: Manifest, point: OperatingPoint, maxBatch: number): string[] {
   const { source, networks, version, measuredOn } = manifest;
@@ -127,30 +128,4 @@ function describePoint(manifest: Manifest, point: OperatingPoint, maxBatch: numb
 
 function batchFor(manifest: Manifest, { thresholds, exitShares }: OperatingPoint): number {
   return largestBatch(leavingCostsAt(manifest, thresholds), exitShares);
-}
-
-/** The classifier's outputs, with the shapes that ONNX Runtime, and with it Triton, sees. */
-function outputsOf({ outputMetadata }: Session, { outputs }: Manifest): TensorSpec[] {
-  return [outputs.scores, outputs.exitIndex, outputs.exitConfidence].map((name) => {
-    const output = outputMetadata.find((o) => o.name === name);
-    if (!output?.isTensor) throw emittedModelDiffers(`it has no output ${name}`);
-    const dims = output.shape.map((size) => (typeof size === 'number' && size >= 0 ? size : -1));
-    return { name, dataType: dataTypeOf(output.type), dims };
-  });
-}
-
-/** One class a line: its place is its index. */
-const labelLines = (labels: readonly string[]) =>
-  labels.map((label) => `${label.replace(/[\r\n]+/g, ' ')}\n`).join('');
-
-/**
- * A model of several files lies in a folder that is called model.onnx itself
- * (https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_repository.md#onnx-models).
- */
-function modelFiles({ bytes, files }: Baked): [string, Content][] {
-  if (files.size === 0) return [['1/model.onnx', bytes]];
-  return [
-    ['1/model.onnx/model.onnx', bytes],
-    ...Array.from(files, ([file, content]): [string, Content] => [`1/model.onnx/${file}`, content]),
-  ];
 }

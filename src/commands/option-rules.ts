@@ -97,6 +97,13 @@ export const oneOf = <T extends string>(choices: readonly T[]): Rule<T> => ({
   choices,
 });
 
+export const oneNumberOf = <T extends number>(choices: readonly T[]): Rule<T> => ({
+  wanted: choices.join(', ').replace(/, ([^,]*)$/, ' or $1'),
+  accepts: (value): value is T => choices.includes(value as T),
+  read: integer().read,
+  schema: { type: 'integer', enum: choices },
+});
+
 /** How a settings file may give a list: like the command line, or as one. */
 export const LIST = { type: ['string', 'number', 'array'], items: { type: ['string', 'number'] } };
 

@@ -34,6 +34,7 @@ import type { CompareOptions } from './compare.ts';
 import type { CompileOptions } from './compile.ts';
 import type { EmitOptions } from './emit.ts';
 import type { EvaluateOptions } from './evaluate.ts';
+import type { ExportKserveOptions } from './export-kserve.ts';
 import type { ExportOnnxOptions } from './export-onnx.ts';
 import type { ExportTransformersOptions } from './export-transformers.ts';
 import type { ExportTritonOptions } from './export-triton.ts';
@@ -53,6 +54,7 @@ import {
   listOf,
   networks,
   number,
+  oneNumberOf,
   oneOf,
   oneOrListOf,
   optionsOf,
@@ -64,6 +66,7 @@ import {
   text,
 } from './option-rules.ts';
 import type { ProjectOptions } from './project.ts';
+import { BITS, SENDS, type SplitOptions } from './split-options.ts';
 
 const atLeastOne = integer({ atLeast: 1 });
 const samples = text('where the samples are');
@@ -223,6 +226,11 @@ const AGAIN = {
   skipBad: flag,
 };
 
+const { provider: _, ...AGAIN_ON_CPU } = AGAIN;
+
+/** As Triton takes them. */
+const servedName = text('letters, digits, - and _', /^[A-Za-z0-9_-]+$/);
+
 const BAKE = {
   folder: required(folder),
   model,
@@ -230,6 +238,10 @@ const BAKE = {
   externalDataFolder: folder,
   at: pointNames,
 } satisfies Rules<BakeOptions>;
+
+/** As Kubernetes writes quantities. */
+const CPU = text('cores, such as 2 or 1500m', /^(?=.*[1-9])\d+(\.\d+)?m?$/);
+const MEMORY = text('bytes, such as 4Gi', /^[1-9]\d*([kMGT]|[KMGT]i)?$/);
 
 const shard: Rule<Shard> = {
   wanted: '{ index, count }, whole numbers, index from 1 to count',
@@ -301,6 +313,22 @@ export const OPTIONS = {
     at: listOf(pointNames, { atLeast: 1, atMost: 2 }),
     batch: atLeastOne,
   } satisfies Rules<CompareOptions>,
+  split: {
+    ...AGAIN_ON_CPU,
+    folder: required(folder),
+    model: required(model),
+    first: PROJECT.first,
+    externalDataFolder: folder,
+    out: required(folder),
+    after: text('the id of an exit, such as exit_1'),
+    at: listOf(pointNames, { atLeast: 1 }),
+    bits: oneNumberOf(BITS),
+    send: oneOf(SENDS),
+    calibration: samples,
+    test: samples,
+    name: servedName,
+    force: flag,
+  } satisfies Rules<SplitOptions>,
   emit: { folder: required(folder), check: flag, stubOnly: text('a file') } satisfies Rules<EmitOptions>,
   'export transformers': {
     ...BAKE,
@@ -312,12 +340,33 @@ export const OPTIONS = {
   'export triton': {
     ...BAKE,
     repository: required(folder),
-    name: text('letters, digits, - and _', /^[A-Za-z0-9_-]+$/),
+    name: servedName,
     maxBatch: atLeastOne,
+    perNetwork: flag,
     instances: atLeastOne,
     threads,
     force: flag,
   } satisfies Rules<ExportTritonOptions>,
+  'export kserve': {
+    ...BAKE,
+    out: required(folder),
+    storage: required(
+      text(
+        'where the cluster finds the models, such as s3://bucket/models or pvc://claim/models',
+        /^[a-z][a-z0-9+.-]*:\/\/\S+$/,
+      ),
+    ),
+    service: text('lower-case letters, digits and -, a letter first', /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/),
+    name: servedName,
+    maxBatch: atLeastOne,
+    instances: atLeastOne,
+    threads,
+    cpu: CPU,
+    memory: MEMORY,
+    minReplicas: integer({ atLeast: 0 }),
+    maxReplicas: atLeastOne,
+    force: flag,
+  } satisfies Rules<ExportKserveOptions>,
   'export k8s': {
     words: required(listOf(text('what `features` is told'))),
     shards: required(atLeastOne),
@@ -325,8 +374,8 @@ export const OPTIONS = {
     claim: required(text('the name of a claim', /^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/)),
     mount: text('an absolute path without a colon', /^\/[^:]*$/),
     name: text('lower-case letters, digits and -, a letter first', /^[a-z]([-a-z0-9]*[a-z0-9])?$/),
-    cpu: text('cores, such as 2 or 1500m', /^(?=.*[1-9])\d+(\.\d+)?m?$/),
-    memory: text('bytes, such as 4Gi', /^[1-9]\d*([kMGT]|[KMGT]i)?$/),
+    cpu: CPU,
+    memory: MEMORY,
     gpus: integer({ atLeast: 0 }),
     parallelism: atLeastOne,
     retries: integer({ atLeast: 0 }),

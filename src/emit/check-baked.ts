@@ -40,30 +40,55 @@ export async function checkBaked(
     { threads: session.threads ?? 1 },
     (original) => original.run({ ...feeds, ...thresholdsFeed(point.thresholds) }, wanted),
   );
-  const [own, other] = [answersIn(found, manifest), answersIn(expected, manifest)];
-  const classes = own.scores.length / samples;
-  const allowed =
-    (manifest.outputs.dataType === 'float16' ? HALF_SCORE_TOLERANCE : SCORE_TOLERANCE) *
-    largestFinite(other.scores);
-  for (const [i, exit] of own.exits.entries()) {
-    if (isTie(own, i, point) || isTie(other, i, point)) continue;
-    if (exit !== other.exits[i])
-      throw emittedModelDiffers(
-        `with thresholds built in, noise leaves at exit ${exit}, else at ${other.exits[i]}`,
-      );
-    const row = ({ scores }: Answers) => scores.subarray(i * classes, (i + 1) * classes);
-    if (largestGap(row(own), row(other)) > allowed)
-      throw emittedModelDiffers('with thresholds built in, its scores are others');
-  }
+  const difference = findDifference(
+    answersIn(found, manifest),
+    answersIn(expected, manifest),
+    manifest,
+    point,
+  );
+  if (difference?.scores) throw emittedModelDiffers('with thresholds built in, its scores are others');
+  if (difference)
+    throw emittedModelDiffers(
+      `with thresholds built in, noise leaves at exit ${difference.exit}, else at ${difference.wanted}`,
+    );
 }
 
-interface Answers {
+/** What a run answers, a row a sample. */
+export interface RunAnswers {
   readonly exits: readonly number[];
   readonly confidence: Float32Array;
   readonly scores: Float32Array;
 }
 
-function answersIn(found: Outputs, { outputs }: Manifest): Answers {
+/** A sample that two runs answer differently: the exits that it leaves at, or its scores. */
+export interface Difference {
+  readonly exit: number;
+  readonly wanted: number;
+  readonly scores: boolean;
+}
+
+/** The first sample that `own` answers otherwise than `other`, but for ties at a threshold and the last bits of scores. */
+export function findDifference(
+  own: RunAnswers,
+  other: RunAnswers,
+  manifest: Manifest,
+  point: OperatingPoint,
+): Difference | undefined {
+  const classes = own.scores.length / own.exits.length;
+  const allowed =
+    (manifest.outputs.dataType === 'float16' ? HALF_SCORE_TOLERANCE : SCORE_TOLERANCE) *
+    largestFinite(other.scores);
+  for (const [i, exit] of own.exits.entries()) {
+    if (isTie(own, i, point) || isTie(other, i, point)) continue;
+    const wanted = other.exits[i]!;
+    if (exit !== wanted) return { exit, wanted, scores: false };
+    const row = ({ scores }: RunAnswers) => scores.subarray(i * classes, (i + 1) * classes);
+    if (largestGap(row(own), row(other)) > allowed) return { exit, wanted, scores: true };
+  }
+  return undefined;
+}
+
+export function answersIn(found: Outputs, { outputs }: Manifest): RunAnswers {
   return {
     exits: Array.from(found[outputs.exitIndex]!.data as BigInt64Array, Number),
     confidence: found[outputs.exitConfidence]!.data as Float32Array,
@@ -71,13 +96,13 @@ function answersIn(found: Outputs, { outputs }: Manifest): Answers {
   };
 }
 
-function isTie({ exits, confidence }: Answers, sample: number, { thresholds }: OperatingPoint): boolean {
+function isTie({ exits, confidence }: RunAnswers, sample: number, { thresholds }: OperatingPoint): boolean {
   const threshold = thresholds[exits[sample]!];
   return threshold !== undefined && Math.abs(confidence[sample]! - threshold) < TIE;
 }
 
 /** The same noise for the same shapes; 0 or 1 where numbers are whole. */
-function noiseFeeds({ inputs }: Manifest, samples: number): Feeds {
+export function noiseFeeds({ inputs }: Manifest, samples: number): Feeds {
   const random = new Random(1, 'noise');
   return Object.fromEntries(
     inputs.map(({ name, dataType, dims }) => {

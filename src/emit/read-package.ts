@@ -2,7 +2,14 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { invalidManifest, messageOf, notAPackage, OfframpError, packageDamaged } from '../errors/index.ts';
+import {
+  invalidManifest,
+  messageOf,
+  notAPackage,
+  OfframpError,
+  packageDamaged,
+  packageIsClient,
+} from '../errors/index.ts';
 import { type SessionOptions, withSession } from '../ort/session.ts';
 import { isOneScore } from '../passes/exits.ts';
 import { POLICY_NAMES } from '../policies/index.ts';
@@ -11,8 +18,15 @@ import { readManifest } from './manifest-json.ts';
 import { TOKENIZER_FILE } from './stub-texts.ts';
 import { finishWriting } from './write.ts';
 
-/** The manifest of what `compile` wrote to `folder`. Throws `not-a-package`, and what `readManifest` throws. */
+/** The manifest of what `compile` wrote to `folder`. Throws `not-a-package`, `package-is-client`, and what `readManifest` throws. */
 export async function readPackage(folder: string): Promise<Manifest> {
+  const manifest = await readAnyPackage(folder);
+  if (manifest.split) throw packageIsClient(folder, manifest.split.after);
+  return manifest;
+}
+
+/** The same, also of the client that `split` wrote, whose model is not the whole. */
+export async function readAnyPackage(folder: string): Promise<Manifest> {
   await finishWriting(folder);
   const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => {
     throw notAPackage(folder);

@@ -35,8 +35,8 @@ export interface WriteOptions {
   readonly force?: boolean;
   /** Write into a folder that an earlier compile filled, and leave all other files. */
   readonly update?: boolean;
-  /** With `update`: files of the folder that are removed. */
-  readonly gone?: readonly string[];
+  /** Files and folders, relative, that an earlier run left and this one removes unless it writes there; without `update`, besides those of a compile. */
+  readonly stale?: readonly string[];
 }
 
 /** What a compile writes. */
@@ -92,8 +92,8 @@ export async function writeOutput(
     try {
       await stage(join(partial, NEW), files);
       if (present) {
-        const old = options.update ? (options.gone ?? []) : await leftovers(target);
-        const stale = old.filter((name) => !files.has(name));
+        const before = [...(options.update ? [] : await leftovers(target)), ...(options.stale ?? [])];
+        const stale = before.filter((name) => !writesInto(name, files));
         await replaceFile(join(partial, DECIDED), JSON.stringify(stale));
         await moveFiles(target, partial, [...files.keys()], stale);
       } else await rename(join(partial, NEW), target);
@@ -144,7 +144,7 @@ async function moveRest(target: string, partial: string, stale: readonly string[
     await makeFolder(dirname(to));
     await rename(from, to);
   }
-  for (const name of stale) await rm(join(target, name), { force: true });
+  for (const name of stale) await rm(join(target, name), { recursive: true, force: true });
 }
 
 /** Throws `output-unusable` where `writeOneFile` would, before any work is done. */
@@ -261,8 +261,12 @@ async function moveFiles(
   }
 }
 
+/** Whether one of `files` is at `name`, or in the folder that it is. */
+const writesInto = (name: string, files: ReadonlyMap<string, Content>): boolean =>
+  files.has(name) || [...files.keys()].some((file) => file.startsWith(`${name}/`));
+
 /** Names of Offramp's own that may be stale; none unless a manifest says that Offramp wrote here. */
-async function leftovers(target: string): Promise<readonly string[]> {
+export async function leftovers(target: string): Promise<readonly string[]> {
   try {
     const {
       dataFiles = [],

@@ -13,7 +13,7 @@ const BAD_INPUT = `
   accuracy-unreachable already-compiled ambiguous-arrays ambiguous-layout ambiguous-output ambiguous-part
   arrays-missing bad-class-name bad-config bad-data-file bad-fractions bad-input-value bad-labels bad-model-config bad-option
   bad-preprocessing bad-shard bad-tokenizer bad-usage baked-unlabelled batch-not-widened budget-unreachable
-  calibration-data-missing cannot-batch cannot-carry cannot-head cannot-raise-opset class-folders
+  calibration-data-missing cannot-batch cannot-carry cannot-head cannot-raise-opset cannot-split class-folders
   class-without-samples config-missing data-not-found empty-dataset exit-classes-differ exit-elements-unknown
   exit-not-apart exits-do-not-fit exits-not-removable external-data-in-function external-data-missing
   external-data-name-taken external-data-outside external-data-too-short features-differ features-not-merged
@@ -25,10 +25,10 @@ const BAD_INPUT = `
   no-class-scores no-confidence-heads no-inner-exit no-logits no-model-in-folder no-sample-input no-shards no-taps not-a-package
   not-an-image-input not-an-onnx-file not-class-scores not-comparable not-deterministic not-finite not-for-pipelines not-measured nothing-counted one-score
   opset-too-old opsets-differ original-missing other-model other-outputs output-not-empty output-unusable
-  package-is-chain package-outdated package-without-heads point-not-built-in policy-outdated provider-missing
+  package-is-chain package-is-client package-outdated package-without-heads point-not-built-in policy-outdated provider-missing
   sample-shape-mismatch scores-lost samples-not-independent several-labels shards-mixed student-too-large student-unlike
   tokenizer-missing too-few-exit-outputs too-few-for-guarantee too-many-classes too-many-fields
-  training-data-missing trial-run-failed truncated-file unknown-data-format unknown-dim unknown-input
+  training-data-missing trial-run-failed truncated-file unknown-data-format unknown-dim unknown-exit unknown-input
   unknown-input-dim unknown-label unknown-operating-point unknown-output unknown-part unknown-setting unknown-tap
   unreadable-image unreadable-model unsupported-codec unsupported-input-type unsupported-type unusable-heads variant-missing view-needs-image
   wrong-head-count wrong-image-size wrong-threshold-count

@@ -15,5 +15,6 @@ export * from './ort.ts';
 export * from './parser.ts';
 export * from './plan.ts';
 export * from './scores.ts';
+export * from './split.ts';
 export * from './students.ts';
 export * from './train.ts';

@@ -71,7 +71,7 @@ export const warmUpSizes = (maxBatch: number): readonly number[] => (maxBatch > 
  * allowed: clients see [N, 1]
  * (https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_configuration.md#reshape).
  */
-function described({ name, dataType, dims }: TensorSpec, batching: boolean): Message {
+export function described({ name, dataType, dims }: TensorSpec, batching: boolean): Message {
   const own = batching ? dims.slice(1) : dims;
   return {
     name,

@@ -1,6 +1,6 @@
 /** Analysis: which part of the backbone runs before each exit, and what has to be carried across. */
 import { cannotCarry, scoresLost } from '../errors/index.ts';
-import type { Node } from '../graph/types.ts';
+import type { Graph, Node } from '../graph/types.ts';
 import { ancestors, dependents, indexGraph, nodeReads } from '../graph/walk.ts';
 import { type Carried, carryValues } from './carry-values.ts';
 import type { TypedModel } from './exits.ts';
@@ -24,11 +24,20 @@ export interface Cut {
 
 export const MAIN = 'main';
 
-/** Cuts `typed` at `taps`, given in the order samples meet them. `isNested`: all of it is to run inside a branch. */
-export function cutSegments(typed: TypedModel, taps: readonly string[], isNested = false): Cut {
+/**
+ * Cuts `typed` at `taps`, given in the order samples meet them. `isNested`: all of it is to run inside a branch. `ends`: what the last segment
+ * leads to, when not to the logits.
+ */
+export function cutSegments(
+  typed: TypedModel,
+  taps: readonly string[],
+  isNested = false,
+  ends: readonly string[] = [],
+): Cut {
   const { graph } = typed.model;
   const sampled = dependents(graph, typed.sampleInputs);
-  const path = ancestors(graph, [typed.logits]);
+  const goals = ends.length > 0 ? ends : [typed.logits];
+  const path = ancestors(graph, goals);
   const lostOutputs = findLostOutputs(typed, taps, isNested);
   const outputs = graph.outputs.map((v) => v.name).filter((name) => !lostOutputs.includes(name));
   const wanted = ancestors(graph, outputs);
@@ -39,14 +48,14 @@ export function cutSegments(typed: TypedModel, taps: readonly string[], isNested
   );
   const suffix = aside.filter((n) => !suffixConstants.has(n));
   const prefix = isNested ? graph.nodes.filter((n) => suffixConstants.has(n)) : [];
-  const segments = segmentsTo(typed, taps, suffixConstants, prefix);
+  const segments = segmentsTo(graph, [...taps.map((tap) => [tap]), goals], suffixConstants, prefix);
   return {
     segments,
     isNested,
     prefix,
     suffix,
     homeOf: initializerHomes(typed, segments, [...prefix, ...suffix], isNested),
-    carried: carriedAfter(typed, sampled, segments, taps),
+    carried: carriedAfter(typed, sampled, segments, taps, ends),
     lostOutputs,
   };
 }
@@ -63,16 +72,16 @@ export function findLostOutputs(typed: TypedModel, taps: readonly string[], isNe
   return lost;
 }
 
-/** `first`: nodes that the first one has besides; `elsewhere`: nodes that none has. */
+/** One segment for each of `goals`, the values that it leads to. `first`: nodes that the first one has besides; `elsewhere`: nodes that none has. */
 function segmentsTo(
-  { model: { graph }, logits }: TypedModel,
-  taps: readonly string[],
+  graph: Graph,
+  goals: readonly (readonly string[])[],
   first: ReadonlySet<Node>,
   elsewhere: readonly Node[],
 ): Node[][] {
   const placed = new Set<Node>(elsewhere);
-  return [...taps, logits].map((goal, k) => {
-    const needed = ancestors(graph, [goal]);
+  return goals.map((goal, k) => {
+    const needed = ancestors(graph, goal);
     const nodes = graph.nodes.filter((n) => (needed.has(n) || (k === 0 && first.has(n))) && !placed.has(n));
     for (const node of nodes) placed.add(node);
     return nodes;
@@ -104,9 +113,10 @@ function carriedAfter(
   sampled: ReadonlySet<string>,
   segments: Cut['segments'],
   taps: readonly string[],
+  ends: readonly string[],
 ): Carried[] {
   const later = new Set<Node>();
-  const read = new Set<string>();
+  const read = new Set(ends);
   const found: Carried[] = [];
   for (let k = taps.length - 1; k >= 0; k--) {
     for (const node of segments[k + 1]!) {

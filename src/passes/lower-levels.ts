@@ -11,7 +11,7 @@ import { ensembleNodes } from '../policies/final-answer.ts';
 import { reduceMax } from '../policies/nodes.ts';
 import { lowerHead, ownedBy } from './lower-heads.ts';
 import { lowerSegment } from './lower-segments.ts';
-import { anyOpen, asFloat, asLogits, isStateRead, type Lowering } from './lowering.ts';
+import { anyOpen, asFloat, asLogits, isStateRead, type Lowering, noFeatures, wireDims } from './lowering.ts';
 
 /** What a level of nesting gives to the level around it, for the M samples that reach it: all [M, ...]. */
 export interface Answer {
@@ -21,8 +21,11 @@ export interface Answer {
   readonly confidence: string;
   /** The policy's state, of a network that is followed by others, where it is kept: [M, width]. */
   readonly state?: string;
+  /** What `Lowering.gives` says, of the samples in play alone: [S, ...]. Where it is left out there is no such sample. */
+  readonly features?: readonly string[];
 }
-type Part = keyof Answer;
+/** What every sample has. */
+type Part = Exclude<keyof Answer, 'features'>;
 
 /** What a level of this network gives. */
 export const partsOf = ({ isFollowed, isStateKept, stateWidth }: Lowering): Part[] =>
@@ -44,7 +47,8 @@ export function lowerLevel(lowering: Lowering, k: number, place: Place, as?: Ans
   const { b, names } = place;
   const { logits } = lowering.typed;
   const exit = lowering.exits[k];
-  if (!exit && (k > 0 || lowering.cut.isNested)) names.set(logits, b.fresh(`${logits}/full`));
+  const isEnsembled = lowering.final !== undefined && place.state !== undefined;
+  if (!exit && (k > 0 || lowering.cut.isNested || isEnsembled)) names.set(logits, b.fresh(`${logits}/full`));
   lowerSegment(lowering, k, b, names);
   if (exit) return lowerExit(lowering, k, place, as);
   return lowerEnd(lowering, { ...place, logits: names.get(logits) ?? logits }, as);
@@ -56,13 +60,12 @@ function lowerEnd(
   { b, logits, state }: Pick<Place, 'b' | 'state'> & { readonly logits: string },
   as = newAnswer(lowering, b),
 ): Answer {
-  const { typed, answer, exits, final, stateWidth, fullIndex, opset } = lowering;
+  const { typed, answer, final, stateWidth, fullIndex, opset } = lowering;
   const { classes } = typed;
-  const isNested = exits.length > 0 || lowering.cut.isNested;
   let flat = asFloat(b, b.op('Reshape', [logits, b.int64([-1, classes])]), answer.dataType);
   let found = logits;
-  if (isNested && final) {
-    flat = ensembleNodes(b, flat, state!, { classes, width: stateWidth, weight: final });
+  if (final && state !== undefined) {
+    flat = ensembleNodes(b, flat, state, { classes, width: stateWidth, weight: final });
     found = asLogits(lowering, b, flat);
   }
   reduceMax(b, b.op('Softmax', [flat], { axis: 1 }), 1, opset, as.confidence);
@@ -73,7 +76,7 @@ function lowerEnd(
 
 function lowerExit(lowering: Lowering, k: number, place: Place, as?: Answer): Answer {
   const { b, names, state } = place;
-  const { input, exits, fullIndex, isFollowed } = lowering;
+  const { input, exits, fullIndex, isFollowed, gives } = lowering;
   const { head, threshold: builtIn, index } = exits[k]!;
   const { id, tap } = head.exit;
   const decided = lowerHead(lowering, k, b, names.get(tap.value) ?? tap.value, state);
@@ -88,12 +91,14 @@ function lowerExit(lowering: Lowering, k: number, place: Place, as?: Answer): An
     confidence: decided.score,
     ...(decided.state !== undefined && { state: decided.state }),
   };
-  if (isFollowed && k === exits.length - 1) return found;
+  if (isFollowed && k === exits.length - 1)
+    return gives.length > 0 ? { ...found, features: lowerFeatures(lowering, k, place, found) } : found;
 
   const onward = b.branch();
   const answer = lowerOnward(lowering, k, { b: onward, names, state: decided.state }, found);
   const someInPlay = anyInPlay(lowering, b, found.index);
-  const later = isFollowed ? anyOpen(lowering, b, exits.slice(k + 1)) : undefined;
+  // What goes on to another graph is needed even where the later exits are closed.
+  const later = isFollowed && gives.length === 0 ? anyOpen(lowering, b, exits.slice(k + 1)) : undefined;
   return lowerIf(
     lowering,
     b,
@@ -112,6 +117,25 @@ function lowerOnward(lowering: Lowering, k: number, place: Place, found: Answer)
   const names = new Map(place.names);
   if (lowering.typed.batch === 'fixed') return lowerLevel(lowering, k + 1, { b, names, state });
   const rows = rowsInPlay(lowering, b, found.index);
+  const kept = carry(lowering, k, b, names, rows);
+  const carried = state && isStateRead(lowering, k + 1) ? b.op('GatherND', [state, rows]) : undefined;
+  return scatterRows(
+    lowering,
+    b,
+    found,
+    rows,
+    lowerLevel(lowering, k + 1, { b, names: kept, state: carried }),
+  );
+}
+
+/** What values of the original are called behind exit `k`, where only the samples of `rows` are. */
+function carry(
+  lowering: Lowering,
+  k: number,
+  b: GraphBuilder,
+  names: ReadonlyMap<string, string>,
+  rows: string,
+): Map<string, string> {
   const kept = new Map(names);
   const { live, remade } = lowering.cut.carried[k]!;
   const survivors = (value: string) => b.fresh(`${value}/survivors_${k + 1}`);
@@ -124,15 +148,57 @@ function lowerOnward(lowering: Lowering, k: number, place: Place, found: Answer)
     for (const value of node.outputs) if (value) kept.set(value, survivors(value));
     b.nodes.push(renameNode(node, kept));
   }
-  const carried = state && isStateRead(lowering, k + 1) ? b.op('GatherND', [state, rows]) : undefined;
-  return scatterRows(
-    lowering,
-    b,
-    found,
-    rows,
-    lowerLevel(lowering, k + 1, { b, names: kept, state: carried }),
-  );
+  return kept;
 }
+
+/** Behind exit `k`, the last one of a network that is cut there: what the samples in play take along. */
+function lowerFeatures(lowering: Lowering, k: number, { b, names }: Place, found: Answer): string[] {
+  const isFixed = lowering.typed.batch === 'fixed';
+  const isMade = lowering.cut.segments[k + 1]!.length === 0;
+  const write = (b: GraphBuilder): string[] => {
+    const kept = new Map(names);
+    const here = isFixed ? kept : carry(lowering, k, b, kept, rowsInPlay(lowering, b, found.index));
+    lowerSegment(lowering, k + 1, b, here);
+    return featuresAt(lowering, b, here);
+  };
+  if (isMade) return write(b);
+  const run = b.branch();
+  const branches = {
+    then_branch: featuresBranch(lowering, run, write(run), 'features'),
+    else_branch: featuresBranch(lowering, b.branch(), undefined, 'no_features'),
+  };
+  const outputs = lowering.gives.map(({ name }) => b.fresh(`answer/${name}`));
+  return [...b.ops('If', [anyInPlay(lowering, b, found.index)], branches, outputs)];
+}
+
+/** What of `names` goes on to another graph, its batch axis first. */
+export const featuresAt = (
+  { gives, typed }: Lowering,
+  b: GraphBuilder,
+  names: ReadonlyMap<string, string>,
+): string[] =>
+  gives.map(({ value, fact: { batchAxis = 0, dims } }) => {
+    const here = names.get(value) ?? value;
+    if (batchAxis === 0 || typed.batch === 'fixed') return here;
+    const others = dims.map((_, axis) => axis).filter((axis) => axis !== batchAxis);
+    return b.op('Transpose', [here], { perm: [batchAxis, ...others] });
+  });
+
+function featuresBranch(
+  lowering: Lowering,
+  b: GraphBuilder,
+  features: readonly string[] | undefined,
+  name: string,
+): Graph {
+  const values = ownedBy(b, features ?? noFeatures(lowering, b));
+  return { ...b.build(name), outputs: featureOutputs(lowering, values) };
+}
+
+const featureOutputs = ({ gives, typed }: Lowering, values: readonly string[]) =>
+  gives.map(({ fact }, i) => {
+    const dims = typed.batch === 'fixed' ? fact.dims : [undefined, ...wireDims(fact).slice(1)];
+    return makeValue(values[i]!, fact.dataType, dims);
+  });
 
 /** Which samples are in play, by their index so far. [M] bool */
 const areInPlay = ({ fullIndex }: Lowering, b: GraphBuilder, index: string): string =>
@@ -158,10 +224,10 @@ export function scatterRows(
   rows: string,
   inner: Answer,
 ): Answer {
-  const answer = newAnswer(lowering, b);
+  const answer = newParts(lowering, b);
   for (const part of partsOf(lowering))
     b.op('ScatterND', [before[part]!, rows, inner[part]!], {}, answer[part]);
-  return answer;
+  return inner.features ? { ...answer, features: inner.features } : answer;
 }
 
 /** The rows of `value` that `rows` [S, 1] names, along `axis`. */
@@ -170,8 +236,17 @@ export function gatherRows(b: GraphBuilder, value: string, rows: string, axis: n
   return b.op('Gather', [value, b.op('Reshape', [rows, b.int64([-1])])], { axis }, as);
 }
 
-/** Fresh names for the parts of an answer. */
+/** Fresh names for an answer. */
 function newAnswer(lowering: Lowering, b: GraphBuilder): Answer {
+  const answer = newParts(lowering, b);
+  const { gives } = lowering;
+  return gives.length === 0
+    ? answer
+    : { ...answer, features: gives.map(({ name }) => b.fresh(`answer/${name}`)) };
+}
+
+/** Fresh names for what every sample has. */
+function newParts(lowering: Lowering, b: GraphBuilder): Answer {
   const named = partsOf(lowering).map((part) => [part, b.fresh(`answer/${part}`)]);
   return Object.fromEntries(named) as Answer;
 }
@@ -186,12 +261,13 @@ export function branch(lowering: Lowering, b: GraphBuilder, answer: Answer, name
     state: { dataType: 'float', dims: [undefined, undefined] },
   } as const;
   const parts = partsOf(lowering);
-  const values = ownedBy(
-    b,
-    parts.map((part) => answer[part]!),
-  );
+  const features = answer.features ?? noFeatures(lowering, b);
+  const values = ownedBy(b, [...parts.map((part) => answer[part]!), ...features]);
   const outputs = parts.map((part, i) => makeValue(values[i]!, types[part].dataType, types[part].dims));
-  return { ...b.build(name), outputs };
+  return {
+    ...b.build(name),
+    outputs: [...outputs, ...featureOutputs(lowering, values.slice(parts.length))],
+  };
 }
 
 /** The answer of one of two branches. */
@@ -202,11 +278,6 @@ export function lowerIf(
   branches: { readonly then_branch: Graph; readonly else_branch: Graph },
   as = newAnswer(lowering, b),
 ): Answer {
-  b.ops(
-    'If',
-    [condition],
-    branches,
-    partsOf(lowering).map((part) => as[part]!),
-  );
+  b.ops('If', [condition], branches, [...partsOf(lowering).map((part) => as[part]!), ...(as.features ?? [])]);
   return as;
 }

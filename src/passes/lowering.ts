@@ -1,6 +1,6 @@
 /** What the parts of `lowerExits` share: the model and its cut, the exits, the policy, and a few nodes. */
 import type { GraphBuilder } from '../graph/builder.ts';
-import { int64Tensor } from '../graph/tensor.ts';
+import { elementBytes, int64Tensor } from '../graph/tensor.ts';
 import { DATA_TYPES, type DataType, type Node } from '../graph/types.ts';
 import type { Policy, PolicyParameters } from '../policies/index.ts';
 import type { Cut } from './cut-segments.ts';
@@ -21,6 +21,17 @@ export interface ThresholdsInput {
   readonly areOpen: string;
 }
 
+/** A value that samples in play take along from one graph to the next. */
+export interface Feature {
+  /** In its network. */
+  readonly value: string;
+  /** Between the graphs, where its batch axis is the first one. */
+  readonly name: string;
+  readonly fact: Fact;
+  /** Between the graphs, the axis of its channels. */
+  readonly channelAxis: number;
+}
+
 /** A network of the chain, being lowered. */
 export interface Lowering {
   readonly typed: TypedModel;
@@ -28,6 +39,8 @@ export interface Lowering {
   readonly answer: Fact;
   /** Whether others follow: samples that pass its last exit, which is mostly its end, stay in play. */
   readonly isFollowed: boolean;
+  /** What samples in play take along where the network is cut behind its last exit and its rest is lowered elsewhere; else empty. */
+  readonly gives: readonly Feature[];
   readonly opset: number;
   readonly cut: Cut;
   /** Of this network, in the order samples meet them; without those that built-in thresholds close. */
@@ -87,6 +100,23 @@ export function noLogits({ answer: { dataType, dims } }: Lowering, b: GraphBuild
   const value = { ...int64Tensor('value', [1], [0]), dataType, bytes };
   return b.op('ConstantOfShape', [shapeOf(b, rows, dims.slice(1))], { value });
 }
+
+/** For no sample, or for one that has left where there is but one: `gives` with no rows, or zeros. */
+export const noFeatures = ({ typed, gives }: Lowering, b: GraphBuilder): string[] =>
+  gives.map(({ fact }) => {
+    const { dataType, dims } = fact;
+    const shape = typed.batch === 'fixed' ? dims : [0, ...wireDims(fact).slice(1)];
+    const bytes = new Uint8Array(elementBytes(dataType)!);
+    return b.op('ConstantOfShape', [b.int64(shape)], {
+      value: { name: 'value', dataType, dims: [1], bytes },
+    });
+  });
+
+/** The shape of a feature at batch 1 with its batch axis first. */
+export const wireDims = ({ dims, batchAxis = 0 }: Fact): number[] => [
+  dims[batchAxis]!,
+  ...dims.toSpliced(batchAxis, 1),
+];
 
 /** The policy's state of samples that have met no exit: zeros [rows, width]; undefined for a policy without state. */
 export const noState = ({ stateWidth }: Lowering, b: GraphBuilder, rows: string): string | undefined =>

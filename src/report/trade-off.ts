@@ -28,7 +28,7 @@ ${scrolling(
   'Operating points',
   html`<table>
 <caption><span>Operating points. Change: accuracy in points against the original, with its 95 % interval.${manifest.latency !== null && ` Latency: one sample a run, the mean over samples of each one’s least of ${passesOf(manifest.latency)} runs.`}</span></caption>
-<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
+<thead><tr><th scope="col">Point</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">SplitAgreement</th><th scope="col">Latency</th><th scope="col" class="words">Take it when</th></tr></thead>
 <tbody>${named.map(
     (p) =>
       html`<tr${p === chosen && new Html(' class="chosen"')}><th scope="row">${p.name}${p === chosen && ' ✓'}</th><td>${costPercent(p.relativeCost)}</td><td>${percent(p.accuracy, 2)}</td><td>${describeChange(p)}</td><td>${percent(p.agreement, 2)}</td><td data-clock>${ms(p.latencyMsMean ?? undefined)}</td><td class="words">${advice(p, manifest)}</td></tr>`,
@@ -78,7 +78,7 @@ ${scrolling(
   'Each network alone',
   html`<table>
 <caption><span>Each network alone, without the chain, on the same samples.</span></caption>
-<thead><tr><th scope="col">Network</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">Agreement</th><th scope="col">Latency</th><th scope="col" class="words">Beside the points</th></tr></thead>
+<thead><tr><th scope="col">Network</th><th scope="col">Cost</th><th scope="col">Accuracy</th><th scope="col">Change</th><th scope="col">SplitAgreement</th><th scope="col">Latency</th><th scope="col" class="words">Beside the points</th></tr></thead>
 <tbody>${rows}<tr><th scope="row">${networkName(manifest, networks.length - 1)}</th><td>100.0 %</td><td>${percent(baseline.accuracy, 2)}</td><td>none</td><td>100.00 %</td><td data-clock>${ms(baseline.latencyMsMean ?? undefined)}</td><td class="words">the original, as <strong>exact</strong> answers</td></tr></tbody>
 </table>`,
 )}`;

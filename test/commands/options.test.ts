@@ -34,10 +34,15 @@ const FUNCTIONS: Record<keyof typeof OPTIONS, { readonly call: Call; readonly gi
   calibrate: { call: api.calibrate, given: { folder: absent, model: absent, calibration: absent } },
   evaluate: { call: api.evaluate, given: { folder: absent, test: absent } },
   compare: { call: api.compare, given: { a: absent, b: absent, test: absent } },
+  split: { call: api.split, given: { folder: absent, model: absent, out: `${absent}-out` } },
   emit: { call: api.emit, given: { folder: absent } },
   'export transformers': { call: api.exportTransformers, given: { folder: absent, out: `${absent}-out` } },
   'export onnx': { call: api.exportOnnx, given: { folder: absent, file: `${absent}.onnx` } },
   'export triton': { call: api.exportTriton, given: { folder: absent, repository: absent } },
+  'export kserve': {
+    call: api.exportKserve,
+    given: { folder: absent, out: `${absent}-out`, storage: 's3://b/m' },
+  },
   'export k8s': {
     call: api.printKubernetesJob,
     given: { words: ['m', '--train', 't', '--out', 'o'], shards: 2, image: 'i', claim: 'c' },
@@ -58,11 +63,11 @@ const NO_POSITIVE = [...NO_NUMBER, 0, -1];
 /** Some of what each option may not be, from the API. */
 const BAD: Readonly<Record<string, readonly unknown[]>> = {
   ...all('model externalDataFolder output train validation calibration test labels tokenizer provider cache', NO_TEXT),
-  ...all('path dataFolder out features folder repository file stubOnly a b at image', NO_TEXT),
-  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort studentFamily studentLoss augment teacher', NO_WORD),
-  ...all('widenBatch skipBad force report timing survivors check keepAll', NO_FLAG),
-  ...all('exits threads epochs studentEpochs studentExits steps batch maxBatch instances shards parallelism', NO_COUNT),
-  ...all('gpus retries', [...NO_INTEGER, -1]),
+  ...all('path dataFolder out features folder repository file stubOnly a b at image after', NO_TEXT),
+  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort studentFamily studentLoss augment teacher send', NO_WORD),
+  ...all('widenBatch skipBad force report timing survivors check keepAll perNetwork', NO_FLAG),
+  ...all('exits threads epochs studentEpochs studentExits steps batch maxBatch instances shards parallelism maxReplicas', NO_COUNT),
+  ...all('gpus retries minReplicas', [...NO_INTEGER, -1]),
   ...all('learningRate scale rescale maxMinutes', NO_POSITIVE),
   ...all('taps exitOutputs hfConfig', NO_NAMES),
   ...all('std budgets budgetsMs', [...NO_LIST, [0], [-1], ['1'], [0.5, Number.NaN], ['cheap']]),
@@ -86,16 +91,22 @@ const BAD: Readonly<Record<string, readonly unknown[]>> = {
   name: ['', 5, null, 'a/b'],
   words: ['m', [5], null],
   claim: ['', 'a b', 5],
+  storage: ['', 'models', 's3:/b', 's3://a b', 5, null],
+  service: ['', 'My', '1a', 'a_b', 5],
   mount: ['data', '', '/a:b'],
   cpu: ['two', '0', '', 2],
   memory: ['4 GB', '', 4],
+  bits: [...NO_INTEGER, 0, 4, 64],
 }; // biome-ignore format: rows
 
 /** Where an option of the same name is another. */
 const BAD_HERE: Readonly<Record<string, readonly unknown[]>> = {
   'evaluate at': NO_NAMES,
   'compare at': [...NO_NAMES, ['a', 'b', 'c']],
-  ...Object.fromEntries(['calibrate', 'evaluate', 'compare'].map((name) => [`${name} labels`, NO_WORD])),
+  'split at': NO_NAMES,
+  ...Object.fromEntries(
+    ['calibrate', 'evaluate', 'compare', 'split'].map((name) => [`${name} labels`, NO_WORD]),
+  ),
 };
 
 function all<T>(names: string, values: T): Record<string, T> {
@@ -161,7 +172,15 @@ test('an option that does not exist is refused with the one that was meant', asy
 });
 
 test('the events of a run are checked too', async () => {
-  for (const command of ['compile', 'plan', 'features', 'calibrate', 'evaluate', 'compare'] as const) {
+  for (const command of [
+    'compile',
+    'plan',
+    'features',
+    'calibrate',
+    'evaluate',
+    'compare',
+    'split',
+  ] as const) {
     const { call, given } = FUNCTIONS[command];
     for (const events of [{ onProgress: 1 }, { onNote: 'tell' }, { signal: {} }, { onProgres() {} }, null])
       assert.is((await refusal(() => call(given as never, events as never))).code, 'bad-option', command);
@@ -224,12 +243,12 @@ const NO_COUNTS = [['0'], [''], ['abc'], ['1.5'], ['NaN'], ['1e999']];
 /** Some of what each option may not be, on the command line: words after `--name`, AGAIN for `--name` once more. */
 const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ...all('external-data-folder output train validation calibration test labels tokenizer provider cache', NO_WORDS),
-  ...all('out features stub-only at svg metrics image claim mount name cpu memory shard', NO_WORDS),
-  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort student-family student-loss augment teacher', NO_CHOICES),
+  ...all('out features stub-only at svg metrics image claim mount name cpu memory shard after storage service', NO_WORDS),
+  ...all('preset layout channels resize resample dtype placement policy target final thresholds verify recipe runtime effort student-family student-loss augment teacher send', NO_CHOICES),
   ...all('first-preset first-layout first-channels first-resize first-resample', NO_CHOICES),
-  ...all('widen-batch skip-bad force report timing survivors check json quiet all all-points dry-run keep-all strict', [['=maybe']]),
-  ...all('exits threads epochs student-epochs student-exits steps batch max-batch instances shards parallelism views', NO_COUNTS),
-  ...all('gpus retries', [[], ['-1'], ['1.5'], ['a']]),
+  ...all('widen-batch skip-bad force report timing survivors check per-network json quiet all all-points dry-run keep-all strict', [['=maybe']]),
+  ...all('exits threads epochs student-epochs student-exits steps batch max-batch instances shards parallelism views max-replicas', NO_COUNTS),
+  ...all('gpus retries min-replicas', [[], ['-1'], ['1.5'], ['a']]),
   ...all('learning-rate scale rescale confidence max-minutes', [[], ['0'], ['-0.1'], ['fast'], ['']]),
   ...all('std budget min-accuracy', [[], ['0'], ['-1'], ['a'], ['0.5,'], ['']]),
   ...all('taps exit-outputs first hf-config', [[], ['a,,b'], [',']]),
@@ -247,11 +266,13 @@ const BAD_WORDS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   set: [[], ['t'], ['t='], ['t=a'], ['t=1,,2'], ['=3'], ['t=1', 'AGAIN', 't=2']],
   head: [[], ['hope'], ['strided,hope']],
   model: NO_WORDS,
+  bits: [['4'], [''], ['8.5'], ['abc'], ['8', 'AGAIN', '16']],
 }; // biome-ignore format: rows
 
 const BAD_WORDS_HERE: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'evaluate at': [[], ['a,']],
   'compare at': [[], ['a,'], ['a,b,c']],
+  'split at': [[], ['a,']],
 };
 
 /** What is given besides, of a place of its own. */
@@ -263,10 +284,12 @@ const NEEDED: Readonly<Record<string, string>> = {
   calibrate: absent,
   evaluate: absent,
   compare: `${absent} ${absent}`,
+  split: absent,
   emit: absent,
   'export transformers': `${absent} ${absent}-out`,
   'export onnx': `${absent} ${absent}.onnx`,
   'export triton': `${absent} ${absent}`,
+  'export kserve': `${absent} ${absent}-out`,
   'export k8s': '',
 };
 const DEMANDED: Readonly<Record<string, readonly string[]>> = {
@@ -274,6 +297,8 @@ const DEMANDED: Readonly<Record<string, readonly string[]>> = {
   calibrate: ['model'],
   evaluate: ['test'],
   compare: ['test'],
+  split: ['model', 'out'],
+  'export kserve': ['storage'],
   'export k8s': ['shards', 'image', 'claim'],
 };
 
@@ -281,7 +306,9 @@ const DEMANDED: Readonly<Record<string, readonly string[]>> = {
 const before = (command: string, name: string) => [
   ...command.split(' '),
   ...NEEDED[command]!.split(' ').filter((word) => word !== ''),
-  ...(DEMANDED[command] ?? []).filter((one) => one !== name).flatMap((one) => [`--${one}`, '2']),
+  ...(DEMANDED[command] ?? [])
+    .filter((one) => one !== name)
+    .flatMap((one) => [`--${one}`, one === 'storage' ? 's3://2' : '2']),
 ];
 
 test('every option of every command is checked before anything is read', async () => {

@@ -1,6 +1,7 @@
 /** What must hold of every lowered model: networks, heads and policy are run by themselves, and the decisions made by plain arithmetic. */
 import * as assert from 'uvu/assert';
-import { shuffled } from '../../src/graph/random.ts';
+import { checkGraph } from '../../src/graph/check.ts';
+import { Random, shuffled } from '../../src/graph/random.ts';
 import type { Model } from '../../src/graph/types.ts';
 import { type Feeds, Tensor, withSession } from '../../src/ort/session.ts';
 import { numbersOf } from '../../src/ort/tensors.ts';
@@ -14,8 +15,10 @@ import {
   type NetworkWithExits,
   THRESHOLDS,
 } from '../../src/passes/lower-exits.ts';
+import { lowerPart } from '../../src/passes/lower-part.ts';
 import { ensembleLogits, withEnsemble } from '../../src/policies/final-answer.ts';
 import { type PolicyName, type PolicyParameters, policyOf } from '../../src/policies/index.ts';
+import { withParts } from '../passes/parts-by-hand.ts';
 import { SCORES } from './net.ts';
 import { ONE_THREAD } from './random-heads.ts';
 
@@ -158,7 +161,49 @@ function expectClose(
 /**
  * Property (b): every sample of a batch leaves where it does by hand, with the score and the answer it has there. Returns at how many places.
  */
-export async function checkDecisions(c: Trial, subject: Subject, model: Model): Promise<number> {
+export const checkDecisions = (c: Trial, subject: Subject, model: Model): Promise<number> =>
+  expectDecisions(c, subject, (rows, thresholds) =>
+    c.baked
+      ? run(lowered(c, subject, thresholds), subject, rows, undefined)
+      : run(model, subject, rows, thresholds),
+  );
+
+/** The same of the chain in parts, cut behind some of its exits, which are drawn; each has the thresholds built in or as an input. */
+export function checkParts(c: Trial, subject: Subject): Promise<number> {
+  const { networks, parameters } = subject;
+  const exits = exitsOf(subject);
+  const random = new Random(c.seed, 'cuts');
+  const cuts = Array.from({ length: exits }, (_, k) => k + 1).filter(() => random.uniform() * exits < 2);
+  const isFixed = originalOf(subject).batch === 'fixed';
+  return expectDecisions(c, subject, async (rows, thresholds) => {
+    const baked = c.baked ? thresholds : undefined;
+    const how = { policy: c.policy, parameters, final: weightOf(c), dropOutputs: true, baked };
+    const parts = [0, ...cuts].map((from, i) =>
+      lowerPart(networks, cuts[i] === undefined ? { from } : { from, to: cuts[i] }, how),
+    );
+    for (const { model } of parts) checkGraph(model.graph);
+    const found: Record<string, number[]> = { [SCORES]: [], [EXIT_INDEX]: [], [EXIT_CONFIDENCE]: [] };
+    await withParts(parts, { exits, scores: SCORES }, async (ask) => {
+      for (const batch of isFixed ? rows.map((row) => [row]) : [rows]) {
+        const got = await ask(subject.feed(batch), baked ? undefined : thresholds);
+        found[SCORES]!.push(...got.scores);
+        found[EXIT_INDEX]!.push(...got.exits);
+        found[EXIT_CONFIDENCE]!.push(...got.confidences);
+      }
+    });
+    return found;
+  });
+}
+
+/** `ask`: the outputs for some samples under some thresholds. */
+async function expectDecisions(
+  c: Trial,
+  subject: Subject,
+  ask: (
+    rows: readonly Float32Array[],
+    thresholds: readonly number[],
+  ) => Promise<Readonly<Record<string, number[]>>>,
+): Promise<number> {
   const { samples } = subject;
   const { classes, activation } = originalOf(subject);
   const { thresholds, scores, answers, full, leaves } = decide(c, subject);
@@ -166,9 +211,7 @@ export async function checkDecisions(c: Trial, subject: Subject, model: Model): 
   const batch = Array.from({ length: c.batch }, (_, row) => order[row % POOL]!);
   const sick = c.sick === undefined ? undefined : c.sick % c.batch;
   const rows = batch.map((i, row) => (row === sick ? samples[i]!.map(() => Number.NaN) : samples[i]!));
-  const got = c.baked
-    ? await run(lowered(c, subject, thresholds), subject, rows, undefined)
-    : await run(model, subject, rows, thresholds);
+  const got = await ask(rows, thresholds);
   const final = thresholds.length;
   const largest = Math.max(...[...answers, full].flatMap((a) => [...a]).map(Math.abs));
   const tolerance = TOLERANCE * slackOf(subject);

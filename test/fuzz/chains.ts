@@ -20,7 +20,15 @@ import { type ExitPlan, HEAD_KINDS, type Head, type HeadKind } from '../../src/p
 import type { PolicyName } from '../../src/policies/index.ts';
 import { noise } from '../models.ts';
 import { buildBackbone, recipes } from './backbone.ts';
-import { checkDecisions, checkExactPath, lowered, POOL, type Subject, type Trial } from './by-hand.ts';
+import {
+  checkDecisions,
+  checkExactPath,
+  checkParts,
+  lowered,
+  POOL,
+  type Subject,
+  type Trial,
+} from './by-hand.ts';
 import { policies } from './lowering.ts';
 import {
   CONTEXT,
@@ -134,6 +142,7 @@ export async function checkChain(drawn: ChainCase): Promise<SeenChain> {
   expectUniqueNames(model.graph);
   await checkExactPath(trial, subject, model);
   const ways = await checkDecisions(trial, subject, model);
+  await checkParts(trial, subject);
   const { networks } = subject;
   const exits = networks.reduce((sum, { heads }) => sum + heads.length, 0);
   const isFixed = networks.at(-1)!.typed.batch === 'fixed';

@@ -10,7 +10,15 @@ import { HEAD_KINDS, type HeadKind } from '../../src/passes/exits.ts';
 import { POLICY_NAMES, type PolicyName, policyOf } from '../../src/policies/index.ts';
 import { noise } from '../models.ts';
 import { buildBackbone, recipes } from './backbone.ts';
-import { checkDecisions, checkExactPath, lowered, POOL, type Subject, type Trial } from './by-hand.ts';
+import {
+  checkDecisions,
+  checkExactPath,
+  checkParts,
+  lowered,
+  POOL,
+  type Subject,
+  type Trial,
+} from './by-hand.ts';
 import { INPUT, type Recipe, SCORES } from './net.ts';
 import { exitsAt, ONE_THREAD, PARAMETERS } from './random-heads.ts';
 
@@ -58,6 +66,7 @@ export async function checkCase(c: Case): Promise<Seen> {
   checkGraph(model.graph);
   await checkExactPath(c, subject, model);
   const ways = await checkDecisions(c, subject, model);
+  await checkParts(c, subject);
   return { skipped: false, exits: subject.networks[0]!.heads.length, ways };
 }
 

@@ -1,4 +1,5 @@
 import { printKubernetesJob } from '../../commands/entries.ts';
+import { exportKserve } from '../../commands/export-kserve.ts';
 import { exportOnnx } from '../../commands/export-onnx.ts';
 import { exportTransformers } from '../../commands/export-transformers.ts';
 import { exportTriton } from '../../commands/export-triton.ts';
@@ -85,6 +86,8 @@ const tritonCommand = command(
           ...BAKED,
           name: 'name that clients ask for (default: of the original)',
           'max-batch': 'most samples a run (default: what easy samples bear to wait for hard ones)',
+          'per-network':
+            'the networks of a chain as models of their own, and a script (Python backend) that sends samples on',
           instances: 'copies that run at the same time (default: 2)',
           threads: 'threads of each copy (default: 1)',
           force: 'replace the model of that name',
@@ -96,6 +99,47 @@ const tritonCommand = command(
     const exported = await exportTriton(options);
     const batches = exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';
     const text = `Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`;
+    printResult(args, exported, text);
+  },
+);
+
+const kserveCommand = command(
+  'kserve <package> <folder>',
+  'Write a model repository and an InferenceService of KServe; of a package, or of the server/ that split wrote',
+  (y) =>
+    shared(
+      packageFolder(externalData(y)).positional(
+        'folder',
+        place('folder', OPTIONS['export kserve'].out, 'folder to write'),
+      ),
+    )
+      .options(
+        from('export kserve', {
+          ...BAKED,
+          storage: {
+            describe: 'where the cluster will find what is in models/: s3://…, gs://…, pvc://claim/path, …',
+            demandOption: true,
+          },
+          service: 'name of the InferenceService (default: of the model)',
+          name: 'name that clients ask for (default: of the original)',
+          'max-batch': 'most samples a run (default: what easy samples bear to wait for hard ones)',
+          instances: 'copies that run at the same time (default: 2)',
+          threads: 'threads of each copy (default: 1)',
+          cpu: 'cores of each replica (default: copies times threads)',
+          memory: 'of each replica (default: 2Gi)',
+          'min-replicas': 'least replicas (default: 1)',
+          'max-replicas': 'most replicas (default: 1)',
+          force: 'replace what is in the folder',
+        }),
+      )
+      .example(
+        '$0 export kserve split/server/ cluster/ --storage s3://bucket/models',
+        'copy cluster/models there, then kubectl apply -f cluster/inference-service.yaml',
+      ),
+  async ({ package: folder, folder: out, ...args }) => {
+    const options = optionsFor('export kserve', { ...args, folder, out });
+    const exported = await exportKserve(options);
+    const text = `Written to ${out}: ${exported.models.join(', ')}\nNext: copy ${out}/models to ${options.storage}, then kubectl apply -f ${out}/inference-service.yaml`;
     printResult(args, exported, text);
   },
 );
@@ -147,7 +191,8 @@ export const exportCommand = command(
       .command(transformersCommand)
       .command(onnxCommand)
       .command(tritonCommand)
+      .command(kserveCommand)
       .command(kubernetesCommand)
-      .demandCommand(1, 'Export to what? transformers, onnx, triton or k8s.'),
+      .demandCommand(1, 'Export to what? transformers, onnx, triton, kserve or k8s.'),
   async () => {},
 );

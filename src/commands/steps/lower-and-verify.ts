@@ -82,10 +82,18 @@ export function serializeChain(
   { networks }: Chain,
   external: ExternalFiles,
 ): { readonly model: Uint8Array; readonly files: DataFiles } {
+  return serializeUsing(lowered, external, networks.at(-1)!.source.externalFiles);
+}
+
+/** As `serializeChain`, with the external data that `lowered` reads, and `always`. */
+export function serializeUsing(
+  lowered: Model,
+  external: ExternalFiles,
+  always: readonly string[] = [],
+): { readonly model: Uint8Array; readonly files: DataFiles } {
   const { model, data } = serializeWithData(lowered, { location: external.free });
   const used = new Set(Array.from(tensorsOf(lowered.graph, []), (tensor) => tensor.external?.location));
-  const own = networks.at(-1)!.source.externalFiles;
-  const here = [...external.files].filter(([location]) => own.includes(location) || used.has(location));
+  const here = [...external.files].filter(([location]) => always.includes(location) || used.has(location));
   return { model, files: new Map<string, DataFile>(data ? [...here, [external.free, data]] : here) };
 }
 
