@@ -75,6 +75,48 @@ export interface Manifest {
   readonly data: Readonly<Partial<Record<DataSplit, DataSummary>>>;
   readonly sessionOptions: ManifestSessionOptions;
   readonly environment: Environment;
+  /** Set of the client of a split: model.onnx ends at an exit, and a server is asked for samples that do not leave before. */
+  readonly split?: ManifestSplit;
+}
+
+/** Where a model was split, and what the client sends of a sample that it does not answer. */
+export interface ManifestSplit {
+  /** Id of the last exit that the client has. */
+  readonly after: string;
+  /** What names of served models begin with. */
+  readonly served: string;
+  /** Name of the served model at each operating point; it ends with 12 hex digits of the file's SHA-256. */
+  readonly models: Readonly<Record<string, string>>;
+  readonly sends: readonly ManifestSent[];
+  /** Of a sample that is sent. */
+  readonly bytes: number;
+  /** What rounding the features changes; absent where they travel as they are, or there are none. */
+  readonly loss?: SplitLoss;
+}
+
+/** A tensor that travels. `pixels`: an input as bytes before preprocessing, in the input's own axes; `state`: what the policy goes on from. */
+export interface ManifestSent extends ManifestInput {
+  readonly role: 'pixels' | 'input' | 'feature' | 'state';
+  /** Of a feature that is rounded. */
+  readonly bits?: 8 | 16;
+}
+
+/** Measured on the same samples with features as they are and as they travel. */
+export interface SplitLoss {
+  readonly samples: number;
+  /** Share of samples that get another class, where most do. */
+  readonly changed: number;
+  /** By operating point. */
+  readonly points: Readonly<Record<string, SplitLossAt>>;
+}
+
+export interface SplitLossAt {
+  /** Of client and server. */
+  readonly accuracy: number;
+  /** Of the model before it was split. */
+  readonly accuracyWhole: number;
+  /** Share of samples that get another class. */
+  readonly changed: number;
 }
 
 export type DataSplit = 'train' | 'validation' | 'calibration' | 'test';
