@@ -1,19 +1,19 @@
 /** Calls of one tick ask the server together. */
-import { Deadline, type Remote, unlessAborted } from './remote.ts';
+import { AskDeadline, type RemoteServer, unlessAborted } from './remote.ts';
 import { chosen, stacked } from './sent.ts';
 import type { SplitStatistics } from './split-statistics.ts';
-import { type Asked, NotAnswered, type RowAnswer, type SentRows } from './wire.ts';
+import { NotAnswered, type RowAnswer, type SentRows, type WireQuestion } from './wire.ts';
 
 /** What came of asking for one row. */
 export type RowOutcome = RowAnswer | NotAnswered;
 
 /** Asks for `rows`, which are `count`. Settles by the deadline. */
-type Send = (rows: readonly SentRows[], count: number, deadline: Deadline) => Promise<RowOutcome[]>;
+type SendRows = (rows: readonly SentRows[], count: number, deadline: AskDeadline) => Promise<RowOutcome[]>;
 
 /** What calls of one tick want of one served model: sent when each of them knows what it asks. */
-class Round {
+class AskRound {
   readonly served: string;
-  readonly #send: Send;
+  readonly #send: SendRows;
   readonly #timeoutMs: number;
   readonly #outcomes: Promise<RowOutcome[]>;
   #settle: (outcomes: Promise<RowOutcome[]>) => void = () => {};
@@ -23,9 +23,9 @@ class Round {
   #waiting = 0;
   readonly #rows: (readonly SentRows[])[] = [];
   #count = 0;
-  #deadline: Deadline | undefined;
+  #deadline: AskDeadline | undefined;
 
-  constructor(served: string, timeoutMs: number, send: Send) {
+  constructor(served: string, timeoutMs: number, send: SendRows) {
     this.served = served;
     this.#timeoutMs = timeoutMs;
     this.#send = send;
@@ -42,7 +42,7 @@ class Round {
     if (--this.#undecided > 0 || this.#waiting === 0) return;
     const [first] = this.#rows;
     const rows = first!.map((_, i) => stacked(this.#rows.map((one) => one[i]!)));
-    this.#deadline = new Deadline(this.#timeoutMs);
+    this.#deadline = new AskDeadline(this.#timeoutMs);
     this.#settle(this.#send(rows, this.#count, this.#deadline));
   }
 
@@ -66,11 +66,11 @@ class Round {
 }
 
 /** A call's place in a round. It asks or leaves, once: the others wait for it. */
-export class Seat {
-  readonly #round: Round;
+export class AskSeat {
+  readonly #round: AskRound;
   #isTaken = true;
 
-  constructor(round: Round) {
+  constructor(round: AskRound) {
     this.#round = round;
     round.join();
   }
@@ -89,10 +89,10 @@ export class Seat {
 }
 
 /** Rows of a round that have not been asked for yet, from `next` on. */
-interface Work {
+interface AskWork {
   readonly rows: readonly SentRows[];
   readonly outcomes: RowOutcome[];
-  readonly deadline: Deadline;
+  readonly deadline: AskDeadline;
   next: number;
   /** Why the others are not asked for. */
   failure?: NotAnswered;
@@ -100,19 +100,19 @@ interface Work {
 
 /** Puts calls that were made in the same tick, for the same served model, into as few requests as may be. */
 export class AskTogether {
-  readonly #remote: Remote;
-  readonly #facts: Omit<Asked, 'served' | 'rows'>;
+  readonly #remote: RemoteServer;
+  readonly #facts: Omit<WireQuestion, 'served' | 'rows'>;
   readonly #statistics: Pick<SplitStatistics<string>, 'answered' | 'failed'>;
   /** Rows a request. */
   readonly #most: number;
   /** Of this tick. */
-  #rounds: readonly Round[] = [];
+  #rounds: readonly AskRound[] = [];
   #inFlight = 0;
 
   /** A model of a `fixed` batch takes one row at a time. */
   constructor(
-    remote: Remote,
-    facts: Omit<Asked, 'served' | 'rows'>,
+    remote: RemoteServer,
+    facts: Omit<WireQuestion, 'served' | 'rows'>,
     statistics: Pick<SplitStatistics<string>, 'answered' | 'failed'>,
     batch: 'dynamic' | 'fixed',
   ) {
@@ -122,7 +122,7 @@ export class AskTogether {
     this.#most = batch === 'fixed' ? 1 : remote.options.maxBatch;
   }
 
-  join(served: string): Seat {
+  join(served: string): AskSeat {
     if (this.#rounds.length === 0)
       // When all that runs now has run, and before anything that was waited for goes on.
       Promise.resolve().then(() => {
@@ -130,23 +130,23 @@ export class AskTogether {
       });
     let round = this.#rounds.find((one) => one.served === served);
     if (!round) {
-      round = new Round(served, this.#remote.options.timeoutMs, (rows, count, deadline) =>
+      round = new AskRound(served, this.#remote.options.timeoutMs, (rows, count, deadline) =>
         this.#send(served, rows, count, deadline),
       );
       this.#rounds = [...this.#rounds, round];
     }
-    return new Seat(round);
+    return new AskSeat(round);
   }
 
   async #send(
     served: string,
     rows: readonly SentRows[],
     count: number,
-    deadline: Deadline,
+    deadline: AskDeadline,
   ): Promise<RowOutcome[]> {
     const { maxInFlight } = this.#remote.options;
     const lanes = Math.min(Math.ceil(count / this.#most), maxInFlight - this.#inFlight);
-    const work: Work = { rows, outcomes: new Array(count), deadline, next: 0 };
+    const work: AskWork = { rows, outcomes: new Array(count), deadline, next: 0 };
     if (lanes <= 0) {
       const problem = `${maxInFlight} requests are open already (maxInFlight)`;
       this.#statistics.failed(problem);
@@ -164,7 +164,7 @@ export class AskTogether {
   }
 
   /** Asks for one part of the rows after another. */
-  async #askInTurn(served: string, work: Work): Promise<void> {
+  async #askInTurn(served: string, work: AskWork): Promise<void> {
     const { outcomes, rows, deadline } = work;
     while (work.next < outcomes.length) {
       const from = work.next;
@@ -183,9 +183,9 @@ export class AskTogether {
   }
 
   async #ask(
-    asked: Asked,
+    asked: WireQuestion,
     rows: readonly SentRows[],
-    deadline: Deadline,
+    deadline: AskDeadline,
   ): Promise<RowAnswer[] | NotAnswered> {
     const began = performance.now();
     try {

@@ -1,15 +1,15 @@
 /** A server that speaks the Open Inference Protocol, asked with patience: time-outs, repetitions, and nothing that hangs. */
 import type { SplitStatistics } from './split-statistics.ts';
 import {
-  type Asked,
   decodeAnswer,
   encodeRequest,
+  inOneBuffer,
   JSON_LENGTH,
-  joined,
   mostBytes,
   NotAnswered,
   type RowAnswer,
   type SentRows,
+  type WireQuestion,
 } from './wire.ts';
 
 /** Where the rest of the model is served, and how it is asked. */
@@ -42,7 +42,7 @@ const LONGEST_PAUSE_MS = 1000;
 /** The longest that `setTimeout` takes. */
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 /** Others may have it too soon, too late or not at all. */
-const BUSY = [429, 502, 503, 504];
+const BUSY_STATUSES = [429, 502, 503, 504];
 
 type FetchResponse = Awaited<ReturnType<typeof fetch>>;
 
@@ -58,7 +58,7 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | unde
 }
 
 /** Aborts with a `NotAnswered` after `timeoutMs`. */
-export class Deadline {
+export class AskDeadline {
   readonly #controller = new AbortController();
   readonly #timer: ReturnType<typeof setTimeout>;
   readonly #end: number;
@@ -89,7 +89,7 @@ export class Deadline {
 }
 
 /** The server. Its options are checked here, nothing is sent. */
-export class Remote {
+export class RemoteServer {
   readonly options: Required<Omit<ServerOptions, 'server'>>;
   readonly #base: string;
   readonly #search: string;
@@ -103,7 +103,7 @@ export class Remote {
     served: string,
     statistics: Pick<SplitStatistics<string>, 'sent' | 'received'>,
   ) {
-    [this.#base, this.#search] = placeOf(options.server, served);
+    [this.#base, this.#search] = serverPlace(options.server, served);
     this.#statistics = statistics;
     const {
       headers = {},
@@ -114,7 +114,7 @@ export class Remote {
       offline = 'answer',
     } = options;
     // Called as a function of its own: browsers' fetch wants no other `this`.
-    const send = options.fetch ?? ((...request: Parameters<typeof fetch>) => fetch(...request));
+    const send: typeof fetch = options.fetch ?? ((url, init) => fetch(url, init));
     if (!(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
       throw new RangeError(`timeoutMs: milliseconds up to ${LONGEST_TIMEOUT_MS} expected, got ${timeoutMs}`);
     const counts = { retries: [retries, 0], maxInFlight: [maxInFlight, 1], maxBatch: [maxBatch, 1] } as const;
@@ -127,7 +127,7 @@ export class Remote {
   }
 
   /** The answer to `asked`, by `deadline`. Rejects with `NotAnswered`, or with the reason that the deadline was stopped for. */
-  async infer(asked: Asked, rows: readonly SentRows[], deadline: Deadline): Promise<RowAnswer[]> {
+  async infer(asked: WireQuestion, rows: readonly SentRows[], deadline: AskDeadline): Promise<RowAnswer[]> {
     for (let attempt = 0; ; attempt++) {
       try {
         return await unlessAborted(this.#attempt(asked, rows, deadline.signal), deadline.signal);
@@ -145,7 +145,7 @@ export class Remote {
     }
   }
 
-  async #attempt(asked: Asked, rows: readonly SentRows[], signal: AbortSignal): Promise<RowAnswer[]> {
+  async #attempt(asked: WireQuestion, rows: readonly SentRows[], signal: AbortSignal): Promise<RowAnswer[]> {
     this.#isBinary ??= this.#askExtensions();
     const request = encodeRequest(asked, rows, await this.#isBinary);
     const path = `/v2/models/${encodeURIComponent(asked.served)}/infer`;
@@ -161,7 +161,7 @@ export class Remote {
 
   /** Whether the server says that it takes binary tensors. Not by any call's deadline: other calls wait for it too. */
   async #askExtensions(): Promise<boolean> {
-    const deadline = new Deadline(this.options.timeoutMs);
+    const deadline = new AskDeadline(this.options.timeoutMs);
     try {
       return await unlessAborted(this.#extensionsBy(deadline.signal), deadline.signal);
     } catch (error) {
@@ -174,7 +174,7 @@ export class Remote {
 
   async #extensionsBy(signal: AbortSignal): Promise<boolean> {
     const response = await this.#fetch('/v2', { method: 'GET' }, {}, signal);
-    if (isElsewhere(response) || [401, 403, ...BUSY].includes(response.status))
+    if (isElsewhere(response) || [401, 403, ...BUSY_STATUSES].includes(response.status))
       throw await this.#refusal(response);
     const text = new TextDecoder().decode(await this.#bodyOf(response, mostBytes({ rows: 0, each: 0 })));
     try {
@@ -240,7 +240,7 @@ export class Remote {
     } catch (error) {
       throw error instanceof NotAnswered ? error : unreachable(error);
     }
-    return new Uint8Array(joined(pieces));
+    return new Uint8Array(inOneBuffer(pieces));
   }
 
   /** What an answer that is none says, in words. */
@@ -255,7 +255,7 @@ export class Remote {
     }
     const body = await this.#bodyOf(response, MOST_OF_ERROR).catch(() => new Uint8Array());
     const said = saidIn(new TextDecoder().decode(body));
-    if (BUSY.includes(status)) {
+    if (BUSY_STATUSES.includes(status)) {
       const seconds = Number(response.headers.get('Retry-After'));
       return new NotAnswered(
         'client, server unreachable',
@@ -304,7 +304,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** The server's URL without `/v2` and what follows, and its query. */
-function placeOf(server: string | URL, served: string): [base: string, search: string] {
+function serverPlace(server: string | URL, served: string): [base: string, search: string] {
   const page = (globalThis as { location?: { readonly href: string } }).location?.href;
   let url: URL;
   try {

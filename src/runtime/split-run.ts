@@ -1,12 +1,12 @@
 /** A model whose rest is on a server: answered here, or asked there. */
 import type * as Ort from 'onnxruntime-common';
-import { AskTogether, type Seat } from './ask-together.ts';
-import { type Remote, unlessAborted } from './remote.ts';
+import { type AskSeat, AskTogether } from './ask-together.ts';
+import { type RemoteServer, unlessAborted } from './remote.ts';
 import { chosen } from './sent.ts';
 import type { Turns } from './session.ts';
 import type { SplitStatistics } from './split-statistics.ts';
 import { dataOf, fromFloat16, type Runtime } from './tensors.ts';
-import { NotAnswered, type SentRows, type Where } from './wire.ts';
+import { type AnsweredWhere, NotAnswered, type SentRows } from './wire.ts';
 
 /** What a split model is made of. K exits, numbered over both parts. */
 export interface SplitFacts {
@@ -52,7 +52,7 @@ export interface SplitAnswers {
   /** [N] */
   readonly confidence: readonly number[];
   /** [N] */
-  readonly where: readonly Where[];
+  readonly where: readonly AnsweredWhere[];
   /** [K]: what samples were run with that are answered here in the server's stead. */
   readonly steadThresholds: Float32Array;
 }
@@ -70,7 +70,7 @@ export class SplitRun {
   readonly #ort: Runtime;
   readonly #turns: Turns;
   readonly #facts: SplitFacts;
-  readonly #remote: Remote;
+  readonly #remote: RemoteServer;
   readonly #together: AskTogether;
   readonly #statistics: SplitStatistics<string>;
   readonly #open = new Set<Promise<SplitAnswers>>();
@@ -80,7 +80,7 @@ export class SplitRun {
     ort: Runtime,
     turns: Turns,
     facts: SplitFacts,
-    remote: Remote,
+    remote: RemoteServer,
     statistics: SplitStatistics<string>,
   ) {
     this.#ort = ort;
@@ -116,12 +116,12 @@ export class SplitRun {
     }
   }
 
-  async #run(feeds: Ort.InferenceSession.FeedsType, call: SplitCall, seat: Seat): Promise<SplitAnswers> {
+  async #run(feeds: Ort.InferenceSession.FeedsType, call: SplitCall, seat: AskSeat): Promise<SplitAnswers> {
     const { thresholds, signal } = call;
     const { full, each } = this.#facts;
     signal?.throwIfAborted();
     const front = await this.#runHere(feeds, signal);
-    const where = front.exitIndex.map((): Where => 'client');
+    const where = front.exitIndex.map((): AnsweredWhere => 'client');
     const inPlay = [...front.exitIndex.keys()].filter((n) => front.exitIndex[n] === full);
     if (inPlay.length === 0) return { ...front, where, steadThresholds: thresholds };
     const outcomes = await seat.ask(this.#rowsOf(front, call, inPlay), inPlay.length, signal);

@@ -1,9 +1,9 @@
 /** Monitoring of a model whose rest is on a server: where samples leave, who answers them, and what asking costs. */
 import { type Drift, ExitStatistics } from './exit-statistics.ts';
-import type { Where } from './wire.ts';
+import type { AnsweredWhere } from './wire.ts';
 
 /** Milliseconds over the last calls or requests; NaN before the first. */
-export interface Milliseconds {
+export interface MeanAndP95 {
   readonly mean: number;
   /** The 95th percentile. */
   readonly p95: number;
@@ -94,12 +94,12 @@ export class SplitStatistics<Name extends string> {
   }
 
   /** A call here, waiting for earlier calls included. */
-  get clientMs(): Milliseconds {
+  get clientMs(): MeanAndP95 {
     return overall(this.#clientTimes);
   }
 
   /** A request that was answered, repetitions included. */
-  get serverMs(): Milliseconds {
+  get serverMs(): MeanAndP95 {
     return overall(this.#serverTimes);
   }
 
@@ -110,7 +110,11 @@ export class SplitStatistics<Name extends string> {
 
   /** Counts samples that were classified at the operating point `at`; those of other thresholds (no `at`) are not judged for drift. */
   record(
-    results: readonly { readonly exit: number; readonly relativeCost: number; readonly where: Where }[],
+    results: readonly {
+      readonly exit: number;
+      readonly relativeCost: number;
+      readonly where: AnsweredWhere;
+    }[],
     at?: Name,
   ): void {
     this.#exits.record(results);
@@ -178,8 +182,8 @@ export class SplitStatistics<Name extends string> {
     unanswered: number;
     bytesSent: number;
     bytesReceived: number;
-    clientMs: Milliseconds;
-    serverMs: Milliseconds;
+    clientMs: MeanAndP95;
+    serverMs: MeanAndP95;
     problem: string | undefined;
     drift: Drift | undefined;
   } {
@@ -211,7 +215,7 @@ function keep(times: number[], milliseconds: number): void {
   if (times.length > TIMES) times.shift();
 }
 
-function overall(times: readonly number[]): Milliseconds {
+function overall(times: readonly number[]): MeanAndP95 {
   const sorted = [...times].sort((a, b) => a - b);
   const p95 = sorted[Math.ceil(0.95 * sorted.length) - 1] ?? Number.NaN;
   return { mean: times.reduce((sum, ms) => sum + ms, 0) / times.length, p95 };

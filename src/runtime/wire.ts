@@ -3,15 +3,15 @@ import type * as Ort from 'onnxruntime-common';
 import { fromFloat16 } from './tensors.ts';
 
 /** Who answered a sample. */
-export type Where = 'client' | 'server' | 'client, server unreachable' | 'client, server refused';
+export type AnsweredWhere = 'client' | 'server' | 'client, server unreachable' | 'client, server refused';
 
 /** Why the server did not answer: thrown with `offline: 'throw'`. */
 export class NotAnswered extends Error {
-  readonly where: Exclude<Where, 'client' | 'server'>;
+  readonly where: Exclude<AnsweredWhere, 'client' | 'server'>;
   /** Milliseconds after which asking again may help; undefined where it does not. */
   readonly againMs: number | undefined;
 
-  constructor(where: Exclude<Where, 'client' | 'server'>, problem: string, againMs?: number) {
+  constructor(where: Exclude<AnsweredWhere, 'client' | 'server'>, problem: string, againMs?: number) {
     super(problem);
     this.name = 'NotAnswered';
     this.where = where;
@@ -33,7 +33,7 @@ export interface WireRequest {
 }
 
 /** What is asked of a served model, and what its answer has to be. */
-export interface Asked {
+export interface WireQuestion {
   readonly served: string;
   readonly rows: number;
   /** Its outputs: class scores, exit taken, the policy's score. */
@@ -62,7 +62,11 @@ export function wireTypeOf(type: Ort.Tensor.Type): string {
 }
 
 /** `asked` for `rows`; without the extension float16 goes as FP32, since JSON servers refuse FP16. Throws `NotAnswered`. */
-export function encodeRequest(asked: Asked, rows: readonly SentRows[], isBinary: boolean): WireRequest {
+export function encodeRequest(
+  asked: WireQuestion,
+  rows: readonly SentRows[],
+  isBinary: boolean,
+): WireRequest {
   const shapeOf = ({ dims }: SentRows) => [asked.rows, ...dims];
   if (!isBinary) {
     const inputs = rows.map((one) => {
@@ -72,7 +76,7 @@ export function encodeRequest(asked: Asked, rows: readonly SentRows[], isBinary:
     });
     const outputs = JSON.stringify(asked.outputs.map((name) => ({ name })));
     const body = new TextEncoder().encode(`{"inputs":[${inputs}],"outputs":${outputs}}`);
-    return { body: joined([body]), headers: { 'Content-Type': 'application/json' } };
+    return { body: inOneBuffer([body]), headers: { 'Content-Type': 'application/json' } };
   }
   const pieces = rows.map(({ data }) => littleEndian(data));
   const head = new TextEncoder().encode(
@@ -87,7 +91,7 @@ export function encodeRequest(asked: Asked, rows: readonly SentRows[], isBinary:
     }),
   );
   return {
-    body: joined([head, ...pieces]),
+    body: inOneBuffer([head, ...pieces]),
     headers: { 'Content-Type': 'application/octet-stream', [JSON_LENGTH]: String(head.length) },
   };
 }
@@ -95,7 +99,7 @@ export function encodeRequest(asked: Asked, rows: readonly SentRows[], isBinary:
 /** Elements as JSON has them, separated by commas. */
 function numbersOf({ name, type, data }: SentRows): string {
   if (type === 'string') return (data as string[]).map((text) => JSON.stringify(text)).join();
-  if (type === 'bool') return Array.from(data as Uint8Array, Boolean).join();
+  if (type === 'bool') return Array.from(data as Uint8Array, (bit) => bit !== 0).join();
   if (!type.startsWith('float')) return (data as Uint8Array).join();
   const numbers = type === 'float16' ? fromFloat16(data as Uint16Array) : (data as Float32Array);
   if (numbers.every(Number.isFinite)) return numbers.join();
@@ -112,10 +116,10 @@ function littleEndian(data: Ort.Tensor.DataType): Uint8Array {
     const bytes = new TextEncoder().encode(text);
     return [new Uint8Array(Uint32Array.of(bytes.length).buffer), bytes];
   });
-  return new Uint8Array(joined(pieces));
+  return new Uint8Array(inOneBuffer(pieces));
 }
 
-export function joined(pieces: readonly Uint8Array[]): ArrayBuffer {
+export function inOneBuffer(pieces: readonly Uint8Array[]): ArrayBuffer {
   const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const piece of pieces) {
@@ -126,7 +130,7 @@ export function joined(pieces: readonly Uint8Array[]): ArrayBuffer {
 }
 
 /** Most bytes that an answer to `asked` may have, in JSON at its longest. */
-export const mostBytes = ({ rows, each }: Pick<Asked, 'rows' | 'each'>): number =>
+export const mostBytes = ({ rows, each }: Pick<WireQuestion, 'rows' | 'each'>): number =>
   65_536 + 40 * rows * (each + 2);
 
 interface WireOutput {
@@ -143,7 +147,7 @@ interface WireOutput {
  * The answer to `asked`, row by row. `jsonLength` is what `JSON_LENGTH` says of `body`; null where it says nothing, and all of it is JSON.
  * Throws `NotAnswered` that names what is wrong: no JSON, another model's answer, a missing output, another type or shape, NaN, an exit that is none.
  */
-export function decodeAnswer(asked: Asked, body: Uint8Array, jsonLength: string | null): RowAnswer[] {
+export function decodeAnswer(asked: WireQuestion, body: Uint8Array, jsonLength: string | null): RowAnswer[] {
   const { rows, each, outputs, scoresType, exits } = asked;
   const named = outputsOf(asked, body, jsonLength);
   const scores = floatsOf(named, outputs[0], scoresType, rows, rows * each);
@@ -164,7 +168,7 @@ export function decodeAnswer(asked: Asked, body: Uint8Array, jsonLength: string 
 
 /** What `outputs` of the answer says, by name. */
 function outputsOf(
-  { served, outputs }: Asked,
+  { served, outputs }: WireQuestion,
   body: Uint8Array,
   jsonLength: string | null,
 ): ReadonlyMap<unknown, WireOutput> {
