@@ -12,8 +12,6 @@ import { type AnsweredWhere, NotAnswered, type SentRows } from './wire.ts';
 export interface SplitFacts {
   /** Name of the class, for errors. */
   readonly owner: string;
-  /** What names of served models begin with. */
-  readonly served: string;
   /** Exits here. */
   readonly cut: number;
   /** K. */
@@ -72,7 +70,7 @@ export class SplitRun {
   readonly #facts: SplitFacts;
   readonly #remote: RemoteServer;
   readonly #together: AskTogether;
-  readonly #statistics: SplitStatistics<string>;
+  readonly #statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed'>;
   readonly #open = new Set<Promise<SplitAnswers>>();
   #released: Promise<void> | undefined;
 
@@ -81,7 +79,7 @@ export class SplitRun {
     turns: Turns,
     facts: SplitFacts,
     remote: RemoteServer,
-    statistics: SplitStatistics<string>,
+    statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed'>,
   ) {
     this.#ort = ort;
     this.#turns = turns;
