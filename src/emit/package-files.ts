@@ -58,8 +58,7 @@ export function printPackageJson(manifest: Manifest, name: string): string {
 }
 
 export function printReadme(manifest: Manifest, name: string, className: string): string {
-  const { exits, networks, measuredOn, baseline, version, labels, outputs, defaultPoint, tokenizer } =
-    manifest;
+  const { networks, measuredOn, baseline, version, labels, outputs, defaultPoint, tokenizer } = manifest;
   const baked = outputs.thresholds === null;
   const asked = baked ? '' : `, { at: ${quoted(defaultPoint)} }`;
   const pictures = pictureInput(manifest);
