@@ -193,6 +193,7 @@ test('golden stubs and their use pass strict tsc, in Node and in the browser; de
     tsc(['--types', 'node', ...sources, 'test/emit/stub-usage.ts']),
     tsc(['--types', '', '--lib', 'es2022,dom', ...sources, 'test/emit/stub-browser-usage.ts']),
     tsc(['--types', '', '--lib', 'es2022,dom', 'golden/stub-image-labels/index.d.ts']),
+    tsc(['--types', '', '--lib', 'es2022,dom', 'golden/stub-split/index.d.ts']),
   ]);
 });
 
