@@ -66,12 +66,16 @@ export type {
   ManifestInput,
   ManifestNetwork,
   ManifestOutputs,
+  ManifestSent,
   ManifestSessionOptions,
+  ManifestSplit,
   OperatingPoint,
   PointGuarantee,
   PolicyComparison,
   PolicyFit,
   Source,
+  SplitLoss,
+  SplitLossAt,
   Training,
 } from './emit/manifest.ts';
 export { printManifest, readManifest } from './emit/manifest-json.ts';

@@ -6,8 +6,8 @@ import { build } from 'esbuild';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { freshFolder } from '../data/fixtures.ts';
-import { flat, pause, type Subject, samples, subject } from '../split/client.ts';
-import { SIZE } from '../split/parts.ts';
+import { flat, pause, type Subject, samples, subject } from '../emit/split-client.ts';
+import { SIZE } from '../emit/split-parts.ts';
 import { openChromium, openPage } from './chromium.ts';
 import { type Served, serveFiles } from './serve.ts';
 

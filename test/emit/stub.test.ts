@@ -13,8 +13,8 @@ import { classNameOf, packageNameOf, quoted } from '../../src/emit/names.ts';
 import { emitPackage, emitStub } from '../../src/emit/stub.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
 import { goldenCase } from '../golden.ts';
-import { parts } from '../split/parts.ts';
 import { CHAIN, SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
+import { parts } from './split-parts.ts';
 
 const test = suite('emit: stub');
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -2,10 +2,10 @@
 import * as ort from 'onnxruntime-node';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { flat, pause, rejection, type Subject, samples, subject } from './client.ts';
-import type { Answer, Mood } from './fake-server.ts';
+import { flat, pause, rejection, type Subject, samples, subject } from './split-client.ts';
+import type { Answer, Mood } from './split-server.ts';
 
-const test = suite('split: bad days');
+const test = suite('emit: a split on bad days');
 
 let shared: Subject;
 test.before(async () => {
@@ -351,7 +351,7 @@ test('a server that asks for a second is given one, and then it answers', async 
 });
 
 test('a server of another split is a 404 with a plain reason', async () => {
-  const { FakeServer } = await import('./fake-server.ts');
+  const { FakeServer } = await import('./split-server.ts');
   const other = await new FakeServer({}).start();
   await withModel({ server: other.url }, async (model) => {
     assert.is((await model.classify(DARK))[0].where, 'client, server refused');

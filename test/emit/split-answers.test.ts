@@ -3,10 +3,10 @@ import * as ort from 'onnxruntime-node';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pixels as drawn } from '../data/fixtures.ts';
-import { flat, rejection, samples, subject } from './client.ts';
-import { type Kind, SIZE } from './parts.ts';
+import { flat, rejection, samples, subject } from './split-client.ts';
+import { type Kind, SIZE } from './split-parts.ts';
 
-const test = suite('split: the client and its server');
+const test = suite('emit: a split asks its server');
 
 const POINTS = ['fast', 'balanced', 'exact'] as const;
 const KINDS: Readonly<Record<string, Kind>> = {

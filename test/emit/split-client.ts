@@ -11,9 +11,9 @@ import { writeOutput } from '../../src/emit/write.ts';
 import { normalised } from '../../src/runtime/pictures.ts';
 import { fromFloat16 } from '../../src/runtime/tensors.ts';
 import { pixels as drawn } from '../data/fixtures.ts';
-import { CHAIN } from '../emit/sample.ts';
-import { FakeServer } from './fake-server.ts';
-import { type Kind, parts, SIZE } from './parts.ts';
+import { CHAIN } from './sample.ts';
+import { type Kind, parts, SIZE } from './split-parts.ts';
+import { FakeServer } from './split-server.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'offramp-split-'));
 // All files of tests that share this process share it too.
