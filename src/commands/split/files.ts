@@ -146,11 +146,16 @@ export function tritonModel(
     inputs: file.takes.map(({ name, dataType, dims }) => ({ name, dataType, dims: withoutBatchName(dims) })),
     outputs,
     maxBatch:
-      manifest.batch === 'fixed' ? 0 : Math.min(...points.map((point) => batchBehind(manifest, point, cut))),
+      manifest.batch === 'fixed'
+        ? 0
+        : Math.max(CLIENT_BATCH, Math.min(...points.map((point) => batchBehind(manifest, point, cut)))),
     instances: INSTANCES,
     threads: THREADS,
   });
 }
+
+/** Samples a request of a client, unless it is told otherwise; Triton answers none with more than its model takes. */
+const CLIENT_BATCH = 32;
 
 /** As `export triton` chooses it, of the samples that go on behind exit `cut`. */
 function batchBehind(manifest: Manifest, { thresholds, exitShares }: OperatingPoint, cut: number): number {
