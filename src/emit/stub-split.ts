@@ -74,12 +74,12 @@ export const cutOf = ({ exits, split }: SplitManifest): number =>
   exits.findIndex(({ id }) => id === split.after) + 1;
 
 /** `split`: what an app may want to show, and where the class looks names up. */
-export function splitTable({ split }: SplitManifest): Statement {
-  const { after, served, models, bytes, sends } = split;
+export function splitTable(manifest: SplitManifest): Statement {
+  const { after, served, bytes, sends } = manifest.split;
   const rows = Object.entries({
     after,
     served,
-    models,
+    models: modelsOf(manifest),
     bytes,
     sends: sends.map(({ name, dataType, dims, role }) => ({ name, type: tensorType(dataType), dims, role })),
   });
@@ -90,6 +90,10 @@ export function splitTable({ split }: SplitManifest): Statement {
      sample, and its \`bytes\`.`,
   );
 }
+
+/** Served models by operating point, in the points' order: a manifest that was written has them in that of their names. */
+const modelsOf = ({ operatingPoints, split }: SplitManifest): Record<string, string> =>
+  Object.fromEntries(servedPoints(operatingPoints, split).map(({ name }) => [name, split.models[name]!]));
 
 const outputOf = ({ name, role }: ManifestSent) => (role === 'state' ? `${name}${GIVEN}` : name);
 
@@ -255,7 +259,7 @@ export function describeServer(manifest: SplitManifest): string {
   const { exitShares } = operatingPoints.find(({ name }) => name === defaultPoint)!;
   const stayed = exitShares.slice(0, cutOf(manifest)).reduce((sum, share) => sum + share, 0);
   const own = inWords(exits.slice(0, cutOf(manifest)).map(({ id }) => markdownCode(id)));
-  const models = [...new Set(Object.values(split.models))].map(markdownCode);
+  const models = [...new Set(Object.values(modelsOf(manifest)))].map(markdownCode);
   return `\
 This is the client of a split: it has ${own}, and asks a server for samples that do not leave there. At ${markdownCode(defaultPoint)} ${(100 * stayed).toFixed(0)} % of the
 ${manifest.measuredOn} samples stay; of each other one ${split.bytes} bytes travel: ${inWords(split.sends.map(describeSent))}. The server speaks the Open Inference Protocol (Triton, KServe, or

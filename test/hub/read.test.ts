@@ -10,6 +10,7 @@ import { OfframpError } from '../../src/errors/index.ts';
 import type { Dim, ValueInfo } from '../../src/graph/types.ts';
 import { openDims, readHub, type UsualSizes } from '../../src/hub/read.ts';
 import { fails, freshFolder } from '../data/fixtures.ts';
+import { rejectsWith } from '../expect.ts';
 import { classifierConfig, vitProcessor, writeFiles } from '../hub-models.ts';
 import { wordPieceTokenizer } from '../hub-tokenizers.ts';
 
@@ -52,11 +53,10 @@ test('tokens: the least of what the tokenizer and the positions allow', async ()
     assert.is(await tokens({ max_position_embeddings: 514, model_type: type, pad_token_id: 1 }), 512, type);
   assert.is(await tokens({ max_position_embeddings: 514, model_type: 'bert', pad_token_id: 0 }), 514);
   for (const odd of [0, -3, 1.5, '40', null, {}])
-    assert.is(
-      await tokens({ max_position_embeddings: odd }, { model_max_length: odd }),
-      undefined,
-      JSON.stringify(odd),
-    );
+    assert.is(await tokens({ max_position_embeddings: odd }), undefined, JSON.stringify(odd));
+  for (const none of [1.5, null]) assert.is(await tokens({}, { model_max_length: none }), undefined);
+  for (const odd of [0, -3, '40', {}])
+    await rejectsWith('bad-tokenizer', () => tokens({}, { model_max_length: odd }));
   assert.is(await tokens({ max_position_embeddings: 2, model_type: 'roberta', pad_token_id: 1 }), undefined);
 });
 
