@@ -75,7 +75,7 @@ export const preprocessing: Preprocessing = {
 };
 
 /** Session options that all figures were measured with. */
-export const sessionOptions: Ort.InferenceSession.SessionOptions = { executionProviders: ['cpu'], graphOptimizationLevel: 'all', logSeverityLevel: 3, extra: { session: { intra_op: { allow_spinning: '0' } } } };
+export const sessionOptions: Ort.InferenceSession.SessionOptions = { executionProviders: ['cpu'], graphOptimizationLevel: 'all', logSeverityLevel: 4, extra: { session: { intra_op: { allow_spinning: '0' } } } };
 
 /** A class name. */
 export type Label = (typeof labels)[number];
@@ -1682,12 +1682,31 @@ interface ModelFacts {
   readonly data?: () => Readonly<Record<string, URL>>;
 }
 
-/** Throws an Error when there is no model to be had, or when it lacks inputs or outputs that it should have. */
+/** Why a model does not load, the `code` of the Error. */
+type LoadCode = 'bad-call' | 'model-missing' | 'not-a-model' | 'other-model';
+
+const notLoaded = (code: LoadCode, message: string, cause?: unknown) =>
+  Object.assign(code === 'bad-call' ? new TypeError(message) : new Error(message, { cause }), { code });
+
+/**
+ * Throws an Error with a `LoadCode` when there is no model to be had, when the file is no model, or when it lacks inputs or outputs that it should
+ * have; a TypeError when it is called with something else.
+ */
 async function openSession(
   ort: Runtime,
   source: ModelSource,
   { owner, sessionOptions, inputs, outputs, file, data }: ModelFacts,
 ): Promise<Ort.InferenceSession> {
+  if (typeof ort?.InferenceSession?.create !== 'function')
+    throw notLoaded(
+      'bad-call',
+      `${owner}.load takes the module of ONNX Runtime, onnxruntime-node or onnxruntime-web: load(ort)`,
+    );
+  if (typeof source !== 'object' || source === null)
+    throw notLoaded(
+      'bad-call',
+      `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`,
+    );
   const given =
     source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
   const own = given === undefined ? ownFile(file, owner) : undefined;
@@ -1698,20 +1717,79 @@ async function openSession(
     ...(isRemote && data && { externalData: externalData(data()) }),
     ...source.sessionOptions,
   };
-  const session =
+  const bytes = typeof model === 'string' ? undefined : bytesOf(model);
+  const opening =
     typeof model === 'string'
-      ? await ort.InferenceSession.create(model, options).catch((error: Error) => {
-        if (own && /exist|ENOENT/.test(error.message)) explained(error);
-        throw error;
-      })
-      : await ort.InferenceSession.create(bytesOf(model), options);
+      ? ort.InferenceSession.create(model, options)
+      : ort.InferenceSession.create(bytes!, options);
+  const session = await opening.catch((error: Error) => {
+    const place = typeof model === 'string' ? model : source.url ? `${source.url}` : own?.href;
+    if (typeof model === 'string' && /exist|ENOENT/.test(error.message) && firstBytes(model) === undefined) {
+      const absent = notLoaded('model-missing', `there is no file ${model}`, error);
+      throw own ? explained(absent) : absent;
+    }
+    throw notAModel(owner, place, bytes ?? firstBytes(model as string), error);
+  });
   const missing = [
     ...inputs.filter((name) => !session.inputNames.includes(name)),
     ...outputs.filter((name) => !session.outputNames.includes(name)),
   ];
   if (missing.length === 0) return session;
   await session.release();
-  throw new Error(`this is not the model of ${owner}: it has no ${missing.join(', ')}`);
+  throw notLoaded('other-model', `this is not the model of ${owner}: it has no ${missing.join(', ')}`);
+}
+
+/** What Git has in place of a large file that was not fetched. */
+const LFS_POINTER = 'version https://git-lfs';
+
+const UNPARSED = /protobuf parsing failed/i;
+
+/** `start`: the first bytes of the file, or all of them, where they are known. What else is wrong ONNX Runtime says: then `error` itself. */
+function notAModel(
+  owner: string,
+  place: string | undefined,
+  start: Uint8Array | undefined,
+  error: Error,
+): Error {
+  const text = start && new TextDecoder('latin1').decode(start.subarray(0, LFS_POINTER.length));
+  const problem =
+    text === ''
+      ? 'it is empty'
+      : text === LFS_POINTER
+        ? 'it is a Git LFS pointer in place of the model, which `git lfs pull` fetches'
+        : UNPARSED.test(error.message)
+          ? 'it is no ONNX model, or not all of one: copy model.onnx from the package again'
+          : undefined;
+  if (problem === undefined) return error;
+  return notLoaded(
+    'not-a-model',
+    `the model of ${owner}${place ? `, ${place},` : ''} does not load: ${problem}`,
+    error,
+  );
+}
+
+/** The first bytes of the file at `path`, none of an empty one; undefined where that cannot be told, as in a browser. */
+function firstBytes(path: string): Uint8Array | undefined {
+  interface Files {
+    openSync(path: string): number;
+    readSync(file: number, to: Uint8Array): number;
+    closeSync(file: number): void;
+  }
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };
+  // Not an import: bundlers for the browser stop at one.
+  const files = process?.getBuiltinModule?.('node:fs') as Files | undefined;
+  try {
+    const file = files?.openSync(path);
+    if (file === undefined) return undefined;
+    try {
+      const start = new Uint8Array(LFS_POINTER.length);
+      return start.subarray(0, files!.readSync(file, start));
+    } finally {
+      files!.closeSync(file);
+    }
+  } catch {
+    return undefined;
+  }
 }
 
 /** What onnxruntime reads: bytes, copied where other threads share them. */
@@ -1729,18 +1807,20 @@ function ownFile(file: () => URL, owner: string): URL {
   try {
     return file();
   } catch (cause) {
-    throw new Error(
+    throw notLoaded(
+      'model-missing',
       `${owner} does not know where its model.onnx is: import.meta.url says no place, as in bundles that are not ES modules; ${SAY_WHERE}`,
-      { cause },
+      cause,
     );
   }
 }
 
 /** Bundlers that do not know `new URL(…, import.meta.url)` take the code and leave the model behind. */
 function explained(cause: Error): never {
-  throw new Error(
+  throw notLoaded(
+    'model-missing',
     `${cause.message}. Where a bundler has left model.onnx behind, have it put the file there, or ${SAY_WHERE}`,
-    { cause },
+    cause,
   );
 }
 
@@ -1762,13 +1842,14 @@ function pathOrUrl(url: URL): string {
 async function modelAt(url: string | URL): Promise<ArrayBuffer | string> {
   if (String(url).startsWith('file:')) return pathOrUrl(new URL(url));
   const response = await fetch(url).catch((cause: Error) => {
-    throw new Error(`could not fetch ${url}: ${cause.message}`, { cause });
+    throw notLoaded('model-missing', `could not fetch ${url}: ${cause.message}`, cause);
   });
-  if (!response.ok) throw new Error(`could not fetch ${url}: ${response.status} ${response.statusText}`);
+  if (!response.ok)
+    throw notLoaded('model-missing', `could not fetch ${url}: ${response.status} ${response.statusText}`);
   const bytes = await response.arrayBuffer();
   // Many servers answer with their start page, and 200, where there is no such file. No ONNX file begins so.
   if (/^\s*</.test(new TextDecoder().decode(bytes.slice(0, 64))))
-    throw new Error(`there is no model at ${url}: a page (HTML) comes from there`);
+    throw notLoaded('model-missing', `there is no model at ${url}: a page (HTML) comes from there`);
   return bytes;
 }
 
