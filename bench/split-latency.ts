@@ -15,12 +15,11 @@ export async function latencySection(places: Places): Promise<string> {
   const pictures = await picturesIn([join(places.pictures, 'test')], PICTURES);
   const rows: string[][] = [];
   for (const subject of SUBJECTS) {
-    const { whole, split, parts, name } = await prepare(subject, places);
+    const { whole, split, name } = await prepare(subject, places);
     const here = await load(whole);
     const rest = await serve(join(split, 'server'));
-    const all = await serve(join(parts, 'server'));
     for (const ms of DELAYS) {
-      const [toRest, toAll] = [await delayed(rest.url, ms), await delayed(all.url, ms)];
+      const toRest = await delayed(rest.url, ms);
       const client = await load(join(split, 'client'), toRest.url);
       // Everything is asked for where the front's only exit is closed: there the rest is the original itself.
       const ways = [
@@ -50,11 +49,9 @@ export async function latencySection(places: Places): Promise<string> {
       }
       await client.model.release();
       await toRest.close();
-      await toAll.close();
     }
     await here.model.release();
     await rest.close();
-    await all.close();
   }
   return markdown([['chain', 'delay, ms', 'way', 'mean, ms', 'p95, ms'], ...rows]);
 }
