@@ -174,8 +174,12 @@ function lyingLines(bytes: Uint8Array, random: Random): Uint8Array {
     case 4:
       return Buffer.from(`${lines[at]}\n`.repeat(pick([10, 10_000], random)));
     default:
-      lines[at] = Buffer.from(mutateJson(Buffer.from(lines[at]!), random)).toString('latin1');
-      return Buffer.from(lines.join('\n'));
+      return Buffer.concat(
+        lines.flatMap((line, i) => [
+          i === at ? mutateJson(Buffer.from(line), random) : Buffer.from(line),
+          Buffer.from('\n'),
+        ]),
+      );
   }
 }
 
@@ -255,7 +259,7 @@ const CONFIG = {
 export const HOSTILE_KINDS: readonly HostileKind[] = [
   {
     name: 'ONNX',
-    lay: (folder) => seedModels().forEach((bytes, i) => writeFileSync(join(folder, `${i}.onnx`), bytes)),
+    lay: (folder) => writeFiles(folder, Object.fromEntries(seedModels().map((bytes, i) => [`${i}.onnx`, bytes]))),
     attacked: /./,
     spoil: (bytes, random) => mutate(bytes, seedModels(), random),
     async read(folder) {

@@ -14,61 +14,93 @@ const DEPTHS = [10, 1000, 20_000];
 /** A placeholder for what stands in a text and is no value. */
 const RAW = '\uE000raw\uE000';
 
-type Slot = { readonly of: Record<string, unknown>; readonly key: string };
+interface Slot {
+  readonly of: Record<string, unknown>;
+  readonly key: string;
+}
 
 /** A few changes to the JSON in `bytes`, or to the bytes themselves. */
 export function mutateJson(bytes: Uint8Array, random: Random): Uint8Array {
   if (random.uniform() < 0.2) return mutateBytes(bytes, random);
   let text = Buffer.from(bytes).toString();
   for (let left = random.integer(1, 4); left > 0; left--) text = changed(text, random);
+  // At last: nothing can be written of what is as deep as this.
+  if (random.uniform() < 0.15) text = deepened(text, random);
   return Buffer.from(text);
 }
 
-function changed(text: string, random: Random): string {
+interface Tree {
+  readonly slots: readonly Slot[];
+  /** The text, with `raw` where `slot` was. */
+  write(slot: Slot, raw: string): string;
+  text(): string;
+}
+
+/** Undefined where `text` is no JSON. */
+function readTree(text: string): Tree | undefined {
   let root: Record<string, unknown>;
   try {
     root = { all: JSON.parse(text) };
   } catch {
-    return text;
+    return undefined;
   }
-  const slots = slotsIn(root, []);
-  const { of, key } = pick(slots, random);
-  const write = (raw: string) => {
-    of[key] = RAW;
-    // Without the function `$&` in it would mean something.
-    return JSON.stringify(root.all).replace(JSON.stringify(RAW), () => raw);
+  return {
+    slots: slotsIn(root, []),
+    write({ of, key }, raw) {
+      of[key] = RAW;
+      // Without the function `$&` in it would mean something.
+      return this.text().replace(JSON.stringify(RAW), () => raw);
+    },
+    text: () => JSON.stringify(root.all) ?? '',
   };
-  switch (random.integer(0, 7)) {
+}
+
+function changed(text: string, random: Random): string {
+  const tree = readTree(text);
+  if (!tree) return text;
+  const slot = pick(tree.slots, random);
+  const { of, key } = slot;
+  const value = of[key];
+  switch (random.integer(0, 6)) {
     case 0:
       if (Array.isArray(of)) of.splice(Number(key), 1);
       else delete of[key];
-      return JSON.stringify(root.all) ?? '';
+      return tree.text();
     case 1: {
-      const other = pick(slots, random);
+      const other = pick(tree.slots, random);
       of[key] = structuredClone(other.of[other.key]);
-      return JSON.stringify(root.all) ?? '';
+      return tree.text();
     }
     case 2: {
-      const value = JSON.stringify(of[key]);
-      return write(`${value},"${pick(['x', '__proto__', key], random).replaceAll('"', '')}":${pick(HOSTILE, random)}`);
+      const name = pick(['x', '__proto__', key], random).replaceAll('"', '');
+      return tree.write(slot, `${JSON.stringify(value)},"${name}":${pick(HOSTILE, random)}`);
     }
-    case 3: {
-      const depth = pick(DEPTHS, random);
-      return random.integer(0, 2) === 0
-        ? write(`${'['.repeat(depth)}${']'.repeat(depth)}`)
-        : write(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`);
-    }
-    case 4: {
-      const value = of[key];
-      if (Array.isArray(value)) of[key] = Array(pick([2, 1000], random)).fill(value).flat();
+    case 3:
+      if (Array.isArray(value))
+        of[key] = Array(pick([2, 1000], random))
+          .fill(value)
+          .flat();
       else if (typeof value === 'string') of[key] = value.repeat(pick([0, 2, 1000], random));
       else if (typeof value === 'number') of[key] = value * pick([-1, 2, 1e6, 1e-6, 1e300], random);
-      return JSON.stringify(root.all) ?? '';
-    }
+      return tree.text();
     default:
-      return write(pick(HOSTILE, random));
+      return tree.write(slot, pick(HOSTILE, random));
   }
-} // biome-ignore format: cases
+}
+
+function deepened(text: string, random: Random): string {
+  const tree = readTree(text);
+  if (!tree) return text;
+  const depth = pick(DEPTHS, random);
+  const [open, end] = pick(
+    [
+      ['[', ']'],
+      ['{"a":', '}'],
+    ] as const,
+    random,
+  );
+  return tree.write(pick(tree.slots, random), `${open.repeat(depth)}1${end.repeat(depth)}`);
+}
 
 /** Every place of a value below `value`, itself a place of the root. */
 function slotsIn(value: object, found: Slot[]): Slot[] {

@@ -16,15 +16,16 @@ whenAsked<Asked>(async ({ kind, mostMiB, ...batch }) => {
   let base: number | undefined;
   let known = 0;
   await readEach(batch, async (folder) => {
-    try {
-      await read(folder);
-    } finally {
-      const peak = peakMiB();
-      base ??= peak;
-      const isNew = peak > known;
-      known = peak;
-      if (isNew && peak > base + mostMiB) throw new Error(`it took ${(peak - base).toFixed()} MiB`);
-    }
+    const outcome = await read(folder).then(
+      () => undefined,
+      (error: unknown) => ({ error }),
+    );
+    const peak = peakMiB();
+    base ??= peak;
+    const isNew = peak > known;
+    known = peak;
+    if (isNew && peak > base + mostMiB) throw new Error(`it took ${(peak - base).toFixed()} MiB`);
+    if (outcome) throw outcome.error;
   });
 });
 

@@ -80,7 +80,10 @@ function inTime(attempt: Promise<Outcome>, hangs: number): Promise<Outcome | und
     faults: [error.stack ?? error.message],
     lost: 0,
   }));
-  return Promise.race([outcome, sleep(hangs, undefined, { ref: false })]);
+  // It keeps the process alive: what hangs may have nothing else that does.
+  const stop = new AbortController();
+  const end = sleep(hangs, undefined, { signal: stop.signal }).catch(() => undefined);
+  return Promise.race([outcome, end]).finally(() => stop.abort());
 }
 
 /** In Markdown. */
