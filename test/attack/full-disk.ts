@@ -79,7 +79,8 @@ async function open(victim: Victim) {
   return {
     attempt,
     async close() {
-      sh('umount', disk);
+      // Lazily: a command that hangs still has it.
+      sh('umount', '--lazy', disk);
       remove();
     },
   };

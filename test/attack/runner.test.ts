@@ -90,6 +90,29 @@ test('faults, what was lost, errors and hanging attempts are told, and it does n
   assert.is(isGood([{ name: 'lossy', tries: 1, faults: [], lost: 1 }]), false);
 });
 
+test('a trial that cannot begin, or end, is a fault, and the others go on', async () => {
+  const broken = async () => {
+    throw new Error('no room');
+  };
+  const trials = [
+    trial('shut', async () => GOOD, { open: broken }).made,
+    trial('open', async () => GOOD, { open: async () => ({ attempt: async () => GOOD, close: broken }) })
+      .made,
+    trial('good', async () => GOOD).made,
+  ];
+  const { rows } = await run(trials);
+  assert.equal(
+    rows.map(({ tries, faults }) => [tries, faults.length]),
+    [
+      [0, 1],
+      [6, 1],
+      [6, 0],
+    ],
+  );
+  assert.match(rows[0]!.faults[0]!, 'before the first attempt: Error: no room');
+  assert.match(rows[1]!.faults[0]!, 'after the last attempt: Error: no room');
+});
+
 test('a trial that this machine cannot make is skipped, loudly, and is no fault', async () => {
   const { made, log } = trial('mounting', async () => GOOD, { lacks: () => 'root' });
   const { rows, said } = await run([made]);

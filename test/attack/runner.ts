@@ -58,18 +58,22 @@ async function runTrial(
 ): Promise<Row> {
   const faults: string[] = [];
   let [lost, tries] = [0, 0];
-  const { attempt, close } = await open();
+  const failed = (when: string) => (error: Error) => {
+    faults.push(`${when}: ${error.stack ?? error.message}`);
+  };
+  const ready = await open().catch(failed('before the first attempt'));
+  if (!ready) return { name, tries, faults, lost };
   const end = performance.now() + (time ?? 0);
   const isDone = (attempts: number) =>
     time === undefined ? attempts >= most : attempts > 0 && performance.now() >= end;
   for (let attempts = 0; !isDone(attempts); ) {
-    const outcome = await inTime(attempt(new Random(seed, name, attempts++)), hangs);
+    const outcome = await inTime(ready.attempt(new Random(seed, name, attempts++)), hangs);
     for (const fault of outcome?.faults ?? ['it hangs']) faults.push(`attempt ${attempts}: ${fault}`);
     tries += outcome?.tries ?? 1;
     lost += outcome?.lost ?? 0;
     if (!outcome) break;
   }
-  await close();
+  await ready.close().catch(failed('after the last attempt'));
   return { name, tries, faults, lost };
 }
 
