@@ -17,10 +17,10 @@ import * as fc from 'fast-check';
 import { serializeModel } from '../src/parser/index.ts';
 import { buildBackbone } from '../test/fuzz/backbone.ts';
 import { type ChainCase, chains, checkChain, recipesOf, type SeenChain } from '../test/fuzz/chains.ts';
-import { fuzzNative } from '../test/fuzz/fuzz-native.ts';
 import { type Failure, fuzzParser } from '../test/fuzz/fuzz-parser.ts';
 import { type Case, cases, checkCase, type Seen } from '../test/fuzz/lowering.ts';
 import { checkFile, checkMade, extras, models, withExtras } from '../test/fuzz/round-trip.ts';
+import { tryEach } from '../test/fuzz/try-each.ts';
 
 interface Result {
   readonly passed: number;
@@ -126,7 +126,7 @@ async function accepted({ times, time }: Budget): Promise<Result> {
   const kept = readdirSync(join(folder, 'model')).filter((name) => name.startsWith('accepted-'));
   const step = Math.max(1, kept.length / times);
   const chosen = Array.from({ length: Math.min(times, kept.length) }, (_, i) => kept[Math.floor(i * step)]!);
-  const { outcomes, failures } = await fuzzNative({
+  const { outcomes, failures } = await tryEach('inspect-each.ts', {
     files: chosen.map((name) => join(folder, 'model', name)),
     time,
   });

@@ -5,7 +5,7 @@ import { Parser } from 'yargs/helpers';
 import schema from '../../schema/config.schema.json' with { type: 'json' };
 import { wordsIn } from '../commands/option-rules.ts';
 import { FIRST } from '../commands/options.ts';
-import { decodeText } from '../data/text.ts';
+import { decodeText, parseJson } from '../data/text.ts';
 import { findViolation } from '../emit/violation.ts';
 import { badConfig, badOption, configMissing, messageOf, unknownSetting } from '../errors/index.ts';
 import { nearest } from '../errors/nearest.ts';
@@ -77,7 +77,7 @@ export function settingsFor(words: readonly string[]): Settings {
 function readConfig(path: string): Settings {
   let value: unknown;
   try {
-    value = JSON.parse(decodeText(readFileSync(path)));
+    value = parseJson(decodeText(readFileSync(path)));
   } catch (error) {
     throw badConfig(path, 'the file', `is not JSON: ${messageOf(error)}`);
   }

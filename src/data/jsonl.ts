@@ -6,7 +6,7 @@ import { fileStamp, fileStamps } from './files.ts';
 import type { Source, SourceOptions } from './records.ts';
 import { rowSource } from './rows.ts';
 import type { Row } from './table.ts';
-import { decodeText } from './text.ts';
+import { decodeText, parseJson } from './text.ts';
 
 const NEWLINE = 10;
 const SPACE = 32;
@@ -53,7 +53,7 @@ async function* rowsOf(file: string): AsyncGenerator<Row> {
 function parseRow(bytes: Uint8Array, place: string): Row {
   let fields: unknown;
   try {
-    fields = JSON.parse(textOf(bytes, place));
+    fields = parseJson(textOf(bytes, place));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw badDataFile(place, `this line is not JSON: ${messageOf(error)}`, 'Write one JSON object a line.');

@@ -1,4 +1,4 @@
-/** Text files are UTF-8: other encodings are told apart and refused, never read as other letters. */
+/** Text files are UTF-8: other encodings are told apart and refused, never read as other letters. JSON in them has bounded depth. */
 import { readFile } from 'node:fs/promises';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -27,3 +27,22 @@ function isUtf16(bytes: Uint8Array): boolean {
 export async function readText(file: string): Promise<string> {
   return decodeText(await readFile(file));
 }
+
+/** Far above what any file needs, and far below what the stack has room for. */
+const MOST_DEPTH = 500;
+
+/**
+ * The value that JSON of a user says. Throws a SyntaxError where it is none, or objects and lists lie in one another more than 500 deep: JSON.parse reads
+ * any depth, and whatever walks such a value, or writes it into an error, overflows the stack.
+ */
+export function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  let level = [value].filter(isNested);
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > MOST_DEPTH) throw new SyntaxError(`values are nested more than ${MOST_DEPTH} deep`);
+    level = level.flatMap((one) => Object.values(one).filter(isNested));
+  }
+  return value;
+}
+
+const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null;

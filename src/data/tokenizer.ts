@@ -12,6 +12,7 @@ import { type Encode, type Encoded, encoderOf, type TokenizerFile } from '../run
 import { type TextTokenizerClass, tokensOf } from '../runtime/tokens.ts';
 import { isFile } from './files.ts';
 import { settleTokenizer } from './settle-tokenizer.ts';
+import { parseJson } from './text.ts';
 import { TooLong, withTimeLimit } from './time-limit.ts';
 
 export const ENCODED = ['input_ids', 'attention_mask', 'token_type_ids'] as const satisfies (keyof Encoded)[];
@@ -143,7 +144,7 @@ export const tokenizerFiles = (file: string): string[] => [file, configBeside(fi
 export async function readTokenizerFile(file: string): Promise<Buffer> {
   const bytes = await readFile(file);
   const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  const json = JSON.parse(text.replace(/^\uFEFF/, '')) as unknown;
+  const json = parseJson(text.replace(/^\uFEFF/, ''));
   const settled = await withConfig(file, settleTokenizer(file, json) as WholeTokenizer);
   const isSame = !text.startsWith('\uFEFF') && JSON.stringify(settled) === JSON.stringify(json);
   return isSame ? bytes : Buffer.from(`${JSON.stringify(settled, null, 2)}\n`);
@@ -163,7 +164,7 @@ async function withConfig(file: string, json: WholeTokenizer): Promise<WholeToke
 async function readTokenizerConfig(file: string): Promise<TokenizerConfig> {
   let problem = 'it is no JSON object';
   try {
-    const config: unknown = JSON.parse((await readFile(file, 'utf8')).replace(/^\uFEFF/, ''));
+    const config: unknown = parseJson((await readFile(file, 'utf8')).replace(/^\uFEFF/, ''));
     if (typeof config === 'object' && config !== null && !Array.isArray(config)) {
       const wrong = Object.entries(CONFIG_VALUES).find(([name, { is }]) => {
         const value = (config as TokenizerConfig)[name as keyof TokenizerConfig];

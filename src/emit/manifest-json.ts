@@ -1,5 +1,6 @@
 /** The manifest as JSON: read and printed, checked against schema/manifest.schema.json both ways. */
 import schema from '../../schema/manifest.schema.json' with { type: 'json' };
+import { parseJson } from '../data/text.ts';
 import { invalidManifest, manifestVersionUnknown, messageOf } from '../errors/index.ts';
 import type { Manifest } from './manifest.ts';
 import { validate } from './manifest-validator.ts';
@@ -9,7 +10,7 @@ import { findViolation } from './violation.ts';
 export function readManifest(json: string): Manifest {
   let value: unknown;
   try {
-    value = JSON.parse(json);
+    value = parseJson(json);
   } catch (error) {
     throw invalidManifest('the file', `is not JSON: ${messageOf(error)}`);
   }

@@ -1,5 +1,5 @@
 /** Config files of a model on the Hugging Face hub. */
-import { readText } from '../data/text.ts';
+import { parseJson, readText } from '../data/text.ts';
 import { badHubConfig, messageOf } from '../errors/index.ts';
 
 /** What a config file holds, whose fields may be anything. */
@@ -21,7 +21,7 @@ export async function readConfig(file: string): Promise<Config> {
     throw badHubConfig(file, messageOf(error), 'Check the path, who may read it, and that it is UTF-8.');
   });
   try {
-    const config: unknown = JSON.parse(text);
+    const config: unknown = parseJson(text);
     if (isConfig(config)) return config;
   } catch (error) {
     throw badHubConfig(

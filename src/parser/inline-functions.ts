@@ -1,6 +1,8 @@
 /** Local functions in place of their calls, as ONNX Runtime does when it loads a model: their nodes can then be run, counted and tapped one by one. */
 import { functionsTooLarge } from '../errors/index.ts';
 import { GraphBuilder } from '../graph/builder.ts';
+import { checkGraph } from '../graph/check.ts';
+import { sortGraph } from '../graph/sort.ts';
 import {
   type Attribute,
   type Graph,
@@ -23,14 +25,16 @@ const MAX_NODES = 1_000_000;
 /**
  * `model` without local functions: each call is the nodes of its function, whose values are called `<first output of the call>/<name>`. The very
  * same model when it has none, or when one of them is of another version of the default operator set than the graph: its nodes would mean
- * something else there. Throws `functions-too-large`.
+ * something else there. Throws `functions-too-large`, and `invalid-graph` for functions that make no valid graph.
  */
 export function inlineFunctions(model: Model): Model {
   const functions = readFunctions(model);
   const opset = opsetOf(model);
   const isOther = ({ domain, version }: OpsetImport) => isDefaultDomain(domain) && version !== opset;
   if (functions.length === 0 || functions.some((f) => f.opsetImports.some(isOther))) return model;
-  const graph = new Inlining(functions, model.graph).run();
+  // As a graph that is read: sorted, then checked.
+  const graph = sortGraph(new Inlining(functions, model.graph).run());
+  checkGraph(graph);
   const others = readFields(model.unknownFields!).filter((f) => f.number !== MODEL_FUNCTIONS);
   const { unknownFields: _, ...rest } = model;
   const imported = new Map<string, OpsetImport>();

@@ -4,7 +4,7 @@ import { compile } from '../../src/commands/compile.ts';
 import { extractShard } from '../../src/commands/extract-shard.ts';
 import { OfframpError } from '../../src/errors/index.ts';
 import { mergeShards } from '../../src/train/shards.ts';
-import type { Told } from './kills.ts';
+import type { Told } from './commands.ts';
 
 const { command, options } = JSON.parse(process.argv[2]!) as Told;
 process.emit('attack' as 'exit', 0);

@@ -8,6 +8,8 @@ export interface Trial {
   readonly times: number;
   /** Of the minutes that are given, relative to other trials. */
   readonly share: number;
+  /** What this machine lacks for it, if anything: then it is skipped, and that is said. */
+  lacks?(): string | undefined;
   /** Makes what all attempts have in common. */
   open(): Promise<Ready>;
 }

@@ -1,4 +1,4 @@
-/** A compile from a damaged or a bounded cache. `scripts/damage-cache.ts` tries every file by itself. */
+/** A compile from a damaged or a bounded cache. `npm run attack -- damage` tries files at random. */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';

@@ -1,6 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { setTimeout as soon } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -8,18 +7,20 @@ import { exclusively, type LockOptions } from '../../src/cache/lock.ts';
 import { isOwnerAlive, ownName, self } from '../../src/cache/process.ts';
 import type { Note } from '../../src/errors/notes.ts';
 import { freshFolder } from '../data/fixtures.ts';
-import { LockUser } from './lock-processes.ts';
+import {
+  beside,
+  deadLock,
+  deadPid,
+  isKnowing,
+  LockUser,
+  lockOf,
+  NAMESPACES,
+  writeDeadLock,
+} from './lock-processes.ts';
 
 const test = suite('cache: lock');
 const fresh = () => join(freshFolder(), 'file');
 
-/** Where processes of one boot and one namespace can be told apart. */
-const isKnowing = process.platform === 'linux';
-const deadPid = () => spawnSync(process.execPath, ['-e', '']).pid;
-const token = () => crypto.randomUUID();
-const lockOf = (name: object) => `${JSON.stringify({ ...name, token: token() })}\n`;
-/** Of a process that ended on this machine. */
-const deadLock = async () => lockOf({ ...(await self()), pid: deadPid() });
 /** Of a process that nobody here can know. */
 const farLock = () => lockOf({ pid: 1, host: 'another.machine', place: 'another boot pid:[1]', start: '1' });
 
@@ -32,9 +33,6 @@ async function isTaken(text: string, ms: number, options?: LockOptions, path = f
     return false;
   });
 }
-/** Files beside `path`, which a lock is to leave none of. */
-const beside = (path: string) =>
-  readdirSync(dirname(path)).filter((name) => name.startsWith(`${basename(path)}.lock`));
 
 test('users of one path run one after another, of different paths side by side', async () => {
   const [path, other] = [fresh(), fresh()];
@@ -220,16 +218,8 @@ test('six waiters on the lock of a dead process: one after another, in every rou
   const users = await Promise.all(Array.from({ length: 6 }, () => LockUser.start(path)));
   try {
     for (let round = 0; round < 25; round++) {
-      const dead = await deadLock();
-      writeFileSync(`${path}.lock`, dead);
       // In every fifth round one process died while it took over, and in some the one that took over from it.
-      const claims = round % 5 === 0 ? 1 + (round % 3) : 0;
-      let file = `${path}.lock`;
-      for (let i = 0; i < claims; i++) {
-        const { token } = JSON.parse(readFileSync(file, 'utf8').split('\n')[0]!);
-        file = `${file}.${token}`;
-        writeFileSync(file, await deadLock());
-      }
+      await writeDeadLock(path, round % 5 === 0 ? 1 + (round % 3) : 0);
       for (const user of users) user.enter(1);
       for (const user of users) await user.says('out');
       assert.equal(beside(path), []);
@@ -263,13 +253,6 @@ test('kill -9 of the owner, and of waiters: those that are left go in, one after
     for (const user of users) await user.kill();
   }
 });
-
-/** Words before a command that runs it in a pid namespace of its own, with the same host name; undefined where that is not allowed. */
-const NAMESPACES = [
-  ['unshare', '--user', '--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc'],
-  // /proc is that of the outer namespace, which has other processes under the same ids.
-  ['unshare', '--user', '--map-root-user', '--pid', '--fork', '--kill-child'],
-].filter(([command, ...words]) => spawnSync(command!, [...words, 'true']).status === 0);
 
 test('a process of another pid namespace with the same host name is not dead', async () => {
   for (const around of NAMESPACES) {

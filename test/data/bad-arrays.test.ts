@@ -1,68 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { crc32, deflateRawSync, gzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OfframpError } from '../../src/errors/index.ts';
-import { fails, freshFolder, idx, input, npy, openAt, pixels, put } from './fixtures.ts';
+import { fails, freshFolder, idx, input, type Lies, npy, openAt, pixels, put, zip } from './fixtures.ts';
 
 const test = suite('data: arrays that lie');
 const X = npy('|u1', [4, 6], pixels(24));
 const Y = npy('|u1', [4], Uint8Array.from([0, 2, 1, 2]));
-
-/** What a zip entry says of itself, where it is not the truth. */
-interface Lies {
-  readonly bytes?: number;
-  readonly compressedBytes?: number;
-  readonly crc?: number;
-  readonly offset?: number;
-  /** Its sizes stand in a zip64 field: as many of them as it says. */
-  readonly wide?: number;
-}
-
-/** A zip file of deflated entries. */
-function zip(
-  entries: Readonly<Record<string, Uint8Array>>,
-  lies: Readonly<Record<string, Lies>> = {},
-): Buffer {
-  const files: Buffer[] = [];
-  const directory: Buffer[] = [];
-  let at = 0;
-  for (const [name, content] of Object.entries(entries)) {
-    const packed = deflateRawSync(content);
-    const { bytes = content.length, compressedBytes = packed.length, wide = 0, ...lie } = lies[name] ?? {};
-    const { crc = crc32(content), offset = at } = lie;
-    const local = Buffer.alloc(30);
-    local.writeUInt32LE(0x04034b50);
-    local.writeUInt16LE(8, 8);
-    local.writeUInt16LE(name.length, 26);
-    files.push(local, Buffer.from(name), packed);
-    at += 30 + name.length + packed.length;
-    const extra = Buffer.alloc(wide && 4 + 8 * wide);
-    if (wide > 0) {
-      extra.writeUInt16LE(1);
-      extra.writeUInt16LE(8 * wide, 2);
-      for (const [k, value] of [bytes, compressedBytes].slice(0, wide).entries())
-        extra.writeBigUInt64LE(BigInt(value), 4 + 8 * k);
-    }
-    const entry = Buffer.alloc(46);
-    entry.writeUInt32LE(0x02014b50);
-    entry.writeUInt16LE(8, 10);
-    entry.writeUInt32LE(crc, 16);
-    entry.writeUInt32LE(wide ? 0xffffffff : compressedBytes, 20);
-    entry.writeUInt32LE(wide ? 0xffffffff : bytes, 24);
-    entry.writeUInt16LE(name.length, 28);
-    entry.writeUInt16LE(extra.length, 30);
-    entry.writeUInt32LE(offset, 42);
-    directory.push(entry, Buffer.from(name), extra);
-  }
-  const end = Buffer.alloc(22);
-  end.writeUInt32LE(0x06054b50);
-  end.writeUInt16LE(Object.keys(entries).length, 10);
-  end.writeUInt32LE(Buffer.concat(directory).length, 12);
-  end.writeUInt32LE(at, 16);
-  return Buffer.concat([...files, ...directory, end]);
-}
 
 const opening = (bytes: Uint8Array) => {
   const file = put(join(freshFolder(), 'a.npz'), bytes);

@@ -2,11 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, symlinkSync, truncateSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fails, freshFolder, input, openAt, pixels, put, putImage } from './fixtures.ts';
+import { fails, freshFolder, hugePng, input, openAt, pixels, put, putImage } from './fixtures.ts';
 import { peakOfScript } from './peak.ts';
 
 const test = suite('data: images that are none, or too much');
@@ -17,24 +16,6 @@ async function oneGood(): Promise<string> {
   const folder = freshFolder();
   await putImage(join(folder, 'cat', 'good.png'), pixels(72), [4, 6, 3]);
   return folder;
-}
-
-/** A PNG of one grey bit a pixel, all black. */
-function hugePng(width: number, height: number): Buffer {
-  const chunk = (name: string, data: Uint8Array) => {
-    const body = Buffer.concat([Buffer.from(name), data]);
-    const ends = Buffer.alloc(8);
-    ends.writeUInt32BE(data.length);
-    ends.writeUInt32BE(crc32(body), 4);
-    return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
-  };
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width);
-  header.writeUInt32BE(height, 4);
-  header[8] = 1;
-  const rows = deflateSync(Buffer.alloc(height * (1 + Math.ceil(width / 8))));
-  const start = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
-  return Buffer.concat([start, chunk('IHDR', header), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))]);
 }
 
 /** All of `folder`'s images but the good one are refused, and left out with their reason. */

@@ -6,6 +6,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { settingsFor } from '../../src/cli/config.ts';
 import { readClassNames } from '../../src/data/class-names.ts';
+import { loadTokenizer } from '../../src/data/tokenizer.ts';
+import { readManifest } from '../../src/emit/manifest-json.ts';
 import { readConfig } from '../../src/hub/json.ts';
 import { fails, freshFolder, input, openAt, openFor, pixels, put, rowsOf } from './fixtures.ts';
 import { peakOfScript } from './peak.ts';
@@ -30,6 +32,21 @@ test('JSONL in Latin-1 is refused by its line, not read as other letters', async
     'not UTF-8',
     'UTF-8.',
   );
+});
+
+test('JSON that is nested deeper than the stack is refused, wherever it is read', async () => {
+  const deep = `${'['.repeat(20_000)}1${']'.repeat(20_000)}`;
+  const file = (name: string, text: string) => put(join(freshFolder(), name), text);
+  const isRefused = (code: string, run: () => unknown) => fails(run, code, 'nested more than 500 deep');
+  await isRefused('bad-data-file', () => openAt(jsonl(`{"x": [1, 2], "label": 0, "note": ${deep}}`), SPEC));
+  await isRefused('bad-model-config', () => readConfig(file('config.json', `{"problem_type": ${deep}}`)));
+  await isRefused('bad-config', () =>
+    settingsFor(['--config', file('c.json', `{"seed": ${deep}}`), 'compile']),
+  );
+  await isRefused('invalid-manifest', () => readManifest(`{"exits": ${deep}}`));
+  await isRefused('bad-tokenizer', () => loadTokenizer(file('tokenizer.json', `{"model": ${deep}}`)));
+  const lists = `${'['.repeat(400)}1${']'.repeat(400)}`;
+  await fails(() => readManifest(`{"exits": ${lists}}`), 'invalid-manifest', 'schemaVersion');
 });
 
 test('JSONL in UTF-16 is called that, with a byte order mark or without', async () => {

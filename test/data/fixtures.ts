@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { crc32, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import * as assert from 'uvu/assert';
 import {
@@ -51,6 +51,24 @@ export async function putImage(
   put(file, await packed.toBuffer());
 }
 
+/** A PNG of one grey bit a pixel, all black. */
+export function hugePng(width: number, height: number): Buffer {
+  const chunk = (name: string, data: Uint8Array) => {
+    const body = Buffer.concat([Buffer.from(name), data]);
+    const ends = Buffer.alloc(8);
+    ends.writeUInt32BE(data.length);
+    ends.writeUInt32BE(crc32(body), 4);
+    return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width);
+  header.writeUInt32BE(height, 4);
+  header[8] = 1;
+  const rows = deflateSync(Buffer.alloc(height * (1 + Math.ceil(width / 8))));
+  const start = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+  return Buffer.concat([start, chunk('IHDR', header), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))]);
+}
+
 /** An .npy file; `shape` without the parentheses of numpy. */
 export function npy(
   descr: string,
@@ -67,6 +85,60 @@ export function npy(
     Buffer.from(header),
     Buffer.from(data.buffer, data.byteOffset, data.byteLength),
   ]);
+}
+
+/** What a zip entry says of itself, where it is not the truth. */
+export interface Lies {
+  readonly bytes?: number;
+  readonly compressedBytes?: number;
+  readonly crc?: number;
+  readonly offset?: number;
+  /** Its sizes stand in a zip64 field: as many of them as it says. */
+  readonly wide?: number;
+}
+
+/** A zip file of deflated entries. */
+export function zip(
+  entries: Readonly<Record<string, Uint8Array>>,
+  lies: Readonly<Record<string, Lies>> = {},
+): Buffer {
+  const files: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let at = 0;
+  for (const [name, content] of Object.entries(entries)) {
+    const packed = deflateRawSync(content);
+    const { bytes = content.length, compressedBytes = packed.length, wide = 0, ...lie } = lies[name] ?? {};
+    const { crc = crc32(content), offset = at } = lie;
+    const local = Buffer.alloc(30);
+    local.writeUInt32LE(0x04034b50);
+    local.writeUInt16LE(8, 8);
+    local.writeUInt16LE(name.length, 26);
+    files.push(local, Buffer.from(name), packed);
+    at += 30 + name.length + packed.length;
+    const extra = Buffer.alloc(wide && 4 + 8 * wide);
+    if (wide > 0) {
+      extra.writeUInt16LE(1);
+      extra.writeUInt16LE(8 * wide, 2);
+      for (const [k, value] of [bytes, compressedBytes].slice(0, wide).entries())
+        extra.writeBigUInt64LE(BigInt(value), 4 + 8 * k);
+    }
+    const entry = Buffer.alloc(46);
+    entry.writeUInt32LE(0x02014b50);
+    entry.writeUInt16LE(8, 10);
+    entry.writeUInt32LE(crc, 16);
+    entry.writeUInt32LE(wide ? 0xffffffff : compressedBytes, 20);
+    entry.writeUInt32LE(wide ? 0xffffffff : bytes, 24);
+    entry.writeUInt16LE(name.length, 28);
+    entry.writeUInt16LE(extra.length, 30);
+    entry.writeUInt32LE(offset, 42);
+    directory.push(entry, Buffer.from(name), extra);
+  }
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50);
+  end.writeUInt16LE(Object.keys(entries).length, 10);
+  end.writeUInt32LE(Buffer.concat(directory).length, 12);
+  end.writeUInt32LE(at, 16);
+  return Buffer.concat([...files, ...directory, end]);
 }
 
 export function idx(dims: readonly number[], data: Uint8Array): Uint8Array {

@@ -42,6 +42,7 @@ export function codeOf(error: unknown): string {
   for (const text of [error.message, error.hint]) {
     assert.ok(text.length <= LONGEST_MESSAGE, `a message of ${text.length} characters`);
     assert.not.match(text, /[^\P{Cc}\n\t]/u, 'control characters in a message');
+    assert.not.match(text, /report it/, 'a fault of Offramp, it says');
   }
   // To run off the end of a field is the file's fault; whatever else was caught and given a code is ours.
   const { cause, code } = error;

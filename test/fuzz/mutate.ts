@@ -54,6 +54,18 @@ function changed(
 
 export const pick = <T>(list: readonly T[], random: Random): T => list[random.integer(0, list.length)]!;
 
+/** Up to three changes to a file of any format. */
+export function mutateBytes(
+  bytes: Uint8Array,
+  random: Random,
+  others: readonly Uint8Array[] = [bytes],
+): Uint8Array {
+  let changed = bytes;
+  for (let left = random.integer(1, 4); left > 0; left--)
+    changed = pick(BYTE_CHANGES, random)(changed, others, random);
+  return changed;
+}
+
 type ByteChange = (bytes: Uint8Array, others: readonly Uint8Array[], random: Random) => Uint8Array;
 
 const join = (...parts: Uint8Array[]) => Uint8Array.from(Buffer.concat(parts));

@@ -7,6 +7,7 @@ import { observeFacts } from '../../src/model/observe-facts.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import { inlineFunctions, parseModel, serializeModel } from '../../src/parser/index.ts';
 import { planExits } from '../../src/passes/plan-exits.ts';
+import { hasCode } from '../expect.ts';
 import { noise } from '../models.ts';
 import { int, len, message, node, packed, model as smallModel } from './proto.ts';
 
@@ -131,5 +132,28 @@ test('functions of another operator set stay, and a model without functions is t
   const plain = parseModel(smallModel(len(1, node('Relu', ['x'], ['y'])), len(11, typed('x')), len(12, typed('y'))));
   assert.is(inlineFunctions(plain), plain);
 }); // biome-ignore format: short lists
+
+test('a function that reads what it does not make is refused, one whose nodes stand in another order is sorted', async () => {
+  const body = (...nodes: Uint8Array[]) => [...nodes.map((one) => len(7, one)), OPSET(17)];
+  const first = node('Relu', ['a'], ['t']);
+  const second = (read: string) => node('Relu', [read], ['b']);
+  const withFunction = (...fields: Uint8Array[]) =>
+    parseModel(
+      message(
+        smallModel(call('two', ['x'], ['y']), len(11, typed('x', 'N', 3)), len(12, typed('y', 'N', 3))),
+        len(8, len(1, 'lib'), int(2, 1)),
+        fn('two', ['a'], ['b'], ...fields),
+      ),
+    );
+  assert.throws(
+    () => inlineFunctions(withFunction(...body(first, second('elsewhere')))),
+    hasCode('invalid-graph'),
+  );
+  const { graph } = inlineFunctions(withFunction(...body(second('t'), first)));
+  assert.equal(
+    graph.nodes.flatMap(({ outputs }) => outputs),
+    ['y/t', 'y'],
+  );
+});
 
 test.run();
