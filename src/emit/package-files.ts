@@ -1,10 +1,12 @@
 /** package.json and README.md of the generated package. */
 import { countExits, inWords, networkName, networkNames, titleOf } from './chain-words.ts';
 import type { Manifest } from './manifest.ts';
+import { shortestFloat32 } from './manifest-json.ts';
 import { printFrontMatter } from './model-card.ts';
 import { markdownCode, markdownText, propertyName, quoted } from './names.ts';
 import { otherLanguages } from './snippets.ts';
 import { pictureInput } from './stub-pictures.ts';
+import { describeServer, EXAMPLE_SERVER, servedPoints, splitOf } from './stub-split.ts';
 import { TOKENIZER_FILE } from './stub-texts.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
 
@@ -56,8 +58,7 @@ export function printPackageJson(manifest: Manifest, name: string): string {
 }
 
 export function printReadme(manifest: Manifest, name: string, className: string): string {
-  const { exits, networks, measuredOn, baseline, version, labels, outputs, defaultPoint, tokenizer } =
-    manifest;
+  const { networks, measuredOn, baseline, version, labels, outputs, defaultPoint, tokenizer } = manifest;
   const baked = outputs.thresholds === null;
   const asked = baked ? '' : `, { at: ${quoted(defaultPoint)} }`;
   const pictures = pictureInput(manifest);
@@ -67,7 +68,9 @@ export function printReadme(manifest: Manifest, name: string, className: string)
     ? `\nimport { Tokenizer } from '@huggingface/tokenizers';\nimport tokenizer from ${quoted(`${name}/${TOKENIZER_FILE}`)} with { type: 'json' };`
     : '';
   const installed = tokenizer ? ' @huggingface/tokenizers' : '';
-  const shown = `${labels ? 'r.label' : 'r.index'}, r.probability, ${networks ? 'r.network' : 'r.exitId'}, r.relativeCost`;
+  const split = splitOf(manifest);
+  const server = split ? `, { server: ${quoted(EXAMPLE_SERVER(split))} }` : '';
+  const shown = `${split ? 'r.where, ' : ''}${labels ? 'r.label' : 'r.index'}, r.probability, ${networks ? 'r.network' : 'r.exitId'}, r.relativeCost`;
   return `\
 ${printFrontMatter(manifest, name)}
 # ${name}
@@ -80,7 +83,7 @@ In Node, after \`npm install --install-links path/to/this/folder onnxruntime-nod
 import * as ort from 'onnxruntime-node';
 import { ${imported} } from ${quoted(name)};${texts}
 
-const model = await ${className}.load(ort);
+const model = await ${className}.load(ort${server});
 ${exampleInput(manifest)}
 for (const r of await model.classify(input${asked})) {
   console.log(${shown});
@@ -95,7 +98,7 @@ Vite and webpack do; for esbuild and Web Workers, docs/build-steps.md of onnx-of
 import * as ort from 'onnxruntime-web/wasm'; // the WebAssembly backend alone
 import { ${imported} } from ${quoted(name)};${texts}
 
-const model = await ${className}.load(ort); // or (ort, { url: '/models/model.onnx' })
+const model = await ${className}.load(ort${server}); // ${split ? "or with url: '/models/model.onnx'" : "or (ort, { url: '/models/model.onnx' })"}
 ${
   pictures && single
     ? `const canvas = document.querySelector('canvas');
@@ -106,9 +109,9 @@ const [r] = await model.classify(input${asked});
 console.log(${shown});
 \`\`\`
 
-${describeNetworks(manifest)}${describeInput(manifest)}
+${split ? describeServer(split) : ''}${describeNetworks(manifest)}${describeInput(manifest)}
 ${describeDropped(manifest)}
-${baked ? `The thresholds are baked into the model. Measured on the ${measuredOn} data:` : `How eagerly samples leave is said by each call: ${markdownCode(`{ at: ${quoted(defaultPoint)} }`)}, \`{ budget: ${exampleBudget(manifest)} }\` (the dearest point that costs at most that) or \`{ thresholds: [${exits.map(() => '0.9').join(', ')}] }\`. Operating points, measured on the ${measuredOn} data:`}
+${baked ? `The thresholds are baked into the model. Measured on the ${measuredOn} data:` : `How eagerly samples leave is said by each call: ${markdownCode(`{ at: ${quoted(defaultPoint)} }`)}, \`{ budget: ${exampleBudget(manifest)} }\` (the dearest point that costs at most that) or \`{ thresholds: [${exampleThresholds(manifest).join(', ')}] }\`. Operating points, measured on the ${measuredOn} data:`}
 
 | point | accuracy | agreement with the original | relative cost |
 |---|---|---|---|
@@ -125,7 +128,7 @@ moving average meets the target, within \`fastest\` and \`slowest\` where you na
 }
 Calls may overlap: they run one after another. \`release()\` frees the session when those made before it are done.
 \`load\` also takes \`{ path }\`, \`{ bytes }\` and \`sessionOptions\`.
-${otherLanguages(manifest)}`;
+${split ? '' : otherLanguages(manifest)}`;
 }
 
 /** One model with its exits, or a chain. */
@@ -165,6 +168,13 @@ const aloneRows = (manifest: Manifest): string =>
     )
     .join('');
 
+/** Behind a split only those of a point can be asked for. */
+function exampleThresholds({ exits, split, operatingPoints, defaultPoint }: Manifest): number[] {
+  const { thresholds } = operatingPoints.find(({ name }) => name === defaultPoint)!;
+  const free = split ? exits.findIndex(({ id }) => id === split.after) + 1 : exits.length;
+  return exits.map((_, k) => (k < free ? 0.9 : shortestFloat32(thresholds[k]!)));
+}
+
 /** One that the default point keeps. */
 function exampleBudget({ operatingPoints, defaultPoint }: Manifest): number {
   const { relativeCost } = operatingPoints.find(({ name }) => name === defaultPoint)!;
@@ -202,8 +212,8 @@ function describeDropped({ source, outputs: { dropped = [] } }: Manifest): strin
   return `Of ${markdownText(source.file)} it lacks the ${outputs} ${names}: samples that leave early do not compute ${them}.\n`;
 }
 
-function pointRows({ operatingPoints, outputs, defaultPoint }: Manifest): string {
-  return operatingPoints
+function pointRows({ operatingPoints, outputs, defaultPoint, split }: Manifest): string {
+  return servedPoints(operatingPoints, split)
     .filter(({ name }) => outputs.thresholds !== null || name === defaultPoint)
     .map((point) => {
       const cells = [percent(point.accuracy), percent(point.agreement), point.relativeCost.toFixed(3)];

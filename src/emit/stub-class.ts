@@ -1,5 +1,10 @@
 /** The generated class: loads a session, runs it, reads its outputs. */
-import { type ClassDeclarationStructure, Scope, StructureKind } from 'ts-morph';
+import {
+  type ClassDeclarationStructure,
+  type MethodDeclarationStructure,
+  Scope,
+  StructureKind,
+} from 'ts-morph';
 import { type Activation, isOneScore } from '../passes/exits.ts';
 import { networkName, titleOf } from './chain-words.ts';
 import type { Manifest } from './manifest.ts';
@@ -78,23 +83,7 @@ Calls may overlap; they run one after another, in the order they were made.`,
         docs: [classifyDoc(manifest)],
         statements: classifyBody(manifest),
       },
-      ...(outputs.thresholds === null
-        ? []
-        : [
-            {
-              name: 'governor',
-              parameters: [{ name: 'options', type: 'GovernorOptions<OperatingPointName>' }],
-              returnType: `Governor<OperatingPointName, Input, ${resultsType(manifest)}>`,
-              docs: [
-                `
-Classifies at the operating point that keeps a moving average at a target: \`targetRelativeCost\` a sample, or
-\`targetLatencyMs\` a sample, waiting for earlier calls included. Throws a RangeError when the options make no sense.`,
-              ],
-              statements: [
-                'return new Governor((input, choice) => this.classify(input, choice), operatingPoints, options);',
-              ],
-            },
-          ]),
+      ...(outputs.thresholds === null ? [] : [governor(manifest)]),
       {
         name: 'release',
         returnType: 'Promise<void>',
@@ -107,8 +96,23 @@ Classifies at the operating point that keeps a moving average at a target: \`tar
   };
 }
 
+export const governor = (manifest: Manifest): MethodDeclarationStructure => ({
+  kind: StructureKind.Method,
+  name: 'governor',
+  parameters: [{ name: 'options', type: 'GovernorOptions<OperatingPointName>' }],
+  returnType: `Governor<OperatingPointName, Input, ${resultsType(manifest)}>`,
+  docs: [
+    `
+Classifies at the operating point that keeps a moving average at a target: \`targetRelativeCost\` a sample, or
+\`targetLatencyMs\` a sample, waiting for earlier calls${manifest.split ? ' and for the server' : ''} included. Throws a RangeError when the options make no sense.`,
+  ],
+  statements: [
+    'return new Governor((input, choice) => this.classify(input, choice), operatingPoints, options);',
+  ],
+});
+
 /** One model with its exits, or the networks of a chain with theirs, in order. */
-function describeModel(manifest: Manifest): string {
+export function describeModel(manifest: Manifest): string {
   const { networks, exits } = manifest;
   if (!networks) return commentText(titleOf(manifest));
   const described = networks.map((_, n) => {
@@ -119,9 +123,10 @@ function describeModel(manifest: Manifest): string {
 }
 
 /** A call without samples is rare, and all others would have to prove that theirs is none. */
-const resultsType = ({ batch }: Manifest) => (batch === 'fixed' ? '[Result]' : '[Result, ...Result[]]');
+export const resultsType = ({ batch }: Manifest) =>
+  batch === 'fixed' ? '[Result]' : '[Result, ...Result[]]';
 
-function classifyDoc({ batch, outputs }: Manifest): string {
+export function classifyDoc({ batch, outputs }: Manifest): string {
   const [what, whole] =
     batch === 'dynamic'
       ? [
@@ -136,7 +141,19 @@ Rejects with a TypeError when the input is of another kind, with a RangeError wh
 holds NaN or an infinity${unknown}, or when values are so large that scores overflow, and with an Error after \`release\`.`;
 }
 
-function loadBody({ inputs, outputs, dataFiles = [] }: Manifest, className: string, folder: string): string {
+function loadBody(manifest: Manifest, className: string, folder: string): string {
+  const session = openedSession(manifest, className, folder, fetched(manifest.outputs));
+  return `${session}
+return new ${className}(ort, new Turns(session, ${quoted(className)}));`;
+}
+
+/** The statement that opens `session`, of a model with the outputs `outs`. */
+export function openedSession(
+  { inputs, outputs, dataFiles = [] }: Manifest,
+  className: string,
+  folder: string,
+  outs: readonly string[],
+): string {
   const ins = [
     ...inputs.map(({ name }) => name),
     ...(outputs.thresholds === null ? [] : [outputs.thresholds]),
@@ -148,19 +165,54 @@ const session = await openSession(ort, source, {
   owner: ${quoted(className)},
   sessionOptions,
   inputs: ${literal(ins)},
-  outputs: ${literal(fetched(outputs))},
+  outputs: ${literal(outs)},
   file: () => ${urlOf('model.onnx')},
 ${data && `  data: () => ({ ${data} }),\n`}\
-});
-return new ${className}(ort, new Turns(session, ${quoted(className)}));`;
+});`;
 }
 
 function classifyBody(manifest: Manifest): string {
-  const { inputs, outputs, labels, networks } = manifest;
+  const { outputs } = manifest;
+  const { thresholds } = outputs;
+  const scores =
+    outputs.dataType === 'float16'
+      ? `fromFloat16(dataOf(outputs, ${quoted(outputs.scores)}, 'float16'))`
+      : `dataOf(outputs, ${quoted(outputs.scores)}, 'float32')`;
+  return `\
+this.#turns.check();
+${
+  thresholds === null
+    ? `const { thresholds } = operatingPoints${accessOf(manifest.defaultPoint)};`
+    : chosenThresholds(manifest)
+}
+${feeds(manifest)}\
+const outputs = await this.#turns.run(feeds, ${literal(fetched(outputs))});
+const scores = ${scores};
+const exitIndex = dataOf(outputs, ${quoted(outputs.exitIndex)}, 'int64');
+const confidence = dataOf(outputs, ${quoted(outputs.exitConfidence)}, 'float32');
+refuseOverflow(scores, exitIndex.length);
+const costs = ${costs(manifest, 'thresholds')};
+const results = Array.from(exitIndex, (taken, n) => {
+  const exit = Number(taken);
+${result(manifest, 'costs[exit]!')}
+}) as ${resultsType(manifest)};
+this.statistics.record(results, ${thresholds === null ? quoted(manifest.defaultPoint) : chosenPoint(manifest)});
+return results;`;
+}
+
+export const chosenThresholds = ({ defaultPoint }: Manifest): string =>
+  `const thresholds = thresholdsOf(operatingPoints, ${quoted(defaultPoint)}, options);`;
+
+export const chosenPoint = ({ defaultPoint }: Manifest): string =>
+  `pointOf(operatingPoints, ${quoted(defaultPoint)}, options)`;
+
+/** Statements that make `feeds`, and return where there are no samples. */
+export function feeds(manifest: Manifest): string {
+  const { inputs, outputs } = manifest;
   const { thresholds } = outputs;
   const single = inputs.length === 1;
   const pictures = pictureInput(manifest);
-  const feeds = inputs.map((input) => {
+  const fed = inputs.map((input) => {
     const { name } = input;
     const value = single ? 'input' : `input[${quoted(name)}]`;
     const elements =
@@ -173,29 +225,23 @@ function classifyBody(manifest: Manifest): string {
       : [
           `  ${propertyName(thresholds)}: new this.#ort.Tensor('float32', thresholds, [thresholds.length]),\n`,
         ];
-  const scores =
-    outputs.dataType === 'float16'
-      ? `fromFloat16(dataOf(outputs, ${quoted(outputs.scores)}, 'float16'))`
-      : `dataOf(outputs, ${quoted(outputs.scores)}, 'float32')`;
   return `\
-this.#turns.check();
-${
-  thresholds === null
-    ? `const { thresholds } = operatingPoints${accessOf(manifest.defaultPoint)};`
-    : `const thresholds = thresholdsOf(operatingPoints, ${quoted(manifest.defaultPoint)}, options);`
-}
 const feeds = {
-${[...feeds, ...limits].join('')}};
+${[...fed, ...limits].join('')}};
 ${single ? '' : 'checkBatch(inputs, feeds);\n'}\
-${manifest.batch === 'dynamic' ? `if (batchOf(inputs, feeds) === 0) return [] as Result[] as ${resultsType(manifest)};\n` : ''}\
-const outputs = await this.#turns.run(feeds, ${literal(fetched(outputs))});
-const scores = ${scores};
-const exitIndex = dataOf(outputs, ${quoted(outputs.exitIndex)}, 'int64');
-const confidence = dataOf(outputs, ${quoted(outputs.exitConfidence)}, 'float32');
-refuseOverflow(scores, exitIndex.length);
-const costs = ${networks ? `chainCosts(exits, { network: ${networks.length - 1}, macs: fullMacs }, thresholds)` : 'relativeCosts(exits, fullMacs, thresholds)'};
-const results = Array.from(exitIndex, (taken, n) => {
-  const exit = Number(taken);
+${manifest.batch === 'dynamic' ? `if (batchOf(inputs, feeds) === 0) return [] as Result[] as ${resultsType(manifest)};\n` : ''}`;
+}
+
+/** What a sample that leaves at each exit has cost under `thresholds`. */
+export const costs = ({ networks }: Manifest, thresholds: string): string =>
+  networks
+    ? `chainCosts(exits, { network: ${networks.length - 1}, macs: fullMacs }, ${thresholds})`
+    : `relativeCosts(exits, fullMacs, ${thresholds})`;
+
+/** The result of sample `n`, which `exit` has answered, at `cost`. */
+export function result(manifest: Manifest, cost: string, others = ''): string {
+  const { labels, networks } = manifest;
+  return `\
   const own = scores.slice(${rowOf(manifest)});
   const index = ${INDEX[manifest.activation]};
   return {
@@ -205,17 +251,11 @@ ${labels ? '    label: labels[index]!,\n' : ''}\
     exit,
     exitId: exits[exit]?.id ?? 'full',
 ${networks ? `    network: networks[exits[exit]?.network ?? ${networks.length - 1}].id,\n` : ''}\
+${others}\
     confidence: confidence[n]!,
-    relativeCost: costs[exit]!,
+    relativeCost: ${cost},
     scores: own,
-  };
-}) as ${resultsType(manifest)};
-this.statistics.record(results, ${
-    thresholds === null
-      ? quoted(manifest.defaultPoint)
-      : `pointOf(operatingPoints, ${quoted(manifest.defaultPoint)}, options)`
-  });
-return results;`;
+  };`;
 }
 
 /** Where the scores of sample `n` are. */
@@ -242,10 +282,11 @@ const PROBABILITY: Record<Activation, string> = {
   logit: 'softmaxAt([0, own[0]!], index)',
 };
 
-const fetched = ({ scores, exitIndex, exitConfidence }: Manifest['outputs']) => [
+export const fetched = ({ scores, exitIndex, exitConfidence }: Manifest['outputs']) => [
   scores,
   exitIndex,
   exitConfidence,
 ];
 
-const accessOf = (name: string) => (/^[A-Za-z_$][\w$]*$/.test(name) ? `.${name}` : `[${quoted(name)}]`);
+export const accessOf = (name: string) =>
+  /^[A-Za-z_$][\w$]*$/.test(name) ? `.${name}` : `[${quoted(name)}]`;

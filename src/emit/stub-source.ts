@@ -8,12 +8,14 @@ import { alias, constant, field, list, record, type Statement } from './statemen
 import { describeExitIds, EXITS_DOC, networkIdType, networksTable } from './stub-chain.ts';
 import { modelClass } from './stub-class.ts';
 import { pictureInput, picturesType, preprocessFunction, preprocessingTable } from './stub-pictures.ts';
+import { SPLIT_RUNTIME, servedPoints, splitClass, splitOf, splitTable } from './stub-split.ts';
 import { textEncoder } from './stub-texts.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
 
 /** Everything below the file's header but what of src/runtime/ it uses. `modelFolder`: where model.onnx is, relative to this file. */
 export function stubStatements(manifest: Manifest, className: string, modelFolder: string): Statement[] {
   const pictures = pictureInput(manifest);
+  const split = splitOf(manifest);
   return [
     {
       kind: StructureKind.ImportDeclaration,
@@ -23,7 +25,7 @@ export function stubStatements(manifest: Manifest, className: string, modelFolde
     },
     ...tables(manifest),
     ...typesOf(manifest, className),
-    modelClass(manifest, className, modelFolder),
+    split ? splitClass(split, className, modelFolder) : modelClass(manifest, className, modelFolder),
     ...(pictures ? [preprocessFunction(manifest, pictures)] : []),
     ...(manifest.tokenizer ? [textEncoder(manifest)] : []),
     { kind: StructureKind.ExportAssignment, isExportEquals: false, expression: className },
@@ -32,22 +34,24 @@ export function stubStatements(manifest: Manifest, className: string, modelFolde
 
 /** What the package exports of src/runtime/. */
 export const exportedRuntime = (manifest: Manifest): string[] => [
-  ...['Runtime', 'ModelSource', 'ExitStatistics', 'StatisticsOptions', 'Drift'],
+  ...['Runtime', 'ModelSource', 'Drift'],
+  ...(manifest.split ? SPLIT_RUNTIME : ['ExitStatistics', 'StatisticsOptions']),
   ...(manifest.outputs.thresholds === null ? [] : ['Governor', 'GovernorOptions', 'GovernorTarget']),
   ...(pictureInput(manifest) ? ['Picture', 'Preprocessing'] : []),
   ...(manifest.tokenizer ? ['Text', 'TextTokenizerClass', 'TokenizerFile'] : []),
 ];
 
-/** The operating points a caller meets: all, or the one that is baked in. */
-function pointsOf({ operatingPoints, outputs, defaultPoint }: Manifest): readonly OperatingPoint[] {
+/** The operating points a caller meets: all, the one that is baked in, or those that a server has the rest for. */
+function pointsOf({ operatingPoints, outputs, defaultPoint, split }: Manifest): readonly OperatingPoint[] {
   return outputs.thresholds === null
     ? operatingPoints.filter((p) => p.name === defaultPoint)
-    : operatingPoints;
+    : servedPoints(operatingPoints, split);
 }
 
 function tables(manifest: Manifest): Statement[] {
   const { labels, inputs, exits, networks, baseline, batch, outputs } = manifest;
   const pictures = pictureInput(manifest);
+  const split = splitOf(manifest);
   const exitRows = exits.map(({ id, network = 0, tap, prefixMacs, headMacs, relativeCost }) =>
     literal({ id, ...(networks && { network }), tap, prefixMacs, headMacs, relativeCost }),
   );
@@ -90,6 +94,7 @@ function tables(manifest: Manifest): Statement[] {
       'The operating point in force when a call says nothing else.',
       'OperatingPointName',
     ),
+    ...(split ? [splitTable(split)] : []),
     ...(pictures
       ? [
           constant(
@@ -110,7 +115,10 @@ function tables(manifest: Manifest): Statement[] {
 }
 
 function typesOf(manifest: Manifest, className: string): Statement[] {
-  const { labels, outputs, exits, networks, defaultPoint } = manifest;
+  const { labels, outputs, exits, networks, defaultPoint, split } = manifest;
+  const choices = ['at?: OperatingPointName', 'budget: number', 'thresholds: Thresholds']
+    .map((chosen) => `\n  | { ${CHOICES.map((name) => choice(name, chosen)).join('; ')} }`)
+    .join('');
   return [
     ...(labels ? [alias('Label', '(typeof labels)[number]', 'A class name.')] : []),
     alias(
@@ -138,11 +146,9 @@ function typesOf(manifest: Manifest, className: string): Statement[] {
       : [
           alias(
             'ClassifyOptions',
-            ['at?: OperatingPointName', 'budget: number', 'thresholds: Thresholds']
-              .map((chosen) => `\n  | { ${CHOICES.map((name) => choice(name, chosen)).join('; ')} }`)
-              .join(''),
+            split ? `(${choices}\n) & { readonly signal?: AbortSignal }` : choices,
             `How eagerly samples leave: \`at\` an operating point (\`${defaultPoint}\` by default), at the dearest one whose
-             \`relativeCost\` is at most a \`budget\`, or by your own \`thresholds\`.`,
+             \`relativeCost\` is at most a \`budget\`, or by your own \`thresholds\`.${split ? ' `signal` ends the waiting for the server.' : ''}`,
           ),
         ]),
     record('Result', `What ${className} says about one sample.`, [
@@ -158,6 +164,15 @@ function typesOf(manifest: Manifest, className: string): Statement[] {
       ),
       field('exitId', 'ExitId', 'Name of the exit taken.'),
       ...(networks ? [field('network', 'NetworkId', 'The network that answered.')] : []),
+      ...(split
+        ? [
+            field(
+              'where',
+              'AnsweredWhere',
+              'Who answered: the model here; the server; or the model here, since the server could not be reached, or refused.',
+            ),
+          ]
+        : []),
       field('confidence', 'number', 'The score that was compared with the threshold.'),
       field(
         'relativeCost',

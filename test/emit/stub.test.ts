@@ -13,6 +13,7 @@ import { classNameOf, packageNameOf, quoted } from '../../src/emit/names.ts';
 import { emitPackage, emitStub } from '../../src/emit/stub.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
 import { goldenCase } from '../golden.ts';
+import { parts } from '../split/parts.ts';
 import { CHAIN, SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
 
 const test = suite('emit: stub');
@@ -120,12 +121,71 @@ test('a chain of networks: which one answered, what each costs, and which was le
   goldenCase('stub-chain', emitted(CHAIN, ['manifest.json', 'index.ts', 'package.json', 'README.md']));
 });
 
+test('the client of a split: who answered, what is sent, how the server is asked', () => {
+  const { manifest } = parts({ state: true, feature: 'int8' });
+  const files = emitPackage(manifest);
+  const shown = ['index.ts', 'index.d.ts', 'README.md', 'package.json'].map(
+    (name) => [name, files.get(name)!] as const,
+  );
+  goldenCase('stub-split', new Map(shown));
+});
+
+test('a split that does not fit its manifest is refused by name', () => {
+  const { manifest } = parts();
+  const split = manifest.split!;
+  const refused = (changed: Partial<Manifest>) => {
+    try {
+      emitPackage({ ...manifest, ...changed });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return 'nothing was thrown';
+  };
+  const with_ = (changed: Partial<typeof split>) => refused({ split: { ...split, ...changed } });
+  assert.match(with_({ after: 'exit_9' }), 'split.after names no exit: "exit_9"');
+  assert.match(
+    with_({ models: { ...split.models, quick: 'x' } }),
+    'split.models names no operating point: "quick"',
+  );
+  const { fast } = split.models;
+  assert.match(
+    with_({ models: { fast: fast! } }),
+    'split.models has no model for the default point "balanced"',
+  );
+  const input = { name: 'sound', dataType: 'float', dims: ['N', 3], role: 'input' } as const;
+  assert.match(with_({ sends: [input] }), 'split.sends[0] names no input: "sound"');
+  const { resize: _, ...rest } = manifest.preprocessing!;
+  const flat = { ...rest, channels: 'any', layout: 'flat' } as const;
+  assert.match(
+    refused({ preprocessing: flat }),
+    'split.sends[0] sends pixels of "pixels", an input that takes no pictures',
+  );
+  assert.match(refused({ outputs: { ...manifest.outputs, thresholds: null } }), 'outputs.thresholds is null');
+});
+
+test('a split has the operating points that something is served for', () => {
+  const { manifest } = parts();
+  const { fast: _, ...models } = manifest.split!.models;
+  const files = emitPackage({ ...manifest, split: { ...manifest.split!, models } });
+  assert.match(files.get('index.ts')!, "export type OperatingPointName = 'balanced' | 'exact';");
+  assert.not.match(files.get('README.md')!, '| fast |');
+});
+
 test('the same manifest gives the same bytes', () => {
   assert.equal([...emitPackage(SAMPLE)], [...emitPackage(structuredClone(SAMPLE))]);
   for (const [name, text] of emitPackage(SAMPLE)) assert.not(text.includes('\r'), name);
 });
 
-const CASES = ['image-labels', 'tensor-one-exit', 'fixed-gray', 'baked', 'several-inputs', 'texts', 'chain'];
+const CASES = [
+  'image-labels',
+  'tensor-one-exit',
+  'fixed-gray',
+  'baked',
+  'several-inputs',
+  'texts',
+  'chain',
+  'split',
+];
 
 test('golden stubs and their use pass strict tsc, in Node and in the browser; declarations need no types of Node', async () => {
   const sources = CASES.map((name) => `golden/stub-${name}/index.ts`);
