@@ -22,23 +22,48 @@ interface Waiting<Sample, Result> {
   readonly reject: (error: unknown) => void;
 }
 
+/** One run at a time, in the order they were asked for. */
+export class Turns {
+  readonly #waiting: (() => Promise<void>)[] = [];
+  #isBusy = false;
+
+  /** `run` must not reject. It begins at once where nothing runs. */
+  take(run: () => Promise<void>): void {
+    this.#waiting.push(run);
+    if (!this.#isBusy) void this.#next();
+  }
+
+  async #next(): Promise<void> {
+    this.#isBusy = true;
+    for (let run = this.#waiting.shift(); run; run = this.#waiting.shift()) await run();
+    this.#isBusy = false;
+  }
+}
+
 /**
- * Runs a batch when it is full or its first sample has waited long enough. There is one run at a time; samples that
+ * Runs a batch when it is full or its first sample has waited long enough, and it is its turn. There is one run at a time; samples that
  * arrive meanwhile are the next batch, so batches grow with the load by themselves.
  */
 export class Batcher<Sample, Result> {
   readonly #run: (samples: readonly Sample[]) => Promise<readonly Result[]>;
   readonly #maxBatch: number;
+  readonly #turns: Turns;
   #maxWaitMs: number;
-  #isRunning = false;
+  /** It waits for its turn, or runs. */
+  #isTaken = false;
   #timer: NodeJS.Timeout | undefined;
   readonly #queue: Waiting<Sample, Result>[] = [];
 
-  /** `run` gives one result a sample, in order. */
-  constructor(run: (samples: readonly Sample[]) => Promise<readonly Result[]>, options: BatcherOptions) {
+  /** `run` gives one result a sample, in order. Batchers that share `turns` run one at a time. */
+  constructor(
+    run: (samples: readonly Sample[]) => Promise<readonly Result[]>,
+    options: BatcherOptions,
+    turns = new Turns(),
+  ) {
     this.#run = run;
     this.#maxBatch = options.maxBatch;
     this.#maxWaitMs = options.maxWaitMs;
+    this.#turns = turns;
   }
 
   /** Samples that wait for a run. */
@@ -62,15 +87,18 @@ export class Batcher<Sample, Result> {
 
   #next(): void {
     const [first] = this.#queue;
-    if (this.#isRunning || !first) return;
+    if (this.#isTaken || !first) return;
     clearTimeout(this.#timer);
     const rest = first.since + this.#maxWaitMs - performance.now();
     if (this.#queue.length < this.#maxBatch && rest > 0) this.#timer = setTimeout(() => this.#next(), rest);
-    else void this.#answer(this.#queue.splice(0, this.#maxBatch));
+    else {
+      this.#isTaken = true;
+      // Who comes before its turn comes along.
+      this.#turns.take(() => this.#answer(this.#queue.splice(0, this.#maxBatch)));
+    }
   }
 
   async #answer(batch: readonly Waiting<Sample, Result>[]): Promise<void> {
-    this.#isRunning = true;
     const began = performance.now();
     try {
       const results = await this.#run(batch.map(({ sample }) => sample));
@@ -79,7 +107,7 @@ export class Batcher<Sample, Result> {
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
-    this.#isRunning = false;
+    this.#isTaken = false;
     this.#next();
   }
 }

@@ -5,7 +5,8 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import * as ort from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Runtime } from './sessions.ts';
 
 /** One or more samples as the model's input. */
 export type Elements = Float32Array | Float64Array | Int32Array | Uint8Array;
@@ -43,16 +44,21 @@ export interface Model {
 }
 
 export interface CompiledPackage {
-  readonly inputs: Readonly<Record<string, { readonly dims: readonly (number | 'N')[] }>>;
+  readonly inputs: Readonly<
+    Record<string, { readonly type: Tensor.Type; readonly dims: readonly (number | 'N')[] }>
+  >;
   readonly exits: readonly { readonly id: string }[];
-  readonly operatingPoints: Readonly<Record<string, unknown>>;
-  /** Throws a RangeError for a picture of the wrong size. */
-  readonly preprocess: (picture: Picture) => Elements;
+  readonly operatingPoints: Readonly<Record<string, { readonly thresholds: readonly number[] }>>;
+  readonly defaultPoint: string;
+  readonly sessionOptions: InferenceSession.SessionOptions;
+  /** Throws a RangeError for a picture of the wrong size. Absent where the input is no picture. */
+  readonly preprocess?: (picture: Picture) => Elements;
 }
 
-/** Throws an Error that says what is wrong with `folder`, or with the model as one that takes pictures. `module`: the package's URL. */
+/** Throws an Error that says what is wrong with `folder`. `module`: the package's URL. */
 export async function openPackage(
   folder: string,
+  runtime: Runtime,
 ): Promise<{ compiled: CompiledPackage; model: Model; module: string }> {
   const file = join(resolve(folder), 'index.js');
   const module = pathToFileURL(file).href;
@@ -60,12 +66,13 @@ export async function openPackage(
   const modelClass: unknown = exported.default;
   if (!isModelClass(modelClass))
     throw new Error(`${folder} holds no package that \`npx onnx-offramp compile\` wrote`);
-  const compiled = exported as CompiledPackage;
-  if (!compiled.preprocess || Object.keys(compiled.inputs).length > 1)
-    throw new Error(`the model in ${folder} takes something else than one picture`);
-  return { compiled, model: await modelClass.load(ort), module };
+  return { compiled: exported as CompiledPackage, model: await modelClass.load(runtime), module };
 }
 
-function isModelClass(value: unknown): value is { load(runtime: typeof ort): Promise<Model> } {
+/** Whether its input is one picture, as /classify takes them. */
+export const takesPictures = ({ preprocess, inputs }: CompiledPackage): boolean =>
+  preprocess !== undefined && Object.keys(inputs).length === 1;
+
+function isModelClass(value: unknown): value is { load(runtime: Runtime): Promise<Model> } {
   return typeof value === 'function' && 'load' in value;
 }

@@ -18,7 +18,8 @@ const LATER = { 'Retry-After': '1' };
 export class Quota {
   readonly #what: string;
   readonly #total: number;
-  readonly #each: number;
+  /** What one client may hold. */
+  readonly each: number;
   readonly #held = new Map<string, number>();
   #taken = 0;
 
@@ -26,7 +27,7 @@ export class Quota {
   constructor(what: string, total: number, share: number) {
     this.#what = what;
     this.#total = total;
-    this.#each = Math.max(1, Math.floor(total * share));
+    this.each = Math.max(1, Math.floor(total * share));
   }
 
   get taken(): number {
@@ -36,7 +37,7 @@ export class Quota {
   /** Throws a Refusal: 429 where `client` itself holds too much, 503 where all do together. */
   take(client: string, amount = 1): void {
     const held = (this.#held.get(client) ?? 0) + amount;
-    if (held > this.#each && this.#each < this.#total)
+    if (held > this.each && this.each < this.#total)
       throw new Refusal(429, `too many ${this.#what} from your address`, LATER);
     if (this.#taken + amount > this.#total) throw new Refusal(503, `too many ${this.#what}`, LATER);
     this.#held.set(client, held);

@@ -1,5 +1,6 @@
 /**
- * An HTTP classifier on top of a package that `npx onnx-offramp compile` wrote; README.md beside this file shows it at work.
+ * An inference server on top of a package that `npx onnx-offramp compile` wrote, or of the server's folder that `split` wrote; README.md
+ * beside this file shows it at work.
  *
  *   npx tsx examples/node-server/server.ts out/ --port 8080
  */
@@ -8,23 +9,29 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { createApp } from './app.ts';
-import { type CompiledPackage, type Governor, type Model, openPackage } from './compiled-package.ts';
+import { type AppOptions, createApp } from './app.ts';
+import { type Governor, type Model, openPackage, takesPictures } from './compiled-package.ts';
 import { Decoders } from './decoders.ts';
 import { Quota } from './limits.ts';
+import { openSplit, openWhole, readSplit } from './repository.ts';
+import { Sessions } from './sessions.ts';
 
 const USAGE = `\
-server.ts <package> [options]
+server.ts <folder> [options]
+
+  <folder>                 of a compiled package, or the server's of a split
 
   --port <n>               8080 by default; 0 takes a free one
   --host <address>         127.0.0.1 by default
-  --max-batch <n>          pictures that run together at most; 16 by default
-  --max-wait-ms <n>        that a picture waits for others at most; 3 by default
-  --max-queue <n>          pictures that may wait for their answer at a time; 128 by default
+  --max-batch <n>          samples that run together at most; 16 by default
+  --max-wait-ms <n>        that a sample waits for others at most; 3 by default
+  --max-queue <n>          samples that may wait for their answer at a time; 128 by default
+  --threads <n>            of a run; all cores by default
   --max-pixels <n>         that a picture may have; 16777216 by default
   --decoders <n>           threads that decode and resize; 2 by default
-  --body-timeout-ms <n>    that a picture may be on its way; 10000 by default
+  --body-timeout-ms <n>    that a picture, or tensors, may be on their way; 10000 by default
   --client-share <s>       of all that is limited, what one address may hold; 0.5 by default; 1 behind a proxy
+  --allow-origin <origin>  of pages that may ask from a browser, such as https://example.org; * for all; may be repeated
   --target-latency-ms <n>  lets a governor choose the operating point where a request asks for none
   --fastest <point>        cheapest operating point that the governor may choose`;
 
@@ -52,16 +59,8 @@ try {
 
 async function main(): Promise<void> {
   const { folder, flags } = readArguments();
-  const { compiled, model, module } = await openPackage(folder);
-  const decoders = await Decoders.open(module, flags);
-  const app = createApp({
-    ...flags,
-    compiled,
-    model,
-    decoders,
-    governor: governorOf(model, flags),
-    maxBatch: takesBatches(compiled) ? flags.maxBatch : 1,
-  });
+  const sessions = new Sessions(flags.threads === undefined ? {} : { intraOpNumThreads: flags.threads });
+  const app = createApp({ ...flags, ...(await openFolder(folder, sessions, flags)) });
 
   const open = new Set<ServerResponse>();
   let isStopping = false;
@@ -113,7 +112,7 @@ async function main(): Promise<void> {
     for (const response of open) await once(response, 'close');
     // Connections that never asked for anything do not count as idle and would stay.
     server.closeAllConnections();
-    await model.release();
+    await sessions.close();
   }
   function onSignal(): void {
     // Without listeners the next signal has its usual effect: it ends the process at once.
@@ -132,9 +131,16 @@ function governorOf(model: Model, { targetLatencyMs, fastest }: Flags): Governor
   return model.governor({ targetLatencyMs, ...(fastest !== undefined && { fastest }) });
 }
 
-function takesBatches({ inputs }: CompiledPackage): boolean {
-  return Object.values(inputs).every(({ dims }) => dims.includes('N'));
-}
+/** Throws an Error that says what is wrong with `folder`. */
+async function openFolder(folder: string, sessions: Sessions, flags: Flags): Promise<Pick<AppOptions, 'pictures' | 'models'>> {
+  const split = readSplit(folder);
+  if (split) return { pictures: undefined, models: await openSplit(folder, split, sessions) };
+  const { compiled, model, module } = await openPackage(folder, sessions.runtime);
+  const models = await openWhole(folder, compiled, sessions);
+  if (!takesPictures(compiled)) return { pictures: undefined, models };
+  const decoders = await Decoders.open(module, flags);
+  return { pictures: { compiled, model, decoders, governor: governorOf(model, flags) }, models };
+} // biome-ignore format: one line
 
 /** As in `USAGE`. */
 interface Flags {
@@ -143,10 +149,12 @@ interface Flags {
   readonly maxBatch: number;
   readonly maxWaitMs: number;
   readonly maxQueue: number;
+  readonly threads: number | undefined;
   readonly maxPixels: number;
   readonly decoders: number;
   readonly bodyTimeoutMs: number;
   readonly clientShare: number;
+  readonly allowOrigin: readonly string[];
   readonly targetLatencyMs: number | undefined;
   readonly fastest: string | undefined;
 }
@@ -161,10 +169,12 @@ function readArguments(): { folder: string; flags: Flags } {
       'max-batch': { type: 'string', default: '16' },
       'max-wait-ms': { type: 'string', default: '3' },
       'max-queue': { type: 'string', default: '128' },
+      threads: { type: 'string' },
       'max-pixels': { type: 'string', default: String(2 ** 24) },
       decoders: { type: 'string', default: '2' },
       'body-timeout-ms': { type: 'string', default: '10000' },
       'client-share': { type: 'string', default: '0.5' },
+      'allow-origin': { type: 'string', multiple: true, default: [] },
       'target-latency-ms': { type: 'string' },
       fastest: { type: 'string' },
     },
@@ -172,7 +182,7 @@ function readArguments(): { folder: string; flags: Flags } {
   const [folder] = positionals;
   if (folder === undefined || positionals.length > 1) throw new Error(USAGE);
   const numberOf = (
-    name: Exclude<keyof typeof values, 'host' | 'fastest'>,
+    name: Exclude<keyof typeof values, 'host' | 'fastest' | 'allow-origin'>,
     least: number,
     most = Infinity,
   ) => {
@@ -187,10 +197,12 @@ function readArguments(): { folder: string; flags: Flags } {
     maxBatch: numberOf('max-batch', 1),
     maxWaitMs: numberOf('max-wait-ms', 0),
     maxQueue: numberOf('max-queue', 1),
+    threads: values.threads === undefined ? undefined : numberOf('threads', 1),
     maxPixels: numberOf('max-pixels', 1),
     decoders: numberOf('decoders', 1),
     bodyTimeoutMs: numberOf('body-timeout-ms', 1),
     clientShare: numberOf('client-share', 0, 1),
+    allowOrigin: values['allow-origin']!,
     targetLatencyMs: values['target-latency-ms'] === undefined ? undefined : numberOf('target-latency-ms', 0),
     fastest: values.fastest,
   };

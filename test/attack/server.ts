@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import type { Random } from '../../src/graph/random.ts';
 import { pixels } from '../data/fixtures.ts';
+import { infer, requestOf } from '../examples/infer.ts';
 import {
   plainPng,
   png,
@@ -18,6 +19,7 @@ import {
   uploading,
   writePackage,
 } from '../examples/serve.ts';
+import { noise } from '../models.ts';
 import type { Outcome, Trial } from './trial.ts';
 
 /** Where the machine has only one address, attackers share it with everybody. */
@@ -30,6 +32,7 @@ const MOST_MEMORY = 2 ** 30;
 export const SERVER_TRIALS: readonly Trial[] = [
   { name: 'server: slow clients', times: 10, share: 1, open: () => withServer(slowClients) },
   { name: 'server: bombs', times: 10, share: 1, open: () => withServer(bombs) },
+  { name: 'server: tensors that lie', times: 10, share: 1, open: () => withServer(lies) },
   { name: 'server: restarts', times: 5, share: 1, open: restarts },
 ];
 
@@ -134,6 +137,61 @@ async function bomb(small: Buffer, random: Random) {
       return { name: 'noise', body: Buffer.from(pixels(random.integer(1, 10_000), random.uint32())), allowed: [400] };
   }
 } // biome-ignore format: a table
+
+/** Requests under /v2 whose bytes, lengths and shapes do not fit together. Good ones come in between. */
+async function lies(server: Server, _: Buffer, random: Random): Promise<string[]> {
+  const faults: string[] = [];
+  const statusOf = async (request: ReturnType<typeof requestOf>) => {
+    const answer = infer(server.url, 'tiny-residual', request, AbortSignal.timeout(PATIENCE));
+    return answer.then(
+      ({ status }) => status,
+      (error: Error) => error.message,
+    );
+  };
+  const image = (count: number) => [
+    {
+      name: 'image',
+      datatype: 'FP32',
+      shape: [count, 3, SIDE, SIDE],
+      bytes: noise(count * 3 * SIDE * SIDE, random.uint32()),
+    },
+  ];
+  const asks = Array.from({ length: random.integer(4, 24) }, async () => {
+    const status = await statusOf(lie(requestOf(image(random.integer(1, 5))), random));
+    if (![200, 400, 413, 429].includes(status as number)) faults.push(`tensors that lie got ${status}`);
+  });
+  const others = Array.from({ length: 8 }, async () => {
+    await sleep(random.integer(0, 200));
+    const status = await statusOf(requestOf(image(1)));
+    if (status !== 200 && status !== 429) faults.push(`beside tensors that lie good ones got ${status}`);
+  });
+  await Promise.all([...asks, ...others]);
+  return faults;
+}
+
+/** `request` with one thing that is not true. */
+function lie({ headers, body }: ReturnType<typeof requestOf>, random: Random): ReturnType<typeof requestOf> {
+  const bytes = Buffer.from(body);
+  const length = 'Inference-Header-Content-Length';
+  switch (random.integer(0, 5)) {
+    case 0:
+      bytes[random.integer(0, bytes.length)]! ^= 1 << random.integer(0, 8);
+      return { headers, body: bytes };
+    case 1:
+      return { headers, body: bytes.subarray(0, random.integer(0, bytes.length)) };
+    case 2:
+      return { headers, body: Buffer.concat([bytes, Buffer.from(pixels(random.integer(1, 100_000), random.uint32()))]) };
+    case 3:
+      return { headers: { ...headers, [length]: String(random.integer(0, 2 * bytes.length)) }, body: bytes };
+    default: {
+      // A digit of the JSON: of a shape, mostly, or of the bytes that there are.
+      const digits = [...bytes.subarray(0, Number(headers[length])).entries()].filter(([, byte]) => byte >= 0x30 && byte <= 0x39);
+      const [at] = digits[random.integer(0, digits.length)]!;
+      bytes[at] = 0x30 + random.integer(0, 10);
+      return { headers, body: bytes };
+    }
+  }
+} // biome-ignore format: one line
 
 /** A server that is stopped while clients come: whoever had connected before gets an answer. */
 async function restarts() {

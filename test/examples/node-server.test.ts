@@ -195,7 +195,7 @@ test('a full queue turns requests away; SIGTERM answers all that wait, also the 
   const refused = await post(patient, 0);
   assert.is(refused.status, 503);
   assert.is(refused.headers.get('Retry-After'), '1');
-  assert.match(await refused.text(), 'too many requests');
+  assert.match(await refused.text(), 'too many samples');
 
   // It asks for nothing, and must not hold anybody up.
   const silent = connect(patient.port, '127.0.0.1');
