@@ -31,7 +31,9 @@ self.addEventListener('fetch', (event) => {
   if (!KEPT.has(origin + pathname)) return;
   const answer = async () => {
     const cache = await caches.open(CACHE);
-    return (await cache.match(event.request, { ignoreSearch: true })) ?? fetch(event.request);
+    // Hosts may say `Vary: Origin`, but a file is the same for everyone.
+    const alike = { ignoreSearch: true, ignoreVary: true };
+    return (await cache.match(event.request, alike)) ?? fetch(event.request);
   };
   event.respondWith(answer());
 });
