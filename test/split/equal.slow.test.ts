@@ -46,6 +46,8 @@ for (const [i, after] of ['exit_1', 'exit_2'].entries())
       compared.some(({ asked }) => asked > 0 && asked < SAMPLES),
       'some stay, some are asked for',
     );
+    // Inside a network ONNX Runtime lays the rest out otherwise, and so adds in another order.
+    if (after === 'exit_2') for (const { bitwise } of compared) assert.is(bitwise, SAMPLES);
     await asking.release();
     await alone.release();
     server.process.kill('SIGKILL');
