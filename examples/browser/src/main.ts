@@ -133,8 +133,9 @@ async function classifyAll(): Promise<void> {
     if (question !== asked) return;
     settle(picture, { at, first, result });
   }
-  summarise(asking);
   if (split) await showTraffic();
+  if (question !== asked) return;
+  summarise(asking);
   clear.disabled = asking.length === 0;
   list.setAttribute('aria-busy', 'false');
 }

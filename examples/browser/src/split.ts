@@ -22,6 +22,7 @@ export function serverNamed(): string {
 /** Calls `again` whenever the network may be back. */
 export function watchNetwork(again: () => Promise<void>): void {
   const cut = find<HTMLInputElement>('#cut');
+  cut.disabled = false;
   cut.addEventListener('change', async () => {
     await switchNetwork(!cut.checked);
     if (!cut.checked) await again();
