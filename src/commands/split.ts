@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import { pointNamed } from '../calibrate/index.ts';
+import { isFile } from '../data/files.ts';
 import type { Dataset } from '../data/index.ts';
 import type { Manifest, ManifestSent, OperatingPoint, SplitLoss } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
@@ -270,7 +271,8 @@ async function filesReadFor(manifest: Manifest, options: SplitOptions): Promise<
   const data = [calibration, test].filter((path) => path !== undefined);
   return [
     ...(await filesReadBy(manifest, { folder, model, ...(first && { first }) })),
-    ...(await filesIn(folder)),
+    // Of an earlier split that was written into the package nothing is read.
+    ...(await filesIn(folder)).filter(isFile),
     ...data,
   ];
 }

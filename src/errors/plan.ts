@@ -16,6 +16,20 @@ export const cannotSplit = (
   remedy = "Cut it behind another exit: at the end of a network only the original's inputs travel.",
 ) => new OfframpError('cannot-split', `the chain cannot be cut ${where}: ${reason}`, remedy);
 
+export const inputNotSplit = (input: string, exit: string) =>
+  cannotSplit(
+    `behind ${exit}`,
+    `${input} is read there and has no row for each sample, so it cannot travel with them`,
+    `Compile the model with ${input} built in: \`set\`.`,
+  );
+
+export const scoresNotSplit = (output: string, logits: string) =>
+  cannotSplit(
+    'behind any exit',
+    `output ${output} is made of ${logits} and of other values, which the other part computes`,
+    'Compile the model with its logits as `output`.',
+  );
+
 export const noPixels = (input: string, dataType: string) =>
   new OfframpError(
     'cannot-split',

@@ -2,14 +2,21 @@
  * A chain in parts, each a model of its own: a sample that is in play after one is answered by the next. Parts that follow one another do together
  * what the whole chain does, sample by sample.
  */
-import { cannotSplit, nameTaken, otherOutputs } from '../errors/index.ts';
+import {
+  cannotSplit,
+  inputNotSplit,
+  nameTaken,
+  OfframpError,
+  otherOutputs,
+  scoresNotSplit,
+} from '../errors/index.ts';
 import { makeValue } from '../graph/builder.ts';
 import { prune } from '../graph/prune.ts';
 import type { DataType, Model, ValueInfo } from '../graph/types.ts';
 import { indexGraph, nodeReads, valueNames } from '../graph/walk.ts';
 import { withEnsemble } from '../policies/final-answer.ts';
 import { policyOf } from '../policies/index.ts';
-import { cutSegments } from './cut-segments.ts';
+import { cutSegments, findLostOutputs } from './cut-segments.ts';
 import type { TypedModel } from './exits.ts';
 import { checkLowerable, type LowerOptions, lowerStretch } from './lower-exits.ts';
 import { type Feature, wireDims } from './lowering.ts';
@@ -69,49 +76,47 @@ export function lowerPart(
   refuseNoPart(part, exits);
   const chain = scoresAlone(networks, options);
   const original = chain.at(-1)!.typed;
-  const { from, to } = part;
+  refuseNamesTaken(chain);
   const own = networksOf(chain, part);
-  const policy = options.final ? withEnsemble(policyOf(options.policy)) : policyOf(options.policy);
-  const width = policy.state(exits, original.classes);
-  const isStateRead = (at: number) => width > 0 && (options.final ? true : at < exits);
-  const batch = original.batch === 'fixed' ? 1 : 'N';
-  const state = { dataType: 'float', dims: [batch, width], role: 'state' } as const;
-  const takesState = from > 0 && isStateRead(from);
-  const givesState = to !== undefined && isStateRead(to);
+  const state = stateOf(original, part, exits, options);
   const inputs = inputsOf(networks, own, part);
   const read = readBy(own, original);
   const taken = own[0]!.takes.filter(({ name }) => read.has(name));
   const has = new Set([...inputs.map(({ tensor }) => tensor.name), ...taken.map(({ name }) => name)]);
-  refuseNamesTaken(chain);
-  const rows = original.batch === 'fixed' ? 1 : (batchOf(original) ?? 'N');
-  const model = lowerStretch(
-    {
-      networks: own.map((network) => ({ ...network, typed: withInputs(network.typed, has) })),
-      original,
-      exits,
-      ends: {
-        inputs: [
-          ...inputs.map(({ info }) => info),
-          ...taken.map((feature) => featureInfo(feature, original.batch === 'fixed' ? undefined : rows)),
-          ...(takesState ? [makeValue(STATE_INPUT, state.dataType, [rows, width])] : []),
-        ],
-        stateInput: takesState ? STATE_INPUT : undefined,
-        stateOutput: givesState ? STATE_OUTPUT : undefined,
-      },
-    },
-    options,
-  );
+  const rows = original.batch === 'fixed' ? undefined : (batchOf(original) ?? 'N');
+  const ends = {
+    inputs: [
+      ...inputs.map(({ info }) => info),
+      ...taken.map((feature) => featureInfo(feature, rows)),
+      ...state.taken.map(({ name, dataType, dims }) => makeValue(name, dataType, [rows ?? 1, dims[1]])),
+    ],
+    stateInput: state.taken[0]?.name,
+    stateOutput: state.given[0]?.name,
+  };
+  const reading = own.map((network) => ({ ...network, typed: withInputs(network.typed, has) }));
+  const tensorsOf = (features: readonly Feature[]) => features.map((one) => featureTensor(original, one));
   return {
-    model,
-    takes: [
-      ...inputs.map(({ tensor }) => tensor),
-      ...taken.map((feature) => featureTensor(original, feature)),
-      ...(takesState ? [{ ...state, name: STATE_INPUT }] : []),
-    ],
-    gives: [
-      ...(givesState ? [{ ...state, name: STATE_OUTPUT }] : []),
-      ...own.at(-1)!.gives.map((feature) => featureTensor(original, feature)),
-    ],
+    model: lowerStretch({ networks: reading, original, exits, ends }, options),
+    takes: [...inputs.map(({ tensor }) => tensor), ...tensorsOf(taken), ...state.taken],
+    gives: [...state.given, ...tensorsOf(own.at(-1)!.gives)],
+  };
+}
+
+/** The policy's state as `part` takes and gives it, where something behind reads it: one tensor or none. */
+function stateOf(
+  { batch, classes }: TypedModel,
+  { from, to }: Part,
+  exits: number,
+  { policy, final }: LowerOptions,
+): { readonly taken: readonly PartTensor[]; readonly given: readonly PartTensor[] } {
+  const { state } = final ? withEnsemble(policyOf(policy)) : policyOf(policy);
+  const width = state(exits, classes);
+  const dims = [batch === 'fixed' ? 1 : 'N', width] as const;
+  const isRead = (at: number) => width > 0 && (final ? true : at < exits);
+  const tensor = (name: string): PartTensor => ({ name, dataType: 'float', dims, role: 'state' });
+  return {
+    taken: from > 0 && isRead(from) ? [tensor(STATE_INPUT)] : [],
+    given: to !== undefined && isRead(to) ? [tensor(STATE_OUTPUT)] : [],
   };
 }
 
@@ -146,12 +151,23 @@ function scoresAlone(
       graph.outputs.map(({ name }) => name).filter((name) => name !== typed.output),
       typed.output,
     );
-  // The scores of a sample may be asked for in another part than the one that answers.
-  checkLowerable({ ...typed, model: { ...typed.model, graph: { ...graph, outputs } } }, [], {
-    isNested: true,
-  });
+  const scores = { ...typed, model: { ...typed.model, graph: { ...graph, outputs } } };
+  // The answer to a sample may come from any part.
+  if (isScoresLost(scores)) throw scoresNotSplit(typed.output, typed.logits);
+  checkLowerable(scores, [], { isNested: true });
   const alone = { ...typed.model, graph: prune({ ...graph, outputs }) };
   return [...networks.slice(0, -1), { typed: { ...typed, model: alone }, heads }];
+}
+
+/** Whether the scores are made of more than the logits: of values inside a network. */
+function isScoresLost(typed: TypedModel): boolean {
+  try {
+    findLostOutputs(typed, [], true);
+    return false;
+  } catch (error) {
+    if (error instanceof OfframpError && error.code === 'scores-lost') return true;
+    throw error;
+  }
 }
 
 const withInputs = (typed: TypedModel, has: ReadonlySet<string>): TypedModel => ({
@@ -178,16 +194,17 @@ function inputsOf(
     .filter(({ name }) => realInputs.has(name) && read.has(name))
     .map((info): TakenInput => {
       const { dataType, dims, batchAxis } = typed.facts.get(info.name)!;
-      if (batchAxis === undefined && from > 0)
-        throw cannotSplit(`behind exit ${from - 1}`, `${info.name} is read there and has no batch axis`);
+      if (batchAxis === undefined && from > 0) throw inputNotSplit(info.name, `exit_${from}`);
       const shape = typed.batch === 'fixed' ? dims : dims.map((d, axis) => (axis === batchAxis ? 'N' : d));
       return { tensor: { name: info.name, dataType, dims: shape, role: 'input' }, info };
     });
 }
 
-/** What the networks of a part read from outside, and the original behind its logits. */
+/** What the networks of a part read from outside, and the original behind its logits, which every part has. */
 function readBy(own: readonly PartNetwork[], original: TypedModel): Set<string> {
-  const { prefix, suffix } = cutSegments(original, [], true);
+  const { prefix, suffix } = own.at(-1)!.isFollowed
+    ? cutSegments(original, [], true)
+    : { prefix: [], suffix: [] };
   const inputs = own.flatMap(({ typed, heads, gives, isFollowed }) => {
     const goals = [...heads.map(({ exit }) => exit.tap.value), ...gives.map(({ value }) => value)];
     return (isFollowed ? upTo(typed, goals) : typed).model.graph.inputs.map(({ name }) => name);

@@ -5,6 +5,7 @@
 import { cannotSplit } from '../errors/index.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { prune } from '../graph/prune.ts';
+import { renameNode } from '../graph/rename.ts';
 import { elementBytes } from '../graph/tensor.ts';
 import type { Dim, Graph, Node, ValueInfo } from '../graph/types.ts';
 import { allNames, indexGraph, nodeReads } from '../graph/walk.ts';
@@ -12,6 +13,7 @@ import { channelAxisOf } from './channel-axis.ts';
 import { cutSegments } from './cut-segments.ts';
 import type { Head, TypedModel } from './exits.ts';
 import { type Feature, wireDims } from './lowering.ts';
+import { measuredValues } from './measured-values.ts';
 
 /** A stretch of a chain: its exits from `from`, counted from 0 over the whole chain, to the one before `to`, and what leads to them. */
 export interface Part {
@@ -78,6 +80,9 @@ function partOf(network: PartNetwork, from: number, to: number): PartNetwork {
 interface CutPoint {
   /** What is read behind it and made before it, or an input. */
   readonly live: readonly string[];
+  /** Of those, what is read for the batch size alone, with a value that has as many samples and travels anyway. */
+  readonly measured: ReadonlyMap<string, string>;
+  /** What is made before the exit and travels. */
   readonly features: readonly Feature[];
   /** What is needed behind it: its exits and its end. */
   readonly goals: readonly string[];
@@ -88,13 +93,26 @@ function cutPoints(typed: TypedModel, heads: readonly Head[], isFollowed: boolea
   const taps = heads.map(({ exit }) => exit.tap.value);
   const end = isFollowed ? upTo(typed, taps) : typed;
   const { carried } = cutSegments(end, taps, true);
-  return carried.map(({ live }, k) => ({
-    live,
-    features: live
-      .filter((value) => !typed.sampleInputs.includes(value))
-      .map((value) => featureOf(typed, value, taps[k]!)),
-    goals: [...taps.slice(k + 1), ...(isFollowed ? [] : [typed.logits, typed.output])],
-  }));
+  return carried.map(({ live }, k) => {
+    const goals = [...taps.slice(k + 1), ...(isFollowed ? [] : [typed.logits, typed.output])];
+    const measured = measuredAt(typed, live, goals);
+    const made = live.filter((value) => !typed.sampleInputs.includes(value) && !measured.has(value));
+    return { live, measured, features: made.map((value) => featureOf(typed, value, taps[k]!)), goals };
+  });
+}
+
+/** `CutPoint.measured`. */
+function measuredAt(
+  typed: TypedModel,
+  live: readonly string[],
+  goals: readonly string[],
+): ReadonlyMap<string, string> {
+  if (typed.batch === 'fixed') return new Map();
+  const needed = ancestorsUpTo(typed.model.graph, goals, new Set(live));
+  const measured = measuredValues(typed, needed, live);
+  for (const goal of goals) measured.delete(goal);
+  const other = live.find((value) => !measured.has(value) && typed.facts.get(value)?.batchAxis === 0);
+  return new Map(other === undefined ? [] : [...measured].map((value) => [value, other] as const));
 }
 
 /** `typed` without what leads to none of `values`, which are in the order samples meet them: the last one is its end. */
@@ -120,7 +138,7 @@ function featureOf(typed: TypedModel, value: string, tap: string): Feature {
 }
 
 /** What of `typed` is behind `point`, reading its values. */
-function restOf(typed: TypedModel, { live, features, goals }: CutPoint): TypedModel {
+function restOf(typed: TypedModel, { live, measured, features, goals }: CutPoint): TypedModel {
   const { graph } = typed.model;
   const { realInputs } = indexGraph(graph);
   const given = new Set(live);
@@ -133,7 +151,9 @@ function restOf(typed: TypedModel, { live, features, goals }: CutPoint): TypedMo
       outputs.filter((v) => given.has(v)).map((v) => [v, b.fresh(`${v}/unread`)] as const),
     ),
   );
-  const nodes = graph.nodes.filter((node) => needed.has(node)).map((node) => withoutOutputs(node, unread));
+  const nodes = graph.nodes
+    .filter((node) => needed.has(node))
+    .map((node) => renameNode(withoutOutputs(node, unread), measured));
   const batch = typed.batch === 'fixed' ? undefined : (batchOf(typed) ?? 'N');
   for (const feature of features) {
     const { value, name, fact } = feature;

@@ -212,6 +212,13 @@ test('with force, what an earlier split left goes, and other files stay', async 
   assert.equal(readdirSync(at('again/client')), ['mine.txt']);
 }); // biome-ignore format: a call
 
+test('a split may lie in the package itself, and be written again there', async () => {
+  const inside = { after: 'exit_1', at: ['none'], out: at('max-prob/split') };
+  await parted('max-prob', '', inside);
+  await parted('max-prob', '', { ...inside, force: true });
+  assert.equal(readdirSync(inside.out).sort(), ['client', 'server']);
+});
+
 test('what cannot be split is refused, and nothing is written', async () => {
   const refused = async (code: string, more: Partial<SplitOptions>, says?: RegExp) => {
     const { message, hint } = await rejectsWith(code, () => parted('max-prob', 'nowhere', { after: 'exit_1', ...more }));

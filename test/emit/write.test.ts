@@ -114,6 +114,20 @@ test('force removes nothing from a folder that Offramp did not write', async ({ 
   assert.equal(contents(folder), { ...WRITTEN, 'report.html': 'mine' });
 });
 
+test('files and folders that are said to be of an earlier run go, unless something is written into them', async ({
+  folder,
+}) => {
+  for (const name of ['old/1/model.onnx', 'kept/1/model.onnx', 'mine.txt', 'old.txt']) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), 'before');
+  }
+  const stale = ['old', 'kept', 'old.txt', 'never-there'];
+  const files = new Map([['kept/1/model.onnx', 'now']]);
+  await writeOutput(folder, files, { force: true, stale });
+  assert.equal(contents(folder), { 'kept/1/model.onnx': 'now', 'mine.txt': 'before' });
+  assert.not.ok(existsSync(join(folder, 'old')));
+});
+
 test('a failure while staging leaves nothing', async ({ folder }) => {
   const impossible = new Map([...FILES, ['model.onnx/inside', 'x']]);
   assert.is(await codeOf(writeOutput(join(folder, 'out'), impossible)), 'output-failed');

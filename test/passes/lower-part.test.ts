@@ -34,7 +34,7 @@ interface Trial {
   readonly thresholds: readonly number[];
   readonly some: Some;
   readonly batches?: readonly number[];
-  /** ONNX Runtime packs weights of a MatMul ahead in a main graph, and then adds in another order than it does in a branch. */
+  /** The sums of a MatMul end in another bit in a branch than in a main graph, whatever ONNX Runtime optimizes. */
   readonly hasMatMul?: boolean;
 }
 
@@ -102,7 +102,7 @@ test('a chain of three networks with exits inside, cut behind each of its exits'
 });
 
 test('built-in thresholds, some of which close exits, the one before the cut among them', async () => {
-  const trial = { ...trialOf(three, { policy: 'max-prob', final: 0.25 }), batches: [1, 7] };
+  const trial = { ...trialOf(three, { policy: 'max-prob', final: 0.25 }), batches: [7] };
   for (const isOpen of [(k: number) => k % 2 === 0, (k: number) => k % 2 === 1, (k: number) => k > 3]) {
     const thresholds = trial.thresholds.map((t, k) => (isOpen(k) ? t : 1));
     for (const cut of thresholds.keys()) await expectSame({ ...trial, thresholds }, [cut + 1], true);
@@ -110,8 +110,8 @@ test('built-in thresholds, some of which close exits, the one before the cut amo
 });
 
 test('exits that are closed when it runs: all, those before the cut, those behind it', async () => {
-  const trial = { ...trialOf(three, { policy: 'max-prob', final: 0.25 }), batches: [1, 7] };
-  for (const cut of [2, 3, 4, 6, 7]) {
+  const trial = { ...trialOf(three, { policy: 'max-prob', final: 0.25 }), batches: [7] };
+  for (const cut of [2, 3, 6]) {
     for (const isOpen of [
       () => false,
       (k: number) => k >= cut,
@@ -125,7 +125,7 @@ test('exits that are closed when it runs: all, those before the cut, those behin
 });
 
 test('many parts: one a network, one an exit, and parts of parts', async () => {
-  const trial = { ...trialOf(three, { policy: 'max-prob', final: 0.25 }), batches: [1, 7, 64] };
+  const trial = { ...trialOf(three, { policy: 'max-prob', final: 0.25 }), batches: [1, 7] };
   const all = [...trial.thresholds.keys()].map((k) => k + 1);
   for (const cuts of [[3, 5], all, [1, 3, 5], [2, 4, 6], [3, 5, 7]])
     for (const baked of [false, true]) await expectSame(trial, cuts, baked);
@@ -145,10 +145,8 @@ test('every policy, with and without a say of the exits in the last answer', asy
         some: imagesOf(samples),
         batches: [7],
       };
-      for (const cut of [1, 2, 3]) {
-        const places = await expectSame(trial, [cut]);
-        assert.ok(places.length > 1, `${policy}: ${places}`);
-      }
+      const places = await expectSame(trial, [2]);
+      assert.ok(places.length > 1, `${policy}: ${places}`);
       await expectSame(trial, [1, 2, 3], true);
     }
   }
@@ -220,7 +218,7 @@ function halfNet(): Model {
   return makeModel(b.build('half'), 17);
 }
 
-test('texts: the masks travel along, and shapes that hold the batch size are made anew', async () => {
+test('texts: masks travel along, the words do not for being counted once at the input', async () => {
   const typed = await observeFacts(tinyEncoder(17, 'words'));
   const { heads } = await prepare(tinyEncoder(17, 'words'), 'token', ['layer1', 'layer2']);
   const ids = noise(COUNT * 8, 5).map((v) => Math.floor((v + 1) * 32));
@@ -238,7 +236,6 @@ test('texts: the masks travel along, and shapes that hold the batch size are mad
   assert.equal(rest.takes.map(({ name, role }) => `${role} ${name}`).sort(), [
     'feature layer1',
     'feature mask',
-    'input input_ids',
   ]);
   for (const cuts of [[1], [2], [1, 2]]) await expectSame(trial, cuts);
 });
@@ -371,6 +368,29 @@ test('refuses a part that is none, an input without a batch axis, and a name tha
 
   const named = await prepare(renamed(tinyResidual(), 'block3', 'policy_state'));
   assert.throws(() => lowerPart([named], { from: 1 }, { policy: 'max-prob' }), hasCode('name-taken'));
+});
+
+test('refuses scores that are made of a value inside the network, which another part has', async () => {
+  const { graph, ...rest } = tinyResidual();
+  const nodes = graph.nodes.map((node) =>
+    node.outputs.includes('scores') ? { ...node, name: '', outputs: ['logits'] } : node,
+  );
+  // A Softmax written out, whose sum is brought to a shape that is read off a value before the first exit.
+  const b = new NetBuilder(1);
+  const e = b.op('Exp', ['logits']);
+  const sum = b.op('ReduceSum', [e, b.int64([1])], { keepdims: 1 });
+  const rows = b.op('Slice', [b.op('Shape', ['stem']), b.int64([0]), b.int64([1]), b.int64([0])]);
+  const sums = b.op('Expand', [sum, b.op('Concat', [rows, b.int64([5])], { axis: 0 })]);
+  b.op('Div', [e, sums], {}, 'scores');
+  const made = {
+    ...graph,
+    nodes: [...nodes, ...b.nodes],
+    initializers: [...graph.initializers, ...b.initializers],
+  };
+  const networks = [await prepare({ ...rest, graph: made })];
+  lowerChain(networks, { policy: 'max-prob' });
+  for (const part of partsAt([1]))
+    assert.throws(() => lowerPart(networks, part, { policy: 'max-prob' }), hasCode('cannot-split'));
 });
 
 function renamed(model: Model, from: string, to: string): Model {

@@ -145,7 +145,8 @@ export function tritonModel(
     ],
     inputs: file.takes.map(({ name, dataType, dims }) => ({ name, dataType, dims: withoutBatchName(dims) })),
     outputs,
-    maxBatch: manifest.batch === 'fixed' ? 0 : batchBehind(manifest, points[0]!, cut),
+    maxBatch:
+      manifest.batch === 'fixed' ? 0 : Math.min(...points.map((point) => batchBehind(manifest, point, cut))),
     instances: INSTANCES,
     threads: THREADS,
   });
