@@ -5,6 +5,7 @@ import * as chain from '../../golden/stub-chain/index.ts';
 import * as gray from '../../golden/stub-fixed-gray/index.ts';
 import * as pets from '../../golden/stub-image-labels/index.ts';
 import * as several from '../../golden/stub-several-inputs/index.ts';
+import * as split from '../../golden/stub-split/index.ts';
 import * as texts from '../../golden/stub-texts/index.ts';
 
 export async function use(pixels: Uint8Array, clamped: Uint8ClampedArray): Promise<void> {
@@ -124,6 +125,39 @@ export async function use(pixels: Uint8Array, clamped: Uint8ClampedArray): Promi
   // @ts-expect-error a model on its own has no networks
   result.network;
 
+  const client = await split.Pets.load(ort, { server: 'https://example.org/v2/models/pets_rest' });
+  const server = new URL('https://example.org');
+  await split.Pets.load(ort, { server, url: '/model.onnx', timeoutMs: 500, retries: 0, maxInFlight: 2 });
+  await split.Pets.load(ort, { server, headers: { authorization: 'Bearer …' }, offline: 'throw', fetch });
+  await split.Pets.load(ort, { server, headers: async () => ({ authorization: 'Bearer …' }) });
+  const { signal } = new AbortController();
+  const [asked] = await client.classify(picture, { at: 'fast', signal });
+  await client.classify(picture, { signal });
+  await client.classify([picture], { thresholds: [0.5, 0.65], signal });
+  const where: 'client' | 'server' | 'client, server unreachable' | 'client, server refused' = asked.where;
+  const { stayed, bytesSent, serverMs, problem } = client.statistics;
+  const told: string = `${stayed} ${bytesSent} ${serverMs.p95} ${problem ?? ''} ${split.split.bytes}`;
+  const paced: split.Governor<split.OperatingPointName, split.Input, [split.Result, ...split.Result[]]> =
+    client.governor({ targetLatencyMs: 40 });
+  // @ts-expect-error a split needs a server
+  await split.Pets.load(ort);
+  // @ts-expect-error a split needs a server
+  await split.Pets.load(ort, { url: '/model.onnx' });
+  // @ts-expect-error one or the other
+  await split.Pets.load(ort, { server, offline: 'panic' });
+  // @ts-expect-error a header is a string
+  await split.Pets.load(ort, { server, headers: { authorization: 7 } });
+  // @ts-expect-error nobody else answers
+  asked.where === 'nobody';
+  // @ts-expect-error one or the other, also with a signal
+  await client.classify(picture, { at: 'fast', budget: 1, signal });
+  // @ts-expect-error a model of its own has no server
+  result.where;
+  // @ts-expect-error nor waits for one
+  await model.classify(picture, { signal });
+  // @ts-expect-error served models are not for writing
+  split.split.models.fast = 'other';
+
   class Tokenizer {
     constructor(
       readonly file: object,
@@ -153,5 +187,8 @@ export async function use(pixels: Uint8Array, clamped: Uint8ClampedArray): Promi
     index,
     network,
     file,
+    where,
+    told,
+    paced,
   );
 }

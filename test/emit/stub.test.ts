@@ -13,8 +13,8 @@ import { classNameOf, packageNameOf, quoted } from '../../src/emit/names.ts';
 import { emitPackage, emitStub } from '../../src/emit/stub.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
 import { goldenCase } from '../golden.ts';
-import { parts } from '../split/parts.ts';
 import { CHAIN, SAMPLE, sampleExits, samplePoint, unlabelled } from './sample.ts';
+import { parts } from './split-parts.ts';
 
 const test = suite('emit: stub');
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -193,6 +193,7 @@ test('golden stubs and their use pass strict tsc, in Node and in the browser; de
     tsc(['--types', 'node', ...sources, 'test/emit/stub-usage.ts']),
     tsc(['--types', '', '--lib', 'es2022,dom', ...sources, 'test/emit/stub-browser-usage.ts']),
     tsc(['--types', '', '--lib', 'es2022,dom', 'golden/stub-image-labels/index.d.ts']),
+    tsc(['--types', '', '--lib', 'es2022,dom', 'golden/stub-split/index.d.ts']),
   ]);
 });
 

@@ -1,5 +1,5 @@
 /** What a package says about pictures, asked for so many at a time, one call after another: the same code in Node and in the browser. */
-import type { Said } from '../../split/same-answers.ts';
+import type { Said } from '../../examples/same-answers.ts';
 
 export interface Picture {
   readonly data: Uint8Array;

@@ -6,8 +6,8 @@ import { floatTensor } from '../../src/graph/tensor.ts';
 import { DATA_TYPES, type DataType } from '../../src/graph/types.ts';
 import { serializeModel } from '../../src/parser/index.ts';
 import { normalised } from '../../src/runtime/pictures.ts';
-import { CHAIN } from '../emit/sample.ts';
 import { noise } from '../models.ts';
+import { CHAIN } from './sample.ts';
 
 /** Values of a sample: [3, 2, 2]. */
 export const SIZE = 12;

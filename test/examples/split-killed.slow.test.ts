@@ -11,9 +11,9 @@ import { drawSamples, SIDE } from '../../examples/demo/shapes.ts';
 import type { Pets } from '../../golden/stub-split/index.ts';
 import { type Picture, picturesOf } from '../browser/split-project/answers.ts';
 import { demoPackage, splitDemo } from '../browser/subjects.ts';
-import { cleanUp, start, until } from '../examples/serve.ts';
+import { cleanUp, start, until } from './serve.ts';
 
-const test = suite('split: a server that is killed');
+const test = suite('examples: the server of a split is killed');
 const scratch = mkdtempSync(join(tmpdir(), 'offramp-split-killed-'));
 const SECONDS = 60;
 const KILLS = 3;

@@ -9,10 +9,10 @@ import * as assert from 'uvu/assert';
 import { drawSamples, SIDE } from '../../examples/demo/shapes.ts';
 import { answersTo, picturesOf } from '../browser/split-project/answers.ts';
 import { demoPackage, splitDemo } from '../browser/subjects.ts';
-import { cleanUp, start } from '../examples/serve.ts';
 import { type Compared, compareAnswers, fiveOf, summed } from './same-answers.ts';
+import { cleanUp, start } from './serve.ts';
 
-const test = suite('split: client and server');
+const test = suite('examples: client and server of a split');
 const scratch = mkdtempSync(join(tmpdir(), 'offramp-split-equal-'));
 const SAMPLES = 1000;
 /** Not the seeds that the demo's data is drawn with. */

@@ -5,20 +5,24 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import type * as Pets from '../../golden/stub-split/index.ts';
+import type { Manifest } from '../../src/emit/manifest.ts';
 import { emitPackage } from '../../src/emit/stub.ts';
 import { writeOutput } from '../../src/emit/write.ts';
 import { normalised } from '../../src/runtime/pictures.ts';
 import { fromFloat16 } from '../../src/runtime/tensors.ts';
 import { pixels as drawn } from '../data/fixtures.ts';
-import { CHAIN } from '../emit/sample.ts';
-import { FakeServer } from './fake-server.ts';
-import { type Kind, parts, SIZE } from './parts.ts';
+import { CHAIN } from './sample.ts';
+import { type Kind, parts, SIZE } from './split-parts.ts';
+import { FakeServer } from './split-server.ts';
 
-export const folder = mkdtempSync(join(tmpdir(), 'offramp-split-'));
-export const cleanUp = () => rmSync(folder, { recursive: true, force: true });
+const folder = mkdtempSync(join(tmpdir(), 'offramp-split-'));
+// All files of tests that share this process share it too.
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
 export interface Subject {
   readonly module: typeof Pets;
+  /** Where the package is. */
+  readonly home: string;
   readonly server: FakeServer;
   /** What the two parts say of `inputs` at `point`, by hand. */
   byHand(inputs: Float32Array, point: Pets.OperatingPointName): Promise<ByHand[]>;
@@ -32,17 +36,27 @@ export interface ByHand {
   readonly confidence: number;
 }
 
-let made = 0;
+/** By what they were made of: making one takes a second. */
+const packages = new Map<string, Promise<Pick<Subject, 'module' | 'home'>>>();
+
+async function install(
+  home: string,
+  manifest: Manifest,
+  model: Uint8Array,
+): Promise<Pick<Subject, 'module' | 'home'>> {
+  await writeOutput(
+    home,
+    new Map<string, string | Uint8Array>([...emitPackage(manifest), ['model.onnx', model]]),
+  );
+  return { home, module: await import(pathToFileURL(join(home, 'index.js')).href) };
+}
 
 /** The package of a kind of parts, and a server that has its rests. */
 export async function subject(kind: Kind = {}): Promise<Subject> {
   const { manifest, front, rests } = parts(kind);
-  const home = join(folder, String(made++));
-  await writeOutput(
-    home,
-    new Map<string, string | Uint8Array>([...emitPackage(manifest), ['model.onnx', front]]),
-  );
-  const module = (await import(pathToFileURL(join(home, 'index.js')).href)) as typeof Pets;
+  const key = JSON.stringify(kind);
+  if (!packages.has(key)) packages.set(key, install(join(folder, String(packages.size)), manifest, front));
+  const { module, home } = await packages.get(key)!;
   const server = await new FakeServer(rests).start();
   const sessions = new Map<string, ort.InferenceSession>();
   const open = async (name: string, model: Uint8Array) => {
@@ -81,6 +95,7 @@ export async function subject(kind: Kind = {}): Promise<Subject> {
 
   return {
     module,
+    home,
     server,
     byHand,
     close: async () => {

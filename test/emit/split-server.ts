@@ -63,6 +63,8 @@ export class FakeServer {
   mood: Mood | undefined;
   /** Of `GET /v2`; undefined for a server that has no such page. */
   metadata: object | string | undefined = { name: 'fake', extensions: ['binary_tensor_data'] };
+  /** Whether pages of other origins are told no headers. */
+  hidesHeaders = false;
   readonly #models: Readonly<Record<string, Uint8Array>>;
   readonly #sessions = new Map<string, Promise<ort.InferenceSession>>();
   #server: Server | undefined;
@@ -102,7 +104,8 @@ export class FakeServer {
   }
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    for (const [name, value] of Object.entries(CORS)) response.setHeader(name, value);
+    for (const [name, value] of Object.entries(CORS))
+      if (!(this.hidesHeaders && name.includes('Expose'))) response.setHeader(name, value);
     if (incoming.method === 'OPTIONS') {
       response.writeHead(204).end();
       return;
