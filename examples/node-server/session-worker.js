@@ -32,5 +32,14 @@ async function answer({ open, options, run, feeds, fetches }) {
 const mapped = (tensors, convert) =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, convert(tensor)]));
 
-const asTensor = ({ type, data, dims }) => new ort.Tensor(type, data, dims);
+function asTensor({ type, data, dims }) {
+  const tensor = new ort.Tensor(type, data, dims);
+  // Where Node has a Float16Array the tensor holds one, and onnxruntime-node reads nothing out of it; its bits it reads.
+  if (type === 'float16')
+    Object.defineProperty(tensor, 'data', {
+      value: new Uint16Array(data.buffer, data.byteOffset, data.length),
+    });
+  return tensor;
+}
+
 const asPlain = ({ type, data, dims }) => ({ type, data, dims });

@@ -152,14 +152,13 @@ export const DATATYPES = Object.fromEntries(
   Object.entries(TYPES).map(([datatype, type]) => [type, datatype]),
 ) as Readonly<Record<ort.Tensor.Type, Datatype | undefined>>;
 
-/** What ONNX Runtime takes for FP16, on Nodes that have it. */
-const { Float16Array } = globalThis as { Float16Array?: new (buffer: ArrayBufferLike) => object };
+const toPlain = ({ datatype, shape, data }: Tensor): PlainTensor => ({
+  type: TYPES[datatype],
+  data,
+  dims: shape,
+});
 
-function toPlain({ datatype, shape, data }: Tensor): PlainTensor {
-  const isHalf = datatype === 'FP16' && Float16Array;
-  return { type: TYPES[datatype], data: isHalf ? new Float16Array(data.buffer) : data, dims: shape };
-}
-
+/** On Nodes that have a Float16Array FP16 comes as one. */
 function fromPlain({ type, data, dims }: PlainTensor): Tensor {
   const datatype = DATATYPES[type]!;
   const { buffer, byteOffset, length } = data as Numbers;

@@ -434,6 +434,19 @@ test('a compiled package is there by its name, and at each operating point', asy
   assert.equal(outputs.map(({ name }) => name), ['scores', 'exit_index', 'exit_confidence']);
 }); // biome-ignore format: one line
 
+test('a package with its thresholds in the model is there by its name only', async () => {
+  await writePackage(join(root, 'baked'), undefined, POINTS[0]!.thresholds);
+  const baked = await start(join(root, 'baked'));
+  assert.equal(await said(baked, '/v2/models/other'), { error: 'no model "other"; there are tiny-residual' });
+  const values = noise(3 * 3 * SIDE * SIDE, 11);
+  const image = { name: 'image', datatype: 'FP32', shape: [3, 3, SIDE, SIDE], bytes: values };
+  const [here, there] = await Promise.all([[baked, 'tiny-residual'], [whole, 'tiny-residual_fast']].map(async ([server, name]) =>
+    (await outputsOf(await infer((server as Server).url, name as string, requestOf([image])))).outputs));
+  assert.equal(here!.exit_index, there!.exit_index);
+  for (const [n, score] of here!.scores!.data!.entries()) assert.ok(Math.abs(score - there!.scores!.data![n]!) < 1e-5);
+  baked.process.kill('SIGKILL');
+}); // biome-ignore format: one line
+
 test('a folder whose parts are not what its manifest says is refused at the start', async () => {
   const folder = join(root, 'skewed');
   mkdirSync(folder);

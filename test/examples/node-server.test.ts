@@ -4,13 +4,14 @@ import { readFileSync } from 'node:fs';
 import { Agent, type RequestOptions } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import sharp from 'sharp';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CLASSES } from '../../examples/demo/shapes.ts';
-import { Batcher } from '../../examples/node-server/batcher.ts';
+import { Batcher, Turns } from '../../examples/node-server/batcher.ts';
 import { pixels } from '../data/fixtures.ts';
 import {
   cleanUp,
@@ -267,6 +268,23 @@ test('samples that arrive during a run are the next batch', async () => {
     [[0, 1], [1, 3], [2, 3], [3, 3], [4, 1]],
   ); // biome-ignore format: a table
 });
+
+test('batchers that share turns run one at a time, and a batch grows until its turn', async () => {
+  const turns = new Turns();
+  let running = 0;
+  const ran: string[][] = [];
+  const batcherOf = (name: string) =>
+    new Batcher(async (samples: readonly number[]) => {
+      assert.is(++running, 1);
+      await sleep(5);
+      running--;
+      ran.push(samples.map((n) => `${name}${n}`));
+      return samples;
+    }, { maxBatch: 3, maxWaitMs: 0 }, turns);
+  const [a, b] = [batcherOf('a'), batcherOf('b')];
+  await Promise.all([a.submit(1), b.submit(1), a.submit(2), b.submit(2), b.submit(3), b.submit(4), a.submit(3)]);
+  assert.equal(ran, [['a1'], ['b1', 'b2', 'b3'], ['a2', 'a3'], ['b4']]);
+}); // biome-ignore format: as it is read
 
 test.run();
 

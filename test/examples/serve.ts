@@ -49,10 +49,14 @@ export function cleanUp(): void {
 }
 process.on('exit', cleanUp);
 
-/** A real lowered model with random weights, and the package that goes with it; what its points measure is made up. */
-export async function writePackage(folder: string, resize?: Resize): Promise<void> {
+/** A real lowered model with random weights, and the package that goes with it; what its points measure is made up. `baked`: thresholds in the model. */
+export async function writePackage(
+  folder: string,
+  resize?: Resize,
+  baked?: readonly number[],
+): Promise<void> {
   const { typed, heads } = await prepare(tinyResidual());
-  const model = serializeModel(lowerExits(typed, heads, { policy: 'max-prob' }));
+  const model = serializeModel(lowerExits(typed, heads, { policy: 'max-prob', baked }));
   const { resize: _, ...strict } = SAMPLE.preprocessing!;
   const manifest = {
     ...SAMPLE,
@@ -60,7 +64,7 @@ export async function writePackage(folder: string, resize?: Resize): Promise<voi
     classes: 5,
     labels: ['ant', 'bee', 'cat', 'dog', 'eel'],
     inputs: [{ name: 'image', dataType: 'float', dims: ['N', 3, SIDE, SIDE] }],
-    outputs: { ...SAMPLE.outputs, scores: 'scores' },
+    outputs: { ...SAMPLE.outputs, scores: 'scores', ...(baked && { thresholds: null }) },
     preprocessing: { ...strict, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25], ...(resize && { resize }) },
     exits: sampleExits(3),
     operatingPoints: POINTS,
