@@ -7,8 +7,8 @@ const template = document.querySelector<HTMLTemplateElement>('#card')!;
 export const percent = (share: number): string =>
   share.toLocaleString('en', { style: 'percent', minimumFractionDigits: 1 });
 
-/** Exits before the client of a split asks; all of them where nothing is split. */
-const CUT = split ? exits.findIndex(({ id }) => id === split?.after) + 1 : exits.length + 1;
+/** The first part of the track that the server runs; behind all of them where nothing is split. */
+const FIRST_FAR = split ? exits.findIndex(({ id }) => id === split?.after) + 1 : exits.length + 1;
 
 const WHERE: Readonly<Record<Where, string>> = {
   client: 'here',
@@ -32,7 +32,7 @@ export class Card {
     const track = this.#find('.track');
     for (let stop = 0; stop <= exits.length; stop++) {
       const part = document.createElement('span');
-      part.classList.toggle('far', stop >= CUT);
+      part.classList.toggle('far', stop >= FIRST_FAR);
       track.append(part);
     }
     for (const row of this.element.querySelectorAll<HTMLElement>('.of-split')) row.hidden = !split;
