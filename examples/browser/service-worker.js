@@ -8,6 +8,7 @@
 // By scope: pages of one host share their caches, those of https://name.github.io too.
 const MINE = `offramp ${self.registration.scope} `;
 const CACHE = MINE + HASH;
+const KEPT = new Set(FILES.map((file) => new URL(file, self.registration.scope).href));
 
 self.addEventListener('install', (event) => {
   // 'no-cache' asks the host: the browser may hold an older index.html, which names files that are gone.
@@ -25,9 +26,14 @@ self.addEventListener('activate', (event) => {
 });
 
 self.addEventListener('fetch', (event) => {
+  const { origin, pathname } = new URL(event.request.url);
+  // What a server is asked, that of a split for instance, is none of the business of this one.
+  if (!KEPT.has(origin + pathname)) return;
   const answer = async () => {
     const cache = await caches.open(CACHE);
-    return (await cache.match(event.request, { ignoreSearch: true })) ?? fetch(event.request);
+    // Hosts may say `Vary: Origin`, but a file is the same for everyone.
+    const alike = { ignoreSearch: true, ignoreVary: true };
+    return (await cache.match(event.request, alike)) ?? fetch(event.request);
   };
   event.respondWith(answer());
 });

@@ -1,9 +1,10 @@
 /**
- * Builds the page for one compiled package: what `npm run demo` wrote, or the folder that OFFRAMP_PACKAGE names. OFFRAMP_PICTURES
- * names pictures for it to open with, in one folder a class. Those that the demo's code draws come with the demo's package only; they
- * would mean nothing to another model.
+ * Builds the page for one compiled package: what `npm run demo` wrote, or the folder that OFFRAMP_PACKAGE names, of the client of a split
+ * as well, which asks OFFRAMP_SERVER unless the page's URL says otherwise. OFFRAMP_PICTURES names pictures for it to open with, in one
+ * folder a class. Those that the demo's code draws come with the demo's model only; they would mean nothing to another.
  */
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
@@ -21,6 +22,7 @@ if (!existsSync(entry)) {
 }
 
 export default defineConfig({
+  envPrefix: 'OFFRAMP_SERVER',
   // Relative, so that dist/ works wherever it is put.
   base: './',
   resolve: { alias: { 'compiled-package': entry } },
@@ -42,11 +44,20 @@ function samplesModule(): Plugin {
         const list = files.map(({ name }, i) => `{ name: ${JSON.stringify(name)}, url: url${i} }`);
         return `${imports.join('')}export default [${list.join(', ')}]`;
       }
-      const urls = (named ? [] : await drawnSamples()).map(({ name, png }) => ({
+      const urls = (isOfDemo() ? await drawnSamples() : []).map(({ name, png }) => ({
         name,
         url: `data:image/png;base64,${png.toString('base64')}`,
       }));
       return `export default ${JSON.stringify(urls)}`;
     },
   };
+}
+
+/** Whether the package is of the model that the demo compiles. */
+function isOfDemo(): boolean {
+  const demo = resolve(ROOT, 'examples/demo/base.onnx');
+  // It is in clones of the repository only.
+  if (!existsSync(demo)) return false;
+  const { source } = JSON.parse(readFileSync(resolve(folder, 'manifest.json'), 'utf8'));
+  return source.sha256 === createHash('sha256').update(readFileSync(demo)).digest('hex');
 }

@@ -10,7 +10,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openChromium, openPage } from './chromium.ts';
 import { buildAndServe } from './serve.ts';
-import { demoPackage, ROOT } from './subjects.ts';
+import { demoPackage, ROOT, splitDemo } from './subjects.ts';
 
 const test = suite('browser: axe');
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -60,6 +60,28 @@ inBrowser('nothing serious on examples/browser, with pictures, a wrong answer am
   await page.getByRole('slider').press('Home');
   await page.locator('#cards[aria-busy=false] .wrong').first().waitFor();
   assert.equal(await grave(page), []);
+  await served.close();
+});
+
+inBrowser('nothing serious on it with the client of a split whose server is not there', async () => {
+  const { client } = await splitDemo('exit_2', join(outDir, 'split'));
+  process.env.OFFRAMP_PACKAGE = client;
+  const served = await buildAndServe({
+    root: join(ROOT, 'examples/browser'),
+    build: { outDir: join(outDir, 'of-split'), emptyOutDir: false },
+  });
+  delete process.env.OFFRAMP_PACKAGE;
+  // Port 9 is of a service that nobody runs; browsers refuse it.
+  const { page } = await openPage(browser!, `${served.url}?server=http://127.0.0.1:9`);
+  await page.locator('#cards[aria-busy=false]').waitFor({ state: 'attached' });
+  await page.getByRole('slider').press('End');
+  await page.locator('#cards[aria-busy=false] .wrong').first().waitFor();
+  await page.locator('#refusal:not(:empty)').waitFor();
+  assert.equal(await grave(page), []);
+  for (const width of [1280, 400]) {
+    await page.setViewportSize({ width, height: 900 });
+    assert.is(await page.evaluate('document.documentElement.scrollWidth'), width);
+  }
   await served.close();
 });
 

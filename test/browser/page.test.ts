@@ -95,6 +95,9 @@ inBrowser('it is built, opens with the drawn pictures, and fetches nothing from 
     samples.map(({ name }) => name),
   );
   assert.is(await page.locator('#point-name').textContent(), 'balanced');
+  for (const ofSplit of ['#split', 'li:first-child .where', 'li:first-child .wait'])
+    assert.ok(await page.locator(ofSplit).isHidden(), ofSplit);
+  assert.match((await page.locator('#promise').textContent())!, 'Nothing leaves this page.');
 });
 
 inBrowser(

@@ -7,6 +7,7 @@ import sharp from 'sharp';
 import { CLASSES, drawSamples, SIDE } from '../../examples/demo/shapes.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { emit } from '../../src/commands/emit.ts';
+import { split } from '../../src/commands/split.ts';
 import { REPORT_FILE } from '../../src/emit/package-files.ts';
 import { sharedData } from '../shared.ts';
 
@@ -33,6 +34,19 @@ export async function demoPackage(): Promise<string> {
     if (status !== 0) throw new Error('npm run demo failed');
   }
   return folder;
+}
+
+/** The demo's package cut behind the exit `after`: the folders of client and server, below `out`. */
+export async function splitDemo(after: string, out: string): Promise<{ client: string; server: string }> {
+  const folder = await demoPackage();
+  const { client, server } = await split({
+    folder,
+    model: join(ROOT, 'examples/demo/base.onnx'),
+    after,
+    out,
+    threads: 1,
+  });
+  return { client: client!.folder, server: server.folder };
 }
 
 /** The demo's package, and 200 drawn pictures as PNG below `folder`. */

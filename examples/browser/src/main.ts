@@ -4,7 +4,9 @@ import { Camera } from './camera.ts';
 import { Card, percent } from './card.ts';
 import { classify, type FirstAnswer, firstAnswer, loadModel, read } from './model.ts';
 import { whenOffline } from './offline.ts';
-import { defaultPoint, operatingPoints, preprocessing, type Result } from './package.ts';
+import { defaultPoint, operatingPoints, preprocessing, split } from './package.ts';
+import { isInStead, serverNamed, showTraffic, stayed, watchNetwork } from './split.ts';
+import type { Answer } from './worker.ts';
 
 const find = <E extends HTMLElement = HTMLElement>(selector: string): E =>
   document.querySelector<E>(selector)!;
@@ -28,11 +30,11 @@ interface Said {
   /** Operating point. */
   readonly at: string;
   readonly first: FirstAnswer;
-  readonly result: Result;
+  readonly result: Answer;
 }
 
 addEventListener('unhandledrejection', ({ reason }) => complain(`${reason}`));
-await loadModel().catch((error) => {
+await loadModel(split && serverNamed()).catch((error) => {
   summary.textContent = '';
   complain(`The model does not load. ${error}`);
   throw error;
@@ -67,6 +69,7 @@ document.addEventListener('drop', (event) => {
   add([...event.dataTransfer!.files]);
 });
 watchCamera();
+if (split) watchNetwork(askAgain);
 whenOffline(() => {
   find('#offline').textContent = 'From now on, this page works without a network.';
 });
@@ -130,9 +133,17 @@ async function classifyAll(): Promise<void> {
     if (question !== asked) return;
     settle(picture, { at, first, result });
   }
+  if (split) await showTraffic();
+  if (question !== asked) return;
   summarise(asking);
   clear.disabled = asking.length === 0;
   list.setAttribute('aria-busy', 'false');
+}
+
+/** The network may be back: pictures that were answered here in the server's stead get another chance. */
+function askAgain(): Promise<void> {
+  for (const picture of pictures) if (picture.said && isInStead(picture.said.result)) delete picture.said;
+  return classifyAll();
 }
 
 function settle(picture: Picture, said: Said): void {
@@ -150,14 +161,17 @@ function summarise(answered: readonly Picture[]): void {
   }
   const mean = (costs: readonly number[]) => costs.reduce((sum, cost) => sum + cost, 0) / all.length;
   const cost = mean(all.map(({ result }) => result.relativeCost));
-  const saved = document.createElement('data');
-  saved.value = String(1 - cost);
-  saved.textContent = percent(1 - cost);
+  const [share, what] = split
+    ? stayed(all.map(({ result }) => result))
+    : [1 - cost, ` saved: on average, a picture costs ${percent(cost)} of the whole model.`];
+  const large = document.createElement('data');
+  large.value = String(share);
+  large.textContent = percent(share);
   const known = all.filter(({ isRight }) => isRight !== undefined);
   const right = known.filter(({ isRight }) => isRight).length;
   summary.replaceChildren(
-    saved,
-    ` saved: on average, a picture costs ${percent(cost)} of the whole model.`,
+    large,
+    what,
     known.length > 0 ? ` ${right} of ${known.length} answers are right.` : '',
   );
   const again = all.filter(({ first }) => !first.isFinal);
@@ -182,9 +196,12 @@ function watchCamera(): void {
     const at = points[slider.valueAsNumber]!;
     const input = await read(picture);
     const first = await firstAnswer(input, at);
-    if (first.isFinal) return card.show(first.result);
-    card.showFirst(first.result);
-    card.show(await classify(input, { at }), first.result);
+    if (first.isFinal) card.show(first.result);
+    else {
+      card.showFirst(first.result);
+      card.show(await classify(input, { at }), first.result);
+    }
+    if (split) await showTraffic();
   };
   const camera = new Camera(video, take, (isOn) => {
     if (isOn) list.prepend(card.element);

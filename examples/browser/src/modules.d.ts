@@ -9,5 +9,5 @@ declare module 'virtual:samples' {
 }
 
 interface ImportMeta {
-  readonly env: { readonly PROD: boolean };
+  readonly env: { readonly PROD: boolean; readonly OFFRAMP_SERVER?: string };
 }
