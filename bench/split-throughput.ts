@@ -1,9 +1,9 @@
 /** How many samples a second a server answers in time, by what it runs together. For split.ts. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import type { Load, Loaded } from './http-load.ts';
 import { markdown } from './markdown.ts';
 import type { Places } from './places.ts';
@@ -22,43 +22,33 @@ const STEP = 1.05;
 interface Asked {
   readonly name: string;
   readonly input: string;
-  readonly datatype: 'FP32' | 'UINT8';
   /** Of a picture, as the model takes it. */
   readonly bytesOf: (picture: Picture) => Uint8Array;
 }
 
-/** A server, and what is asked of it. */
+/** What a server runs together. */
 interface Way {
   readonly name: string;
   readonly folder: string;
-  readonly model: Asked;
-  readonly flags: readonly string[];
+  readonly maxBatch: number;
 }
 
 export async function throughputSection(places: Places): Promise<string> {
   const pictures = await picturesIn([join(places.pictures, 'test')], PICTURES);
   const { whole, parts } = await prepare(SUBJECTS[0]!, places);
-  const [ofWhole, ofParts] = [await wholeIn(whole), await partsIn(parts, whole)];
+  const folder = join(parts, 'server');
+  const model = await modelIn(folder, whole);
   const ways: readonly Way[] = [
-    {
-      name: 'whole model, requests one by one',
-      folder: whole,
-      model: ofWhole,
-      flags: ['--max-batch', '1', '--max-wait-ms', '0'],
-    },
-    { name: 'whole model, batches of up to 32', folder: whole, model: ofWhole, flags: ['--max-batch', '32'] },
-    {
-      name: 'batches of each network',
-      folder: join(parts, 'server'),
-      model: ofParts,
-      flags: ['--max-batch', '32'],
-    },
+    { name: 'whole model, requests one by one', folder: inOnePart(folder), maxBatch: 1 },
+    { name: 'whole model, batches of up to 32', folder: inOnePart(folder), maxBatch: 32 },
+    { name: 'batches of each network', folder, maxBatch: 32 },
   ];
   const rows: string[][] = [];
   for (const clients of CLIENTS) {
     let base: number | undefined;
-    for (const { name, folder, model, flags } of ways) {
-      const server = await serve(folder, '--max-queue', '1024', ...flags);
+    for (const { name, folder, maxBatch } of ways) {
+      const flags = ['--max-queue', '1024', '--max-wait-ms', '0', '--max-batch', String(maxBatch)];
+      const server = await serve(folder, ...flags);
       const found = await mostInTime(requestsTo(server.url, model, pictures), clients);
       await server.close();
       base ??= found.perSecond;
@@ -100,26 +90,31 @@ async function mostInTime(load: Pick<Load, 'url' | 'headers' | 'bodies'>, client
   return best!;
 }
 
-async function wholeIn(folder: string): Promise<Asked> {
-  const { preprocess, inputs } = await import(pathToFileURL(join(folder, 'index.js')).href);
-  return {
-    name: JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).name,
-    input: Object.keys(inputs)[0]!,
-    datatype: 'FP32',
-    bytesOf: (picture) => new Uint8Array((preprocess(picture) as Float32Array).buffer),
-  };
+/** A copy of a split's server folder whose models are not in parts: each is one file that runs all networks. */
+function inOnePart(folder: string): string {
+  const copy = `${folder}-in-one-part`;
+  cpSync(folder, copy, { recursive: true });
+  const file = join(copy, 'manifest.json');
+  const manifest = JSON.parse(readFileSync(file, 'utf8'));
+  for (const model of manifest.models) {
+    const namesOf = (tensors: { name: string }[]) => tensors.map(({ name }) => name);
+    const own = { inputs: namesOf(model.inputs), outputs: namesOf(model.outputs) };
+    model.parts = [{ network: 'whole', file: `${model.name}/1/model.onnx`, ...own }];
+  }
+  writeFileSync(file, JSON.stringify(manifest));
+  return copy;
 }
 
 /** The model of a split's server at the default point of `whole`. */
-async function partsIn(folder: string, whole: string): Promise<Asked> {
+async function modelIn(folder: string, whole: string): Promise<Asked> {
   const { defaultPoint } = JSON.parse(readFileSync(join(whole, 'manifest.json'), 'utf8'));
-  const { models } = JSON.parse(readFileSync(join(folder, 'server', 'manifest.json'), 'utf8'));
+  const { models } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8'));
   const { name, inputs } = models.find(({ points }: { points: string[] }) => points.includes(defaultPoint));
   const planes = (data: Uint8Array) => {
     const size = data.length / 3;
     return Uint8Array.from(data, (_, i) => data[(i % size) * 3 + Math.floor(i / size)]!);
   };
-  return { name, input: inputs[0].name, datatype: 'UINT8', bytesOf: ({ data }) => planes(data) };
+  return { name, input: inputs[0].name, bytesOf: ({ data }) => planes(data) };
 }
 
 async function inProcess(load: Load): Promise<Loaded> {
@@ -143,7 +138,7 @@ function requestsTo(
       inputs: [
         {
           name: model.input,
-          datatype: model.datatype,
+          datatype: 'UINT8',
           shape: [1, 3, 32, 32],
           parameters: { binary_data_size: bodies[0]!.length },
         },
