@@ -11,6 +11,7 @@ import { guessing } from '../predict/check-original.ts';
 import { BENCHMARK, type Latency, measureLatency, spreadSamples } from '../predict/measure-latency.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted, runScores, thresholdsFeed } from '../predict/run-emitted.ts';
+import { refuseAmongSamples } from './apart.ts';
 import {
   openSides,
   preprocessingOf,
@@ -96,6 +97,7 @@ interface Runnable {
  */
 export async function compare(options: CompareOptions, events: Events = {}): Promise<Comparison> {
   checkCall('compare', options, events);
+  await refuseAmongSamples([options.cache], options);
   const [a, b] = await openSides(options, await settleSession(options));
   return await withSamples(a, b, options, events, (dataA, dataB) =>
     withSession(a.file, a.session, (sessionA) =>

@@ -14,6 +14,7 @@ import { type Session, settleSession, withSession } from '../ort/session.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted } from '../predict/run-emitted.ts';
 import { pointsAlone } from '../report/index.ts';
+import { refuseAmongSamples } from './apart.ts';
 import { refuseNotFinite } from './not-finite.ts';
 import { checkCall } from './options.ts';
 
@@ -69,6 +70,7 @@ export interface Evaluation {
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
   checkCall('evaluate', options, events);
   const { folder } = options;
+  await refuseAmongSamples([options.cache], options);
   const promised = await readPackage(folder);
   const wanted = pointsToRun(promised, folder, options.at);
   const session = await settleSession({

@@ -8,7 +8,7 @@ import { checkBaked } from '../emit/check-baked.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { packageNameOf } from '../emit/names.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { type Content, checkOutput, writeOutput } from '../emit/write.ts';
+import { type Content, checkApart, checkOutput, writeOutput } from '../emit/write.ts';
 import { cannotBatch, emittedModelDiffers } from '../errors/index.ts';
 import { largestBatch } from '../export/largest-batch.ts';
 import { printTritonConfig, type TensorSpec, warmUpSizes } from '../export/triton-config.ts';
@@ -16,7 +16,7 @@ import { openDataFolder } from '../networks/data-folder.ts';
 import { type Session, withSession } from '../ort/session.ts';
 import { dataTypeOf } from '../ort/tensors.ts';
 import { isOneScore } from '../passes/exits.ts';
-import { type Baked, type BakeOptions, bake } from './bake.ts';
+import { type Baked, type BakeOptions, bake, filesReadBy } from './bake.ts';
 import { checkCall } from './options.ts';
 
 export interface ExportTritonOptions extends BakeOptions {
@@ -63,6 +63,7 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   const name = options.name ?? servedName(manifest);
   const target = join(repository, name);
   await checkOutput(target, options);
+  await checkApart(target, await filesReadBy(manifest, options));
 
   const baked = await bake(manifest, point, options);
   const maxBatch = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? batchFor(manifest, point));
