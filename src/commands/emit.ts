@@ -30,7 +30,6 @@ export async function emit(options: EmitOptions): Promise<readonly string[]> {
   const files = wanted
     ? new Map([...wanted].map(([name, text]) => [join(folder, name), text]))
     : new Map([[stubOnly!, emitStub(manifest, modelFolderFrom(stubOnly!, folder))]]);
-  if (stubOnly !== undefined && !check) await checkReplaceable(stubOnly, isGenerated);
   if (check) {
     const differing: string[] = [];
     for (const [path, text] of files) {
@@ -42,6 +41,7 @@ export async function emit(options: EmitOptions): Promise<readonly string[]> {
   } else if (wanted) {
     await writeOutput(folder, wanted, { update: true });
   } else {
+    await checkReplaceable(stubOnly!, isGenerated);
     await writeOneFile(stubOnly!, files.get(stubOnly!)!);
   }
   return [...files.keys()];

@@ -195,7 +195,8 @@ export async function checkApart(path: string, inputs: readonly string[]): Promi
 export async function checkOutside(path: string, folders: readonly string[]): Promise<void> {
   const target = await realPath(path);
   for (const folder of folders)
-    if (isWithin(target, await realPath(folder))) throw outputUnusable(path, `all of ${folder} is read`);
+    if ((await exists(folder)) && isWithin(target, await realPath(folder)))
+      throw outputUnusable(path, `all of ${folder} is read`);
 }
 
 /** Whether `path` is `folder`, or lies in it; both without links. */

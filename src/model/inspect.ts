@@ -18,6 +18,7 @@ import { describeOutputs, giveValue } from '../passes/give-value.ts';
 import { OWN_NAMES } from '../passes/lower-exits.ts';
 import { runPasses } from '../passes/pass.ts';
 import { type PlanOptions, planExits } from '../passes/plan-exits.ts';
+import { refuseEndless } from './endless.ts';
 import { describeNotFinite } from './not-finite-weights.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
 import { raiseModel } from './raise-model.ts';
@@ -99,6 +100,7 @@ async function inspectSource(source: LoadedModel, options: Reading): Promise<Ins
   const asked = given?.model ?? giveValue(inlined, output);
   const freed = freeNames(options.inFront === undefined ? OWN_NAMES : []);
   const fixed = { ...asked, graph: runPasses(asked.graph, [defaultDomain, fixInputs(options), freed]) };
+  await refuseEndless(fixed, { ...options, session });
   const raised = await raiseModel(fixed, { ...options, session, to: options.opset });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
