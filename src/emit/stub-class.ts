@@ -162,7 +162,7 @@ function classifyBody(manifest: Manifest): string {
   const pictures = pictureInput(manifest);
   const feeds = inputs.map((input) => {
     const { name } = input;
-    const value = single ? 'input' : `input[${quoted(name)}]`;
+    const value = single ? 'input' : `input?.[${quoted(name)}]`;
     const elements =
       input === pictures?.input ? `isPictures(${value}) ? preprocess(${value}) : ${value}` : value;
     return `  ${propertyName(name)}: toTensor(this.#ort, ${quoted(name)}, inputs${accessOf(name)}, ${elements}),\n`;
