@@ -29,7 +29,7 @@ import { refuseAmongSamples, refuseOver } from './apart.ts';
 import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
 import { modelFile } from './hub-model.ts';
-import { checkCall } from './options.ts';
+import { checkCall, withRemedies } from './options.ts';
 import { onCpu, type Project, withSplits } from './project.ts';
 import { existingExits, keptExits, noExits, type ReadyExits } from './ready-exits.ts';
 import { reopen } from './reopen.ts';
@@ -69,6 +69,10 @@ export interface CalibrateOptions
  */
 export async function calibrate(options: CalibrateOptions, events: Events = {}): Promise<Compiled> {
   checkCall('calibrate', options, events);
+  return await withRemedies('calibrate', () => calibratePackage(options, events));
+}
+
+async function calibratePackage(options: CalibrateOptions, events: Events): Promise<Compiled> {
   const { folder, out = folder } = options;
   const force = options.out === undefined || (options.force ?? false);
   const before = await readPackage(folder);

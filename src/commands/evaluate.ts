@@ -18,7 +18,7 @@ import { classesIn, runEmitted } from '../predict/run-emitted.ts';
 import { pointsAlone } from '../report/index.ts';
 import { refuseAmongSamples } from './apart.ts';
 import { refuseNotFinite } from './not-finite.ts';
-import { checkCall } from './options.ts';
+import { checkCall, withRemedies } from './options.ts';
 
 export interface EvaluateOptions {
   /** What `compile` wrote. */
@@ -71,6 +71,10 @@ export interface Evaluation {
  */
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
   checkCall('evaluate', options, events);
+  return await withRemedies('evaluate', () => evaluatePackage(options, events));
+}
+
+async function evaluatePackage(options: EvaluateOptions, events: Events): Promise<Evaluation> {
   const { folder } = options;
   await refuseAmongSamples([options.cache], options);
   const promised = await readPackage(folder);

@@ -60,14 +60,7 @@ function checkManifest(value: unknown): Manifest {
     if (list.length !== length)
       throw invalidManifest(where, `has ${list.length} entries, expected ${length}`);
   };
-  if (labels) {
-    expectLength('labels', labels, classes);
-    expectDistinct(
-      'labels',
-      'name',
-      labels.map((name) => ({ name })),
-    );
-  }
+  if (labels) expectLength('labels', labels, classes);
   checkPreprocessing(manifest);
   expectDistinct('inputs', 'name', manifest.inputs);
   expectDistinct('exits', 'id', exits);

@@ -93,7 +93,9 @@ function fitted(
   resizer: Resizer | undefined,
 ): Pixels {
   if (typeof picture !== 'object' || picture === null)
-    throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected, got ${told(picture)}`);
+    throw new TypeError(
+      `picture ${n}: { data, width, height } with 8-bit data expected, got ${told(picture)}`,
+    );
   const { data, width: w, height: h, channels: given } = picture;
   if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
     throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);

@@ -46,6 +46,8 @@ const VALID: Record<string, unknown> = {
   baked: changed('outputs.thresholds', null),
   'nothing promised': changed('calibration.confidence', undefined),
   'exits of its own': changed('source.exitOutputs', ['early', 'logits']),
+  // ImageNet has two cranes.
+  'a class name twice': changed('labels', ['cat', 'dog', 'cat']),
   'a policy that learns': {
     ...SAMPLE,
     policyFit: { parameters: { weight: [0.25, -1.5], bias: [] }, data: { samples: 40, hash: 'dd44' } },
@@ -125,7 +127,7 @@ test('broken manifests fail both, and the reader names the place', () => {
   }
 });
 
-test('preprocessing that gives no numbers is refused, and class names that repeat; also on writing', () => {
+test('preprocessing that gives no numbers is refused, also on writing', () => {
   const cases: readonly (readonly [where: string, value: unknown])[] = [
     ['preprocessing.scale', changed('preprocessing.scale', 0)],
     ['preprocessing.scale', changed('preprocessing.scale', -255)],
@@ -137,7 +139,6 @@ test('preprocessing that gives no numbers is refused, and class names that repea
     ['preprocessing.mean', changed('preprocessing.mean.2', 1e39)],
     ['preprocessing.mean', changed('preprocessing.mean', [0])],
     ['preprocessing.mean', changed('preprocessing.mean', [0, 0, 0, 0])],
-    ['labels[2].name', changed('labels', ['cat', 'dog', 'cat'])],
   ];
   for (const [where, value] of cases)
     for (const use of [read, (manifest: unknown) => printManifest(manifest as Manifest)])
