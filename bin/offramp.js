@@ -12,6 +12,15 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 try {
+  process.cwd();
+} catch {
+  stop(
+    'offramp: the working directory is not there any more [working-directory-gone]',
+    '  Change to a folder that is there, and run the command again.',
+  );
+}
+
+try {
   createRequire(import.meta.url)('onnxruntime-node');
 } catch (error) {
   const reason = String(error?.message ?? error).split('\n')[0];

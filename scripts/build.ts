@@ -1,5 +1,5 @@
 /**
- * Makes dist/: src/index.ts, src/cli/index.ts and the training worker bundled by esbuild, the modules that generated packages are
+ * Makes dist/: src/index.ts, src/cli/index.ts, the training worker and the process of trial runs bundled by esbuild, the modules that generated packages are
  * made of, the type declarations that index.ts reaches,
  * and what `require` gets.
  */
@@ -49,7 +49,7 @@ writeCommonJs(exported);
 async function bundle(): Promise<readonly string[]> {
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: ['src/index.ts', 'src/cli/index.ts', 'src/train/worker.ts'],
+    entryPoints: ['src/index.ts', 'src/cli/index.ts', 'src/train/worker.ts', 'src/ort/trial.ts'],
     outdir: 'dist',
     bundle: true,
     splitting: true,

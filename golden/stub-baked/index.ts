@@ -504,6 +504,10 @@ function fitted(
   { width, height, resize }: Preprocessing,
   resizer: Resizer | undefined,
 ): Pixels {
+  if (typeof picture !== 'object' || picture === null)
+    throw new TypeError(
+      `picture ${n}: { data, width, height } with 8-bit data expected, got ${told(picture)}`,
+    );
   const { data, width: w, height: h, channels: given } = picture;
   if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
     throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);
@@ -679,6 +683,8 @@ async function openSession(
       'bad-call',
       `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`,
     );
+  const problem = unknownIn(source, ['path', 'url', 'bytes', 'sessionOptions']);
+  if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
   const given =
     source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
   const own = given === undefined ? ownFile(file, owner) : undefined;
@@ -1030,6 +1036,22 @@ function relativeCosts(
   }
   costs.push((fullMacs + heads) / fullMacs);
   return costs;
+}
+
+/** `value` in a word or two. */
+function told(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (value === null || value === undefined || typeof value === 'number') return String(value);
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** What is wrong with `options` as an object of which `known` are the names, in words; undefined when nothing is. */
+function unknownIn(options: unknown, known: readonly string[]): string | undefined {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    return `an object with ${known.join(', ')} expected, got ${told(options)}`;
+  const given = options as Readonly<Record<string, unknown>>;
+  const odd = Object.keys(given).find((name) => given[name] !== undefined && !known.includes(name));
+  return odd === undefined ? undefined : `there is no option ${odd}; there are ${known.join(', ')}`;
 }
 
 export default Pets;

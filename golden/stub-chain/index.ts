@@ -548,7 +548,7 @@ export class Governor<
 
   /**
    * `classify` takes the samples of one call; `points` say what a sample costs on average at each; `clock` counts
-   * milliseconds. Throws a RangeError when the target is no positive number, or the bounds are no points in their
+   * milliseconds. Throws a TypeError when the options are no such object, a RangeError when the target is no positive number, or the bounds are no points in their
    * order.
    */
   constructor(
@@ -557,6 +557,14 @@ export class Governor<
     options: GovernorOptions<Name>,
     clock: () => number = () => performance.now(),
   ) {
+    const problem = unknownIn(options, [
+      'targetRelativeCost',
+      'targetLatencyMs',
+      'fastest',
+      'slowest',
+      'window',
+    ]);
+    if (problem !== undefined) throw new TypeError(`a governor's options: ${problem}`);
     const { targetRelativeCost, targetLatencyMs, window = 1000 } = options;
     if ((targetRelativeCost === undefined) === (targetLatencyMs === undefined))
       throw new RangeError('a governor takes one target: targetRelativeCost or targetLatencyMs');
@@ -736,6 +744,10 @@ function fitted(
   { width, height, resize }: Preprocessing,
   resizer: Resizer | undefined,
 ): Pixels {
+  if (typeof picture !== 'object' || picture === null)
+    throw new TypeError(
+      `picture ${n}: { data, width, height } with 8-bit data expected, got ${told(picture)}`,
+    );
   const { data, width: w, height: h, channels: given } = picture;
   if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
     throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);
@@ -1080,6 +1092,8 @@ async function openSession(
       'bad-call',
       `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`,
     );
+  const problem = unknownIn(source, ['path', 'url', 'bytes', 'sessionOptions']);
+  if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
   const given =
     source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
   const own = given === undefined ? ownFile(file, owner) : undefined;
@@ -1414,7 +1428,6 @@ function fromFloat16(data: ArrayLike<number>): Float32Array {
   });
 }
 
-/** Which thresholds a call asks for, and what they make samples cost. */
 interface Point {
   readonly thresholds: readonly number[];
   readonly relativeCost: number;
@@ -1426,23 +1439,35 @@ interface Choice<Name extends string = string> {
   readonly thresholds?: readonly number[] | undefined;
 }
 
-/** The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. Throws a TypeError or RangeError. */
+/**
+ * The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. `others`: what else `choice` may hold. Throws a TypeError or
+ * RangeError.
+ */
 function thresholdsOf(
   points: Readonly<Record<string, Point>>,
   fallback: string,
-  { at, budget, thresholds }: Choice,
+  choice: Choice,
+  others: readonly string[] = [],
 ): Float32Array {
+  const problem = unknownIn(choice, ['at', 'budget', 'thresholds', ...others]);
+  if (problem !== undefined) throw new TypeError(`options: ${problem}`);
+  const { at, budget, thresholds } = choice;
   if (Number(at !== undefined) + Number(budget !== undefined) + Number(thresholds !== undefined) > 1) {
     throw new TypeError('at, budget and thresholds exclude each other');
   }
   if (thresholds !== undefined) {
     const exits = points[fallback]!.thresholds.length;
-    if (thresholds.length !== exits || !thresholds.every((t) => typeof t === 'number' && !Number.isNaN(t))) {
-      const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
-      throw new RangeError(`thresholds: ${wanted} expected, got [${Array.from(thresholds).join(', ')}]`);
-    }
-    return Float32Array.from(thresholds);
+    const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
+    if (!Array.isArray(thresholds) && !ArrayBuffer.isView(thresholds))
+      throw new TypeError(`thresholds: ${wanted} expected as a list, got ${told(thresholds)}`);
+    // A copy has no holes, which `every` would pass over.
+    const given: unknown[] = Array.from(thresholds as readonly unknown[]);
+    if (given.length !== exits || !given.every((t) => typeof t === 'number' && !Number.isNaN(t)))
+      throw new RangeError(`thresholds: ${wanted} expected, got [${given.map(told).join(', ')}]`);
+    return Float32Array.from(given as number[]);
   }
+  if (budget !== undefined && typeof budget !== 'number')
+    throw new TypeError(`budget: a number expected, got ${told(budget)}`);
   const name = pointOf(points, fallback, { at, budget })!;
   if (!Object.hasOwn(points, name)) {
     throw new RangeError(`no operating point "${name}"; there are ${Object.keys(points).join(', ')}`);
@@ -1503,6 +1528,22 @@ function chainCosts(
     return costOf(network, prefixMacs);
   });
   return [...costs, costOf(full.network, full.macs)];
+}
+
+/** `value` in a word or two. */
+function told(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (value === null || value === undefined || typeof value === 'number') return String(value);
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** What is wrong with `options` as an object of which `known` are the names, in words; undefined when nothing is. */
+function unknownIn(options: unknown, known: readonly string[]): string | undefined {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    return `an object with ${known.join(', ')} expected, got ${told(options)}`;
+  const given = options as Readonly<Record<string, unknown>>;
+  const odd = Object.keys(given).find((name) => given[name] !== undefined && !known.includes(name));
+  return odd === undefined ? undefined : `there is no option ${odd}; there are ${known.join(', ')}`;
 }
 
 export default Pets;

@@ -232,7 +232,7 @@ export declare class Governor<Name extends string, Input, Results extends readon
     #private;
     /**
      * `classify` takes the samples of one call; `points` say what a sample costs on average at each; `clock` counts
-     * milliseconds. Throws a RangeError when the target is no positive number, or the bounds are no points in their
+     * milliseconds. Throws a TypeError when the options are no such object, a RangeError when the target is no positive number, or the bounds are no points in their
      * order.
      */
     constructor(classify: (input: Input, options: {

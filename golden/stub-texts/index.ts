@@ -149,8 +149,8 @@ export class Mood {
     this.#turns.check();
     const thresholds = thresholdsOf(operatingPoints, 'balanced', options);
     const feeds = {
-      input_ids: toTensor(this.#ort, 'input_ids', inputs.input_ids, input['input_ids']),
-      attention_mask: toTensor(this.#ort, 'attention_mask', inputs.attention_mask, input['attention_mask']),
+      input_ids: toTensor(this.#ort, 'input_ids', inputs.input_ids, input?.['input_ids']),
+      attention_mask: toTensor(this.#ort, 'attention_mask', inputs.attention_mask, input?.['attention_mask']),
       thresholds: new this.#ort.Tensor('float32', thresholds, [thresholds.length]),
     };
     checkBatch(inputs, feeds);
@@ -567,7 +567,7 @@ export class Governor<
 
   /**
    * `classify` takes the samples of one call; `points` say what a sample costs on average at each; `clock` counts
-   * milliseconds. Throws a RangeError when the target is no positive number, or the bounds are no points in their
+   * milliseconds. Throws a TypeError when the options are no such object, a RangeError when the target is no positive number, or the bounds are no points in their
    * order.
    */
   constructor(
@@ -576,6 +576,14 @@ export class Governor<
     options: GovernorOptions<Name>,
     clock: () => number = () => performance.now(),
   ) {
+    const problem = unknownIn(options, [
+      'targetRelativeCost',
+      'targetLatencyMs',
+      'fastest',
+      'slowest',
+      'window',
+    ]);
+    if (problem !== undefined) throw new TypeError(`a governor's options: ${problem}`);
     const { targetRelativeCost, targetLatencyMs, window = 1000 } = options;
     if ((targetRelativeCost === undefined) === (targetLatencyMs === undefined))
       throw new RangeError('a governor takes one target: targetRelativeCost or targetLatencyMs');
@@ -749,6 +757,8 @@ async function openSession(
       'bad-call',
       `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`,
     );
+  const problem = unknownIn(source, ['path', 'url', 'bytes', 'sessionOptions']);
+  if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
   const given =
     source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
   const own = given === undefined ? ownFile(file, owner) : undefined;
@@ -1214,9 +1224,15 @@ function textInputs(
 ): Record<string, BigInt64Array | Int32Array | Float32Array> {
   const [{ dims }] = Object.values(inputs) as [TensorSpec];
   const length = dims.reduce<number>((size, d) => (d === 'N' ? size : size * d), 1);
-  const encoded = texts.map((text) =>
-    typeof text === 'string' ? encode(text, undefined, length) : encode(text[0], text[1], length),
-  );
+  // Not `map`, which passes over holes.
+  const encoded = Array.from(texts, (text, n) => {
+    const parts: readonly unknown[] = Array.isArray(text) ? text : [text];
+    const isText = parts.length === 1 ? !Array.isArray(text) : parts.length === 2;
+    if (!isText || !parts.every((part) => typeof part === 'string'))
+      throw new TypeError(`text ${n}: a string, or two as a list, expected, got ${told(text)}`);
+    const [first, pair] = parts as readonly [string, string?];
+    return encode(first, pair, length);
+  });
   return Object.fromEntries(
     Object.entries(inputs).map(([name, { type }]) => {
       const values = encoded.flatMap((one) => one[name as keyof Encoded]);
@@ -1226,7 +1242,6 @@ function textInputs(
   );
 }
 
-/** Which thresholds a call asks for, and what they make samples cost. */
 interface Point {
   readonly thresholds: readonly number[];
   readonly relativeCost: number;
@@ -1238,23 +1253,35 @@ interface Choice<Name extends string = string> {
   readonly thresholds?: readonly number[] | undefined;
 }
 
-/** The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. Throws a TypeError or RangeError. */
+/**
+ * The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. `others`: what else `choice` may hold. Throws a TypeError or
+ * RangeError.
+ */
 function thresholdsOf(
   points: Readonly<Record<string, Point>>,
   fallback: string,
-  { at, budget, thresholds }: Choice,
+  choice: Choice,
+  others: readonly string[] = [],
 ): Float32Array {
+  const problem = unknownIn(choice, ['at', 'budget', 'thresholds', ...others]);
+  if (problem !== undefined) throw new TypeError(`options: ${problem}`);
+  const { at, budget, thresholds } = choice;
   if (Number(at !== undefined) + Number(budget !== undefined) + Number(thresholds !== undefined) > 1) {
     throw new TypeError('at, budget and thresholds exclude each other');
   }
   if (thresholds !== undefined) {
     const exits = points[fallback]!.thresholds.length;
-    if (thresholds.length !== exits || !thresholds.every((t) => typeof t === 'number' && !Number.isNaN(t))) {
-      const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
-      throw new RangeError(`thresholds: ${wanted} expected, got [${Array.from(thresholds).join(', ')}]`);
-    }
-    return Float32Array.from(thresholds);
+    const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
+    if (!Array.isArray(thresholds) && !ArrayBuffer.isView(thresholds))
+      throw new TypeError(`thresholds: ${wanted} expected as a list, got ${told(thresholds)}`);
+    // A copy has no holes, which `every` would pass over.
+    const given: unknown[] = Array.from(thresholds as readonly unknown[]);
+    if (given.length !== exits || !given.every((t) => typeof t === 'number' && !Number.isNaN(t)))
+      throw new RangeError(`thresholds: ${wanted} expected, got [${given.map(told).join(', ')}]`);
+    return Float32Array.from(given as number[]);
   }
+  if (budget !== undefined && typeof budget !== 'number')
+    throw new TypeError(`budget: a number expected, got ${told(budget)}`);
   const name = pointOf(points, fallback, { at, budget })!;
   if (!Object.hasOwn(points, name)) {
     throw new RangeError(`no operating point "${name}"; there are ${Object.keys(points).join(', ')}`);
@@ -1523,6 +1550,22 @@ function tokenFinder(tokens: readonly AddedToken[]): (text: string) => Section[]
     }
     return [...sections, ...whole(text.slice(at), at)];
   };
+}
+
+/** `value` in a word or two. */
+function told(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (value === null || value === undefined || typeof value === 'number') return String(value);
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** What is wrong with `options` as an object of which `known` are the names, in words; undefined when nothing is. */
+function unknownIn(options: unknown, known: readonly string[]): string | undefined {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    return `an object with ${known.join(', ')} expected, got ${told(options)}`;
+  const given = options as Readonly<Record<string, unknown>>;
+  const odd = Object.keys(given).find((name) => given[name] !== undefined && !known.includes(name));
+  return odd === undefined ? undefined : `there is no option ${odd}; there are ${known.join(', ')}`;
 }
 
 export default Mood;

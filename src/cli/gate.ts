@@ -1,10 +1,11 @@
 /** Bounds that what was measured must keep, for CI: `--fail-if "drop > 0.5"`; and the figures as a flat file, `--metrics`. */
 import { isNamed } from '../calibrate/index.ts';
+import { type ReadOptions, refuseAmongSamples } from '../commands/apart.ts';
 import type { Comparison } from '../commands/compare.ts';
 import type { Measured, MeasuredPoint } from '../commands/evaluate.ts';
 import type { Rule } from '../commands/option-rules.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import { checkApart, checkFile, writeOneFile } from '../emit/write.ts';
+import { checkApart, checkReplaceable, writeOneFile } from '../emit/write.ts';
 import { badOption, gateFailed, notMeasured } from '../errors/index.ts';
 
 /** What bounds are of: accuracy and agreement in percent, drop in points, cost and latency relative to the original, or to A. */
@@ -169,13 +170,29 @@ export function metricsOfBoth(comparison: Comparison): Metrics {
   });
 }
 
-/** Where metrics go, if anywhere: refused before any work where they cannot, or where one of `others` lies, which is read or written. */
+/** Numbers by name, some of which have what they are of before a slash. */
+function isMetrics(text: string): boolean {
+  try {
+    const found = Object.entries(JSON.parse(text));
+    return (
+      found.every(([, value]) => typeof value === 'number') && found.some(([name]) => /^\w+\//.test(name))
+    );
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Where `args` want metrics, if anywhere: refused before any work where they cannot go, where something else is or lies among samples, or where
+ * one of `others` lies, which is read or written.
+ */
 export async function metricsFile(
-  path: string | undefined,
+  { metrics: path, ...args }: ReadOptions & { readonly metrics?: string | undefined },
   others: readonly string[],
 ): Promise<(metrics: Metrics) => Promise<void>> {
   if (path === undefined) return async () => {};
-  await checkFile(path);
+  await checkReplaceable(path, isMetrics);
   await checkApart(path, others);
+  await refuseAmongSamples([path], args);
   return async (metrics) => await writeOneFile(path, `${JSON.stringify(metrics, null, 2)}\n`);
 }

@@ -1,4 +1,5 @@
 /** What compile and calibrate have in common: they write a package, and say what is in it. */
+import type { ReadOptions } from '../commands/apart.ts';
 import type { Compiled } from '../commands/steps/describe-and-write.ts';
 import { writtenInto } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
@@ -7,7 +8,7 @@ import { printResult, watched } from './command.ts';
 import { metricsFile, metricsOf } from './gate.ts';
 import { formatCompiled } from './tables.ts';
 
-interface Words {
+interface Words extends ReadOptions {
   readonly json?: boolean | undefined;
   readonly quiet?: boolean | undefined;
   readonly metrics?: string | undefined;
@@ -20,7 +21,7 @@ export async function writePackage(
   folder: string,
   work: (events: Events) => Promise<Compiled>,
 ): Promise<void> {
-  const writeMetrics = await metricsFile(args.metrics, writtenInto(folder));
+  const writeMetrics = await metricsFile(args, writtenInto(folder));
   let losses: string | undefined;
   const compiled = await watched(args, (events) =>
     work({

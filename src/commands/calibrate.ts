@@ -16,7 +16,7 @@ import type { Origin } from '../emit/describe.ts';
 import { readTokenizer, tokenizerFor } from '../emit/keep-tokenizer.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { checkApart, checkOutput } from '../emit/write.ts';
+import { checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { calibrationDataMissing, optionText } from '../errors/index.ts';
 import { info, type Note } from '../errors/notes.ts';
@@ -25,10 +25,11 @@ import type { FirstOptions } from '../networks/open-first.ts';
 import { settleSession } from '../ort/session.ts';
 import type { PolicyName } from '../policies/index.ts';
 import { findValidation } from '../predict/fit-confidence.ts';
+import { refuseAmongSamples, refuseOver } from './apart.ts';
 import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
 import { modelFile } from './hub-model.ts';
-import { checkCall } from './options.ts';
+import { checkCall, withRemedies } from './options.ts';
 import { onCpu, type Project, withSplits } from './project.ts';
 import { existingExits, keptExits, noExits, type ReadyExits } from './ready-exits.ts';
 import { reopen } from './reopen.ts';
@@ -68,11 +69,16 @@ export interface CalibrateOptions
  */
 export async function calibrate(options: CalibrateOptions, events: Events = {}): Promise<Compiled> {
   checkCall('calibrate', options, events);
+  return await withRemedies('calibrate', () => calibratePackage(options, events));
+}
+
+async function calibratePackage(options: CalibrateOptions, events: Events): Promise<Compiled> {
   const { folder, out = folder } = options;
   const force = options.out === undefined || (options.force ?? false);
   const before = await readPackage(folder);
   await checkOutput(out, { force });
-  await checkApart(join(out, 'model.onnx'), [await modelFile(options.model, before.source.file)]);
+  await refuseAmongSamples([options.out, options.cache], options);
+  await refuseOver(out, { ...options, model: await modelFile(options.model, before.source.file) });
   const unlabelled = options.labels === UNLABELLED || before.data.calibration?.labels === 'original';
   const goals = settleGoals(options, unlabelled, goalsIn(before));
   refuseContradictions(goals, unlabelled);

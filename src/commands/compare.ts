@@ -7,10 +7,13 @@ import { type Dataset, openDataset, subset, withoutCopies } from '../data/index.
 import { type Events, progressOf } from '../errors/events.ts';
 import { info } from '../errors/notes.ts';
 import { type Session, settleSession, withSession } from '../ort/session.ts';
+import { loadModel } from '../parser/index.ts';
 import { guessing } from '../predict/check-original.ts';
+import { refuseNotFiniteScores, type Scored } from '../predict/finite-scores.ts';
 import { BENCHMARK, type Latency, measureLatency, spreadSamples } from '../predict/measure-latency.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted, runScores, thresholdsFeed } from '../predict/run-emitted.ts';
+import { refuseAmongSamples } from './apart.ts';
 import {
   openSides,
   preprocessingOf,
@@ -19,7 +22,7 @@ import {
   type SideOptions,
   thresholdsOf,
 } from './compare-sides.ts';
-import { meanCost, share } from './evaluate.ts';
+import { compiledIn, meanCost, share } from './evaluate.ts';
 import { refuseNotFinite } from './not-finite.ts';
 import { checkCall } from './options.ts';
 
@@ -96,6 +99,7 @@ interface Runnable {
  */
 export async function compare(options: CompareOptions, events: Events = {}): Promise<Comparison> {
   checkCall('compare', options, events);
+  await refuseAmongSamples([options.cache], options);
   const [a, b] = await openSides(options, await settleSession(options));
   return await withSamples(a, b, options, events, (dataA, dataB) =>
     withSession(a.file, a.session, (sessionA) =>
@@ -187,6 +191,14 @@ async function compareRuns(a: Runnable, b: Runnable, batch: number, events: Even
   };
 }
 
+const scoredBy = ({ path, file, compiled, session: { externalDataFolder: folder } }: Side): Scored =>
+  compiled
+    ? compiledIn(path)
+    : {
+        who: path,
+        load: async () => (typeof file === 'string' ? await loadModel(file) : { model: file, folder }),
+      };
+
 const candidateOf = async ({ name, side, dataset, session }: Runnable) => ({
   name,
   session,
@@ -215,10 +227,13 @@ async function answer(
     signal: events.signal,
     onProgress: progressOf(events)(`running ${name}`),
   };
-  const classesOf = (scores: Float32Array) => classesIn(scores, dataset.size, side.activation);
-  if (!side.compiled) return { classes: classesOf(await runScores(run)) };
+  const classesOf = async (scores: Float32Array) => {
+    await refuseNotFiniteScores(scores, dataset, scoredBy(side), events.signal);
+    return classesIn(scores, dataset.size, side.activation);
+  };
+  if (!side.compiled) return { classes: await classesOf(await runScores(run)) };
   const { scores, exits } = await runEmitted(run);
-  return { classes: classesOf(scores), exits };
+  return { classes: await classesOf(scores), exits };
 }
 
 function describe(

@@ -1,5 +1,5 @@
 /** Compiles a trained classifier into one early-exit model and its package. */
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import {
   DEFAULT_GOALS,
   type Goals,
@@ -11,12 +11,13 @@ import {
 import { UNLABELLED } from '../data/splits.ts';
 import type { Origin } from '../emit/describe.ts';
 import { readTokenizer } from '../emit/keep-tokenizer.ts';
-import { checkApart, checkCopies, checkOutput } from '../emit/write.ts';
+import { checkCopies, checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { trainingDataMissing } from '../errors/index.ts';
 import { type ConfidenceSplits, findValidation } from '../predict/fit-confidence.ts';
 import { type RecipeName, SURVIVORS } from '../train/recipes.ts';
 import { checkMerged } from '../train/shards.ts';
+import { refuseAmongSamples, refuseOver } from './apart.ts';
 import { withFirsts } from './chain-exits.ts';
 import { type FinishOptions, finish } from './finish.ts';
 import { growStudents } from './grow.ts';
@@ -73,7 +74,7 @@ export async function compile(given: CompileOptions, events: Events = {}): Promi
   checkCall('compile', given, events);
   await checkBeforeWork(given);
   const options = await withHub(given);
-  await checkApart(join(options.out, 'model.onnx'), [options.model]);
+  await refuseOver(options.out, options);
   const project = await openProject(options, events, wantedGrowth(options));
   checkCopies([...project.external.files.keys()]);
   const tokenizer = await readTokenizer(options.tokenizer, project.inspection.typed.sampleInputs);
@@ -132,6 +133,7 @@ export async function checkBeforeWork(options: CompilePlanOptions): Promise<Goal
   const unlabelled = options.labels === UNLABELLED;
   const goals = settleGoals(options, unlabelled);
   if (options.out !== undefined) await checkOutput(options.out, { force: options.force ?? false });
+  await refuseAmongSamples([options.out, options.cache], options);
   refuseContradictions(goals, unlabelled);
   const asksForHeads = !options.exitOutputs && (!options.first?.length || asksForExits(options));
   const trains = asksForHeads || wantedGrowth(options) !== undefined;

@@ -9,12 +9,15 @@ import { checkEmitted, readPackage } from '../emit/read-package.ts';
 import { type Events, progressOf } from '../errors/events.ts';
 import { bakedUnlabelled, pointNotBuiltIn } from '../errors/index.ts';
 import { type Session, settleSession, withSession } from '../ort/session.ts';
+import { loadModel } from '../parser/index.ts';
+import { refuseNotFiniteScores, type Scored } from '../predict/finite-scores.ts';
 import { accuracyOf } from '../predict/predict.ts';
 import { classesIn, runEmitted } from '../predict/run-emitted.ts';
 import { pointsAlone } from '../report/index.ts';
+import { refuseAmongSamples } from './apart.ts';
 import { refuseNotFinite } from './not-finite.ts';
 import { isUnlabelled, openSamples } from './open-samples.ts';
-import { checkCall } from './options.ts';
+import { checkCall, withRemedies } from './options.ts';
 
 export interface EvaluateOptions {
   /** What `compile` wrote. */
@@ -67,7 +70,12 @@ export interface Evaluation {
  */
 export async function evaluate(options: EvaluateOptions, events: Events = {}): Promise<Evaluation> {
   checkCall('evaluate', options, events);
+  return await withRemedies('evaluate', () => evaluatePackage(options, events));
+}
+
+async function evaluatePackage(options: EvaluateOptions, events: Events): Promise<Evaluation> {
   const { folder } = options;
+  await refuseAmongSamples([options.cache], options);
   const promised = await readPackage(folder);
   const wanted = pointsToRun(promised, folder, options.at);
   const session = await settleSession({
@@ -82,7 +90,7 @@ export async function evaluate(options: EvaluateOptions, events: Events = {}): P
     await refuseNotFinite(dataset, events.signal);
     if (dataset.unlabelled && !dataset.random) events.onNote?.(NOTHING_LABELLED);
     const measured = await withSession(join(folder, 'model.onnx'), session, (model) =>
-      measurePoints(promised, wanted, dataset, model, options.batch ?? 32, events),
+      measurePoints(folder, promised, wanted, dataset, model, options.batch ?? 32, events),
     );
     const sameData = promised.data[split]?.hash === dataset.hash;
     const isLabelled = !dataset.unlabelled;
@@ -108,8 +116,15 @@ function pointsToRun(
   return wanted;
 }
 
+/** For messages: the model in a package. */
+export const compiledIn = (folder: string): Scored => ({
+  who: `the model in ${folder}`,
+  load: async () => await loadModel(join(folder, 'model.onnx')),
+});
+
 /** Runs all samples at each of `wanted`; besides at `exact`, and through each network of a chain alone, where the model can be run so. */
 async function measurePoints(
+  folder: string,
   promised: Manifest,
   wanted: readonly OperatingPoint[],
   dataset: Dataset,
@@ -120,7 +135,7 @@ async function measurePoints(
   const { exits, outputs, activation } = promised;
   const progress = progressOf(events);
   const run = async (thresholds: readonly number[] | undefined, phase: string) => {
-    const { scores, exits } = await runEmitted({
+    const answers = await runEmitted({
       session,
       dataset,
       output: outputs.scores,
@@ -129,6 +144,8 @@ async function measurePoints(
       signal: events.signal,
       onProgress: progress(phase),
     });
+    const { scores, exits } = answers;
+    await refuseNotFiniteScores(scores, dataset, compiledIn(folder), events.signal);
     return { classes: classesIn(scores, dataset.size, activation), exits };
   };
   const closed = exits.map(() => CLOSED);

@@ -8,14 +8,14 @@ import { checkBaked } from '../emit/check-baked.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { packageNameOf } from '../emit/names.ts';
 import { readPackage } from '../emit/read-package.ts';
-import { checkOutput, writeOutput } from '../emit/write.ts';
+import { checkApart, checkOutput, writeOutput } from '../emit/write.ts';
 import { cannotBatch } from '../errors/index.ts';
 import { largestBatch } from '../export/largest-batch.ts';
 import { warmUpSizes } from '../export/triton-config.ts';
 import { classifierOutputs, printTritonModel, withoutBatchName } from '../export/triton-model.ts';
 import { openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
-import { type BakeOptions, bake } from './bake.ts';
+import { type BakeOptions, bake, filesReadBy } from './bake.ts';
 import { exportPerNetwork } from './export-per-network.ts';
 import { checkCall } from './options.ts';
 
@@ -68,6 +68,7 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   const name = options.name ?? servedName(manifest);
   const target = join(repository, name);
   await checkOutput(target, options);
+  await checkApart(target, await filesReadBy(manifest, options));
   if (options.perNetwork) {
     const most = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? MOST_A_NETWORK);
     await exportPerNetwork(manifest, point, {

@@ -3,6 +3,7 @@ import { checkOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, option, trainingDataMissing } from '../errors/index.ts';
 import { type Shard, writeShard } from '../train/shards.ts';
+import { refuseAmongSamples } from './apart.ts';
 import { asksForExits } from './head-options.ts';
 import { withHub } from './hub-model.ts';
 import { shown } from './option-rules.ts';
@@ -48,6 +49,7 @@ export async function extractShard(given: ExtractShardOptions, events: Events = 
     );
   if (options.train === undefined) throw trainingDataMissing();
   await checkOutput(options.out, { update: true });
+  await refuseAmongSamples([options.out, options.cache], options);
   const project = await openProject(options, events);
   return await withSplits(project, options, events, async (context) => {
     const wanted = trainingFeatures(context, await trainingSplits(context), options.views);

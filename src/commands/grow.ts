@@ -41,7 +41,7 @@ export async function growStudents(
     const { student, share } = planned;
     const training = trainingOf(options, context, id);
     const trained = await trainStudent(student, data, training).catch(async (error: unknown) => {
-      const why = await namingSample(error, data.dataset, predicting.signal);
+      const why = await namingSample(error, data.dataset, predicting);
       if (!(why instanceof OfframpError && why.code === 'training-diverged')) throw why;
       failed.set(id, why);
     });

@@ -10,7 +10,7 @@ import { RESAMPLES } from '../data/resample.ts';
 import type { SplitPaths } from '../data/splits.ts';
 import type { Resize } from '../data/types.ts';
 import type { Events } from '../errors/events.ts';
-import { badOption, option } from '../errors/index.ts';
+import { badOption, OfframpError, option } from '../errors/index.ts';
 import type { KubernetesJobOptions } from '../export/kubernetes-job.ts';
 import { DTYPES } from '../hub/folder.ts';
 import type { ModelOptions } from '../model/inspect.ts';
@@ -424,6 +424,26 @@ function refuseTwice({ scale, rescale }: PreprocessingOptions): void {
   if (scale !== undefined && rescale !== undefined)
     throw badOption(option('rescale'), String(rescale), 'it without `scale`: it stands in its place');
 }
+
+/**
+ * What `work` of `command`, which runs a compiled model, gives. An error whose remedy is an option that only compile has says that too: what a
+ * package was compiled with cannot be said later.
+ */
+export async function withRemedies<T>(command: keyof typeof OPTIONS, work: () => Promise<T>): Promise<T> {
+  const own: Readonly<Record<string, Rule>> = OPTIONS[command];
+  const isElsewhere = ([, name = '', text]: RegExpExecArray) => {
+    const rule = Object.hasOwn(own, name) ? own[name] : undefined;
+    return Object.hasOwn(COMPILE, name) && (!rule || (text !== undefined && !rule.accepts(text)));
+  };
+  return await work().catch((error: unknown) => {
+    if (error instanceof OfframpError && [...error.hint.matchAll(NAMED)].some(isElsewhere))
+      error.hint += ' That is said when the model is compiled: compile it again.';
+    throw error;
+  });
+}
+
+/** `` `resize` ``, or with a text as the value, `` `labels: 'names.txt'` `` (`errors/option.ts`). */
+const NAMED = /`([A-Za-z]+)(?:: '([^'`]*)'|: [^'`]+)?`/g;
 
 /** Throws `bad-option` where `options` or `events` of the function that `name` calls are not what they may be. To be called before anything else. */
 export function checkCall(name: keyof typeof OPTIONS, options: unknown, events: unknown = {}): void {

@@ -103,7 +103,7 @@ export async function trainExits(
     },
   })
     .catch(async (error: unknown) => {
-      throw await namingSample(error, splits.train.dataset, predicting.signal);
+      throw await namingSample(error, splits.train.dataset, predicting);
     })
     .finally(() => features.close());
 

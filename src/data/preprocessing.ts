@@ -39,6 +39,9 @@ export const PREPROCESSING_OPTIONS = [
   'preset', 'scale', 'rescale', 'mean', 'std', 'layout', 'channels', 'resize', 'resample',
 ] as const satisfies (keyof PreprocessingOptions)[]; // biome-ignore format: a list
 
+/** Whether float32, which models are fed, has room for `value`. */
+export const isFloat32 = (value: number): boolean => Number.isFinite(Math.fround(value));
+
 /** Channels, height and width of `dims` under `layout`; undefined when it has no such axes. */
 export function imageShape(dims: readonly number[], layout: Layout): ImageShape | undefined {
   if (layout === 'flat') return undefined;
@@ -105,9 +108,12 @@ export function resolvePreprocessing(
   const scale = options.scale ?? (rescale === undefined ? preset.scale : 1 / rescale);
   const mean = perChannel('mean');
   const std = perChannel('std');
-  if (![scale, ...mean, ...std].every(Number.isFinite) || [scale, ...std].includes(0))
+  if (
+    ![scale, rescale ?? 1, ...mean, ...std].every(isFloat32) ||
+    [scale, ...std].map(Math.fround).includes(0)
+  )
     throw badPreprocessing(
-      `scale ${scale}, mean ${mean}, std ${std}: all must be finite numbers, and scale and std not 0`,
+      `scale ${scale}, mean ${mean}, std ${std}: all must be numbers in the range of float32, and scale and std not 0`,
     );
   return {
     scale,

@@ -1,5 +1,6 @@
 /** The manifest as JSON: read and printed, checked against schema/manifest.schema.json both ways. */
 import schema from '../../schema/manifest.schema.json' with { type: 'json' };
+import { combinedInput, imageShape, isFloat32 } from '../data/preprocessing.ts';
 import { parseJson } from '../data/text.ts';
 import { invalidManifest, manifestVersionUnknown, messageOf } from '../errors/index.ts';
 import type { Manifest } from './manifest.ts';
@@ -61,6 +62,7 @@ function checkManifest(value: unknown): Manifest {
       throw invalidManifest(where, `has ${list.length} entries, expected ${length}`);
   };
   if (labels) expectLength('labels', labels, classes);
+  checkPreprocessing(manifest);
   expectDistinct('inputs', 'name', manifest.inputs);
   expectDistinct('exits', 'id', exits);
   expectDistinct('operatingPoints', 'name', operatingPoints);
@@ -71,6 +73,45 @@ function checkManifest(value: unknown): Manifest {
   if (!operatingPoints.some((point) => point.name === defaultPoint))
     throw invalidManifest('defaultPoint', `names no operating point: "${defaultPoint}"`);
   return manifest;
+}
+
+/** What options of preprocessing may be: dividing by 0, or by what float32 cannot hold, gives no numbers. */
+function checkPreprocessing({ preprocessing, networks = [], inputs }: Manifest): void {
+  const dims = combinedInput(
+    inputs.map(({ dims, ...input }) => ({ ...input, dims: dims.slice(1) as number[] })),
+  ).dims;
+  const given = networks.map(
+    (network, i) => [`networks[${i}].preprocessing`, network.preprocessing] as const,
+  );
+  for (const [where, one] of [['preprocessing', preprocessing] as const, ...given]) {
+    if (!one) continue;
+    const { scale, rescale = 1, mean, std } = one;
+    for (const [name, values, isDivisor] of [
+      ['scale', [scale], true],
+      ['rescale', [rescale], true],
+      ['mean', mean, false],
+      ['std', std, true],
+    ] as const) {
+      const bad = values.find((value) => !isFloat32(value) || (isDivisor && Math.fround(value) <= 0));
+      if (bad !== undefined)
+        throw invalidManifest(
+          `${where}.${name}`,
+          `holds ${bad}, where a number ${isDivisor ? 'above 0 ' : ''}in the range of float32 is needed`,
+        );
+    }
+    // Of a network in front, the number of channels may be another, and flat input has none.
+    const shape = one === preprocessing ? imageShape(dims, one.layout) : undefined;
+    const count = shape?.channels ?? mean.length;
+    for (const [name, values] of [
+      ['mean', mean],
+      ['std', std],
+    ] as const)
+      if (values.length !== count)
+        throw invalidManifest(
+          `${where}.${name}`,
+          `has ${values.length} values, expected ${count}: one a channel`,
+        );
+  }
 }
 
 /** Throws `invalid-manifest` where two of `list` have the same `key`. */

@@ -214,7 +214,7 @@ export function feeds(manifest: Manifest): string {
   const pictures = pictureInput(manifest);
   const fed = inputs.map((input) => {
     const { name } = input;
-    const value = single ? 'input' : `input[${quoted(name)}]`;
+    const value = single ? 'input' : `input?.[${quoted(name)}]`;
     const elements =
       input === pictures?.input ? `isPictures(${value}) ? preprocess(${value}) : ${value}` : value;
     return `  ${propertyName(name)}: toTensor(this.#ort, ${quoted(name)}, inputs${accessOf(name)}, ${elements}),\n`;

@@ -156,14 +156,56 @@ export async function checkFile(path: string): Promise<void> {
   await checkPlace(path, dirname(resolve(path)));
 }
 
+/**
+ * Throws `output-unusable` where `checkFile` would, and where there is a file that holds something else than `isOurs` knows: only what Offramp wrote
+ * is replaced unasked, whatever else a name is a slip for.
+ */
+export async function checkReplaceable(path: string, isOurs: (text: string) => boolean): Promise<void> {
+  await checkFile(path);
+  const text = await startOf(path);
+  if (text !== undefined && text !== '' && !isOurs(text))
+    throw outputUnusable(path, 'it is there, and holds something that Offramp does not write there');
+}
+
+/** The first bytes of a file, which are enough to know what it is; undefined where there is none. */
+async function startOf(path: string): Promise<string | undefined> {
+  const file = await open(path, 'r').catch((error) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw outputUnusable(path, messageOf(error), error);
+  });
+  if (!file) return undefined;
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(START), 0, START, 0);
+    return buffer.toString('utf8', 0, bytesRead);
+  } catch (error) {
+    throw outputUnusable(path, messageOf(error), error);
+  } finally {
+    await file.close();
+  }
+}
+
+/** What holds for files that are whole JSON: none is as long. */
+const START = 2 ** 20;
+
 /** Throws `output-unusable` where the file or folder at `path` is one of `inputs`, or holds one: what is read is not written over. */
 export async function checkApart(path: string, inputs: readonly string[]): Promise<void> {
   const target = await realPath(path);
-  for (const input of inputs) {
-    const way = relative(target, await realPath(input));
-    const isInside = way === '' || !(way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way));
-    if (isInside) throw outputUnusable(path, `${input} is read from there`);
-  }
+  for (const input of inputs)
+    if (isWithin(await realPath(input), target)) throw outputUnusable(path, `${input} is read from there`);
+}
+
+/** Throws `output-unusable` where `path` is one of `folders`, which are read whole, or lies in one: it would be read along the next time. */
+export async function checkOutside(path: string, folders: readonly string[]): Promise<void> {
+  const target = await realPath(path);
+  for (const folder of folders)
+    if ((await exists(folder)) && isWithin(target, await realPath(folder)))
+      throw outputUnusable(path, `all of ${folder} is read`);
+}
+
+/** Whether `path` is `folder`, or lies in it; both without links. */
+function isWithin(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return way === '' || !(way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way));
 }
 
 /** Files that belong to `path`: itself, or those in the folder that it is. */
@@ -175,8 +217,14 @@ export async function filesIn(path: string): Promise<string[]> {
 /** What a compile writes into `folder`. */
 export const writtenInto = (folder: string): string[] => WRITTEN.map((name) => join(folder, name));
 
-/** Without links; as it is where there is nothing. */
-const realPath = (path: string): Promise<string> => realpath(path).catch(() => resolve(path));
+/** Without links, also those above what is not there yet. */
+async function realPath(path: string): Promise<string> {
+  const absolute = resolve(path);
+  const above = dirname(absolute);
+  return await realpath(absolute).catch(async () =>
+    above === absolute ? absolute : join(await realPath(above), basename(absolute)),
+  );
+}
 
 /** Writes a file into a folder, which is made where there is none; other files there are left alone. Throws as `writeOutput` does. */
 export async function writeOneFile(path: string, content: Content): Promise<void> {

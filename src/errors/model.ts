@@ -121,6 +121,14 @@ export const trialRunFailed = (feeds: readonly string[], reason: string, cause: 
 const raiseOutside = (to: number) =>
   `Re-export it, or raise it: python -m onnxruntime.tools.update_onnx_opset --opset ${Math.max(13, to)} in.onnx out.onnx.`;
 
+/** `seconds`: that were waited. */
+export const modelEndless = (loop: string, seconds: number) =>
+  new OfframpError(
+    'model-endless',
+    `the model did not answer a few random samples in ${seconds} seconds: its Loop ${loop} may never end`,
+    'Export it with loops that end after a fixed number of turns, or unrolled. If it is only slow, give smaller sizes: `dims: { NAME: SIZE }`.',
+  );
+
 export const opsetTooOld = (
   opset: number,
   needed = 'exits inside a batch need 11 or more (ScatterND, GatherND)',

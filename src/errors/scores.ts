@@ -73,6 +73,16 @@ export const oneScore = (output: string) =>
     `If it is above 0 for class 1 and below for class 0, name it: ${optionText('output', output)}. A regression has no classes to leave early with.`,
   );
 
+/** `who`: whose scores; `sample` of `path`, whose own numbers are finite. `weight`: what tensor holds NaN or infinite numbers, in words. */
+export const scoresNotFinite = (who: string, sample: number, path: string, weight: string | undefined) =>
+  new OfframpError(
+    'scores-not-finite',
+    `${who} gives NaN or infinite scores for sample ${sample} of ${path} (counted from 0)${weight === undefined ? '' : `: ${weight}`}`,
+    weight === undefined
+      ? `Some value inside overflows. Check what the model is fed (a wrong ${option('scale')} or ${option('std')}, say); a model of float16 may need to be exported in float32.`
+      : 'Export the model again, from weights that are numbers.',
+  );
+
 export const ambiguousOutput = (outputs: readonly string[]) =>
   new OfframpError(
     'ambiguous-output',

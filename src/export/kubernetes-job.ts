@@ -89,6 +89,10 @@ export function printKubernetesJob(options: KubernetesJobOptions): string {
   });
 }
 
+/** Whether `text` begins as `printKubernetesJob` begins one. */
+export const isKubernetesJob = (text: string): boolean =>
+  text.startsWith('apiVersion: batch/v1\nkind: Job\n');
+
 function checkWords(words: readonly string[], mount: string): void {
   const wordAfter = (option: string) =>
     words.find((word) => word.startsWith(`${option}=`))?.slice(option.length + 1) ??

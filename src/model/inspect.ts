@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { alreadyCompiled, inputsNotPerSample, optionFields, optionText } from '../errors/index.ts';
-import { info, type Note } from '../errors/notes.ts';
+import { info, type Note, warning } from '../errors/notes.ts';
 import { type Model, opsetOf } from '../graph/types.ts';
 import { indexGraph } from '../graph/walk.ts';
 import { inlineFunctions, type LoadedModel, loadModel } from '../parser/index.ts';
@@ -18,6 +18,8 @@ import { describeOutputs, giveValue } from '../passes/give-value.ts';
 import { OWN_NAMES } from '../passes/lower-exits.ts';
 import { runPasses } from '../passes/pass.ts';
 import { type PlanOptions, planExits } from '../passes/plan-exits.ts';
+import { refuseEndless } from './endless.ts';
+import { describeNotFinite } from './not-finite-weights.ts';
 import { type ObserveOptions, observeFacts } from './observe-facts.ts';
 import { raiseModel } from './raise-model.ts';
 import { orNotLoadable } from './try-loading.ts';
@@ -98,6 +100,7 @@ async function inspectSource(source: LoadedModel, options: Reading): Promise<Ins
   const asked = given?.model ?? giveValue(inlined, output);
   const freed = freeNames(options.inFront === undefined ? OWN_NAMES : []);
   const fixed = { ...asked, graph: runPasses(asked.graph, [defaultDomain, fixInputs(options), freed]) };
+  await refuseEndless(fixed, { ...options, session });
   const raised = await raiseModel(fixed, { ...options, session, to: options.opset });
   const widened = options.widenBatch ? await widenModel(raised, { ...options, session }) : raised;
   const model = { ...widened, graph: runPasses(widened.graph, [dequantizeTaps]) };
@@ -107,6 +110,7 @@ async function inspectSource(source: LoadedModel, options: Reading): Promise<Ins
     ...notesOnOpset(source.model, model),
     ...(widened === raised ? [] : [info('batch-widened', WIDENED)]),
     ...notesOnSet(options.set),
+    ...(typed.scoresNotFinite ? [notFiniteNote(typed, await describeNotFinite(model, source.folder))] : []),
     ...looseInputs(typed).map(({ name, text }) =>
       info(
         'input-not-per-sample',
@@ -125,6 +129,12 @@ async function inspectSource(source: LoadedModel, options: Reading): Promise<Ins
   notes.push(...notesOnLost(plan, options));
   return { source, hash, notes, typed, plan };
 }
+
+const notFiniteNote = ({ output }: TypedModel, weight: string | undefined) =>
+  warning(
+    'scores-not-finite',
+    `On random input some scores of ${output} are NaN or infinite${weight === undefined ? '' : `: ${weight}`}. Where they are so on samples, the model cannot be compiled.`,
+  );
 
 /** Of outputs that the early-exit model cannot have; they go where the one to keep is named. */
 function notesOnLost(

@@ -70,6 +70,7 @@ export async function observeFacts(model: Model, options: ObserveOptions = {}): 
     sampleInputs,
     ...classifier,
     batch: dynamic ? 'dynamic' : 'fixed',
+    ...(!facts.isFinite(logits) && { scoresNotFinite: true }),
   };
   return isOneScore ? enterTwoClasses(typed) : typed;
 }

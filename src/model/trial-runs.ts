@@ -13,6 +13,8 @@ export interface Observed {
   readonly values: ReadonlyMap<string, Fact>;
   /** How far a sample's value moves with the batch around it, relative to the value's largest element. */
   deviation(value: string): number;
+  /** Whether all numbers of a value were finite. */
+  isFinite(value: string): boolean;
 }
 
 /** Initializers and inputs join what the runs showed. */
@@ -67,7 +69,11 @@ export async function observeFixed(
     const batchAxis = sampled.has(name) && dims.length >= 2 && dims[0] === 1 ? 0 : undefined;
     values.set(name, { dataType: dataTypeOf(type), dims, batchAxis });
   }
-  return { values: withStatics(model, slots, sampleInputs, values), deviation: () => 0 };
+  return {
+    values: withStatics(model, slots, sampleInputs, values),
+    deviation: () => 0,
+    isFinite: (value) => hasNumbers(outputs[value]),
+  };
 }
 
 /** Sample 0 stands behind sample 2 here, and before it among all three: a model that mixes samples in one direction only moves one of them. */
@@ -93,6 +99,7 @@ export async function observeDynamic(
   return {
     values: withStatics(model, slots, sampleInputs, values),
     deviation: (value) => rowDeviation(two[value], three[value]),
+    isFinite: (value) => hasNumbers(three[value]),
   };
 }
 
@@ -130,6 +137,9 @@ function compareRuns(two: Tensor, three: Tensor, sampled: boolean): Fact | undef
   }
   return { dataType, dims, batchAxis: axis };
 }
+
+const hasNumbers = (tensor: Tensor | undefined): boolean =>
+  tensor === undefined || (numbersOf(tensor)?.every(Number.isFinite) ?? true);
 
 function sameContents(a: Tensor, b: Tensor): boolean {
   const x = a.data as ArrayLike<unknown>;

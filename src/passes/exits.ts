@@ -38,6 +38,8 @@ export interface TypedModel {
   readonly activation: Activation;
   /** `fixed`: the model only takes the batch size 1. */
   readonly batch: 'dynamic' | 'fixed';
+  /** On random input some scores were NaN or infinite. */
+  readonly scoresNotFinite?: true;
 }
 
 /** A place where an exit could go. */

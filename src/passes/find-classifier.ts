@@ -16,7 +16,7 @@ import type { Activation, Fact, TypedModel } from './exits.ts';
 import { elementsOf } from './give-exits.ts';
 import { activationAfter, type Step, stepOf } from './score-steps.ts';
 import { classesOf, isVector, SAME, type Values, valuesOf } from './score-values.ts';
-import { exponentOf, isOverClasses, lessLogSum, sigmoidPair } from './written-softmax.ts';
+import { exponentOf, isOverClasses, isOverSamples, lessLogSum, sigmoidPair } from './written-softmax.ts';
 
 export interface Classifier extends Pick<TypedModel, 'output' | 'classes' | 'activation'> {
   /** Where exits merge; one number a sample when `isOneScore`. */
@@ -184,7 +184,14 @@ function activationOf(values: Values, output: string, node: Node, classes: numbe
       if (classes === 1)
         return refuse(values, output, `a ${node.opType} over one score says nothing`, undefined);
       if (isVector(values.facts.get(input), classes) && !isOverClasses(values, node, classes))
-        return refuse(values, output, `its ${node.opType} does not run over the classes`, input);
+        return refuse(
+          values,
+          output,
+          isOverSamples(values, node)
+            ? `its ${node.opType} runs along the batch axis, over the samples, and not over the classes`
+            : `its ${node.opType} does not run over the classes`,
+          input,
+        );
       return accepted(input, node.opType === 'Softmax' ? 'softmax' : 'log-softmax');
     case 'Sigmoid':
       if (classes > 1) return { refusal: severalLabels(output, classes, node, input), isDecision: false };

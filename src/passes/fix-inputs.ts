@@ -40,7 +40,7 @@ export function sizeOf(
 
 /**
  * Inputs that are `set` become initializers, and where `dims` gives the size of a first axis, inputs and outputs have it. Throws `unknown-dim`,
- * `unknown-input`, `bad-input-value`.
+ * `bad-option`, `unknown-input`, `bad-input-value`.
  */
 export const fixInputs = ({ dims = {}, set = {} }: InputOptions): Pass => ({
   name: 'fix-inputs',
@@ -53,6 +53,7 @@ export const fixInputs = ({ dims = {}, set = {} }: InputOptions): Pass => ({
     for (const [name, size] of Object.entries(dims))
       if (!Number.isSafeInteger(size) || size < 1)
         throw badOption(option('dims'), `${name}=${size}`, 'NAME=SIZE, a whole number above 0');
+    refuseFixed(graph, dims);
     const constants = Object.entries(set).map(([name, value]) => constantOf(graph, name, value, dims));
     const isSet = ({ name }: { readonly name: string }) => Object.hasOwn(set, name);
 
@@ -83,6 +84,21 @@ export const fixInputs = ({ dims = {}, set = {} }: InputOptions): Pass => ({
     };
   },
 });
+
+/** Throws `bad-option` where `dims` gives an axis another size than the model does. */
+function refuseFixed({ inputs }: Graph, dims: Readonly<Record<string, number>>): void {
+  for (const input of inputs)
+    for (const [axis, size] of (input.type?.dims ?? []).entries())
+      for (const name of dimNames(input, axis)) {
+        const wanted = Object.hasOwn(dims, name) ? dims[name]! : size;
+        if (typeof size === 'number' && size > 0 && wanted !== size)
+          throw badOption(
+            option('dims'),
+            `${name}=${wanted}`,
+            `sizes of axes that the model leaves open: axis ${axis} of ${input.name} is ${size} in the model`,
+          );
+      }
+}
 
 function constantOf(
   graph: Graph,

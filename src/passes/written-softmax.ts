@@ -12,6 +12,12 @@ export function isOverClasses(values: Values, node: Node, classes: number): bool
   return values.opset < 13 ? axis >= 1 && axis <= classAxis : axis === classAxis;
 }
 
+/** Whether Softmax `node` goes along the first axis, which counts samples. */
+export function isOverSamples(values: Values, node: Node): boolean {
+  const { dims } = values.facts.get(node.inputs[0]!)!;
+  return positive(numberOf(node, 'axis', values.opset < 13 ? 1 : -1), dims.length) === 0;
+}
+
 /** A Softmax written out, e / ReduceSum(e) with e = Exp(z) or Exp(z - ReduceMax(z)): z. */
 export function exponentOf(
   values: Values,

@@ -5,12 +5,17 @@ import { type Dataset, partition } from '../data/index.ts';
 import type { Splits } from '../data/splits.ts';
 import { optionText } from '../errors/index.ts';
 import { type Note, warning } from '../errors/notes.ts';
-import { answersOf, type PredictOptions } from './predict.ts';
+import { argMaxRows } from '../policies/rows.ts';
+import { refuseNotFiniteScores, type Scored } from './finite-scores.ts';
+import { logitsOf, type PredictOptions } from './predict.ts';
 
 /** Samples that are checked. */
 const CHECKED = 128;
 
-/** A warning when the original is no better than guessing on calibration samples; undefined when it is, or when they have no labels. */
+/**
+ * A warning when the original is no better than guessing on calibration samples; undefined when it is, or when they have no
+ * labels. Throws `scores-not-finite` where it gives no scores for some of them.
+ */
 export async function warnOfGuessing(
   { calibration: { dataset } }: Splits,
   seed: number,
@@ -41,15 +46,23 @@ export async function warnOfContradiction(
   );
 }
 
+/** For messages. */
+export const originalIn = ({ typed: { model }, session }: PredictOptions): Scored => ({
+  who: 'the original',
+  load: async () => ({ model, folder: session.externalDataFolder }),
+});
+
 /** On how many of a few samples the original says what the label says; undefined when there are no labels. */
 async function checkLabels(
   dataset: Dataset,
   seed: number,
   predicting: PredictOptions,
 ): Promise<{ readonly right: number; readonly samples: number } | undefined> {
-  if (dataset.unlabelled || dataset.random) return undefined;
   const { checked } = partition(dataset, { checked: Math.min(1, CHECKED / dataset.size) }, seed);
-  const answers = await answersOf(checked, predicting);
+  const logits = await logitsOf(checked, predicting);
+  await refuseNotFiniteScores(logits, checked, originalIn(predicting), predicting.signal);
+  if (dataset.unlabelled || dataset.random) return undefined;
+  const answers = argMaxRows(logits, checked.size);
   const right = answers.filter((answer, i) => answer === checked.labels[i]).length;
   return { right, samples: checked.size };
 }

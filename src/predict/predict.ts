@@ -55,7 +55,7 @@ export const answersOf = async (dataset: Dataset, options: PredictOptions): Prom
   argMaxRows(await logitsOf(dataset, options), dataset.size);
 
 /** [size, classes]: the original's logits for each sample of `dataset`. */
-async function logitsOf(dataset: Dataset, options: PredictOptions): Promise<Float32Array> {
+export async function logitsOf(dataset: Dataset, options: PredictOptions): Promise<Float32Array> {
   const { typed, session, signal, onProgress } = options;
   const extractor = await Extractor.open(typed, dataset, slotsOf(typed, [], false), session);
   const all = new Float32Array(dataset.size * typed.classes);

@@ -11,5 +11,5 @@ export {
 } from './alone.ts';
 export type { Images } from './exit-sections.ts';
 export { lossesBeyondNames, noTimeSaved, picturedSamples, type ReportFacts, reportFacts } from './facts.ts';
-export { lineOf, type ModelLine, modelLineFile } from './model-line.ts';
+export { isModelLine, lineOf, type ModelLine, modelLineFile } from './model-line.ts';
 export { reportPage } from './page.ts';

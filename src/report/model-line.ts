@@ -184,6 +184,9 @@ export function modelLineFile(line: ModelLine): string {
   return `${drawModelLine(line).replace('>', `>${style}`)}\n`;
 }
 
+/** Whether `text` begins as `modelLineFile` begins one. */
+export const isModelLine = (text: string): boolean => /^<svg [^>]* aria-label="The model, /.test(text);
+
 /** The drawing in words, for those who do not see it. */
 export function described({ exits, totalMacs, shares, chain }: ModelLine): string {
   const left = (k: number) => (shares ? `, where ${percent(shares[k]!)} of the samples leave` : '');

@@ -1,4 +1,5 @@
 /** Real-time control: a moving average of cost or latency kept at a target by moving along the operating points. */
+import { unknownIn } from './values.ts';
 
 /** Exactly one target: the mean relative cost of a sample, or the mean milliseconds a sample takes. */
 export type GovernorTarget =
@@ -92,7 +93,7 @@ export class Governor<
 
   /**
    * `classify` takes the samples of one call; `points` say what a sample costs on average at each; `clock` counts
-   * milliseconds. Throws a RangeError when the target is no positive number, or the bounds are no points in their
+   * milliseconds. Throws a TypeError when the options are no such object, a RangeError when the target is no positive number, or the bounds are no points in their
    * order.
    */
   constructor(
@@ -101,6 +102,14 @@ export class Governor<
     options: GovernorOptions<Name>,
     clock: () => number = () => performance.now(),
   ) {
+    const problem = unknownIn(options, [
+      'targetRelativeCost',
+      'targetLatencyMs',
+      'fastest',
+      'slowest',
+      'window',
+    ]);
+    if (problem !== undefined) throw new TypeError(`a governor's options: ${problem}`);
     const { targetRelativeCost, targetLatencyMs, window = 1000 } = options;
     if ((targetRelativeCost === undefined) === (targetLatencyMs === undefined))
       throw new RangeError('a governor takes one target: targetRelativeCost or targetLatencyMs');

@@ -1,6 +1,7 @@
 /** Pictures as a model's input. */
 import type { Pixels } from './pixels.ts';
 import { fits, type Resize } from './place.ts';
+import { told } from './values.ts';
 
 /**
  * 8-bit pixels, row by row: RGBA, RGB or gray, as the length of `data` says. An `ImageData` is one. Alpha is dropped.
@@ -91,6 +92,10 @@ function fitted(
   { width, height, resize }: Preprocessing,
   resizer: Resizer | undefined,
 ): Pixels {
+  if (typeof picture !== 'object' || picture === null)
+    throw new TypeError(
+      `picture ${n}: { data, width, height } with 8-bit data expected, got ${told(picture)}`,
+    );
   const { data, width: w, height: h, channels: given } = picture;
   if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
     throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);

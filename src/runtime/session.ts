@@ -1,6 +1,7 @@
 /** Opening, running and freeing a session. */
 import type * as Ort from 'onnxruntime-common';
 import type { Runtime } from './tensors.ts';
+import { unknownIn } from './values.ts';
 
 /** Where the model comes from, `model.onnx` of this package unless given, and how its session is opened. */
 export type ModelSource = (
@@ -51,6 +52,8 @@ export async function openSession(
       'bad-call',
       `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`,
     );
+  const problem = unknownIn(source, ['path', 'url', 'bytes', 'sessionOptions']);
+  if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
   const given =
     source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
   const own = given === undefined ? ownFile(file, owner) : undefined;

@@ -1,6 +1,7 @@
 /** Texts as a model's input. */
 import type { TensorSpec } from './tensors.ts';
 import { type TextTokenizerClass, type TokensFile, tokensOf } from './tokens.ts';
+import { told } from './values.ts';
 
 /** What a text becomes, each of the same length; under the names that models call their inputs by. */
 export interface Encoded {
@@ -119,9 +120,15 @@ export function textInputs(
 ): Record<string, BigInt64Array | Int32Array | Float32Array> {
   const [{ dims }] = Object.values(inputs) as [TensorSpec];
   const length = dims.reduce<number>((size, d) => (d === 'N' ? size : size * d), 1);
-  const encoded = texts.map((text) =>
-    typeof text === 'string' ? encode(text, undefined, length) : encode(text[0], text[1], length),
-  );
+  // Not `map`, which passes over holes.
+  const encoded = Array.from(texts, (text, n) => {
+    const parts: readonly unknown[] = Array.isArray(text) ? text : [text];
+    const isText = parts.length === 1 ? !Array.isArray(text) : parts.length === 2;
+    if (!isText || !parts.every((part) => typeof part === 'string'))
+      throw new TypeError(`text ${n}: a string, or two as a list, expected, got ${told(text)}`);
+    const [first, pair] = parts as readonly [string, string?];
+    return encode(first, pair, length);
+  });
   return Object.fromEntries(
     Object.entries(inputs).map(([name, { type }]) => {
       const values = encoded.flatMap((one) => one[name as keyof Encoded]);

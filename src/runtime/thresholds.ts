@@ -1,4 +1,5 @@
 /** Which thresholds a call asks for, and what they make samples cost. */
+import { told, unknownIn } from './values.ts';
 
 interface Point {
   readonly thresholds: readonly number[];
@@ -11,23 +12,35 @@ interface Choice<Name extends string = string> {
   readonly thresholds?: readonly number[] | undefined;
 }
 
-/** The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. Throws a TypeError or RangeError. */
+/**
+ * The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. `others`: what else `choice` may hold. Throws a TypeError or
+ * RangeError.
+ */
 export function thresholdsOf(
   points: Readonly<Record<string, Point>>,
   fallback: string,
-  { at, budget, thresholds }: Choice,
+  choice: Choice,
+  others: readonly string[] = [],
 ): Float32Array {
+  const problem = unknownIn(choice, ['at', 'budget', 'thresholds', ...others]);
+  if (problem !== undefined) throw new TypeError(`options: ${problem}`);
+  const { at, budget, thresholds } = choice;
   if (Number(at !== undefined) + Number(budget !== undefined) + Number(thresholds !== undefined) > 1) {
     throw new TypeError('at, budget and thresholds exclude each other');
   }
   if (thresholds !== undefined) {
     const exits = points[fallback]!.thresholds.length;
-    if (thresholds.length !== exits || !thresholds.every((t) => typeof t === 'number' && !Number.isNaN(t))) {
-      const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
-      throw new RangeError(`thresholds: ${wanted} expected, got [${Array.from(thresholds).join(', ')}]`);
-    }
-    return Float32Array.from(thresholds);
+    const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
+    if (!Array.isArray(thresholds) && !ArrayBuffer.isView(thresholds))
+      throw new TypeError(`thresholds: ${wanted} expected as a list, got ${told(thresholds)}`);
+    // A copy has no holes, which `every` would pass over.
+    const given: unknown[] = Array.from(thresholds as readonly unknown[]);
+    if (given.length !== exits || !given.every((t) => typeof t === 'number' && !Number.isNaN(t)))
+      throw new RangeError(`thresholds: ${wanted} expected, got [${given.map(told).join(', ')}]`);
+    return Float32Array.from(given as number[]);
   }
+  if (budget !== undefined && typeof budget !== 'number')
+    throw new TypeError(`budget: a number expected, got ${told(budget)}`);
   const name = pointOf(points, fallback, { at, budget })!;
   if (!Object.hasOwn(points, name)) {
     throw new RangeError(`no operating point "${name}"; there are ${Object.keys(points).join(', ')}`);

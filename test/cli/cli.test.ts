@@ -61,6 +61,21 @@ test('a full disk where the result is printed to is an error with a code; one wh
   closeSync(full);
 });
 
+test('a working directory that was removed is said in a line', () => {
+  if (process.platform === 'win32') return;
+  mkdirSync(at('gone'));
+  const line = 'rmdir "$PWD" && exec "$0" "$@"';
+  const ended = spawnSync('sh', ['-c', line, process.execPath, bin, 'inspect', model], {
+    encoding: 'utf8',
+    cwd: at('gone'),
+  });
+  assert.is(ended.status, 1);
+  assert.match(
+    ended.stderr,
+    /^offramp: the working directory is not there any more \[.*\]\n {2}Change to .*\n$/,
+  );
+});
+
 test('inspect is a tree of stages that fits the terminal, with everything on request', async () => {
   const taps = ['--taps', 'block1'];
   const { stdout } = await offramp('inspect', model, ...taps);

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { calibrate } from '../../src/commands/calibrate.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { type EvaluateOptions, evaluate } from '../../src/commands/evaluate.ts';
 import type { Manifest } from '../../src/emit/manifest.ts';
@@ -9,6 +11,7 @@ import { checkEmitted, readPackage } from '../../src/emit/read-package.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import { serializeModel } from '../../src/parser/index.ts';
+import { putImage } from '../data/fixtures.ts';
 import { rejectsWith } from '../expect.ts';
 import { noise, tinyResidual } from '../models.ts';
 import { manifestIn } from '../timeless.ts';
@@ -150,6 +153,36 @@ test('a network of a chain alone is as right as its own file', async () => {
   assert.ok(right < measured.baseline.accuracy!, 'it is another network');
   assert.ok(largestDifference < 1e-9, `${largestDifference}`);
 });
+
+test('a remedy that only compile has says so; others are as they are', async () => {
+  const pictures = at('pictures');
+  for (const name of ['a', 'b', 'c', 'd', 'e'])
+    await putImage(join(pictures, name, '1.png'), new Uint8Array(9 * 9 * 3), [9, 9, 3]);
+  const elsewhere = ' That is said when the model is compiled: compile it again.';
+  const size = await rejectsWith('wrong-image-size', () => evaluated({ test: pictures, labels: 'none' }));
+  assert.is(size.hint, `Say how to fit it: \`resize: 'stretch'\`, 'cover' or 'contain'.${elsewhere}`);
+  const again = await rejectsWith('wrong-image-size', () =>
+    calibrate({ folder: at('out'), model, calibration: pictures, labels: 'none', cache: at('cache') }),
+  );
+  assert.is(again.hint, size.hint);
+  const compiled = await rejectsWith('wrong-image-size', () =>
+    compile(compileOptions('never', { train: pictures, labels: 'none' })),
+  );
+  assert.not.match(compiled.hint, elsewhere);
+  const own = await rejectsWith('unreadable-image', () =>
+    evaluated({ test: writeNothing(at('unreadable')), labels: 'none' }),
+  );
+  assert.not.match(own.hint, elsewhere, '`skipBad` is of evaluate too');
+});
+
+/** Five class folders of one file each that is no picture. */
+function writeNothing(folder: string): string {
+  for (const name of ['a', 'b', 'c', 'd', 'e']) {
+    mkdirSync(join(folder, name), { recursive: true });
+    writeFileSync(join(folder, name, '1.png'), 'no picture');
+  }
+  return folder;
+}
 
 test('a point that does not exist is refused, and a model that is not the one of the manifest', async () => {
   await rejectsWith('unknown-operating-point', () => evaluated({ at: ['warp'] }));

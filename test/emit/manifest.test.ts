@@ -4,6 +4,7 @@ import Ajv2020 from 'ajv/dist/2020.js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { printValidator, VALIDATORS } from '../../scripts/validators.ts';
+import type { Manifest } from '../../src/emit/manifest.ts';
 import { printManifest, readManifest, shortestFloat32 } from '../../src/emit/manifest-json.ts';
 import { findViolation, type Validator } from '../../src/emit/violation.ts';
 import type { OfframpError } from '../../src/errors/index.ts';
@@ -45,6 +46,8 @@ const VALID: Record<string, unknown> = {
   baked: changed('outputs.thresholds', null),
   'nothing promised': changed('calibration.confidence', undefined),
   'exits of its own': changed('source.exitOutputs', ['early', 'logits']),
+  // ImageNet has two cranes.
+  'a class name twice': changed('labels', ['cat', 'dog', 'cat']),
   'a policy that learns': {
     ...SAMPLE,
     policyFit: { parameters: { weight: [0.25, -1.5], bias: [] }, data: { samples: 40, hash: 'dd44' } },
@@ -122,6 +125,29 @@ test('broken manifests fail both, and the reader names the place', () => {
       where,
     );
   }
+});
+
+test('preprocessing that gives no numbers is refused, also on writing', () => {
+  const cases: readonly (readonly [where: string, value: unknown])[] = [
+    ['preprocessing.scale', changed('preprocessing.scale', 0)],
+    ['preprocessing.scale', changed('preprocessing.scale', -255)],
+    ['preprocessing.scale', changed('preprocessing.scale', 1e-50)],
+    ['preprocessing.scale', changed('preprocessing.scale', 1e39)],
+    ['preprocessing.rescale', changed('preprocessing.rescale', 1e39)],
+    ['preprocessing.std', changed('preprocessing.std.1', 0)],
+    ['preprocessing.std', changed('preprocessing.std', [1, 1])],
+    ['preprocessing.mean', changed('preprocessing.mean.2', 1e39)],
+    ['preprocessing.mean', changed('preprocessing.mean', [0])],
+    ['preprocessing.mean', changed('preprocessing.mean', [0, 0, 0, 0])],
+  ];
+  for (const [where, value] of cases)
+    for (const use of [read, (manifest: unknown) => printManifest(manifest as Manifest)])
+      assert.throws(
+        () => use(value),
+        (error: OfframpError) =>
+          error.code === 'invalid-manifest' && error.message.startsWith(`manifest: ${where} `),
+        JSON.stringify(where),
+      );
 });
 
 test('each rule of a schema has its own words', () => {

@@ -133,6 +133,46 @@ test('operating points and thresholds decide; balanced is the default; a closed 
   await model.release();
 });
 
+test('calls that make no sense are told what to pass, and leave the model as it was', async () => {
+  const { Pets } = await pets;
+  const model = await Pets.load(ort);
+  const picture = { data: new Uint8Array(12), width: 2, height: 2 };
+  const holes = [picture, picture];
+  delete holes[1];
+  const classify = model.classify.bind(model) as (...given: unknown[]) => Promise<unknown>;
+  const governor = model.governor.bind(model) as (...given: unknown[]) => unknown;
+  const load = Pets.load.bind(Pets) as (...given: unknown[]) => Promise<unknown>;
+  const calls: readonly (readonly [call: () => unknown, says: RegExp])[] = [
+    [() => classify(), /input "pixels": float32 \[N, 3, 2, 2\] expected, got Undefined/],
+    [() => classify([picture, null]), /^picture 1: \{ data, width, height \} with 8-bit data expected, got null$/],
+    [() => classify(holes), /^picture 1: .* got undefined$/],
+    [() => classify([[picture]]), /^picture 0: \{ data, width, height \} with 8-bit data expected$/],
+    [() => classify(picture, null), /^options: an object with at, budget, thresholds expected, got null$/],
+    [() => classify(picture, 'fast'), /^options: .* got "fast"$/],
+    [() => classify(picture, ['fast']), /^options: .* got Array$/],
+    [() => classify(picture, { threshold: 1 }), /^options: there is no option threshold; there are at, /],
+    [() => classify(picture, { budget: '0.5' }), /^budget: a number expected, got "0.5"$/],
+    [() => classify(picture, { thresholds: 0.5 }), /^thresholds: 2 numbers, one an exit, expected as a list, got 0.5$/],
+    [() => classify(picture, { thresholds: null }), /^thresholds: .* got null$/],
+    [() => governor(), /^a governor's options: an object with targetRelativeCost, .* expected, got undefined$/],
+    [() => governor({ target: 1 }), /^a governor's options: there is no option target; /],
+    [() => load(), /^Pets.load takes the module of ONNX Runtime/],
+    [() => load(ort, null), /^Pets.load takes \{ url \}, .* not null$/],
+    [() => load(ort, { model: new Uint8Array(5) }), /^Pets.load: there is no option model; there are path, url, bytes, /],
+  ]; // biome-ignore format: rows
+  for (const [call, says] of calls) {
+    const error = await (async () => await call())().catch((thrown: unknown) => thrown);
+    assert.instance(error, TypeError, `${says}: ${error}`);
+    assert.match((error as Error).message, says);
+  }
+  const thresholds = [0, 1];
+  delete thresholds[0];
+  assert.match(await rejection(classify(picture, { thresholds })), /expected, got \[undefined, 1\]$/);
+  assert.is(model.statistics.samples, 0);
+  assert.is(((await classify(picture, { at: undefined, thresholds: [1, 1] })) as unknown[]).length, 1);
+  await model.release();
+});
+
 test('tensors, and models from paths, bytes and URLs, are taken too', async () => {
   const bytes = pretender({ batch: 'N' });
   const { Pets } = await pets;
@@ -393,8 +433,9 @@ test('pictures that are none are told apart', async () => {
     'picture 0: 2 x 2 pixels expected, got 2 x 3; this model was compiled without --resize',
   );
   const expected = 'picture 0: { data, width, height } with 8-bit data expected';
-  for (const none of [{ width: 2, height: 2 }, { ...good, data: flat(1) }, [flat(1)], [1]])
+  for (const none of [{ width: 2, height: 2 }, { ...good, data: flat(1) }, [flat(1)]])
     assert.is(await complaint(none), expected);
+  assert.is(await complaint([1]), `${expected}, got 1`);
   assert.is((await model.classify([good, good])).length, 2);
   await model.release();
 });

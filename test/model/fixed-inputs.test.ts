@@ -195,6 +195,18 @@ test('sizes that are not in the model are asked for all at once, and what is ask
   assert.match(typo.hint, 'width');
 });
 
+test('an axis that the model fixes gets no other size', async () => {
+  const b = new GraphBuilder();
+  const x = b.input('x', 'float', ['N', 8]);
+  b.output(b.op('Identity', [x], {}, 'scores'), 'float', ['N', 8]);
+  const path = save(makeModel(b.build('fixed')), 'fixed.onnx');
+  const error = await rejectsWith('bad-option', () => inspectFile({ model: path, dims: { 'x.1': 9 } }));
+  assert.match(`${error.message} ${error.hint}`, /x\.1=9.*axis 1 of x is 8 in the model/);
+  // The size that it has, and one of the batch, are no matter.
+  for (const dims of [{ 'x.1': 8 }, { N: 1 }, { 'x.0': 1 }])
+    await rejectsWith('nothing-counted', () => inspectFile({ model: path, dims }));
+});
+
 test('an input that takes only certain values can be given one', async () => {
   const b = new GraphBuilder();
   const x = b.input('x', 'float', ['N', 8]);

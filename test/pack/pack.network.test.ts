@@ -99,6 +99,7 @@ test('holds what it should and nothing else', () => {
   );
   assert.ok(sizeOf(join(home, 'dist')) < MOST_BYTES, 'nothing large that nobody asked for');
   assert.ok(existsSync(join(home, 'dist/train/worker.js')), 'what training threads run');
+  assert.ok(existsSync(join(home, 'dist/ort/trial.js')), 'what trial runs of models with loops run');
   assert.ok(existsSync(join(home, 'dist/runtime/tensors.ts')), 'what generated packages are made of');
 });
 

@@ -220,6 +220,12 @@ for (const [name, write, code, remedy] of REFUSED) {
   });
 } // biome-ignore format: one statement a line
 
+test('a Softmax along the batch is named as one', async () => {
+  const over = ending((b) => b.op('Softmax', ['scores'], { axis: 0 }));
+  const error = await rejectsWith('no-logits', () => observeFacts(over));
+  assert.match(error.message, 'its Softmax runs along the batch axis, over the samples');
+});
+
 test('scores of all classes are preferred to decisions, and two outputs of scores are for the user to choose from', async () => {
   const withTop = ending((b) => b.ops('TopK', [soft(b), b.int64([3])], { axis: 1 }, ['best', 'which'])[0]!);
   const outputs = ['best', 'soft'].map((name) => ({ name, type: undefined }));

@@ -52,10 +52,7 @@ export const compareCommand = command(
       .example('$0 compare net.onnx out/ --test data/test --at fast', 'is what is lost more than chance?'),
   async (args) => {
     refuseOriginalLast(args.a, args.b, args.failIf);
-    const writeMetrics = await metricsFile(args.metrics, [
-      ...(await filesIn(args.a)),
-      ...(await filesIn(args.b)),
-    ]);
+    const writeMetrics = await metricsFile(args, [...(await filesIn(args.a)), ...(await filesIn(args.b))]);
     const options = optionsFor('compare', { ...args, dims: args.dim });
     const result = await watched(args, (events) => compare(options, events));
     printResult(args, result, `\n${formatComparison(result)}`);

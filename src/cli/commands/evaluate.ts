@@ -35,7 +35,7 @@ export const evaluateCommand = command(
   async (args) => {
     const { package: folder, allPoints } = args;
     checkFigures(args.failIf, ['accuracy', 'agreement', 'drop', 'cost'], 'compare measures latency');
-    const writeMetrics = await metricsFile(args.metrics, await filesIn(folder));
+    const writeMetrics = await metricsFile(args, await filesIn(folder));
     const options = optionsFor('evaluate', { ...args, folder });
     const result = await watched(args, (events) => evaluate(options, events));
     const isShown = (name: string) => allPoints || args.at !== undefined || isNamed(name);

@@ -4,7 +4,8 @@ import { exportOnnx } from '../../commands/export-onnx.ts';
 import { exportTransformers } from '../../commands/export-transformers.ts';
 import { exportTriton } from '../../commands/export-triton.ts';
 import { OPTIONS } from '../../commands/options.ts';
-import { writeOneFile } from '../../emit/write.ts';
+import { checkReplaceable, writeOneFile } from '../../emit/write.ts';
+import { isKubernetesJob } from '../../export/kubernetes-job.ts';
 import { optionsFor } from '../call.ts';
 import { command, print, printResult } from '../command.ts';
 import { externalData, packageFolder, shared } from '../options.ts';
@@ -174,6 +175,7 @@ const kubernetesCommand = command(
   async (args) => {
     const { out } = args;
     const words = (args['--'] ?? []).map(String);
+    if (out !== undefined) await checkReplaceable(out, isKubernetesJob);
     const job = printKubernetesJob(optionsFor('export k8s', { ...args, words }));
     if (out === undefined) process.stdout.write(job);
     else {

@@ -1,6 +1,6 @@
 import { inspect } from '../../commands/inspect.ts';
-import { checkFile, writeOneFile } from '../../emit/write.ts';
-import { modelLineFile } from '../../report/index.ts';
+import { checkReplaceable, writeOneFile } from '../../emit/write.ts';
+import { isModelLine, modelLineFile } from '../../report/index.ts';
 import { optionsFor } from '../call.ts';
 import { chainTable } from '../chain-table.ts';
 import { command, print } from '../command.ts';
@@ -28,7 +28,7 @@ export const inspectCommand = command(
       ),
   async (args) => {
     const { model } = args;
-    if (args.svg !== undefined) await checkFile(args.svg);
+    if (args.svg !== undefined) await checkReplaceable(args.svg, isModelLine);
     const inspection = await inspect(
       optionsFor('inspect', { ...args, dims: args.dim, first: firstsOf(args) }),
     );
