@@ -64,6 +64,10 @@ export async function openPackage(
   const module = pathToFileURL(file).href;
   const exported = existsSync(file) ? await import(module) : {};
   const modelClass: unknown = exported.default;
+  if ('split' in exported)
+    throw new Error(
+      `${folder} is the client of a split: a server takes the folder server/ that lies beside it`,
+    );
   if (!isModelClass(modelClass))
     throw new Error(`${folder} holds no package that \`npx onnx-offramp compile\` wrote`);
   return { compiled: exported as CompiledPackage, model: await modelClass.load(runtime), module };

@@ -1,6 +1,7 @@
 /** The models of a folder: those of a split's server, described by its manifest.json, or that of a compiled package. */
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import type { CompiledPackage } from './compiled-package.ts';
 import type { TensorSpec } from './protocol.ts';
 import { DATATYPES, type Session, type Sessions, type ValueFacts } from './sessions.ts';
@@ -43,6 +44,8 @@ interface SplitModel {
   readonly parts: readonly {
     readonly network: string;
     readonly file: string;
+    /** Of the file; absent where somebody else wrote the manifest. */
+    readonly sha256?: string;
     readonly inputs: readonly string[];
     readonly outputs: readonly string[];
   }[];
@@ -86,8 +89,14 @@ function checkTensors({ name, inputs, outputs, parts }: SplitModel): void {
 } // biome-ignore format: one line
 
 async function openPart(folder: string, part: SplitModel['parts'][number], sessions: Sessions): Promise<Part> {
-  const { file, inputs, outputs } = part;
-  const session = await sessions.open(resolve(folder, file), SESSION_OPTIONS);
+  const { file, sha256, inputs, outputs } = part;
+  const path = resolve(folder, file);
+  if (!path.startsWith(resolve(folder) + sep)) throw new Error(`${file}: it lies outside ${folder}`);
+  if (sha256 !== undefined && existsSync(path)) {
+    const found = createHash('sha256').update(readFileSync(path)).digest('hex');
+    if (found !== sha256) throw new Error(`${file} is not the file that manifest.json tells of: its SHA-256 is ${found}`);
+  }
+  const session = await sessions.open(path, SESSION_OPTIONS);
   const missing = [
     ...inputs.filter((input) => !session.inputNames.includes(input)),
     ...outputs.filter((output) => !session.outputNames.includes(output)),

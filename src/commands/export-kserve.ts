@@ -9,6 +9,7 @@ import type { ServerManifest } from '../export/server-manifest.ts';
 import type { BakeOptions } from './bake.ts';
 import { type ExportTritonOptions, exportTriton } from './export-triton.ts';
 import { checkCall } from './options.ts';
+import { isSplitName } from './split/files.ts';
 
 export interface ExportKserveOptions
   extends BakeOptions,
@@ -62,10 +63,18 @@ export async function exportKserve(options: ExportKserveOptions): Promise<Export
   const service = options.service ?? serviceName(models, served !== undefined);
   const manifest = printInferenceService({ name: service, storage, cpu, memory, minReplicas, maxReplicas });
   const repository = served ? await copied(folder, models) : [];
-  await writeOutput(out, new Map<string, Content>([...repository, [SERVICE_FILE, manifest]]), {
-    update: true,
-  });
+  const stale = await servedBefore(out, models);
+  const files = new Map<string, Content>([...repository, [SERVICE_FILE, manifest]]);
+  await writeOutput(out, files, { update: true, stale });
   return { folder: out, service, models };
+}
+
+/** Models of an earlier split in `out`, but for `models`: KServe would load them. */
+async function servedBefore(out: string, models: readonly string[]): Promise<string[]> {
+  const there = await readdir(join(out, MODELS)).catch(() => []);
+  return there
+    .filter((name) => isSplitName(name) && !models.includes(name))
+    .map((name) => `${MODELS}/${name}`);
 }
 
 /** The models in `folder`, where it is what `split` made for a server. */

@@ -1,4 +1,5 @@
 /** A chain as models of a Triton repository, one a network, and a script that sends samples on. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
@@ -131,5 +132,18 @@ export async function exportPerNetwork(
       },
     }),
   );
-  await writeOutput(repository, files, { update: true });
+  const stale = (await networksBefore(repository, name)).filter((one) => !names.includes(one));
+  await writeOutput(repository, files, { update: true, stale });
+}
+
+/** Models in `repository` that an earlier export made, one a network of `name`: Triton would load them, and nobody would ask them. */
+export async function networksBefore(repository: string, name: string): Promise<string[]> {
+  const found: string[] = [];
+  for (let n = 1; ; n++) {
+    const config = join(repository, `${name}_${n}`, 'config.pbtxt');
+    const text = await readFile(config, 'utf8').catch(() => '');
+    const [first] = text.split('\n');
+    if (!first!.startsWith(`# Network ${n} of `) || !first!.endsWith(`: asked by ${name}.`)) return found;
+    found.push(`${name}_${n}`);
+  }
 }

@@ -16,7 +16,7 @@ import { classifierOutputs, printTritonModel, withoutBatchName } from '../export
 import { openDataFolder } from '../networks/data-folder.ts';
 import { withSession } from '../ort/session.ts';
 import { type BakeOptions, bake, filesReadBy } from './bake.ts';
-import { exportPerNetwork } from './export-per-network.ts';
+import { exportPerNetwork, networksBefore } from './export-per-network.ts';
 import { checkCall } from './options.ts';
 
 export interface ExportTritonOptions extends BakeOptions {
@@ -104,6 +104,8 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
     threads,
   });
   await writeOutput(target, model, options);
+  const stale = await networksBefore(repository, name);
+  if (stale.length > 0) await writeOutput(repository, new Map(), { update: true, stale });
   return { name, folder: target, at: point.name, maxBatch, instances, threads };
 }
 

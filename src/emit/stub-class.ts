@@ -147,12 +147,13 @@ function loadBody(manifest: Manifest, className: string, folder: string): string
 return new ${className}(ort, new Turns(session, ${quoted(className)}));`;
 }
 
-/** The statement that opens `session`, of a model with the outputs `outs`. */
+/** The statement that opens `session`, of a model with the outputs `outs`, from what `source` names. */
 export function openedSession(
   { inputs, outputs, dataFiles = [] }: Manifest,
   className: string,
   folder: string,
   outs: readonly string[],
+  source = 'source',
 ): string {
   const ins = [
     ...inputs.map(({ name }) => name),
@@ -161,7 +162,7 @@ export function openedSession(
   const urlOf = (file: string) => `new URL(${quoted(`${folder}/${file}`)}, import.meta.url)`;
   const data = dataFiles.map((file) => `${propertyName(file)}: ${urlOf(file)}`).join(', ');
   return `\
-const session = await openSession(ort, source, {
+const session = await openSession(ort, ${source}, {
   owner: ${quoted(className)},
   sessionOptions,
   inputs: ${literal(ins)},
@@ -200,8 +201,9 @@ this.statistics.record(results, ${thresholds === null ? quoted(manifest.defaultP
 return results;`;
 }
 
-export const chosenThresholds = ({ defaultPoint }: Manifest): string =>
-  `const thresholds = thresholdsOf(operatingPoints, ${quoted(defaultPoint)}, options);`;
+/** `others`: what options hold besides. */
+export const chosenThresholds = ({ defaultPoint }: Manifest, others?: readonly string[]): string =>
+  `const thresholds = thresholdsOf(operatingPoints, ${quoted(defaultPoint)}, options${others ? `, ${literal(others)}` : ''});`;
 
 export const chosenPoint = ({ defaultPoint }: Manifest): string =>
   `pointOf(operatingPoints, ${quoted(defaultPoint)}, options)`;

@@ -32,6 +32,7 @@ const GIVEN = '_out';
 /** What a split package exports of src/runtime/ beside what all do. */
 export const SPLIT_RUNTIME = [
   'ServerOptions',
+  'ServerHeaders',
   'SplitStatistics',
   'MeanAndP95',
   'AnsweredWhere',
@@ -214,8 +215,9 @@ function loadBody(manifest: SplitManifest, className: string, folder: string): s
   };
   return `\
 const statistics: SplitStatistics<OperatingPointName> = new SplitStatistics(operatingPoints, ${samples}, ${facts.cut});
-const server = new RemoteServer(source, split.served, statistics);
-${openedSession(manifest, className, folder, [...fetched(outputs), ...passed.map(outputOf)])}
+const [options, model] = serverAndModel(source, ${quoted(className)});
+const server = new RemoteServer(options, split.served, statistics);
+${openedSession(manifest, className, folder, [...fetched(outputs), ...passed.map(outputOf)], 'model')}
 const parts = new SplitRun(ort, new Turns(session, ${quoted(className)}), ${table(Object.entries(facts))}, server, statistics);
 return new ${className}(ort, parts, statistics);`;
 }
@@ -231,7 +233,7 @@ function classifyBody(manifest: SplitManifest): string {
   });
   return `\
 this.#parts.check();
-${chosenThresholds(manifest)}
+${chosenThresholds(manifest, ['signal'])}
 const point = ${chosenPoint(manifest)};
 const served = servedFor(operatingPoints, split.models, ${cutOf(manifest)}, point, thresholds);
 ${feeds(manifest)}\

@@ -37,6 +37,8 @@ export interface ServerPart {
   readonly network: string;
   /** ONNX file, relative to the repository. */
   readonly file: string;
+  /** Of that file, lower-case hex. */
+  readonly sha256: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
 }

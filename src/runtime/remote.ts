@@ -1,5 +1,7 @@
 /** A server that speaks the Open Inference Protocol, asked with patience: time-outs, repetitions, and nothing that hangs. */
+import { type ModelSource, notLoaded } from './session.ts';
 import type { SplitStatistics } from './split-statistics.ts';
+import { told } from './values.ts';
 import {
   decodeAnswer,
   encodeRequest,
@@ -12,14 +14,15 @@ import {
   type WireQuestion,
 } from './wire.ts';
 
+/** An object of texts, a `Headers`, a Map, or a list of pairs. */
+export type ServerHeaders = Readonly<Record<string, string>> | Iterable<readonly [string, string]>;
+
 /** Where the rest of the model is served, and how it is asked. */
 export interface ServerOptions {
   /** The server, or the model on it: `https://…/v2/models/…`. */
   readonly server: string | URL;
   /** Sent with every request, e.g. `authorization`; a function is called before each. */
-  readonly headers?:
-    | Readonly<Record<string, string>>
-    | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
+  readonly headers?: ServerHeaders | (() => ServerHeaders | Promise<ServerHeaders>);
   /** Milliseconds that asking may take a call, repetitions included; 2,000 by default. */
   readonly timeoutMs?: number;
   /** How often a request is repeated that was not answered; 2 by default. */
@@ -32,6 +35,35 @@ export interface ServerOptions {
   readonly offline?: 'answer' | 'throw';
   /** In place of the global `fetch`. */
   readonly fetch?: typeof fetch;
+}
+
+const SERVER_OPTIONS = [
+  'server',
+  'headers',
+  'timeoutMs',
+  'retries',
+  'maxInFlight',
+  'maxBatch',
+  'offline',
+  'fetch',
+] as const satisfies readonly (keyof ServerOptions)[];
+
+/** What `load` is given: options of the server, and where the model comes from. Throws a TypeError where it is no object. */
+export function serverAndModel(
+  source: ModelSource & ServerOptions,
+  owner: string,
+): [server: ServerOptions, model: ModelSource] {
+  if (typeof source !== 'object' || source === null)
+    throw notLoaded(
+      'bad-call',
+      `${owner}.load takes { server }, the URL of the server that has the rest of the model, not ${told(source)}`,
+    );
+  const isServers = ([name]: [string, unknown]) => (SERVER_OPTIONS as readonly string[]).includes(name);
+  const given = Object.entries(source);
+  return [
+    Object.fromEntries(given.filter(isServers)) as unknown as ServerOptions,
+    Object.fromEntries(given.filter((one) => !isServers(one))),
+  ];
 }
 
 /** Bytes of an error's body that are read. */
@@ -113,6 +145,9 @@ export class RemoteServer {
       maxBatch = 32,
       offline = 'answer',
     } = options;
+    if (typeof headers !== 'function') recordOf(headers);
+    if (options.fetch !== undefined && typeof options.fetch !== 'function')
+      throw new TypeError(`fetch: a function expected, got ${told(options.fetch)}`);
     // Called as a function of its own: browsers' fetch wants no other `this`.
     const send: typeof fetch = options.fetch ?? ((url, init) => fetch(url, init));
     if (!(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
@@ -194,17 +229,16 @@ export class RemoteServer {
   ): Promise<FetchResponse> {
     const { fetch: send } = this.options;
     const headers = { ...(await this.#callersHeaders(own)), ...own };
+    let response: FetchResponse | null | undefined;
     try {
       // Headers of the caller are for this server alone.
-      return await send(`${this.#base}${path}${this.#search}`, {
-        ...init,
-        headers,
-        signal,
-        redirect: 'manual',
-      });
+      const options = { ...init, headers, signal, redirect: 'manual' } as const;
+      response = await send(`${this.#base}${path}${this.#search}`, options);
     } catch (error) {
       throw unreachable(error);
     }
+    if (typeof response?.status === 'number' && typeof response.headers?.get === 'function') return response;
+    throw new NotAnswered('client, server refused', `fetch gives no response, but ${told(response)}`);
   }
 
   /** Those of the caller that are not in `own`. A value is in no message: it may be a secret. */
@@ -212,9 +246,10 @@ export class RemoteServer {
     const { headers } = this.options;
     let given: Readonly<Record<string, string>>;
     try {
-      given = typeof headers === 'function' ? await headers() : headers;
+      given = recordOf(typeof headers === 'function' ? await headers() : headers);
     } catch (error) {
-      throw new NotAnswered('client, server unreachable', `headers: ${(error as Error | null)?.message}`);
+      const why = (error as Error | null)?.message;
+      throw new NotAnswered('client, server unreachable', `headers: ${why?.replace(/^headers: /, '')}`);
     }
     const taken = Object.keys(own).map((name) => name.toLowerCase());
     const others = Object.entries(given).filter(([name]) => !taken.includes(name.toLowerCase()));
@@ -256,7 +291,7 @@ export class RemoteServer {
     const body = await this.#bodyOf(response, MOST_OF_ERROR).catch(() => new Uint8Array());
     const said = saidIn(new TextDecoder().decode(body));
     if (BUSY_STATUSES.includes(status)) {
-      const seconds = Number(response.headers.get('Retry-After'));
+      const seconds = secondsIn(response.headers.get('Retry-After'));
       return new NotAnswered(
         'client, server unreachable',
         `the server answers ${status}${said}`,
@@ -269,6 +304,25 @@ export class RemoteServer {
         : '';
     return new NotAnswered('client, server refused', `the server answers ${status}${skew}${said}`);
   }
+}
+
+/** Of a Retry-After: a number, or a date. */
+const secondsIn = (after: string | null): number =>
+  after === null || /^\s*\d+\s*$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
+
+/** What `new Headers` takes, as an object. Throws a TypeError where it is something else; a value is in no message: it may be a secret. */
+function recordOf(headers: unknown): Record<string, string> {
+  if (typeof headers !== 'object' || headers === null)
+    throw new TypeError(`headers: an object of texts expected, got ${typeof headers}`);
+  const isList = typeof (headers as Iterable<unknown>)[Symbol.iterator] === 'function';
+  const pairs = isList ? Array.from(headers as Iterable<unknown>) : Object.entries(headers);
+  for (const pair of pairs) {
+    const isPair = Array.isArray(pair) && pair.length === 2 && typeof pair[0] === 'string';
+    if (!isPair) throw new TypeError('headers: an object of texts, or pairs of them, expected');
+    if (typeof pair[1] !== 'string')
+      throw new TypeError(`headers: a text expected for "${pair[0]}", got ${typeof pair[1]}`);
+  }
+  return Object.fromEntries(pairs as [string, string][]);
 }
 
 const isElsewhere = ({ status, type }: FetchResponse): boolean =>
@@ -287,7 +341,10 @@ function saidIn(body: string): string {
 
 /** Node says in `cause` what browsers do not say at all. */
 function unreachable(error: unknown): NotAnswered {
-  const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } };
+  const { message, cause } = (error ?? {}) as {
+    message?: string;
+    cause?: { message?: string; code?: string };
+  };
   const why = cause?.message || cause?.code || message || String(error);
   const hint = /^(Failed to fetch|Load failed|NetworkError)/.test(why)
     ? ', which is all that browsers say, also where the server does not allow this page (CORS)'

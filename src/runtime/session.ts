@@ -30,7 +30,7 @@ export interface ModelFacts {
 /** Why a model does not load, the `code` of the Error. */
 export type LoadCode = 'bad-call' | 'model-missing' | 'not-a-model' | 'other-model';
 
-const notLoaded = (code: LoadCode, message: string, cause?: unknown) =>
+export const notLoaded = (code: LoadCode, message: string, cause?: unknown) =>
   Object.assign(code === 'bad-call' ? new TypeError(message) : new Error(message, { cause }), { code });
 
 /**

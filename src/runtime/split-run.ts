@@ -6,6 +6,7 @@ import { chosen } from './sent.ts';
 import type { Turns } from './session.ts';
 import type { SplitStatistics } from './split-statistics.ts';
 import { dataOf, fromFloat16, type Runtime } from './tensors.ts';
+import { told } from './values.ts';
 import { type AnsweredWhere, NotAnswered, type SentRows } from './wire.ts';
 
 /** What a split model is made of. K exits, numbered over both parts. */
@@ -117,6 +118,8 @@ export class SplitRun {
   async #run(feeds: Ort.InferenceSession.FeedsType, call: SplitCall, seat: AskSeat): Promise<SplitAnswers> {
     const { thresholds, signal } = call;
     const { full, each } = this.#facts;
+    if (signal !== undefined && typeof signal?.throwIfAborted !== 'function')
+      throw new TypeError(`signal: an AbortSignal expected, got ${told(signal)}`);
     signal?.throwIfAborted();
     const front = await this.#runHere(feeds, signal);
     const where = front.exitIndex.map((): AnsweredWhere => 'client');

@@ -73,12 +73,12 @@ export class SplitStatistics<Name extends string> {
     return 1 - this.#asked / this.samples;
   }
 
-  /** Samples that the server was asked for. */
+  /** Samples that the server was asked for, of calls that did not reject. */
   get asked(): number {
     return this.#asked;
   }
 
-  /** Samples of those that it did not answer. */
+  /** Samples of those that it did not answer; with `offline: 'throw'` such calls reject, and only bytes and `problem` tell of them. */
   get unanswered(): number {
     return this.#unanswered;
   }

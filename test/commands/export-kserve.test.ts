@@ -1,5 +1,5 @@
 /** What KServe is told, held against the fields that it documents, and the models in the layout that its Triton reads. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parse } from 'yaml';
@@ -107,6 +107,10 @@ test('what split made for a server is served as it is, without what Triton does 
       assert.is(same(`of-split/models/${name}/${file}`), same(`split/server/${name}/${file}`));
     assert.is(readModelConfig(same(`of-split/models/${name}/config.pbtxt`)).name, name);
   }
+  // Of another split, and somebody else's.
+  for (const other of ['old_0123456789ab', 'mine']) cpSync(at(`of-split/models/${models[0]}`), at(`of-split/models/${other}`), { recursive: true });
+  await exportKserve({ folder: at('split/server'), out: at('of-split'), storage: STORAGE, force: true });
+  assert.equal(readdirSync(at('of-split/models')).sort(), [...models, 'mine'].sort());
 }); // biome-ignore format: a call
 
 test('what contradicts itself is refused, and nothing is written', async () => {

@@ -142,7 +142,7 @@ test('parts a network answer as the one model does, and the large one is asked f
   const parts = await askServer(out, served, request, manifestOf('max-prob'));
   const file = `${served.name}/1/model.onnx`;
   const inputs = served.parts[0]!.inputs;
-  const one = { ...served, parts: [{ network: 'all', file, inputs, outputs: served.outputs.map(({ name }) => name) }] };
+  const one = { ...served, parts: [{ ...served.parts[0]!, network: 'all', file, inputs, outputs: served.outputs.map(({ name }) => name) }] };
   const whole = await askServer(out, one, request, manifestOf('max-prob'));
   assert.equal(parts.exits, whole.exits);
   assert.equal(parts.asked.length, 2);

@@ -461,7 +461,8 @@ test('headers are the caller’s, given or made for each request; none of them i
     asked.push('made');
     return headers;
   };
-  for (const given of [headers, made])
+  const lists = [new Headers(headers), new Map(Object.entries(headers)), Object.entries(headers)];
+  for (const given of [headers, made, ...lists])
     await withModel({ headers: given }, async (model) => {
       assert.is((await model.classify(DARK))[0].where, 'server');
     });
@@ -474,12 +475,50 @@ test('headers are the caller’s, given or made for each request; none of them i
     [{ authorization: 's3cret\n' }, 'client, server refused'],
     [{ 'a b': 's3cret' }, 'client, server refused'],
     [() => Promise.reject(new Error('no token')), 'client, server unreachable'],
+    [() => undefined, 'client, server unreachable'],
+    [() => ({ authorization: undefined }), 'client, server unreachable'],
   ] as const)
-    await withModel({ headers: given }, async (model) => {
+    await withModel({ headers: given as never }, async (model) => {
       assert.is((await model.classify(DARK))[0].where, where);
       assert.match(model.statistics.problem!, /^headers: /);
       assert.not.match(model.statistics.problem!, 's3cret');
     });
+});
+
+test('options that make no sense are refused when the model is loaded, a fetch that gives none when it is asked', async () => {
+  const { module, server } = shared;
+  const refusal = async (source: unknown) =>
+    (await rejection(module.Pets.load(ort, source as never))) as TypeError & { code?: string };
+  for (const source of [undefined, null, 'http://x']) {
+    const error = await refusal(source);
+    assert.instance(error, TypeError);
+    assert.is(error.code, 'bad-call');
+    assert.match(error.message, /^Pets\.load takes \{ server \}/);
+  }
+  for (const [options, says] of [
+    [{ headers: null }, /^headers: an object of texts expected/],
+    [{ headers: 'a: b' }, /^headers: an object of texts expected/],
+    [{ headers: ['a'] }, /^headers: .*pairs/],
+    [{ headers: { a: undefined } }, /^headers: a text expected for "a"/],
+    [{ fetch: 5 }, /^fetch: a function expected, got 5/],
+    [{ model: 'm.onnx' }, /no option model/],
+  ] as const)
+    assert.match((await refusal({ server: server.url, ...options })).message, says);
+  const fetches = [
+    () => undefined,
+    async () => ({ status: 200, ok: true }),
+    () => {
+      throw null;
+    },
+  ];
+  for (const fetch of fetches)
+    await withModel({ fetch: fetch as never, retries: 0 }, async (model) => {
+      assert.match((await model.classify(DARK))[0].where, /^client, server/);
+    });
+  await withModel({}, async (model) => {
+    for (const signal of ['x', {}])
+      assert.match((await rejection(model.classify(DARK, { signal } as never))).message, /^signal: /);
+  });
 });
 
 test('the URL is that of the server or of the model on it; others are refused before anything is opened', async () => {

@@ -1,8 +1,8 @@
 /** The example server as clients of the Open Inference Protocol meet it: a split's server folder of small parts, and a compiled package. */
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import { suite } from 'uvu';
@@ -449,13 +449,16 @@ test('a package with its thresholds in the model is there by its name only', asy
 
 test('a folder whose parts are not what its manifest says is refused at the start', async () => {
   const folder = join(root, 'skewed');
-  mkdirSync(folder);
+  cpSync(split.folder, folder, { recursive: true });
   const { models } = JSON.parse(readFileSync(join(split.folder, 'manifest.json'), 'utf8'));
   const [model] = models;
   const [first] = model.parts;
   const cases: [object, RegExp][] = [
     [{ ...model, parts: [{ ...first, file: 'gone.onnx' }] }, /gone\.onnx/],
-    [{ ...model, parts: [{ ...first, file: join(split.folder, first.file), outputs: ['logits'] }] }, /1\.onnx is not what manifest\.json says: it has no logits/],
+    [{ ...model, parts: [{ ...first, file: join(split.folder, first.file) }] }, /1\.onnx: it lies outside/],
+    [{ ...model, parts: [{ ...first, file: `../${basename(split.folder)}/${first.file}` }] }, /1\.onnx: it lies outside/],
+    [{ ...model, parts: [{ ...first, sha256: '0'.repeat(64) }] }, /1\.onnx is not the file that manifest\.json tells of/],
+    [{ ...model, parts: [{ ...first, outputs: ['logits'] }] }, /1\.onnx is not what manifest\.json says: it has no logits/],
     [{ ...model, inputs: model.inputs.slice(0, 1) }, /1\.onnx takes policy_state, which no request and no part before it gives/],
     [{ ...model, inputs: model.inputs.map((input: object) => ({ ...input, shape: [4, 2] })) }, /takes 4 samples a run: .* needs it in one part/],
     [{ ...model, inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1] }] }, /this server does not know the type of text, BYTES/],

@@ -19,7 +19,7 @@ import {
 import type { TensorSpec } from '../../export/triton-config.ts';
 import { modelFiles, printTritonModel, withoutBatchName } from '../../export/triton-model.ts';
 import { elementBytes } from '../../graph/tensor.ts';
-import type { PartFile, Pixels } from './parts.ts';
+import { type PartFile, type Pixels, sha256Of } from './parts.ts';
 import type { Rest } from './rests.ts';
 
 export const CLIENT = 'client';
@@ -120,6 +120,7 @@ function serverModel(manifest: Manifest, { name, points, file, parts, outputs }:
     parts: described.map((part, n) => ({
       network: part.network,
       file: `${name}/${fileAt(parts.length > 0 ? partPath(n) : WHOLE, part)}`,
+      sha256: sha256Of(part.bytes),
       inputs: part.takes.map((tensor) => tensor.name),
       outputs: [...outputs, ...part.gives].map((tensor) => tensor.name),
     })),
@@ -200,5 +201,7 @@ export async function filesBefore(out: string): Promise<string[]> {
 }
 
 /** Names of models that `split` gave: nothing else is taken away. */
-const namesIn = ({ models }: ServerManifest): string[] =>
-  models.map(({ name }) => name).filter((name) => /^[A-Za-z0-9_]+_[0-9a-f]{12}$/.test(name));
+const namesIn = ({ models }: ServerManifest): string[] => models.map(({ name }) => name).filter(isSplitName);
+
+/** Whether a served model is called as `split` calls them. */
+export const isSplitName = (name: string): boolean => /^[A-Za-z0-9_]+_[0-9a-f]{12}$/.test(name);

@@ -106,5 +106,7 @@ export function fileOf({ reopened }: Splitting, { model, takes, gives }: Lowered
 }
 
 /** 12 hex digits that a served model's name ends with. */
-export const hashOf = (bytes: Uint8Array): string =>
-  createHash('sha256').update(bytes).digest('hex').slice(0, 12);
+export const hashOf = (bytes: Uint8Array): string => sha256Of(bytes).slice(0, 12);
+
+/** Lower-case hex. */
+export const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
