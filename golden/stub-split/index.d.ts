@@ -249,7 +249,7 @@ export declare class Governor<Name extends string, Input, Results extends readon
     #private;
     /**
      * `classify` takes the samples of one call; `points` say what a sample costs on average at each; `clock` counts
-     * milliseconds. Throws a RangeError when the target is no positive number, or the bounds are no points in their
+     * milliseconds. Throws a TypeError when the options are no such object, a RangeError when the target is no positive number, or the bounds are no points in their
      * order.
      */
     constructor(classify: (input: Input, options: {
@@ -303,12 +303,14 @@ export interface Preprocessing {
  * (`shortest:256`, `longest:256`), or height x width (`256x256`).
  */
 type Resize = 'stretch' | 'cover' | 'contain' | `shortest:${number}` | `longest:${number}` | `${number}x${number}`;
+/** An object of texts, a `Headers`, a Map, or a list of pairs. */
+export type ServerHeaders = Readonly<Record<string, string>> | Iterable<readonly [string, string]>;
 /** Where the rest of the model is served, and how it is asked. */
 export interface ServerOptions {
     /** The server, or the model on it: `https://…/v2/models/…`. */
     readonly server: string | URL;
     /** Sent with every request, e.g. `authorization`; a function is called before each. */
-    readonly headers?: Readonly<Record<string, string>> | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
+    readonly headers?: ServerHeaders | (() => ServerHeaders | Promise<ServerHeaders>);
     /** Milliseconds that asking may take a call, repetitions included; 2,000 by default. */
     readonly timeoutMs?: number;
     /** How often a request is repeated that was not answered; 2 by default. */
@@ -369,9 +371,9 @@ export declare class SplitStatistics<Name extends string> {
     get drift(): Drift | undefined;
     /** Share of samples that the server was not asked for; NaN before the first. */
     get stayed(): number;
-    /** Samples that the server was asked for. */
+    /** Samples that the server was asked for, of calls that did not reject. */
     get asked(): number;
-    /** Samples of those that it did not answer. */
+    /** Samples of those that it did not answer; with `offline: 'throw'` such calls reject, and only bytes and `problem` tell of them. */
     get unanswered(): number;
     /** Of bodies, repetitions included. */
     get bytesSent(): number;

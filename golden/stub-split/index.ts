@@ -172,8 +172,9 @@ export class Pets {
    */
   static async load(ort: Runtime, source: ModelSource & ServerOptions): Promise<Pets> {
     const statistics: SplitStatistics<OperatingPointName> = new SplitStatistics(operatingPoints, 50, 1);
-    const server = new RemoteServer(source, split.served, statistics);
-    const session = await openSession(ort, source, {
+    const [options, model] = serverAndModel(source, 'Pets');
+    const server = new RemoteServer(options, split.served, statistics);
+    const session = await openSession(ort, model, {
       owner: 'Pets',
       sessionOptions,
       inputs: ['pixels', 'thresholds'],
@@ -204,7 +205,7 @@ export class Pets {
    */
   async classify(input: Input, options: ClassifyOptions = {}): Promise<[Result, ...Result[]]> {
     this.#parts.check();
-    const thresholds = thresholdsOf(operatingPoints, 'balanced', options);
+    const thresholds = thresholdsOf(operatingPoints, 'balanced', options, ['signal']);
     const point = pointOf(operatingPoints, 'balanced', options);
     const served = servedFor(operatingPoints, split.models, 1, point, thresholds);
     const feeds = {
@@ -783,7 +784,7 @@ export class Governor<
 
   /**
    * `classify` takes the samples of one call; `points` say what a sample costs on average at each; `clock` counts
-   * milliseconds. Throws a RangeError when the target is no positive number, or the bounds are no points in their
+   * milliseconds. Throws a TypeError when the options are no such object, a RangeError when the target is no positive number, or the bounds are no points in their
    * order.
    */
   constructor(
@@ -792,6 +793,14 @@ export class Governor<
     options: GovernorOptions<Name>,
     clock: () => number = () => performance.now(),
   ) {
+    const problem = unknownIn(options, [
+      'targetRelativeCost',
+      'targetLatencyMs',
+      'fastest',
+      'slowest',
+      'window',
+    ]);
+    if (problem !== undefined) throw new TypeError(`a governor's options: ${problem}`);
     const { targetRelativeCost, targetLatencyMs, window = 1000 } = options;
     if ((targetRelativeCost === undefined) === (targetLatencyMs === undefined))
       throw new RangeError('a governor takes one target: targetRelativeCost or targetLatencyMs');
@@ -971,6 +980,10 @@ function fitted(
   { width, height, resize }: Preprocessing,
   resizer: Resizer | undefined,
 ): Pixels {
+  if (typeof picture !== 'object' || picture === null)
+    throw new TypeError(
+      `picture ${n}: { data, width, height } with 8-bit data expected, got ${told(picture)}`,
+    );
   const { data, width: w, height: h, channels: given } = picture;
   if (!/^\[object Uint8(Clamped)?Array\]$/.test(Object.prototype.toString.call(data))) {
     throw new TypeError(`picture ${n}: { data, width, height } with 8-bit data expected`);
@@ -1232,14 +1245,15 @@ function bordered<A extends Uint8Array | Uint8ClampedArray>(
   return data;
 }
 
+/** An object of texts, a `Headers`, a Map, or a list of pairs. */
+export type ServerHeaders = Readonly<Record<string, string>> | Iterable<readonly [string, string]>;
+
 /** Where the rest of the model is served, and how it is asked. */
 export interface ServerOptions {
   /** The server, or the model on it: `https://…/v2/models/…`. */
   readonly server: string | URL;
   /** Sent with every request, e.g. `authorization`; a function is called before each. */
-  readonly headers?:
-  | Readonly<Record<string, string>>
-  | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
+  readonly headers?: ServerHeaders | (() => ServerHeaders | Promise<ServerHeaders>);
   /** Milliseconds that asking may take a call, repetitions included; 2,000 by default. */
   readonly timeoutMs?: number;
   /** How often a request is repeated that was not answered; 2 by default. */
@@ -1252,6 +1266,35 @@ export interface ServerOptions {
   readonly offline?: 'answer' | 'throw';
   /** In place of the global `fetch`. */
   readonly fetch?: typeof fetch;
+}
+
+const SERVER_OPTIONS = [
+  'server',
+  'headers',
+  'timeoutMs',
+  'retries',
+  'maxInFlight',
+  'maxBatch',
+  'offline',
+  'fetch',
+] as const satisfies readonly (keyof ServerOptions)[];
+
+/** What `load` is given: options of the server, and where the model comes from. Throws a TypeError where it is no object. */
+function serverAndModel(
+  source: ModelSource & ServerOptions,
+  owner: string,
+): [server: ServerOptions, model: ModelSource] {
+  if (typeof source !== 'object' || source === null)
+    throw notLoaded(
+      'bad-call',
+      `${owner}.load takes { server }, the URL of the server that has the rest of the model, not ${told(source)}`,
+    );
+  const isServers = ([name]: [string, unknown]) => (SERVER_OPTIONS as readonly string[]).includes(name);
+  const given = Object.entries(source);
+  return [
+    Object.fromEntries(given.filter(isServers)) as unknown as ServerOptions,
+    Object.fromEntries(given.filter((one) => !isServers(one))),
+  ];
 }
 
 /** Bytes of an error's body that are read. */
@@ -1337,6 +1380,9 @@ class RemoteServer {
       maxBatch = 32,
       offline = 'answer',
     } = options;
+    if (typeof headers !== 'function') recordOf(headers);
+    if (options.fetch !== undefined && typeof options.fetch !== 'function')
+      throw new TypeError(`fetch: a function expected, got ${told(options.fetch)}`);
     // Called as a function of its own: browsers' fetch wants no other `this`.
     const send: typeof fetch = options.fetch ?? ((url, init) => fetch(url, init));
     if (!(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
@@ -1418,17 +1464,16 @@ class RemoteServer {
   ): Promise<FetchResponse> {
     const { fetch: send } = this.options;
     const headers = { ...(await this.#callersHeaders(own)), ...own };
+    let response: FetchResponse | null | undefined;
     try {
       // Headers of the caller are for this server alone.
-      return await send(`${this.#base}${path}${this.#search}`, {
-        ...init,
-        headers,
-        signal,
-        redirect: 'manual',
-      });
+      const options = { ...init, headers, signal, redirect: 'manual' } as const;
+      response = await send(`${this.#base}${path}${this.#search}`, options);
     } catch (error) {
       throw unreachable(error);
     }
+    if (typeof response?.status === 'number' && typeof response.headers?.get === 'function') return response;
+    throw new NotAnswered('client, server refused', `fetch gives no response, but ${told(response)}`);
   }
 
   /** Those of the caller that are not in `own`. A value is in no message: it may be a secret. */
@@ -1436,9 +1481,10 @@ class RemoteServer {
     const { headers } = this.options;
     let given: Readonly<Record<string, string>>;
     try {
-      given = typeof headers === 'function' ? await headers() : headers;
+      given = recordOf(typeof headers === 'function' ? await headers() : headers);
     } catch (error) {
-      throw new NotAnswered('client, server unreachable', `headers: ${(error as Error | null)?.message}`);
+      const why = (error as Error | null)?.message;
+      throw new NotAnswered('client, server unreachable', `headers: ${why?.replace(/^headers: /, '')}`);
     }
     const taken = Object.keys(own).map((name) => name.toLowerCase());
     const others = Object.entries(given).filter(([name]) => !taken.includes(name.toLowerCase()));
@@ -1480,7 +1526,7 @@ class RemoteServer {
     const body = await this.#bodyOf(response, MOST_OF_ERROR).catch(() => new Uint8Array());
     const said = saidIn(new TextDecoder().decode(body));
     if (BUSY_STATUSES.includes(status)) {
-      const seconds = Number(response.headers.get('Retry-After'));
+      const seconds = secondsIn(response.headers.get('Retry-After'));
       return new NotAnswered(
         'client, server unreachable',
         `the server answers ${status}${said}`,
@@ -1493,6 +1539,25 @@ class RemoteServer {
         : '';
     return new NotAnswered('client, server refused', `the server answers ${status}${skew}${said}`);
   }
+}
+
+/** Of a Retry-After: a number, or a date. */
+const secondsIn = (after: string | null): number =>
+  after === null || /^\s*\d+\s*$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
+
+/** What `new Headers` takes, as an object. Throws a TypeError where it is something else; a value is in no message: it may be a secret. */
+function recordOf(headers: unknown): Record<string, string> {
+  if (typeof headers !== 'object' || headers === null)
+    throw new TypeError(`headers: an object of texts expected, got ${typeof headers}`);
+  const isList = typeof (headers as Iterable<unknown>)[Symbol.iterator] === 'function';
+  const pairs = isList ? Array.from(headers as Iterable<unknown>) : Object.entries(headers);
+  for (const pair of pairs) {
+    const isPair = Array.isArray(pair) && pair.length === 2 && typeof pair[0] === 'string';
+    if (!isPair) throw new TypeError('headers: an object of texts, or pairs of them, expected');
+    if (typeof pair[1] !== 'string')
+      throw new TypeError(`headers: a text expected for "${pair[0]}", got ${typeof pair[1]}`);
+  }
+  return Object.fromEntries(pairs as [string, string][]);
 }
 
 const isElsewhere = ({ status, type }: FetchResponse): boolean =>
@@ -1511,7 +1576,10 @@ function saidIn(body: string): string {
 
 /** Node says in `cause` what browsers do not say at all. */
 function unreachable(error: unknown): NotAnswered {
-  const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } };
+  const { message, cause } = (error ?? {}) as {
+    message?: string;
+    cause?: { message?: string; code?: string };
+  };
   const why = cause?.message || cause?.code || message || String(error);
   const hint = /^(Failed to fetch|Load failed|NetworkError)/.test(why)
     ? ', which is all that browsers say, also where the server does not allow this page (CORS)'
@@ -1707,6 +1775,8 @@ async function openSession(
       'bad-call',
       `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`,
     );
+  const problem = unknownIn(source, ['path', 'url', 'bytes', 'sessionOptions']);
+  if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
   const given =
     source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
   const own = given === undefined ? ownFile(file, owner) : undefined;
@@ -2008,6 +2078,8 @@ class SplitRun {
   async #run(feeds: Ort.InferenceSession.FeedsType, call: SplitCall, seat: AskSeat): Promise<SplitAnswers> {
     const { thresholds, signal } = call;
     const { full, each } = this.#facts;
+    if (signal !== undefined && typeof signal?.throwIfAborted !== 'function')
+      throw new TypeError(`signal: an AbortSignal expected, got ${told(signal)}`);
     signal?.throwIfAborted();
     const front = await this.#runHere(feeds, signal);
     const where = front.exitIndex.map((): AnsweredWhere => 'client');
@@ -2176,12 +2248,12 @@ export class SplitStatistics<Name extends string> {
     return 1 - this.#asked / this.samples;
   }
 
-  /** Samples that the server was asked for. */
+  /** Samples that the server was asked for, of calls that did not reject. */
   get asked(): number {
     return this.#asked;
   }
 
-  /** Samples of those that it did not answer. */
+  /** Samples of those that it did not answer; with `offline: 'throw'` such calls reject, and only bytes and `problem` tell of them. */
   get unanswered(): number {
     return this.#unanswered;
   }
@@ -2466,7 +2538,6 @@ function fromFloat16(data: ArrayLike<number>): Float32Array {
   });
 }
 
-/** Which thresholds a call asks for, and what they make samples cost. */
 interface Point {
   readonly thresholds: readonly number[];
   readonly relativeCost: number;
@@ -2478,23 +2549,35 @@ interface Choice<Name extends string = string> {
   readonly thresholds?: readonly number[] | undefined;
 }
 
-/** The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. Throws a TypeError or RangeError. */
+/**
+ * The thresholds that `choice` asks for; those of `fallback` when it asks for nothing. `others`: what else `choice` may hold. Throws a TypeError or
+ * RangeError.
+ */
 function thresholdsOf(
   points: Readonly<Record<string, Point>>,
   fallback: string,
-  { at, budget, thresholds }: Choice,
+  choice: Choice,
+  others: readonly string[] = [],
 ): Float32Array {
+  const problem = unknownIn(choice, ['at', 'budget', 'thresholds', ...others]);
+  if (problem !== undefined) throw new TypeError(`options: ${problem}`);
+  const { at, budget, thresholds } = choice;
   if (Number(at !== undefined) + Number(budget !== undefined) + Number(thresholds !== undefined) > 1) {
     throw new TypeError('at, budget and thresholds exclude each other');
   }
   if (thresholds !== undefined) {
     const exits = points[fallback]!.thresholds.length;
-    if (thresholds.length !== exits || !thresholds.every((t) => typeof t === 'number' && !Number.isNaN(t))) {
-      const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
-      throw new RangeError(`thresholds: ${wanted} expected, got [${Array.from(thresholds).join(', ')}]`);
-    }
-    return Float32Array.from(thresholds);
+    const wanted = exits === 1 ? '1 number' : `${exits} numbers, one an exit,`;
+    if (!Array.isArray(thresholds) && !ArrayBuffer.isView(thresholds))
+      throw new TypeError(`thresholds: ${wanted} expected as a list, got ${told(thresholds)}`);
+    // A copy has no holes, which `every` would pass over.
+    const given: unknown[] = Array.from(thresholds as readonly unknown[]);
+    if (given.length !== exits || !given.every((t) => typeof t === 'number' && !Number.isNaN(t)))
+      throw new RangeError(`thresholds: ${wanted} expected, got [${given.map(told).join(', ')}]`);
+    return Float32Array.from(given as number[]);
   }
+  if (budget !== undefined && typeof budget !== 'number')
+    throw new TypeError(`budget: a number expected, got ${told(budget)}`);
   const name = pointOf(points, fallback, { at, budget })!;
   if (!Object.hasOwn(points, name)) {
     throw new RangeError(`no operating point "${name}"; there are ${Object.keys(points).join(', ')}`);
@@ -2555,6 +2638,22 @@ function chainCosts(
     return costOf(network, prefixMacs);
   });
   return [...costs, costOf(full.network, full.macs)];
+}
+
+/** `value` in a word or two. */
+function told(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (value === null || value === undefined || typeof value === 'number') return String(value);
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** What is wrong with `options` as an object of which `known` are the names, in words; undefined when nothing is. */
+function unknownIn(options: unknown, known: readonly string[]): string | undefined {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    return `an object with ${known.join(', ')} expected, got ${told(options)}`;
+  const given = options as Readonly<Record<string, unknown>>;
+  const odd = Object.keys(given).find((name) => given[name] !== undefined && !known.includes(name));
+  return odd === undefined ? undefined : `there is no option ${odd}; there are ${known.join(', ')}`;
 }
 
 /** Who answered a sample. */
