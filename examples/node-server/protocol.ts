@@ -10,7 +10,7 @@ import {
   bytesOf,
   type Datatype,
   elements,
-  indexOfNaN,
+  indexOfNotFinite,
   type Numbers,
   type Tensor,
   type Tensors,
@@ -131,8 +131,9 @@ function readInput(
       ? readNumbers(given.data, datatype, shape, `${place}.data`, jsonLength)
       : readBytes(size, given, isWider, datatype, shape, rest, place);
   const tensor = { datatype, shape, data };
-  const bad = indexOfNaN(tensor);
-  if (bad >= 0) refuse(`${place}.data`, `sample ${Math.floor(bad / elements(shape.slice(1)))} holds NaN`);
+  const bad = indexOfNotFinite(tensor);
+  if (bad >= 0)
+    refuse(`${place}.data`, `sample ${Math.floor(bad / elements(shape.slice(1)))} holds NaN or an infinity`);
   return tensor;
 }
 

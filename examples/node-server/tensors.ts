@@ -85,14 +85,14 @@ export function gathered(rows: readonly Tensors[], names: readonly string[]): Te
   return all;
 }
 
-/** Where the first NaN is; -1 where there is none. */
-export function indexOfNaN({ datatype, data }: Tensor): number {
+/** Where the first NaN or infinity is; -1 where there is none. */
+export function indexOfNotFinite({ datatype, data }: Tensor): number {
   switch (datatype) {
     case 'FP32':
     case 'FP64':
-      return (data as Float32Array).findIndex(Number.isNaN);
+      return (data as Float32Array).findIndex((value) => !Number.isFinite(value));
     case 'FP16':
-      return (data as Uint16Array).findIndex((bits) => (bits & 0x7fff) > 0x7c00);
+      return (data as Uint16Array).findIndex((bits) => (bits & 0x7c00) === 0x7c00);
     default:
       return -1;
   }
