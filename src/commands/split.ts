@@ -12,6 +12,7 @@ import type { Events } from '../errors/events.ts';
 import { badOption, bakedUnsplit, option, pixelsUnknown, unknownExit } from '../errors/index.ts';
 import type { LoweredPart } from '../passes/lower-part.ts';
 import { quantiseFeatures } from '../passes/quantise-features.ts';
+import { refuseAmongSamples } from './apart.ts';
 import { filesReadBy } from './bake.ts';
 import { servedName } from './export-triton.ts';
 import { openSamples } from './open-samples.ts';
@@ -100,6 +101,7 @@ export async function split(options: SplitOptions, events: Events = {}): Promise
   const pixels = settlePixels(manifest, options);
   await checkOutput(out, { force });
   await checkApart(out, await filesReadFor(manifest, options));
+  await refuseAmongSamples([out, options.cache], options);
 
   const reopened = await reopenToSplit(manifest, options);
   const splitting: Splitting = { manifest, reopened, cut, pixels };

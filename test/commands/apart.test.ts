@@ -34,6 +34,7 @@ const FEATURES = ['features', 'net.onnx', '--train', 'data', '--calibration', 'd
 const AGAIN = ['calibrate', 'package', '--model', 'net.onnx', '--calibration', 'data'];
 const EVALUATE = ['evaluate', 'package', '--test', 'data'];
 const COMPARE = ['compare', 'net.onnx', 'package', '--test', 'data'];
+const SPLIT = ['split', 'package', '--model', 'net.onnx', '--after', 'exit_1', '--calibration', 'data'];
 const JOB = ['export', 'k8s', '--shards', '2', '--image', 'i', '--claim', 'c'];
 const WORDS = ['--', 'net.onnx', '--train', 'data', '--out', 'shards'];
 const FILES = ['weights.bin', 'data/cat/new'];
@@ -76,6 +77,14 @@ const CASES: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'compare metrics': [...FILES, 'package/model.onnx'].map((file) => [...COMPARE, '--metrics', file]),
   'compare cache': [[...COMPARE, '--cache', 'data/cache']],
   'emit stub-only': [['emit', 'package', '--stub-only', 'notes.ts']],
+  'split out': [
+    ...['data/new', 'link/new'].map((out) => [...SPLIT, '--out', out]),
+    [...SPLIT, '--out', 'package', '--force'],
+  ],
+  'split cache': [[...SPLIT, '--out', 'halves', '--cache', 'data/cache']],
+  'export kserve out': [
+    ['export', 'kserve', 'package', 'package', '--model', 'net.onnx', '--storage', 's3://b', '--force'],
+  ],
   'export k8s out': ['net.onnx', 'weights.bin', 'job.yaml', 'data/cat/1.png'].map((out) => [
     ...JOB,
     ...['--out', out],
