@@ -178,7 +178,7 @@ test('the command line names what it lacks', async () => {
     [['features', 'merge', 'nowhere'], /\[no-shards\]/],
     [['features', model, '--train', at('train.npz'), '--out', 'x', '--epochs', '3'], /[Uu]nknown argument/],
     [['export', 'k8s', '--shards', '2', '--image', 'i', '--claim', 'c'], /\[bad-option\]/],
-    [['export'], /triton or k8s/],
+    [['export'], /triton, kserve or k8s/],
   ];
   for (const [told, message] of cases) {
     const { status, stderr } = await runCli(folder, told);
