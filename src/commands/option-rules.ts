@@ -210,12 +210,14 @@ export const inputValues: Rule<Readonly<Record<string, number | readonly number[
   accepts: (value): value is Readonly<Record<string, number | readonly number[]>> =>
     isObject(value) && Object.entries(value).every(([name, numbers]) => name !== '' && isNumbers(numbers)),
   read: (given) => {
-    // `a=1,b=2` too: what stands before a `=` begins another.
-    const words = [given].flat().flatMap((word) => String(word).split(/,(?=[^,=]+=)/));
-    const pairs = words.map((word) => {
-      const [, name, list = ''] = /^(.+)=([^=]*)$/s.exec(word) ?? [];
-      const numbers = list.split(',').map((text) => ({ true: 1, false: 0 })[text.trim()] ?? numberIn(text));
-      return [name, numbers] as const;
+    const pairs = [given].flat().flatMap((word) => {
+      // `a=1,b=2` is two, `x,y=0.5` one: a name may hold a comma.
+      const apart = String(word)
+        .split(/,(?=[^,=]+=)/)
+        .map(namedNumbers);
+      return apart.every(([name, numbers]) => name !== undefined && isNumbers(numbers))
+        ? apart
+        : [namedNumbers(String(word))];
     });
     const names = new Set(pairs.map(([name]) => name));
     return names.has(undefined) || names.size < pairs.length ? given : Object.fromEntries(pairs);
@@ -223,6 +225,12 @@ export const inputValues: Rule<Readonly<Record<string, number | readonly number[
   schema: LIST,
   isList: true,
 };
+
+/** Of `NAME=V1,V2,…`; no name where it is none. */
+function namedNumbers(word: string): readonly [name: string | undefined, numbers: number[]] {
+  const [, name, list = ''] = /^(.+)=([^=]*)$/s.exec(word) ?? [];
+  return [name, list.split(',').map((text) => ({ true: 1, false: 0 })[text.trim()] ?? numberIn(text))];
+}
 
 const numberIn = (text: string) => (text.trim() === '' ? Number.NaN : Number(text));
 
