@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { compile } from '../../src/commands/compile.ts';
 import { emit } from '../../src/commands/emit.ts';
 import { evaluate } from '../../src/commands/evaluate.ts';
+import { exportTriton } from '../../src/commands/export-triton.ts';
 import { split } from '../../src/commands/split.ts';
 import type { SplitOptions } from '../../src/commands/split-options.ts';
 import type { Manifest } from '../../src/emit/manifest.ts';
@@ -188,6 +189,17 @@ test('without an exit to cut at, all is for the server, a part a network', async
     assert.equal(own.exits, whole.exits);
   }
 }); // biome-ignore format: a call
+
+test('an export leaves no networks of an earlier one for Triton to load; those of others stay', async () => {
+  const repository = at('triton');
+  const common = { folder: at('max-prob'), model, repository, name: 'net', at: 'some', force: true };
+  await exportTriton({ ...common, perNetwork: true });
+  assert.ok(readdirSync(repository).includes('net_2'));
+  await exportTriton({ ...common, perNetwork: true, name: 'other' });
+  await exportTriton(common);
+  const there = readdirSync(repository).filter((name) => name.startsWith('net'));
+  assert.equal([there, readdirSync(repository).includes('other_2')], [['net'], true]);
+});
 
 test('the client is a package that emit checks, and that is taken for no whole one', async () => {
   const client = at('max-prob-exit_1/client');
