@@ -11,7 +11,7 @@ import type { ModelSpec } from './repository.ts';
 import { json, type Reply, type Route, replyTo } from './routes.ts';
 import { ClientHasLeft, ServedModel } from './served-model.ts';
 
-export interface AppOptions extends BatcherOptions, BodyOptions {
+export interface AppOptions extends Required<BatcherOptions>, BodyOptions {
   /** For /classify. */
   readonly pictures: PictureModel | undefined;
   /** For /v2. */
@@ -33,8 +33,8 @@ export function createApp(options: AppOptions): App {
   const places = new Quota('samples at a time', options.maxQueue, options.clientShare);
   const bodies = new Bodies(options);
   const crossOrigin = new CrossOrigin(options.allowOrigin);
-  // There is one thread that runs models, so all that is formed before its turn is a smaller batch.
-  const turns = new Turns();
+  // What is formed before its turn is a smaller batch, so no more than each worker has, and one that is there when the first of them ends.
+  const turns = new Turns(options.workers + 1);
   const classifier = options.pictures && new Classifier(options.pictures, options, turns);
   const models = options.models.map(
     (spec) => new ServedModel(spec, { ...options, maxSamples: places.each }, turns),

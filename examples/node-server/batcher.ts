@@ -1,10 +1,13 @@
 /** Samples that arrive one by one, run together. */
+import { setImmediate as turnOfLoop } from 'node:timers/promises';
 
 export interface BatcherOptions {
   /** Samples that run together at most. */
   readonly maxBatch: number;
   /** Milliseconds that a sample waits for company at most while nothing runs. */
   readonly maxWaitMs: number;
+  /** Batches that run, or wait for their turn, at a time; 1 by default. */
+  readonly workers?: number;
 }
 
 export interface Answer<Result> {
@@ -22,47 +25,55 @@ interface Waiting<Sample, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** One run at a time, in the order they were asked for. */
+/** So many runs at a time, in the order they were asked for. */
 export class Turns {
   readonly #waiting: (() => Promise<void>)[] = [];
-  #isBusy = false;
+  readonly #atOnce: number;
+  #running = 0;
 
-  /** `run` must not reject. It begins at once where nothing runs. */
+  constructor(atOnce = 1) {
+    this.#atOnce = atOnce;
+  }
+
+  /** `run` must not reject. Where there is room it begins when all that has arrived is read: of several requests, the first is not run alone. */
   take(run: () => Promise<void>): void {
     this.#waiting.push(run);
-    if (!this.#isBusy) void this.#next();
+    if (this.#running < this.#atOnce) void this.#next();
   }
 
   async #next(): Promise<void> {
-    this.#isBusy = true;
+    this.#running++;
+    await turnOfLoop();
     for (let run = this.#waiting.shift(); run; run = this.#waiting.shift()) await run();
-    this.#isBusy = false;
+    this.#running--;
   }
 }
 
 /**
- * Runs a batch when it is full or its first sample has waited long enough, and it is its turn. There is one run at a time; samples that
- * arrive meanwhile are the next batch, so batches grow with the load by themselves.
+ * Runs a batch when it is full or its first sample has waited long enough, and it is its turn. There are no more runs at a time than workers;
+ * samples that arrive meanwhile are the next batch, so batches grow with the load by themselves.
  */
 export class Batcher<Sample, Result> {
   readonly #run: (samples: readonly Sample[]) => Promise<readonly Result[]>;
   readonly #maxBatch: number;
+  readonly #workers: number;
   readonly #turns: Turns;
   #maxWaitMs: number;
-  /** It waits for its turn, or runs. */
-  #isTaken = false;
+  /** Batches that wait for their turn, or run. */
+  #taken = 0;
   #timer: NodeJS.Timeout | undefined;
   readonly #queue: Waiting<Sample, Result>[] = [];
 
-  /** `run` gives one result a sample, in order. Batchers that share `turns` run one at a time. */
+  /** `run` gives one result a sample, in order. Batchers may share `turns`. */
   constructor(
     run: (samples: readonly Sample[]) => Promise<readonly Result[]>,
     options: BatcherOptions,
-    turns = new Turns(),
+    turns = new Turns(options.workers),
   ) {
     this.#run = run;
     this.#maxBatch = options.maxBatch;
     this.#maxWaitMs = options.maxWaitMs;
+    this.#workers = options.workers ?? 1;
     this.#turns = turns;
   }
 
@@ -87,12 +98,12 @@ export class Batcher<Sample, Result> {
 
   #next(): void {
     const [first] = this.#queue;
-    if (this.#isTaken || !first) return;
+    if (this.#taken >= this.#workers || !first) return;
     clearTimeout(this.#timer);
     const rest = first.since + this.#maxWaitMs - performance.now();
     if (this.#queue.length < this.#maxBatch && rest > 0) this.#timer = setTimeout(() => this.#next(), rest);
     else {
-      this.#isTaken = true;
+      this.#taken++;
       // Who comes before its turn comes along.
       this.#turns.take(() => this.#answer(this.#queue.splice(0, this.#maxBatch)));
     }
@@ -107,7 +118,7 @@ export class Batcher<Sample, Result> {
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
-    this.#isTaken = false;
+    this.#taken--;
     this.#next();
   }
 }

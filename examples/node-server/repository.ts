@@ -10,6 +10,8 @@ import { ARRAYS, type Tensor, type Tensors } from './tensors.ts';
 /** A model under /v2. */
 export interface ModelSpec {
   readonly name: string;
+  /** Operating points that it answers for. */
+  readonly points: readonly string[];
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   /** In the order samples meet them. */
@@ -37,6 +39,8 @@ interface SplitManifest {
 
 interface SplitModel {
   readonly name: string;
+  /** Absent where somebody else wrote the manifest. */
+  readonly points?: readonly string[];
   readonly inputs: readonly TensorSpec[];
   /** Class scores, exit taken, the policy's score. */
   readonly outputs: readonly TensorSpec[];
@@ -70,7 +74,7 @@ export const openSplit = (folder: string, { models }: SplitManifest, sessions: S
   Promise.all(
     models.map(async (model) => {
       checkTensors(model);
-      return { ...model, parts: await Promise.all(model.parts.map((part) => openPart(folder, part, sessions))) };
+      return { ...model, points: model.points ?? [], parts: await Promise.all(model.parts.map((part) => openPart(folder, part, sessions))) };
     }),
   ); // biome-ignore format: as it is read
 
@@ -127,21 +131,22 @@ export async function openWhole(
     datatype: DATATYPES[type]!,
     shape: dims.map((size) => (typeof size === 'number' ? size : -1)),
   });
-  const atPoint = (name: string, constants: Tensors): ModelSpec => ({
+  const atPoint = (name: string, points: readonly string[], constants: Tensors): ModelSpec => ({
     name,
+    points,
     inputs: Object.entries(inputs).map(([input, { type, dims }]) => specOf(input, type, dims)),
     outputs: session.outputs.map((output) => specOf(output.name, output.type, output.shape)),
     inPlay: -1,
     parts: [{ network: 'whole', session, inputs: own, outputs: session.outputNames, constants }],
   });
-  if (thresholdsName === undefined) return [atPoint(base, new Map())];
+  if (thresholdsName === undefined) return [atPoint(base, Object.keys(operatingPoints), new Map())];
   const thresholdsOf = (point: string) => {
     const data = Float32Array.from(operatingPoints[point]!.thresholds);
     const tensor: Tensor = { datatype: 'FP32', shape: [data.length], data };
     return new Map([[thresholdsName, tensor]]);
   };
   return [
-    atPoint(base, thresholdsOf(defaultPoint)),
-    ...Object.keys(operatingPoints).map((point) => atPoint(`${base}_${point}`, thresholdsOf(point))),
+    atPoint(base, [defaultPoint], thresholdsOf(defaultPoint)),
+    ...Object.keys(operatingPoints).map((point) => atPoint(`${base}_${point}`, [point], thresholdsOf(point))),
   ];
 } // biome-ignore format: one line

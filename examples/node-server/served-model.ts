@@ -21,7 +21,7 @@ export class ServedModel implements Asked {
   /** One a part. */
   readonly #batchers: readonly Batcher<Tensors, Tensors | Error>[];
 
-  /** Runs of all that share `turns` follow one another. `maxSamples`: that a request may have. */
+  /** Models share `turns`. `maxSamples`: that a request may have. */
   constructor(spec: ModelSpec, options: BatcherOptions & { readonly maxSamples: number }, turns: Turns) {
     this.#spec = spec;
     this.name = spec.name;

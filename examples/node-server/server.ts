@@ -7,6 +7,7 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type AppOptions, createApp } from './app.ts';
@@ -26,7 +27,8 @@ server.ts <folder> [options]
   --max-batch <n>          samples that run together at most; 16 by default
   --max-wait-ms <n>        that a sample waits for others at most; 3 by default
   --max-queue <n>          samples that may wait for their answer at a time; 128 by default
-  --threads <n>            of a run; all cores by default
+  --workers <n>            runs at a time, each with a copy of the models; 1 by default
+  --threads <n>            of a run; by default its share of all cores
   --max-pixels <n>         that a picture may have; 16777216 by default
   --decoders <n>           threads that decode and resize; 2 by default
   --body-timeout-ms <n>    that a picture, or tensors, may be on their way; 10000 by default
@@ -59,8 +61,9 @@ try {
 
 async function main(): Promise<void> {
   const { folder, flags } = readArguments();
-  const sessions = new Sessions(flags.threads === undefined ? {} : { intraOpNumThreads: flags.threads });
-  const app = createApp({ ...flags, ...(await openFolder(folder, sessions, flags)) });
+  const sessions = new Sessions(flags.workers, { intraOpNumThreads: flags.threads });
+  const opened = await openFolder(folder, sessions, flags);
+  const app = createApp({ ...flags, ...opened });
 
   const open = new Set<ServerResponse>();
   let isStopping = false;
@@ -122,7 +125,12 @@ async function main(): Promise<void> {
   }
   for (const signal of SIGNALS) process.on(signal, onSignal);
   // Whoever waits for this line may send a signal right after it.
-  console.log(`Listening on http://${flags.host}:${(server.address() as AddressInfo).port}`);
+  console.log(
+    [
+      `Listening on http://${flags.host}:${(server.address() as AddressInfo).port}`,
+      ...opened.models.map(({ name, points }) => `  /v2/models/${name}: ${points.join(', ')}`),
+    ].join('\n'),
+  );
 }
 
 function governorOf(model: Model, { targetLatencyMs, fastest }: Flags): Governor | undefined {
@@ -142,6 +150,11 @@ async function openFolder(folder: string, sessions: Sessions, flags: Flags): Pro
   return { pictures: { compiled, model, decoders, governor: governorOf(model, flags) }, models };
 } // biome-ignore format: one line
 
+/** Threads of a run, where so many runs share the cores; 0 is ONNX Runtime's own choice. */
+function threadsBeside(workers: number): number {
+  return workers === 1 ? 0 : Math.max(1, Math.floor(availableParallelism() / workers));
+}
+
 /** As in `USAGE`. */
 interface Flags {
   readonly port: number;
@@ -149,7 +162,8 @@ interface Flags {
   readonly maxBatch: number;
   readonly maxWaitMs: number;
   readonly maxQueue: number;
-  readonly threads: number | undefined;
+  readonly workers: number;
+  readonly threads: number;
   readonly maxPixels: number;
   readonly decoders: number;
   readonly bodyTimeoutMs: number;
@@ -169,6 +183,7 @@ function readArguments(): { folder: string; flags: Flags } {
       'max-batch': { type: 'string', default: '16' },
       'max-wait-ms': { type: 'string', default: '3' },
       'max-queue': { type: 'string', default: '128' },
+      workers: { type: 'string', default: '1' },
       threads: { type: 'string' },
       'max-pixels': { type: 'string', default: String(2 ** 24) },
       decoders: { type: 'string', default: '2' },
@@ -191,13 +206,15 @@ function readArguments(): { folder: string; flags: Flags } {
     const range = most === Infinity ? `from ${least} on` : `from ${least} to ${most}`;
     throw new Error(`--${name} takes a number ${range}, not ${values[name]}`);
   };
+  const workers = numberOf('workers', 1);
   const flags = {
     port: numberOf('port', 0),
     host: values.host!,
     maxBatch: numberOf('max-batch', 1),
     maxWaitMs: numberOf('max-wait-ms', 0),
     maxQueue: numberOf('max-queue', 1),
-    threads: values.threads === undefined ? undefined : numberOf('threads', 1),
+    workers,
+    threads: values.threads === undefined ? threadsBeside(workers) : numberOf('threads', 1),
     maxPixels: numberOf('max-pixels', 1),
     decoders: numberOf('decoders', 1),
     bodyTimeoutMs: numberOf('body-timeout-ms', 1),

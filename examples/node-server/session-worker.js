@@ -1,4 +1,4 @@
-/** The thread that runs models, one run after another; see sessions.ts. Plain JavaScript, since tsx does not reach into threads on every Node. */
+/** A thread that runs models, one run after another; see sessions.ts. Plain JavaScript, since tsx does not reach into threads on every Node. */
 import { parentPort } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 

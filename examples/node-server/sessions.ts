@@ -1,5 +1,5 @@
 /**
- * ONNX Runtime on a thread of its own. onnxruntime-node's `run` holds up the thread that calls it until it is done; here that is not the
+ * ONNX Runtime on threads of its own. onnxruntime-node's `run` holds up the thread that calls it until it is done; here that is not the
  * event loop, which goes on reading requests, so the next batch grows meanwhile and `/health` is answered.
  */
 import { Worker } from 'node:worker_threads';
@@ -25,21 +25,13 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-export class Sessions {
-  /** For `load` of a generated package: its sessions are on the thread, too. */
-  readonly runtime: Runtime = {
-    Tensor: ort.Tensor,
-    InferenceSession: { create: (path, options) => this.open(path, options) },
-  };
+/** A thread that runs models, one run after another. */
+class SessionThread {
   readonly #worker = new Worker(new URL('./session-worker.js', import.meta.url));
-  readonly #options: Options;
   readonly #pending = new Map<number, Pending>();
-  readonly #opened = new Map<string, Promise<Session>>();
   #asked = 0;
 
-  /** `options` are laid over those of each session. */
-  constructor(options: Options = {}) {
-    this.#options = options;
+  constructor() {
     // A thread that fails ends the process, by its `error` that nobody listens to.
     this.#worker.unref();
     this.#worker.on('message', ({ id, result, problem }) => {
@@ -51,12 +43,51 @@ export class Sessions {
     });
   }
 
+  /** Of what it was asked for, how much it has not answered. */
+  get load(): number {
+    return this.#pending.size;
+  }
+
+  /** What is in `transfer` moves there. */
+  ask<T>(message: object, transfer: ArrayBuffer[] = []): Promise<T> {
+    const id = this.#asked++;
+    // It keeps the process alive only while somebody waits for it.
+    this.#worker.ref();
+    this.#worker.postMessage({ id, ...message }, transfer);
+    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  }
+
+  /** Ends it, once what it was asked for before is done. */
+  async close(): Promise<void> {
+    await this.ask({ close: true });
+    await this.#worker.terminate();
+  }
+}
+
+export class Sessions {
+  /** For `load` of a generated package: its sessions are on the threads, too. */
+  readonly runtime: Runtime = {
+    Tensor: ort.Tensor,
+    InferenceSession: { create: (path, options) => this.open(path, options) },
+  };
+  readonly #options: Options;
+  readonly #threads: readonly SessionThread[];
+  readonly #opened = new Map<string, Promise<Session>>();
+
+  /** So many `workers` each have a copy of every session. `options` are laid over those of each session. */
+  constructor(workers: number, options: Options = {}) {
+    this.#options = options;
+    this.#threads = Array.from({ length: workers }, () => new SessionThread());
+  }
+
   /** The session of a file, which is opened once. Rejects when it is no model. */
   open(path: string, options: Options = {}): Promise<Session> {
     let session = this.#opened.get(path);
     if (!session) {
-      session = this.#ask<SessionFacts>({ open: path, options: { ...options, ...this.#options } }).then(
-        (facts) => new Session(facts, (message, transfer) => this.#ask({ run: path, ...message }, transfer)),
+      const asked = { open: path, options: { ...options, ...this.#options } };
+      session = Promise.all(this.#threads.map((thread) => thread.ask<SessionFacts>(asked))).then(
+        ([facts]) =>
+          new Session(facts!, (message, transfer) => this.#idlest().ask({ run: path, ...message }, transfer)),
       );
       this.#opened.set(path, session);
     }
@@ -65,16 +96,11 @@ export class Sessions {
 
   /** Frees all sessions, once the runs asked for before are done. */
   async close(): Promise<void> {
-    await this.#ask({ close: true });
-    await this.#worker.terminate();
+    await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 
-  #ask<T>(message: object, transfer: ArrayBuffer[] = []): Promise<T> {
-    const id = this.#asked++;
-    // It keeps the process alive only while somebody waits for it.
-    this.#worker.ref();
-    this.#worker.postMessage({ id, ...message }, transfer);
-    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  #idlest(): SessionThread {
+    return this.#threads.reduce((best, thread) => (thread.load < best.load ? thread : best));
   }
 }
 

@@ -194,6 +194,16 @@ test('with --max-batch 1 each sample runs alone', async () => {
   alone.process.kill('SIGKILL');
 });
 
+test('with --workers 2 each has the models, and answers stay those of their requests', async () => {
+  const two = await start(split.folder, '--workers', '2', '--max-batch', '4', '--client-share', '1');
+  const from = Array.from({ length: 20 }, (_, n) => 3 * n);
+  const answers = await Promise.all(from.map((n) => answersOf(two.url, split.rest, SAMPLES.slice(n, n + 3))));
+  for (const [i, n] of from.entries()) expectAnswers(answers[i]!, expected.slice(n, n + 3));
+  const exit = once(two.process, 'exit');
+  two.process.kill('SIGTERM');
+  assert.equal(await exit, [0, null]);
+});
+
 test('who has left is not asked about by the parts that come', async () => {
   const patient = await start(
     split.folder,

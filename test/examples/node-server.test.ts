@@ -261,10 +261,12 @@ test('samples that arrive during a run are the next batch', async () => {
     },
     { maxBatch: 3, maxWaitMs: 0 },
   );
-  const answers = Promise.all([0, 1, 2, 3, 4].map((n) => batcher.submit(n)));
+  const alone = batcher.submit(0);
+  await sleep(5);
+  const answers = [1, 2, 3, 4].map((n) => batcher.submit(n));
   finish();
   assert.equal(
-    (await answers).map(({ result, batchSize }) => [result, batchSize]),
+    (await Promise.all([alone, ...answers])).map(({ result, batchSize }) => [result, batchSize]),
     [[0, 1], [1, 3], [2, 3], [3, 3], [4, 1]],
   ); // biome-ignore format: a table
 });
@@ -283,7 +285,31 @@ test('batchers that share turns run one at a time, and a batch grows until its t
     }, { maxBatch: 3, maxWaitMs: 0 }, turns);
   const [a, b] = [batcherOf('a'), batcherOf('b')];
   await Promise.all([a.submit(1), b.submit(1), a.submit(2), b.submit(2), b.submit(3), b.submit(4), a.submit(3)]);
-  assert.equal(ran, [['a1'], ['b1', 'b2', 'b3'], ['a2', 'a3'], ['b4']]);
+  assert.equal(ran, [['a1', 'a2', 'a3'], ['b1', 'b2', 'b3'], ['b4']]);
+}); // biome-ignore format: as it is read
+
+test('with two workers two batches run at a time; the third is there when the first ends', async () => {
+  const running = new Set<number>();
+  const seen: number[][] = [];
+  const ends = new Map<number, () => void>();
+  const batcher = new Batcher(async ([first]: readonly number[]) => {
+    running.add(first!);
+    seen.push([...running]);
+    await new Promise<void>((end) => ends.set(first!, end));
+    running.delete(first!);
+    return [first!];
+  }, { maxBatch: 1, maxWaitMs: 0, workers: 2 });
+  const answers = [0, 1, 2].map((n) => batcher.submit(n));
+  await sleep(5);
+  assert.equal([...ends.keys()], [0, 1]);
+  ends.get(1)!();
+  assert.is((await answers[1]!).result, 1);
+  await sleep(5);
+  assert.equal([...ends.keys()], [0, 1, 2]);
+  ends.get(0)!();
+  ends.get(2)!();
+  assert.equal((await Promise.all(answers)).map(({ result }) => result), [0, 1, 2]);
+  assert.equal(seen, [[0], [0, 1], [0, 2]]);
 }); // biome-ignore format: as it is read
 
 test.run();
