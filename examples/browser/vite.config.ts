@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { defineConfig, type Plugin } from 'vite';
+import { defineConfig, type Plugin, type UserConfig } from 'vite';
 import { offline } from './offline.ts';
 import { drawnSamples, picturesIn } from './samples.ts';
 
@@ -17,11 +17,15 @@ const SAMPLES = 'virtual:samples';
 const { OFFRAMP_PACKAGE: named, OFFRAMP_PICTURES: pictures } = process.env;
 const folder = named ? resolve(named) : resolve(ROOT, 'out/demo');
 const entry = resolve(folder, 'index.js');
-if (!existsSync(entry)) {
-  throw new Error(`${folder} holds no compiled package: npm run demo, or name one in OFFRAMP_PACKAGE`);
-}
 
-export default defineConfig({
+export default defineConfig(({ isPreview }) => {
+  // What is built already needs no package.
+  if (!isPreview && !existsSync(entry))
+    throw new Error(`${folder} holds no compiled package: npm run demo, or name one in OFFRAMP_PACKAGE`);
+  return CONFIG;
+});
+
+const CONFIG: UserConfig = {
   envPrefix: 'OFFRAMP_SERVER',
   // Relative, so that dist/ works wherever it is put.
   base: './',
@@ -29,7 +33,7 @@ export default defineConfig({
   plugins: [samplesModule(), offline()],
   worker: { format: 'es' },
   server: { fs: { allow: [ROOT, folder, ...(pictures ? [resolve(pictures)] : [])] } },
-});
+};
 
 /** `import samples from 'virtual:samples'`: class names, and URLs of pictures. */
 function samplesModule(): Plugin {

@@ -98,10 +98,13 @@ inBrowser('what it is not sure of it asks the server; all answers are those of t
 inBrowser('where the network is cut off it goes on from here and says so; then it asks again', async () => {
   const { page, asked } = await opened(await browser!.newContext());
   const cut = page.getByLabel('Cut the network off');
-  await cut.check();
-  const before = asked.length;
   await page.getByRole('slider').press('End');
   await settled(page);
+  await allFrom(page, 'server');
+  const before = asked.length;
+  // What the server has said is asked for again, and answered here.
+  await cut.check();
+  await allFrom(page, 'client, server unreachable');
   await assertInStead(page, 'client, server unreachable');
   assert.is(asked.length, before, 'nothing is sent');
   assert.match(

@@ -5,7 +5,7 @@ import { Card, percent } from './card.ts';
 import { classify, type FirstAnswer, firstAnswer, loadModel, read } from './model.ts';
 import { whenOffline } from './offline.ts';
 import { defaultPoint, operatingPoints, preprocessing, split } from './package.ts';
-import { isInStead, serverNamed, showTraffic, stayed, watchNetwork } from './split.ts';
+import { serverNamed, showTraffic, stayed, watchNetwork } from './split.ts';
 import type { Answer } from './worker.ts';
 
 const find = <E extends HTMLElement = HTMLElement>(selector: string): E =>
@@ -69,7 +69,7 @@ document.addEventListener('drop', (event) => {
   add([...event.dataTransfer!.files]);
 });
 watchCamera();
-if (split) watchNetwork(askAgain);
+if (split) watchNetwork(askAgainWhere);
 whenOffline(() => {
   find('#offline').textContent = 'From now on, this page works without a network.';
 });
@@ -113,7 +113,7 @@ async function classifyAll(): Promise<void> {
   slider.setAttribute('aria-valuetext', at);
   find('#point-name').textContent = at;
   find('#point-figures').textContent =
-    `${percent(accuracy)} accurate at ${percent(relativeCost)} of the cost, measured on test data`;
+    `${percent(accuracy)} accurate${split ? ' with the server' : ''} at ${percent(relativeCost)} of the cost, measured on test data`;
   list.setAttribute('aria-busy', 'true');
   const goOn: { readonly picture: Picture; readonly first: FirstAnswer }[] = [];
   // Others may be added meanwhile.
@@ -140,9 +140,9 @@ async function classifyAll(): Promise<void> {
   list.setAttribute('aria-busy', 'false');
 }
 
-/** The network may be back: pictures that were answered here in the server's stead get another chance. */
-function askAgain(): Promise<void> {
-  for (const picture of pictures) if (picture.said && isInStead(picture.said.result)) delete picture.said;
+/** Asks again about the pictures whose answers `isOutdated`. */
+function askAgainWhere(isOutdated: (answer: Answer) => boolean): Promise<void> {
+  for (const picture of pictures) if (picture.said && isOutdated(picture.said.result)) delete picture.said;
   return classifyAll();
 }
 

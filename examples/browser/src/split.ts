@@ -19,19 +19,21 @@ export function serverNamed(): string {
   return server;
 }
 
-/** Calls `again` whenever the network may be back. */
-export function watchNetwork(again: () => Promise<void>): void {
+/** Calls `askAgainWhere` when the network is cut off, for what the server has answered, and when it may be back, for what it has not. */
+export function watchNetwork(
+  askAgainWhere: (isOutdated: (result: Result) => boolean) => Promise<void>,
+): void {
   const cut = find<HTMLInputElement>('#cut');
   cut.disabled = false;
   cut.addEventListener('change', async () => {
     await switchNetwork(!cut.checked);
-    if (!cut.checked) await again();
+    await askAgainWhere(cut.checked ? ({ where }) => where === 'server' : isInStead);
   });
-  addEventListener('online', again);
+  addEventListener('online', () => askAgainWhere(isInStead));
 }
 
 /** Whether the server was asked and did not answer. */
-export const isInStead = ({ where }: Result): boolean => where !== 'client' && where !== 'server';
+const isInStead = ({ where }: Result): boolean => where !== 'client' && where !== 'server';
 
 /** The share of `results` that the server was not asked for, and what that is, in words. */
 export function stayed(results: readonly Result[]): [share: number, words: string] {
@@ -55,8 +57,10 @@ export async function showTraffic(): Promise<void> {
   say('.asked', asked);
   say('.unanswered', unanswered);
   say('.sent', bytesSent, `${(bytesSent / 1000).toFixed(1)} kB`);
-  const saved = samples > 0 ? 1 - bytesSent / (samples * picture) : 0;
-  say('.saved', saved, samples > 0 ? percent(saved) : '–');
+  // What nobody answered saves nothing.
+  const served = samples - unanswered;
+  const saved = served > 0 ? 1 - bytesSent / (served * picture) : 0;
+  say('.saved', saved, served > 0 ? percent(saved) : '–');
   find('#refusal').textContent =
     problem === undefined ? '' : `The last time it was not answered: ${problem}.`;
 }
