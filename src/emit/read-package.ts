@@ -9,6 +9,7 @@ import {
   OfframpError,
   packageDamaged,
   packageIsClient,
+  packageIsServer,
 } from '../errors/index.ts';
 import { type SessionOptions, withSession } from '../ort/session.ts';
 import { isOneScore } from '../passes/exits.ts';
@@ -18,7 +19,7 @@ import { readManifest } from './manifest-json.ts';
 import { TOKENIZER_FILE } from './stub-texts.ts';
 import { finishWriting } from './write.ts';
 
-/** The manifest of what `compile` wrote to `folder`. Throws `not-a-package`, `package-is-client`, and what `readManifest` throws. */
+/** The manifest of what `compile` wrote to `folder`. Throws `not-a-package`, `package-is-client`, `package-is-server`, and what `readManifest` throws. */
 export async function readPackage(folder: string): Promise<Manifest> {
   const manifest = await readAnyPackage(folder);
   if (manifest.split) throw packageIsClient(folder, manifest.split.after);
@@ -31,11 +32,21 @@ export async function readAnyPackage(folder: string): Promise<Manifest> {
   const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => {
     throw notAPackage(folder);
   });
+  if (isOfServer(text)) throw packageIsServer(folder);
   const manifest = readManifest(text);
   const { policy } = manifest;
   if (!(POLICY_NAMES as readonly string[]).includes(policy))
     throw invalidManifest('policy', `is ${policy}; there are ${POLICY_NAMES.join(', ')}`);
   return manifest;
+}
+
+/** Whether a manifest.json lists models, as that of a split's server does. */
+function isOfServer(json: string): boolean {
+  try {
+    return Array.isArray((JSON.parse(json) as { models?: unknown } | null)?.models);
+  } catch {
+    return false;
+  }
 }
 
 const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');

@@ -10,6 +10,7 @@ import {
   realpath,
   rename,
   rm,
+  rmdir,
   stat,
 } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, relative, resolve, sep } from 'node:path';
@@ -96,6 +97,7 @@ export async function writeOutput(
         const stale = before.filter((name) => !writesInto(name, files));
         await replaceFile(join(partial, DECIDED), JSON.stringify(stale));
         await moveFiles(target, partial, [...files.keys()], stale);
+        await removeEmptied(target, stale);
       } else await rename(join(partial, NEW), target);
     } finally {
       stop();
@@ -145,6 +147,15 @@ async function moveRest(target: string, partial: string, stale: readonly string[
     await rename(from, to);
   }
   for (const name of stale) await rm(join(target, name), { recursive: true, force: true });
+  await removeEmptied(target, stale);
+}
+
+/** Removes folders in which nothing was but `stale`. */
+async function removeEmptied(target: string, stale: readonly string[]): Promise<void> {
+  // Fails where something is left, and is not there any more behind another name.
+  for (const name of stale)
+    for (let folder = dirname(name); folder !== '.'; folder = dirname(folder))
+      await rmdir(join(target, folder)).catch(() => {});
 }
 
 /** Throws `output-unusable` where `writeOneFile` would, before any work is done. */

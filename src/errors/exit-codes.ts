@@ -25,7 +25,7 @@ const BAD_INPUT = `
   no-class-scores no-confidence-heads no-inner-exit no-logits no-model-in-folder no-sample-input no-shards no-taps not-a-package
   not-an-image-input not-an-onnx-file not-class-scores not-comparable not-deterministic not-finite not-for-pipelines not-measured nothing-counted one-score
   opset-too-old opsets-differ original-missing other-model other-outputs output-not-empty output-unusable
-  package-is-chain package-is-client package-outdated package-without-heads point-not-built-in policy-outdated provider-missing
+  package-is-chain package-is-client package-is-server package-outdated package-without-heads point-not-built-in policy-outdated provider-missing
   sample-shape-mismatch scores-lost scores-not-finite samples-not-independent several-labels shards-mixed student-too-large student-unlike
   tokenizer-missing too-few-exit-outputs too-few-for-guarantee too-many-classes too-many-fields
   training-data-missing trial-run-failed truncated-file unknown-data-format unknown-dim unknown-exit unknown-input

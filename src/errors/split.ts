@@ -44,3 +44,10 @@ export const packageIsClient = (folder: string, after: string) =>
     `${folder} is the client of a split: it ends at ${after}, and a server has the rest`,
     'Give the folder that compile wrote, which was split.',
   );
+
+export const packageIsServer = (folder: string) =>
+  new OfframpError(
+    'package-is-server',
+    `${folder} is the server's half of a split, a model repository`,
+    'Give the folder that compile wrote, which was split. A server takes this one; `export kserve` too.',
+  );

@@ -71,7 +71,7 @@ export class SplitRun {
   readonly #facts: SplitFacts;
   readonly #remote: RemoteServer;
   readonly #together: AskTogether;
-  readonly #statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed'>;
+  readonly #statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed' | 'rejected'>;
   readonly #open = new Set<Promise<SplitAnswers>>();
   #released: Promise<void> | undefined;
 
@@ -80,7 +80,7 @@ export class SplitRun {
     turns: Turns,
     facts: SplitFacts,
     remote: RemoteServer,
-    statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed'>,
+    statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed' | 'rejected'>,
   ) {
     this.#ort = ort;
     this.#turns = turns;
@@ -127,7 +127,10 @@ export class SplitRun {
     if (inPlay.length === 0) return { ...front, where, steadThresholds: thresholds };
     const outcomes = await seat.ask(this.#rowsOf(front, call, inPlay), inPlay.length, signal);
     const failure = outcomes.find((outcome) => outcome instanceof NotAnswered);
-    if (failure && this.#remote.options.offline === 'throw') throw failure;
+    if (failure && this.#remote.options.offline === 'throw') {
+      this.#statistics.rejected(where.length, inPlay.length);
+      throw failure;
+    }
     const stead = failure && (await this.#inStead(front, feeds, call));
     const scores = front.scores.slice();
     const exitIndex = [...front.exitIndex];

@@ -24,6 +24,8 @@ export class SplitStatistics<Name extends string> {
   readonly #owed: number[];
   #asked = 0;
   #unanswered = 0;
+  /** Samples of calls that rejected since the server did not answer. */
+  #rejected = 0;
   #bytesSent = 0;
   #bytesReceived = 0;
   #clientTimes: number[] = [];
@@ -70,15 +72,15 @@ export class SplitStatistics<Name extends string> {
 
   /** Share of samples that the server was not asked for; NaN before the first. */
   get stayed(): number {
-    return 1 - this.#asked / this.samples;
+    return 1 - this.#asked / (this.samples + this.#rejected);
   }
 
-  /** Samples that the server was asked for, of calls that did not reject. */
+  /** Samples that the server was asked for. */
   get asked(): number {
     return this.#asked;
   }
 
-  /** Samples of those that it did not answer; with `offline: 'throw'` such calls reject, and only bytes and `problem` tell of them. */
+  /** Samples of those that it did not answer; with `offline: 'throw'` all that a call asked for which rejected. Other samples of such a call are in `stayed` alone. */
   get unanswered(): number {
     return this.#unanswered;
   }
@@ -132,6 +134,13 @@ export class SplitStatistics<Name extends string> {
       ),
       at,
     );
+  }
+
+  /** A call rejected since the server did not answer: of its `samples` it was `asked` for some. */
+  rejected(samples: number, asked: number): void {
+    this.#rejected += samples;
+    this.#asked += asked;
+    this.#unanswered += asked;
   }
 
   /** An exit behind the split, each as often as its share says. */
@@ -202,6 +211,7 @@ export class SplitStatistics<Name extends string> {
     this.#owed.fill(0);
     this.#asked = 0;
     this.#unanswered = 0;
+    this.#rejected = 0;
     this.#bytesSent = 0;
     this.#bytesReceived = 0;
     this.#clientTimes = [];

@@ -1,6 +1,6 @@
 /** A chain cut behind its networks: what lies in the folders, and that client and server do what the whole does. */
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { suite } from 'uvu';
@@ -208,6 +208,10 @@ test('the client is a package that emit checks, and that is taken for no whole o
     evaluate({ folder: client, test: at('test.npz'), cache: at('cache') }),
   );
   assert.match(refused.message, /ends at exit_1/);
+  const server = await rejectsWith('package-is-server', () =>
+    evaluate({ folder: at('max-prob-exit_1/server'), test: at('test.npz'), cache: at('cache') }),
+  );
+  assert.match(server.hint, /which was split/);
 });
 
 test('with force, what an earlier split left goes, and other files stay', async () => {
@@ -222,6 +226,10 @@ test('with force, what an earlier split left goes, and other files stay', async 
   assert.equal(readdirSync(at('again/server')).sort(), ['manifest.json', 'notes.txt', now!.name].sort());
   assert.ok(before.every((name) => !existsSync(at(`again/server/${name}`))));
   assert.equal(readdirSync(at('again/client')), ['mine.txt']);
+  await parted('max-prob', 'again', { after: 'exit_1', force: true });
+  rmSync(at('again/client/mine.txt'));
+  await parted('max-prob', 'again', { at: ['none'], force: true });
+  assert.equal(readdirSync(at('again')), ['server'], 'no empty folders');
 }); // biome-ignore format: a call
 
 test('a split may lie in the package itself, and be written again there', async () => {

@@ -70,6 +70,15 @@ test("with offline: 'throw' a call rejects with what is wrong", async () => {
     assert.instance(error, module.NotAnswered);
     assert.is((error as InstanceType<typeof module.NotAnswered>).where, 'client, server unreachable');
     assert.is((await model.classify(flat(255)))[0].where, 'client', 'who stays needs no server');
+    assert.instance(
+      await rejection(model.classify(Float32Array.of(...DARK, ...flat(255)))),
+      module.NotAnswered,
+    );
+    const { samples, asked, unanswered, stayed } = model.statistics;
+    assert.equal(
+      { samples, asked, unanswered, stayed },
+      { samples: 1, asked: 2, unanswered: 2, stayed: 0.5 },
+    );
     await server.start();
     server.mood = (_, answer) => ({ ...answer, status: 400, body: Buffer.from('{"error":"no such input"}') });
     const refused = await rejection(model.classify(DARK));
