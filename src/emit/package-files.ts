@@ -77,7 +77,13 @@ ${printFrontMatter(manifest, name)}
 
 ${describeModel(manifest)}, compiled by Offramp ${markdownText(version)}. ${networks ? 'Easy samples are answered by the first networks and cost less.' : 'Easy samples leave early and cost less.'}
 
-In Node, after \`npm install --install-links path/to/this/folder onnxruntime-node${installed}\`:
+In the folder of your app, once, so that npm copies this folder instead of linking to it, now and whenever it installs something else:
+
+\`\`\`sh
+npm config set install-links true --location project
+\`\`\`
+
+In Node, after \`npm install path/to/this/folder onnxruntime-node${installed}\`:
 
 \`\`\`js
 import * as ort from 'onnxruntime-node';
@@ -91,7 +97,7 @@ for (const r of await model.classify(input${asked})) {
 await model.release();
 \`\`\`
 
-In a browser, after \`npm install --install-links path/to/this/folder onnxruntime-web${installed}\`, through any bundler that knows \`new URL(…, import.meta.url)\`, as
+In a browser, after \`npm install path/to/this/folder onnxruntime-web${installed}\`, through any bundler that knows \`new URL(…, import.meta.url)\`, as
 Vite and webpack do; for esbuild and Web Workers, docs/build-steps.md of onnx-offramp says what to write:
 
 \`\`\`js
@@ -117,7 +123,7 @@ ${baked ? `The thresholds are baked into the model. Measured on the ${measuredOn
 |---|---|---|---|
 ${pointRows(manifest)}${aloneRows(manifest)}| original model${networks ? ' alone' : ''} | ${percent(baseline.accuracy)} | | 1.000 |
 
-\`model.statistics\` counts where samples left: \`counts\`, \`meanRelativeCost\`, and \`drift\`, whose \`alarm\` says that the last 1,000 samples no
+\`model.statistics\` counts where samples left: \`counts\`, \`meanRelativeCost\`, and, after 1,000 samples, \`drift\`: \`drift?.alarm\` says that the last 1,000 no
 longer leave where they did on the ${measuredOn} data. It never throws.
 ${
   baked

@@ -268,13 +268,13 @@ ${manifest.measuredOn} samples stay; of each other one ${split.bytes} bytes trav
 examples/node-server of onnx-offramp) and serves ${inWords(models)}; the digits are of the file's hash, so a server of another split is a plain 404.
 
 \`where\` of a result says who answered: \`client\`, \`server\`, or \`client, server unreachable\` and \`client, server refused\`, where the answer is that of the last exit here.
-\`model.statistics\` has \`stayed\`, \`asked\`, \`unanswered\`, \`bytesSent\`, \`bytesReceived\`, \`clientMs\`, \`serverMs\`, and in \`problem\` why the server did not answer the last time.
+\`model.statistics\` also has \`stayed\`, \`asked\`, \`unanswered\`, \`bytesSent\`, \`bytesReceived\`, \`clientMs\`, \`serverMs\`, and in \`problem\` why the server did not answer the last time.
 
 | option of \`load\` | |
 |---|---|
-| \`server\` | URL of the server, or of ${markdownCode(split.served)} on it |
+| \`server\` | URL of the server, such as \`https://example.org\`; the class adds the name of the served model itself. One that ends with \`/v2/models/${split.served}\` is taken too |
 | \`headers\` | sent with every request, or a function that gives them |
-| \`timeoutMs: 2000\` | that asking may take a call, repetitions included |
+| \`timeoutMs: 2000\` | that asking may take a call, repetitions included. Nothing is remembered: a server that hangs takes each call that asks as long |
 | \`retries: 2\` | repetitions of a request that was not answered |
 | \`maxInFlight: 8\` | requests that may be open; beyond that samples are answered here |
 | \`maxBatch: 32\` | samples a request |
