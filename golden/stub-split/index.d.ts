@@ -371,9 +371,9 @@ export declare class SplitStatistics<Name extends string> {
     get drift(): Drift | undefined;
     /** Share of samples that the server was not asked for; NaN before the first. */
     get stayed(): number;
-    /** Samples that the server was asked for, of calls that did not reject. */
+    /** Samples that the server was asked for. */
     get asked(): number;
-    /** Samples of those that it did not answer; with `offline: 'throw'` such calls reject, and only bytes and `problem` tell of them. */
+    /** Samples of those that it did not answer; with `offline: 'throw'` all that a call asked for which rejected. Other samples of such a call are in `stayed` alone. */
     get unanswered(): number;
     /** Of bodies, repetitions included. */
     get bytesSent(): number;
@@ -391,6 +391,8 @@ export declare class SplitStatistics<Name extends string> {
         readonly relativeCost: number;
         readonly where: AnsweredWhere;
     }[], at?: Name): void;
+    /** A call rejected since the server did not answer: of its `samples` it was `asked` for some. */
+    rejected(samples: number, asked: number): void;
     /** `bytes` of a request have gone. */
     sent(bytes: number): void;
     /** `bytes` of an answer have come. */

@@ -2031,7 +2031,7 @@ class SplitRun {
   readonly #facts: SplitFacts;
   readonly #remote: RemoteServer;
   readonly #together: AskTogether;
-  readonly #statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed'>;
+  readonly #statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed' | 'rejected'>;
   readonly #open = new Set<Promise<SplitAnswers>>();
   #released: Promise<void> | undefined;
 
@@ -2040,7 +2040,7 @@ class SplitRun {
     turns: Turns,
     facts: SplitFacts,
     remote: RemoteServer,
-    statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed'>,
+    statistics: Pick<SplitStatistics<string>, 'ranHere' | 'answered' | 'failed' | 'rejected'>,
   ) {
     this.#ort = ort;
     this.#turns = turns;
@@ -2087,7 +2087,10 @@ class SplitRun {
     if (inPlay.length === 0) return { ...front, where, steadThresholds: thresholds };
     const outcomes = await seat.ask(this.#rowsOf(front, call, inPlay), inPlay.length, signal);
     const failure = outcomes.find((outcome) => outcome instanceof NotAnswered);
-    if (failure && this.#remote.options.offline === 'throw') throw failure;
+    if (failure && this.#remote.options.offline === 'throw') {
+      this.#statistics.rejected(where.length, inPlay.length);
+      throw failure;
+    }
     const stead = failure && (await this.#inStead(front, feeds, call));
     const scores = front.scores.slice();
     const exitIndex = [...front.exitIndex];
@@ -2199,6 +2202,8 @@ export class SplitStatistics<Name extends string> {
   readonly #owed: number[];
   #asked = 0;
   #unanswered = 0;
+  /** Samples of calls that rejected since the server did not answer. */
+  #rejected = 0;
   #bytesSent = 0;
   #bytesReceived = 0;
   #clientTimes: number[] = [];
@@ -2245,15 +2250,15 @@ export class SplitStatistics<Name extends string> {
 
   /** Share of samples that the server was not asked for; NaN before the first. */
   get stayed(): number {
-    return 1 - this.#asked / this.samples;
+    return 1 - this.#asked / (this.samples + this.#rejected);
   }
 
-  /** Samples that the server was asked for, of calls that did not reject. */
+  /** Samples that the server was asked for. */
   get asked(): number {
     return this.#asked;
   }
 
-  /** Samples of those that it did not answer; with `offline: 'throw'` such calls reject, and only bytes and `problem` tell of them. */
+  /** Samples of those that it did not answer; with `offline: 'throw'` all that a call asked for which rejected. Other samples of such a call are in `stayed` alone. */
   get unanswered(): number {
     return this.#unanswered;
   }
@@ -2307,6 +2312,13 @@ export class SplitStatistics<Name extends string> {
       ),
       at,
     );
+  }
+
+  /** A call rejected since the server did not answer: of its `samples` it was `asked` for some. */
+  rejected(samples: number, asked: number): void {
+    this.#rejected += samples;
+    this.#asked += asked;
+    this.#unanswered += asked;
   }
 
   /** An exit behind the split, each as often as its share says. */
@@ -2377,6 +2389,7 @@ export class SplitStatistics<Name extends string> {
     this.#owed.fill(0);
     this.#asked = 0;
     this.#unanswered = 0;
+    this.#rejected = 0;
     this.#bytesSent = 0;
     this.#bytesReceived = 0;
     this.#clientTimes = [];
