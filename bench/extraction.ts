@@ -19,6 +19,7 @@ import { runPasses } from '../src/passes/pass.ts';
 import { Extractor, slotsOf } from '../src/train/extractor.ts';
 import { openFeatures } from '../src/train/features.ts';
 import { markdown } from './markdown.ts';
+import { median } from './median.ts';
 
 const BATCH = 64;
 const BATCHES = 16;
@@ -32,7 +33,6 @@ const session = { threads };
 const pictures = process.env.PICTURES;
 
 const cache = mkdtempSync(join(tmpdir(), 'offramp-extraction-'));
-const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
 const timed = async (act: () => Promise<unknown>) => {
   const start = performance.now();
   await act();

@@ -11,8 +11,8 @@ export interface Load {
   /** Of requests, one after the other, in base64. */
   readonly bodies: readonly string[];
   readonly clients: number;
-  /** Requests a second, of all clients together. */
-  readonly rate: number;
+  /** Requests a second, of all clients together; without it, each asks as soon as it is answered. */
+  readonly rate?: number;
   readonly seconds: number;
 }
 
@@ -42,7 +42,7 @@ async function run({ url, headers, bodies, clients, rate, seconds }: Load): Prom
   let next = 0;
   const start = performance.now();
   const end = start + 1000 * (WARM_UP + seconds);
-  const every = (1000 * clients) / rate;
+  const every = rate ? (1000 * clients) / rate : 0;
   const ask = (body: Buffer) =>
     new Promise<boolean>((resolve) => {
       const options = { method: 'POST', agent, headers: { ...headers, 'Content-Length': body.length } };
@@ -56,7 +56,11 @@ async function run({ url, headers, bodies, clients, rate, seconds }: Load): Prom
     });
   await Promise.all(
     Array.from({ length: clients }, async (_, client) => {
-      for (let due = start + (every * client) / clients; due < end; due += every) {
+      for (
+        let due = start + (every * client) / clients;
+        due < end;
+        due = rate ? due + every : performance.now()
+      ) {
         const early = due - performance.now();
         if (early > 0) await sleep(early);
         if (performance.now() > end) return;

@@ -25,6 +25,7 @@ import { buildStudent } from '../src/students/build-student.ts';
 import { distill, joinHeads } from '../src/train/losses.ts';
 import { Stepper } from '../src/train/stepper.ts';
 import { markdown } from './markdown.ts';
+import { median } from './median.ts';
 import { profiled } from './profile.ts';
 
 const BATCH = 128;
@@ -143,7 +144,6 @@ async function inOfframp({ graph, dims }: Trained, threads: number) {
   };
 }
 
-const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1]!;
 const rows: string[][] = [];
 let about = '';
 for (const network of [...students, ...heads])

@@ -22,6 +22,7 @@ import { type Pass, runPasses } from '../src/passes/pass.ts';
 import { distill, joinHeads, LOSS } from '../src/train/losses.ts';
 import { trainable } from '../src/train/stepper.ts';
 import { markdown } from './markdown.ts';
+import { median } from './median.ts';
 
 const NEXT = 'next/';
 const BATCH = 128;
@@ -175,7 +176,6 @@ function formsOf(head: Head): Record<string, Graph> {
   };
 }
 
-const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1]!;
 const rows: string[][] = [];
 for (const head of attachExits(plan, { kind: 'strided', seed: 1 }))
   for (const threads of [1, 2]) {

@@ -9,6 +9,7 @@ import { uniforms } from '../src/graph/random.ts';
 import { type Feeds, Session, Tensor } from '../src/ort/session.ts';
 import { npy } from '../test/data/fixtures.ts';
 import { markdown } from './markdown.ts';
+import { median } from './median.ts';
 import type { StudentPlaces } from './students-data.ts';
 
 const FILE = 'light_resnet50.onnx';
@@ -25,8 +26,6 @@ function drawn(file: string, seed: number): string {
   writeFileSync(file, zipSync({ 'x.npy': npy('<f4', [SAMPLES, ...DIMS], x) }, { level: 0 }));
   return file;
 }
-
-const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1]!;
 
 export async function largeSection({ models }: StudentPlaces): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'students-large-'));
