@@ -105,7 +105,7 @@ export async function split(options: SplitOptions, events: Events = {}): Promise
 
   const reopened = await reopenToSplit(manifest, options);
   const splitting: Splitting = { manifest, reopened, cut, pixels };
-  const lowered = cut > 0 ? lowerClient(splitting) : undefined;
+  const lowered = cut > 0 ? await lowerClient(splitting) : undefined;
   const client = lowered && fileOf(splitting, lowered);
   const rests = restsOf(splitting, points);
   refuseUnsent(options, rests[0]!.file);

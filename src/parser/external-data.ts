@@ -8,6 +8,7 @@ import {
   externalDataTooShort,
   malformedTensor,
 } from '../errors/index.ts';
+import { mapTensors } from '../graph/map-tensors.ts';
 import type { Attribute, Graph, Tensor } from '../graph/types.ts';
 import { byteLengthOf } from './decode-tensor.ts';
 import type { LocalFunction } from './functions.ts';
@@ -28,6 +29,18 @@ export async function withBytes(tensor: Tensor, folder: string): Promise<Tensor>
     await file.close();
   }
   return { ...rest, bytes };
+}
+
+/** `graph` with the bytes of all its tensors in memory; `pathOf` says where the file of a location is. Throws `external-data-too-short`. */
+export async function withAllBytes(graph: Graph, pathOf: (location: string) => string): Promise<Graph> {
+  const read = new Map<Tensor, Tensor>();
+  for (const tensor of tensorsOf(graph, [])) {
+    const { external } = tensor;
+    if (!external) continue;
+    const placed = { ...tensor, external: { ...external, location: pathOf(external.location) } };
+    read.set(tensor, await withBytes(placed, ''));
+  }
+  return mapTensors(graph, (tensor) => read.get(tensor) ?? tensor);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The ONNX format in both directions. Nothing of a file is lost, and nothing large is copied. */
 export { parseModel } from './decode.ts';
 export { metadataBytes, serializeChunks, serializeModel } from './encode.ts';
-export { tensorsOf, withBytes } from './external-data.ts';
+export { tensorsOf, withAllBytes, withBytes } from './external-data.ts';
 export { inlineFunctions } from './inline-functions.ts';
 export { type LoadedModel, loadModel, readModel } from './load-model.ts';
 export { renameExternal } from './rename-external.ts';

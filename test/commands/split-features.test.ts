@@ -132,8 +132,10 @@ test('external data: each side gets what it reads', async () => {
   writeWithExternalData(tinyResidual({ seed: 4 }), path);
   await compiled('external', { model: path, policy: 'max-prob' });
   await parted('external-split', { folder: at('external'), model: path, at: ['some', 'none'] });
-  assert.ok(existsSync(at('external-split/client/weights.bin')));
-  assert.equal(manifestIn('external-split/client').dataFiles, ['weights.bin']);
+  assert.not(existsSync(at('external-split/client/weights.bin')), 'nothing of the rest');
+  assert.is(manifestIn('external-split/client').dataFiles, undefined);
+  const { models } = JSON.parse(readFileSync(at('external-split/server/manifest.json'), 'utf8'));
+  assert.match(models[0].parts[0].file, /\/1\/model\.onnx\/model\.onnx$/, 'beside its data');
   const { exits, gap } = await differences('external-split', 'external', ['some', 'none']);
   assert.equal([exits, gap < 1e-4], [0, true]);
 });

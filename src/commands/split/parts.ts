@@ -4,6 +4,7 @@ import { provenance } from '../../emit/describe.ts';
 import type { Manifest } from '../../emit/manifest.ts';
 import type { PictureInput } from '../../emit/stub-pictures.ts';
 import type { DataFiles } from '../../networks/data-folder.ts';
+import { withAllBytes } from '../../parser/index.ts';
 import { type LoweredPart, lowerPart, type Part, type PartTensor } from '../../passes/lower-part.ts';
 import type { Runtime } from '../../passes/place-weights.ts';
 import { type PixelLayout, takePixels } from '../../passes/take-pixels.ts';
@@ -65,9 +66,16 @@ export function partsBehind(
   return found.map((part, n) => (n === 0 ? { ...part, from: cut } : part));
 }
 
-/** The client: the chain up to exit `cut`, its thresholds an input. */
-export const lowerClient = (splitting: Splitting): LoweredPart =>
-  lowerStretch(splitting, { from: 0, to: splitting.cut }, undefined);
+/**
+ * The client: the chain up to exit `cut`, its thresholds an input. It holds its weights itself: in a file of external data those of the rest would
+ * come along.
+ */
+export async function lowerClient(splitting: Splitting): Promise<LoweredPart> {
+  const lowered = lowerStretch(splitting, { from: 0, to: splitting.cut }, undefined);
+  const { files } = splitting.reopened.external;
+  const graph = await withAllBytes(lowered.model.graph, (location) => files.get(location)!.copyOf);
+  return { ...lowered, model: { ...lowered.model, graph } };
+}
 
 /** `part` for a server: `thresholds` built in, pictures taken as pixels. */
 export function lowerServer(splitting: Splitting, part: Part, thresholds: readonly number[]): LoweredPart {
