@@ -27,14 +27,16 @@ const interruption = new AbortController();
 export const interrupt = (): void => interruption.abort();
 export const isInterrupted = (): boolean => interruption.signal.aborted;
 
-/** Runs `work` with progress and notes on stderr, unless --quiet; Ctrl-C stops it. */
+/** Runs `work` with progress and notes on stderr, of which --quiet leaves warnings; Ctrl-C stops it. */
 export async function watched<T>(
   { quiet = false }: { readonly quiet?: boolean | undefined },
   work: (events: Events) => Promise<T>,
 ): Promise<T> {
   const tty = process.stderr.isTTY === true && !process.env.CI;
   const progress = new ProgressPrinter({ quiet, tty, write: (line) => process.stderr.write(`${line}\n`) });
-  const onNote = (note: Note) => progress.line(formatNote(note));
+  const onNote = (note: Note) => {
+    if (!quiet || note.level === 'warning') progress.line(formatNote(note));
+  };
   const events = { onProgress: progress.update, onNote, signal: interruption.signal };
   return work(events).finally(() => progress.stop());
 }

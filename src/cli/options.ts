@@ -166,7 +166,8 @@ export const runOptions = <T>(y: Argv<T>) =>
   y.options(
     from('compile', {
       metrics: METRICS,
-      strict: 'end with 1 when a named point loses more on the test samples than its name says',
+      strict:
+        'end with 1 when a named point loses more on the test samples than its name says, or when none is cheaper than the original',
       force: 'replace what is in --out',
       report: { describe: 'report.html, to look at; --no-report', defaultDescription: 'true' },
       timing: {
@@ -204,7 +205,7 @@ export const shared = <T>(y: Argv<T>) =>
   y.options(
     from('compile', {
       json: 'machine-readable result on stdout',
-      quiet: { alias: 'q', describe: 'no progress' },
+      quiet: { alias: 'q', describe: 'no progress and no notes; warnings stay' },
     }),
   );
 

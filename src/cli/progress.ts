@@ -27,7 +27,7 @@ export class ProgressPrinter {
   /** A line between bars. */
   readonly line = (text: string): void => {
     this.stop();
-    if (!this.options.quiet) this.options.write(text);
+    this.options.write(text);
   };
 
   stop(): void {

@@ -83,7 +83,7 @@ In the folder of your app, once, so that npm copies this folder instead of linki
 npm config set install-links true --location project
 \`\`\`
 
-In Node, after \`npm install path/to/this/folder onnxruntime-node${installed}\`:
+In Node, after \`npm install path/to/this/folder onnxruntime-node${installed}\` (where only npm's registry can be reached, with \`ONNXRUNTIME_NODE_INSTALL=skip\` before it):
 
 \`\`\`js
 import * as ort from 'onnxruntime-node';

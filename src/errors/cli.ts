@@ -143,6 +143,14 @@ export const namesBroken = (losses: string) =>
     'What was written stays, to be looked at. Asked less strictly, this is a warning.',
   );
 
+/** `never`: what the compile warned of. */
+export const ofNoUse = (never: string) =>
+  new OfframpError(
+    'never-pays',
+    never,
+    'What was written stays, to be looked at. Asked less strictly, this is a warning.',
+  );
+
 export const badOption = (option: string, value: string, expected: string, near?: string) =>
   new OfframpError(
     'bad-option',

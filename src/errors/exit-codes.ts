@@ -3,7 +3,7 @@
 /** What was given is as it should be, and yet it failed, or a check did not hold. */
 const FAILURES = `
   cache-damaged cache-unwritable disk-full emitted-model-differs external-data-gone features-damaged gate-failed
-  gradient-misshapen loss-not-scalar names-broken no-gradient-rule no-path-to-loss no-shape-rule not-a-parameter not-printed output-failed
+  gradient-misshapen loss-not-scalar names-broken never-pays no-gradient-rule no-path-to-loss no-shape-rule not-a-parameter not-printed output-failed
   package-damaged package-differs pass-broke-invariant raised-model-differs session-failed shape-mismatch shape-not-static
   shards-unusable training-diverged worker-ended
 `;

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { inputTooLarge, invalidGraph, messageOf, unreadableModel } from '../errors/index.ts';
+import { inputTooLarge, invalidGraph, messageOf, ofNetwork, unreadableModel } from '../errors/index.ts';
 import { checkGraph } from '../graph/check.ts';
 import { sortGraph } from '../graph/sort.ts';
 import { elementBytes, elementCount } from '../graph/tensor.ts';
@@ -44,7 +44,7 @@ export async function readModel(
   bytes: Uint8Array,
   dataFolder = dirname(path),
 ): Promise<LoadedModel> {
-  const parsed = parseModel(bytes);
+  const parsed = parseNamed(path, bytes);
   const graph = sortGraph(parsed.graph);
   const model = graph === parsed.graph ? parsed : { ...parsed, graph };
   verifyModel(model);
@@ -57,6 +57,15 @@ export async function readModel(
     for await (const chunk of createReadStream(resolve(folder, file))) hash.update(chunk as Uint8Array);
   }
   return { path, model, bytes, folder, externalFiles: files, sha256: hash.digest('hex') };
+}
+
+/** As `parseModel`, whose errors begin with the file. */
+function parseNamed(path: string, bytes: Uint8Array): Model {
+  try {
+    return parseModel(bytes);
+  } catch (error) {
+    throw ofNetwork(path, error);
+  }
 }
 
 /** Offramp runs a model on random samples (`observeFacts`): three of them must fit into memory. */

@@ -1,6 +1,6 @@
 /** What the report says, as plain data: all of its arithmetic, none of its looks. */
 
-import { isNamed, NAMED_DROPS, walk } from '../calibrate/index.ts';
+import { closesAll, isNamed, NAMED_DROPS, walk } from '../calibrate/index.ts';
 import { CLOSED, type ExitOutcomes, type OutcomesAt } from '../calibrate/types.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { option } from '../errors/index.ts';
@@ -83,6 +83,18 @@ export function noTimeSaved(
     ? 'too few samples leave before the original, because the networks in front know too little or much is asked of them, or those networks cost nearly what the original does.'
     : 'too few samples leave here, because heads know too little (more samples or epochs) or much is asked of them, or the model is too small to make up for it.';
   return `No time is saved here: a sample takes ${mean} ms at ${defaultPoint} and ${before} ms in the original. An exit needs some 0.1 ms besides its ${networks ? 'MACs' : 'head'}: ${why}${remedy}`;
+}
+
+/** What is lost on the way to and from the exits, in milliseconds, and as a share of the original's time: more, and the machine was disturbed. */
+const UNSTEADY = { ms: 0.5, share: 0.5 } as const;
+
+/** What to say when latencies contradict each other: with all exits closed the model does what the original does; undefined where they do not. */
+export function unsteadyLatency({ operatingPoints, baseline }: Manifest): string | undefined {
+  const closed = operatingPoints.find(({ thresholds }) => closesAll(thresholds));
+  const [mean, before] = [closed?.latencyMsMean ?? undefined, baseline.latencyMsMean ?? undefined];
+  if (mean === undefined || before === undefined) return undefined;
+  if (Math.abs(mean - before) <= Math.max(UNSTEADY.ms, UNSTEADY.share * before)) return undefined;
+  return `Latencies are not to be relied on: at ${closed!.name} a sample takes ${mean} ms, and in the original, which does the same, ${before} ms. Other work disturbed the machine, most likely: measure again when it is idle (\`compare\`).`;
 }
 
 /** What a point with a standing name may lose on new samples, on average over draws of the calibration samples; undefined for others. */

@@ -10,6 +10,13 @@ export {
   pointsAlone,
 } from './alone.ts';
 export type { Images } from './exit-sections.ts';
-export { lossesBeyondNames, noTimeSaved, picturedSamples, type ReportFacts, reportFacts } from './facts.ts';
+export {
+  lossesBeyondNames,
+  noTimeSaved,
+  picturedSamples,
+  type ReportFacts,
+  reportFacts,
+  unsteadyLatency,
+} from './facts.ts';
 export { isModelLine, lineOf, type ModelLine, modelLineFile } from './model-line.ts';
 export { reportPage } from './page.ts';

@@ -182,6 +182,12 @@ test('--strict ends with an error where a name was broken, after all is written 
   assert.match((error as Error).message, 'drop-0.01 lost 3 points');
   assert.ok(existsSync(metrics));
   await writePackage({ json: true, quiet: true, strict: true }, folder, () => Promise.resolve(compiled));
+  const useless = (events: Events) => {
+    events.onNote?.({ code: 'never-pays', level: 'warning', message: 'Do not use this: no named point …' });
+    return Promise.resolve(compiled);
+  };
+  const never = await writePackage({ json: true, strict: true }, folder, useless).catch((e: unknown) => e);
+  assert.ok(hasCode('never-pays')(never as Error));
   rmSync(folder, { recursive: true });
 });
 

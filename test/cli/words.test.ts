@@ -101,7 +101,6 @@ test('progress has a rate and the time left only once there is something to go b
     `${rate}: what was done before it began does not count`,
   );
   printer(false, true).update(event(300));
-  printer(false, true).line('a note');
   assert.is(lines.length, 2, 'quiet is quiet');
 });
 

@@ -27,6 +27,7 @@ import {
   lossesBeyondNames,
   neverPays,
   noTimeSaved,
+  unsteadyLatency,
 } from '../../report/index.ts';
 import { reportCompiled } from '../../report/write-report.ts';
 import type { CompileContext } from '../project.ts';
@@ -156,6 +157,7 @@ function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): 
   const exactPromises = [...points.promises].filter(([, { thresholds }]) => closesAll(thresholds));
   const { dataset, isTest, outcomes } = reported;
   const slow = noTimeSaved(manifest, optionText('thresholds', 'baked'));
+  const unsteady = unsteadyLatency(manifest);
   const beyond = lossesBeyondNames(manifest, outcomes);
   const asGood = asGoodAlone(manifest, aloneFacts(manifest, outcomes));
   const alone = betterAlone(manifest);
@@ -163,7 +165,8 @@ function notesOnCompiled(manifest: Manifest, { points, reported }: Calibrated): 
   const never = neverPays(manifest);
   const notes = [
     never && !dataset.random && warning('never-pays', never),
-    slow && !never && info('no-time-saved', slow),
+    unsteady && info('latencies-unsteady', unsteady),
+    slow && !never && !unsteady && info('no-time-saved', slow),
     beyond && warning('losses-beyond-names', beyond),
     asGood && info('as-good-alone', asGood),
     alone && !dataset.random && info('better-alone', alone),
