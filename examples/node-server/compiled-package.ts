@@ -69,7 +69,11 @@ export async function openPackage(
       `${folder} is the client of a split: a server takes the folder server/ that lies beside it`,
     );
   if (!isModelClass(modelClass))
-    throw new Error(`${folder} holds no package that \`npx onnx-offramp compile\` wrote`);
+    throw new Error(
+      existsSync(join(folder, 'server', 'manifest.json'))
+        ? `${folder} is a split: give ${join(folder, 'server')}`
+        : `${folder} holds no package that \`npx onnx-offramp compile\` wrote`,
+    );
   return { compiled: exported as CompiledPackage, model: await modelClass.load(runtime), module };
 }
 

@@ -55,7 +55,8 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 try {
   await main();
 } catch (error) {
-  console.error((error as Error).message);
+  const { code, message } = error as NodeJS.ErrnoException;
+  console.error(code === 'EADDRINUSE' ? `${message}: --port takes another` : message);
   process.exit(1);
 }
 

@@ -40,7 +40,9 @@ export function formatSplit(result: WrittenSplit, out: string): string {
     `A sample that is asked sends ${bytes.toLocaleString('en')} bytes: ${sent.join(', ')}.`,
     `Verified: ${client ? 'client and server' : 'the server'} gave ${verified.answers.toLocaleString('en')} answers as the whole model does, ${exact}${loss ? ', before rounding' : ''}.`,
     ...(loss
-      ? [`Rounding changes at most ${percent(loss.changed)} of ${loss.samples.toLocaleString('en')} answers.`]
+      ? [
+          `Rounding changed ${percent(loss.changed)} of ${loss.samples.toLocaleString('en')} answers where it changed most; "whole" is the accuracy without it.`,
+        ]
       : []),
   ].join('\n');
 }

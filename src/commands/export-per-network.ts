@@ -37,13 +37,13 @@ const SCRIPTS = 4;
 
 /**
  * Writes `<name>`, which takes and gives what the whole model does, and `<name>_1`, `<name>_2`, …, a model a network, into the repository. They are run
- * one after another against the package's own model before. Throws `bad-option` where one network alone runs at `point`, `original-missing`, and as `exportTriton` does.
+ * one after another against the package's own model before. Returns the names of the networks' models. Throws `bad-option` where one network alone runs at `point`, `original-missing`, and as `exportTriton` does.
  */
 export async function exportPerNetwork(
   manifest: Manifest,
   point: OperatingPoint,
   options: PerNetwork,
-): Promise<void> {
+): Promise<readonly string[]> {
   const { folder, model, repository, name, maxBatch, instances, threads, notes, force } = options;
   const stretches = partsBehind(manifest, 0, point.thresholds);
   if (stretches.length === 1)
@@ -134,6 +134,7 @@ export async function exportPerNetwork(
   );
   const stale = (await networksBefore(repository, name)).filter((one) => !names.includes(one));
   await writeOutput(repository, files, { update: true, stale });
+  return names;
 }
 
 /** Models in `repository` that an earlier export made, one a network of `name`: Triton would load them, and nobody would ask them. */

@@ -51,6 +51,8 @@ export interface ExportedTriton {
   readonly maxBatch: number;
   readonly instances: number;
   readonly threads: number;
+  /** With `perNetwork`, the models of its networks, which it asks: they lie beside it. */
+  readonly networks: readonly string[];
 }
 
 /**
@@ -71,12 +73,12 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   await checkApart(target, await filesReadBy(manifest, options));
   if (options.perNetwork) {
     const most = manifest.batch === 'fixed' ? 0 : (options.maxBatch ?? MOST_A_NETWORK);
-    await exportPerNetwork(manifest, point, {
+    const networks = await exportPerNetwork(manifest, point, {
       ...options,
       ...{ name, instances, threads, maxBatch: most, force: options.force ?? false },
       notes: describePoint(manifest, point, 0),
     });
-    return { name, folder: target, at: point.name, maxBatch: most, instances, threads };
+    return { name, folder: target, at: point.name, maxBatch: most, instances, threads, networks };
   }
 
   const baked = await bake(manifest, point, options);
@@ -106,7 +108,7 @@ export async function exportTriton(options: ExportTritonOptions): Promise<Export
   await writeOutput(target, model, options);
   const stale = await networksBefore(repository, name);
   if (stale.length > 0) await writeOutput(repository, new Map(), { update: true, stale });
-  return { name, folder: target, at: point.name, maxBatch, instances, threads };
+  return { name, folder: target, at: point.name, maxBatch, instances, threads, networks: [] };
 }
 
 /** Samples a run of a network alone: those that leave early wait for nobody. */

@@ -1,7 +1,7 @@
 /** A compiled model cut at an exit: a package that answers what is easy where it runs, and a repository of the rest for a server. */
 import { join } from 'node:path';
 import { defaultCache } from '../cache/folder.ts';
-import { pointNamed } from '../calibrate/index.ts';
+import { closesAll, pointNamed } from '../calibrate/index.ts';
 import { isFile } from '../data/files.ts';
 import type { Dataset } from '../data/index.ts';
 import type { Manifest, ManifestSent, OperatingPoint, SplitLoss } from '../emit/manifest.ts';
@@ -10,6 +10,7 @@ import { pictureInputOf } from '../emit/stub-pictures.ts';
 import { checkApart, checkOutput, filesIn, writeOutput } from '../emit/write.ts';
 import type { Events } from '../errors/events.ts';
 import { badOption, bakedUnsplit, option, pixelsUnknown, unknownExit } from '../errors/index.ts';
+import { type Note, warning } from '../errors/notes.ts';
 import type { LoweredPart } from '../passes/lower-part.ts';
 import { quantiseFeatures } from '../passes/quantise-features.ts';
 import { refuseAmongSamples } from './apart.ts';
@@ -42,7 +43,7 @@ import { type Rest, restsOf } from './split/rests.ts';
 import { fitScales, inHalves, measureLoss } from './split/round.ts';
 import { type Running, sizeOf } from './split/run.ts';
 import { verifySplit } from './split/verify.ts';
-import type { SplitOptions } from './split-options.ts';
+import type { Bits, SplitOptions } from './split-options.ts';
 
 export interface WrittenSplit {
   /** Absent where all is for the server. */
@@ -92,10 +93,11 @@ export interface SplitPoint {
 export async function split(options: SplitOptions, events: Events = {}): Promise<WrittenSplit> {
   checkCall('split', options, events);
   const { folder, out, bits = 32, force = false } = options;
-  refuseUnsaid(options);
   const manifest = await readPackage(folder);
   if (manifest.outputs.thresholds === null) throw bakedUnsplit(folder);
   const cut = options.after === undefined ? 0 : exitNumbered(manifest, options.after);
+  if (bits < 32 && manifest.exits[cut - 1]?.head === 'end') throw bitsOfNothing(options.after!, bits);
+  refuseUnsaid(options);
   const points =
     options.at?.map((name) => pointNamed(manifest.operatingPoints, name)) ?? manifest.operatingPoints;
   const pixels = settlePixels(manifest, options);
@@ -127,6 +129,10 @@ export async function split(options: SplitOptions, events: Events = {}): Promise
   });
   const sends = sentOf(named[0]!.file, rests[0]!.file, pixels);
   const bytes = bytesOf(sends);
+  const stays = ({ exitShares }: OperatingPoint) =>
+    exitShares.slice(0, cut).reduce((sum, share) => sum + share, 0);
+  if (cut > 0)
+    for (const note of notesOnCut(options.after!, points, stays, sends, pixels)) events.onNote?.(note);
   const servedAt = new Map(named.flatMap(({ name, points }) => points.map((point) => [point.name, name])));
   const models = Object.fromEntries(points.map(({ name }) => [name, servedAt.get(name)!]));
   const files = new Map([
@@ -159,14 +165,44 @@ export async function split(options: SplitOptions, events: Events = {}): Promise
     },
     sends,
     bytes,
-    points: points.map(({ name, exitShares }) => ({
-      name,
-      stays: exitShares.slice(0, cut).reduce((sum, share) => sum + share, 0),
-      served: models[name]!,
+    points: points.map((point) => ({
+      name: point.name,
+      stays: stays(point),
+      served: models[point.name]!,
     })),
     verified,
     ...(loss && { loss }),
   };
+}
+
+/** What a user should know of a place where little is won. `stays`: the share of samples that the client answers at a point. */
+function notesOnCut(
+  after: string,
+  points: readonly OperatingPoint[],
+  stays: (point: OperatingPoint) => number,
+  sends: readonly ManifestSent[],
+  pixels: Pixels | undefined,
+): Note[] {
+  // All are asked at a point that closes every exit: that is what it is for.
+  const none = points.filter((point) => stays(point) === 0 && !closesAll(point.thresholds));
+  const notes: Note[] = [];
+  if (none.length > 0)
+    notes.push(
+      warning(
+        'nothing-stays',
+        `At ${none.map(({ name }) => name).join(', ')} the server is asked for every sample: none leaves before ${after}, or there. Cut at a later exit, or leave out those points (\`at\`).`,
+      ),
+    );
+  const picture = pixels && pixels.picture;
+  const bytes = bytesOf(sends);
+  if (picture !== undefined && bytes > picture)
+    notes.push(
+      warning(
+        'larger-than-picture',
+        `What travels of a sample, ${bytes.toLocaleString('en')} bytes, is more than the picture itself, ${picture.toLocaleString('en')} bytes. At the end of a network the picture travels.`,
+      ),
+    );
+  return notes;
 }
 
 interface ToRound {
@@ -254,12 +290,7 @@ function refuseUnsaid({ after, bits = 32, calibration, test }: SplitOptions): vo
 
 /** Throws `bad-option` for what is said of something that does not travel. `rest`: what takes it. */
 function refuseUnsent({ after, bits = 32, send }: SplitOptions, { takes }: PartFile): void {
-  if (bits < 32 && !takes.some(({ role }) => role === 'feature'))
-    throw badOption(
-      option('bits'),
-      String(bits),
-      `it with an exit inside a network: behind ${after}, which is the end of one, the next reads the inputs themselves`,
-    );
+  if (bits < 32 && !takes.some(({ role }) => role === 'feature')) throw bitsOfNothing(after!, bits);
   if (send !== undefined && !takes.some(({ role }) => role === 'input'))
     throw badOption(
       option('send'),
@@ -267,6 +298,13 @@ function refuseUnsent({ after, bits = 32, send }: SplitOptions, { takes }: PartF
       `it with another exit: behind ${after} no input is read any more`,
     );
 }
+
+const bitsOfNothing = (after: string, bits: Bits) =>
+  badOption(
+    option('bits'),
+    String(bits),
+    `it with an exit inside a network: behind ${after}, which is the end of one, the next reads the inputs themselves`,
+  );
 
 async function filesReadFor(manifest: Manifest, options: SplitOptions): Promise<string[]> {
   const { folder, model, first, calibration, test } = options;

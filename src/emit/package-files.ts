@@ -1,7 +1,8 @@
 /** package.json and README.md of the generated package. */
+import { createHash } from 'node:crypto';
 import { countExits, inWords, networkName, networkNames, titleOf } from './chain-words.ts';
 import type { Manifest } from './manifest.ts';
-import { shortestFloat32 } from './manifest-json.ts';
+import { printManifest, shortestFloat32 } from './manifest-json.ts';
 import { printFrontMatter } from './model-card.ts';
 import { markdownCode, markdownText, propertyName, quoted } from './names.ts';
 import { otherLanguages } from './snippets.ts';
@@ -18,6 +19,10 @@ export const REPORT_FILE = 'report.html';
 /** Of the package; all generated from manifest.json. */
 const CODE_FILES = ['index.ts', 'index.js', 'index.d.ts', 'index.cjs', 'index.d.cts'];
 
+/** Hex digits that differ where packages do: manifest.json has the hash of the model. */
+const contentOf = (manifest: Manifest): string =>
+  createHash('sha256').update(printManifest(manifest)).digest('hex').slice(0, 12);
+
 /** External data of model.onnx, and a tokenizer, are packed with it. */
 export function printPackageJson(manifest: Manifest, name: string): string {
   const { environment, dataFiles: weights = [], tokenizer } = manifest;
@@ -25,7 +30,8 @@ export function printPackageJson(manifest: Manifest, name: string): string {
   const runtime = `^${environment.onnxruntime}`;
   const content = {
     name,
-    version: '1.0.0',
+    // npm takes a folder of the version that it has for the same package, whatever is in it.
+    version: `1.0.0+${contentOf(manifest)}`,
     description: titleOf(manifest),
     type: 'module',
     sideEffects: false,
@@ -69,7 +75,7 @@ export function printReadme(manifest: Manifest, name: string, className: string)
     : '';
   const installed = tokenizer ? ' @huggingface/tokenizers' : '';
   const split = splitOf(manifest);
-  const server = split ? `, { server: ${quoted(EXAMPLE_SERVER(split))} }` : '';
+  const server = split ? `, { server: ${quoted(EXAMPLE_SERVER)} }` : '';
   const shown = `${split ? 'r.where, ' : ''}${labels ? 'r.label' : 'r.index'}, r.probability, ${networks ? 'r.network' : 'r.exitId'}, r.relativeCost`;
   return `\
 ${printFrontMatter(manifest, name)}

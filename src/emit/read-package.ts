@@ -1,5 +1,6 @@
 /** What `compile` wrote, read again. */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -30,7 +31,7 @@ export async function readPackage(folder: string): Promise<Manifest> {
 export async function readAnyPackage(folder: string): Promise<Manifest> {
   await finishWriting(folder);
   const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => {
-    throw notAPackage(folder);
+    throw notAPackage(folder, existsSync(join(folder, 'server', 'manifest.json')));
   });
   if (isOfServer(text)) throw packageIsServer(folder);
   const manifest = readManifest(text);

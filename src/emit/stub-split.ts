@@ -252,8 +252,7 @@ return results;`;
 }
 
 /** Where the README says that the rest is. */
-export const EXAMPLE_SERVER = ({ split }: SplitManifest): string =>
-  `https://example.org/v2/models/${split.served}`;
+export const EXAMPLE_SERVER = 'https://example.org';
 
 /** A section of the README. */
 export function describeServer(manifest: SplitManifest): string {

@@ -35,11 +35,14 @@ export const badUsage = (problem: string, near: string | undefined, command: str
     `${near === undefined ? '' : `Did you mean ${near}? `}See npx onnx-offramp ${command === undefined ? '' : `${command} `}--help.`,
   );
 
-export const notAPackage = (folder: string) =>
+/** `isSplit`: what `split` wrote lies there. */
+export const notAPackage = (folder: string, isSplit = false) =>
   new OfframpError(
     'not-a-package',
-    `${folder} ${folder.endsWith('.onnx') ? 'is a file' : 'holds no manifest.json'}`,
-    'Give the folder that `npx onnx-offramp compile` wrote.',
+    `${folder} ${folder.endsWith('.onnx') ? 'is a file' : isSplit ? 'is a split, and no package itself' : 'holds no manifest.json'}`,
+    isSplit
+      ? 'Its halves are client/, a package of its own, and server/, for servers and `export kserve`. All else takes the folder that `npx onnx-offramp compile` wrote.'
+      : 'Give the folder that `npx onnx-offramp compile` wrote.',
   );
 
 export const notComparable = (a: string, b: string, problem: string, hint: string) =>

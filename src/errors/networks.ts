@@ -66,7 +66,9 @@ export const networkMissing = (file: string, folder: string, sha256: string) =>
   new OfframpError(
     'network-missing',
     `${file}, a network of ${folder} (sha256 ${sha256}), is not among the files that were given`,
-    file.includes('/') ? 'Give its file: `first`.' : 'Give its file: `first`, or put it beside the original.',
+    file.includes('/')
+      ? 'Give its file, or the package that it is of: `first`.'
+      : 'Give its file, or the package that it is of: `first`. A file may also lie beside the original.',
   );
 
 export const firstSizeFixed = (input: string, dims: readonly unknown[]) =>

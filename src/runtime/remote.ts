@@ -1,7 +1,7 @@
 /** A server that speaks the Open Inference Protocol, asked with patience: time-outs, repetitions, and nothing that hangs. */
-import { type ModelSource, notLoaded } from './session.ts';
+import { MODEL_OPTIONS, type ModelSource, notLoaded } from './session.ts';
 import type { SplitStatistics } from './split-statistics.ts';
-import { told } from './values.ts';
+import { told, unknownIn } from './values.ts';
 import {
   decodeAnswer,
   encodeRequest,
@@ -58,6 +58,8 @@ export function serverAndModel(
       'bad-call',
       `${owner}.load takes { server }, the URL of the server that has the rest of the model, not ${told(source)}`,
     );
+  const problem = unknownIn(source, [...SERVER_OPTIONS, ...MODEL_OPTIONS]);
+  if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
   const isServers = ([name]: [string, unknown]) => (SERVER_OPTIONS as readonly string[]).includes(name);
   const given = Object.entries(source);
   return [
@@ -300,7 +302,7 @@ export class RemoteServer {
     }
     const skew =
       status === 404 && served !== undefined
-        ? `: it has no model "${served}"; client and server are of different splits, or the URL is another server's`
+        ? `: it has no model "${served}"; client and server are of different splits (install the client again), or the URL is another server's`
         : '';
     return new NotAnswered('client, server refused', `the server answers ${status}${skew}${said}`);
   }
@@ -345,7 +347,8 @@ function unreachable(error: unknown): NotAnswered {
     message?: string;
     cause?: { message?: string; code?: string };
   };
-  const why = cause?.message || cause?.code || message || String(error);
+  const told = (cause?.message || cause?.code || message || String(error)).replace(/\s+/g, ' ').trim();
+  const why = /wrong version number/.test(told) ? 'it speaks http, not https' : told;
   const hint = /^(Failed to fetch|Load failed|NetworkError)/.test(why)
     ? ', which is all that browsers say, also where the server does not allow this page (CORS)'
     : '';
@@ -374,7 +377,9 @@ function serverPlace(server: string | URL, served: string): [base: string, searc
     );
   }
   if (!/^https?:$/.test(url.protocol))
-    throw new RangeError(`server: a URL of http or https expected, got one of ${url.protocol}`);
+    throw new RangeError(
+      `server: a URL of http or https expected, such as https://example.org, got one of ${url.protocol}`,
+    );
   if (url.username || url.password)
     throw new RangeError(
       'server: a URL without a user and a password expected; headers.authorization says them',

@@ -1,5 +1,5 @@
 /** A model cut in its midst: what travels are features, as they are or rounded, and the policy's state. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { suite } from 'uvu';
@@ -154,13 +154,46 @@ test('a batch of one', async () => {
 test('what says nothing here is refused', async () => {
   const refused = await rejectsWith('bad-option', () => parted('nowhere', { send: 'tensor' }));
   assert.match(refused.hint, /behind exit_2 no input is read any more/);
+  const unfitted = await rejectsWith('bad-option', () => parted('nowhere', { bits: 8 }));
+  assert.match(unfitted.hint, /`calibration`: the scale of each channel is fitted/);
+  const unmeasured = await rejectsWith('bad-option', () => parted('nowhere', { bits: 16 }));
+  assert.match(unmeasured.hint, /measured on these samples/);
   const { status, stderr, stdout } = await runCli(at('.'), [
     ...['split', at('package'), '--model', model, '--out', at('shown'), '--after', 'exit_2', '--bits', '8', '--cache', at('cache')],
     ...['--calibration', at('calibration.npz'), '--threads', '1', '--quiet'],
   ]); // biome-ignore format: words
   assert.is(status, 0, stderr);
   assert.match(stdout, /accuracy +whole +changed +served as\n/);
-  assert.match(stdout, /before rounding\.\nRounding changes at most \d+\.\d\d % of 150 answers\.\n$/);
+  assert.match(
+    stdout,
+    /before rounding\.\nRounding changed \d+\.\d\d % of 150 answers where it changed most; "whole" is the accuracy without it\.\n$/,
+  );
+});
+
+test('a cut that wins nothing is warned of', async () => {
+  cpSync(at('package'), at('unsure'), { recursive: true });
+  const manifest = manifestIn('unsure');
+  const operatingPoints = manifest.operatingPoints.map((point) => ({
+    ...point,
+    exitShares: [0, 0, 0.5, 0.5],
+  }));
+  writeFileSync(at('unsure/manifest.json'), JSON.stringify({ ...manifest, operatingPoints }));
+  const told = async (after: string) => {
+    const notes: string[] = [];
+    await split(
+      { folder: at('unsure'), model, out: at(`unsure-${after}`), after, cache: at('cache'), threads: 1 },
+      { onNote: ({ code, message }) => notes.push(`${code}: ${message}`) },
+    );
+    return notes.join('\n');
+  };
+  const early = await told('exit_1');
+  // A point with all exits closed asks for everything: that is what it is for.
+  assert.match(early, /nothing-stays: At some, late the server is asked for every sample/);
+  assert.match(
+    early,
+    /larger-than-picture: What travels of a sample, [\d,]+ bytes, is more than the picture itself, 192 bytes/,
+  );
+  assert.not.match(await told('exit_3'), /nothing-stays/);
 });
 
 test.run();

@@ -208,6 +208,10 @@ test('the client is a package that emit checks, and that is taken for no whole o
     evaluate({ folder: client, test: at('test.npz'), cache: at('cache') }),
   );
   assert.match(refused.message, /ends at exit_1/);
+  const whole = await rejectsWith('not-a-package', () =>
+    evaluate({ folder: at('max-prob-exit_1'), test: at('test.npz'), cache: at('cache') }),
+  );
+  assert.match(whole.hint, /client\/.*server\//);
   const server = await rejectsWith('package-is-server', () =>
     evaluate({ folder: at('max-prob-exit_1/server'), test: at('test.npz'), cache: at('cache') }),
   );
@@ -250,9 +254,8 @@ test('what cannot be split is refused, and nothing is written', async () => {
   await refused('unknown-operating-point', { at: ['warp'] });
   await refused('not-a-package', { folder: at('.') });
   await refused('other-model', { model: chain.small });
-  await refused('bad-option', { bits: 8 }, /`calibration`: the scale of each channel is fitted/);
-  await refused('bad-option', { bits: 16 }, /measured on these samples/);
-  await refused('bad-option', { bits: 8, calibration: at('calibration.npz') }, /behind exit_1, which is the end of one/);
+  await refused('bad-option', { bits: 8 }, /behind exit_1, which is the end of one/);
+  await refused('bad-option', { bits: 16, calibration: at('calibration.npz') }, /behind exit_1, which is the end of one/);
   await refused('bad-option', { bits: 8, after: undefined as never }, /without a client no features travel/);
   await refused('bad-option', { test: at('test.npz') }, /`bits: 8`/);
   await refused('output-not-empty', { out: at('.') });

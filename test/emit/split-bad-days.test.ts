@@ -86,6 +86,18 @@ test("with offline: 'throw' a call rejects with what is wrong", async () => {
   });
 });
 
+test('an option that is none is answered with all there are', async () => {
+  const { module, server } = shared;
+  const load = (options: object) => module.Pets.load(ort, { server: server.url, ...options });
+  const error = await rejection(load({ timeout: 5 }));
+  assert.match(
+    error.message,
+    /no option timeout; there are server, headers, timeoutMs, .*offline.*, path, url/,
+  );
+  const plain = await rejection(load({ server: 'localhost:8080' }));
+  assert.match(plain.message, /such as https:\/\/example\.org/);
+});
+
 test('dying in the midst of an answer: asked again, and answered once', async () => {
   const { server, byHand } = shared;
   let deaths = 0;
@@ -367,7 +379,7 @@ test('a server of another split is a 404 with a plain reason', async () => {
     const { balanced } = shared.module.split.models;
     assert.match(
       model.statistics.problem!,
-      `the server answers 404: it has no model "${balanced}"; client and server are of different splits, or the URL is another server's (Request for unknown model`,
+      `the server answers 404: it has no model "${balanced}"; client and server are of different splits (install the client again), or the URL is another server's (Request for unknown model`,
     );
   });
   await other.stop();
@@ -552,7 +564,7 @@ test('the URL is that of the server or of the model on it; others are refused be
     'server: the URL of the server that has the rest of the model expected, got undefined',
   );
   assert.match(await load({ server: 'not a url' }), 'expected, got not a url');
-  assert.match(await load({ server: 'ftp://example.org' }), 'http or https expected, got one of ftp:');
+  assert.match(await load({ server: 'ftp://example.org' }), 'http or https expected, such as https://example.org, got one of ftp:');
   assert.match(await load({ server: 'https://me:secret@example.org' }), 'without a user and a password');
   assert.match(
     await load({ server: 'https://example.org/v2/models/cars_rest' }),

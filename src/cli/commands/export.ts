@@ -99,7 +99,11 @@ const tritonCommand = command(
     const options = optionsFor('export triton', { ...args, folder: args.package });
     const exported = await exportTriton(options);
     const batches = exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';
-    const text = `Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}`;
+    const others =
+      exported.networks.length > 0
+        ? `, which asks ${exported.networks.join(', ')} beside it (all of them are needed, and Triton's Python backend with NumPy)`
+        : '';
+    const text = `Written to ${exported.folder}: ${exported.name} at ${exported.at}, ${batches}${others}`;
     printResult(args, exported, text);
   },
 );

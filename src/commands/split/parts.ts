@@ -29,6 +29,8 @@ export interface Pixels {
   /** What is fed for each pixel value, [256] a channel: what the generated package feeds, bit for bit. */
   readonly tables: readonly Float32Array[];
   readonly layout: PixelLayout;
+  /** Bytes of one. */
+  readonly picture: number;
 }
 
 /** A part as a file. */
@@ -44,6 +46,7 @@ export interface PartFile {
 export const pixelsOf = ({ preprocessing }: Manifest, { input, ...size }: PictureInput): Pixels => ({
   input: input.name,
   tables: tablesOf({ ...preprocessing, ...size } as PicturePreprocessing),
+  picture: size.width * size.height * preprocessing!.mean.length,
   layout: preprocessing!.layout === 'NHWC' ? 'NHWC' : 'NCHW',
 });
 
