@@ -1067,6 +1067,9 @@ interface ModelFacts {
   readonly data?: () => Readonly<Record<string, URL>>;
 }
 
+/** Names in a `ModelSource`. */
+const MODEL_OPTIONS = ['path', 'url', 'bytes', 'sessionOptions'] as const;
+
 /** Why a model does not load, the `code` of the Error. */
 type LoadCode = 'bad-call' | 'model-missing' | 'not-a-model' | 'other-model';
 
@@ -1092,7 +1095,7 @@ async function openSession(
       'bad-call',
       `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`,
     );
-  const problem = unknownIn(source, ['path', 'url', 'bytes', 'sessionOptions']);
+  const problem = unknownIn(source, [...MODEL_OPTIONS]);
   if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
   const given =
     source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));

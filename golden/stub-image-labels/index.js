@@ -732,6 +732,8 @@ function refuseOverflow(scores, samples) {
             throw new RangeError(`sample ${n}: its scores overflow; its values are larger than the model can compute with`);
     }
 }
+/** Names in a `ModelSource`. */
+const MODEL_OPTIONS = ['path', 'url', 'bytes', 'sessionOptions'];
 const notLoaded = (code, message, cause) => Object.assign(code === 'bad-call' ? new TypeError(message) : new Error(message, { cause }), { code });
 /**
  * Throws an Error with a `LoadCode` when there is no model to be had, when the file is no model, or when it lacks inputs or outputs that it should
@@ -742,7 +744,7 @@ async function openSession(ort, source, { owner, sessionOptions, inputs, outputs
         throw notLoaded('bad-call', `${owner}.load takes the module of ONNX Runtime, onnxruntime-node or onnxruntime-web: load(ort)`);
     if (typeof source !== 'object' || source === null)
         throw notLoaded('bad-call', `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`);
-    const problem = unknownIn(source, ['path', 'url', 'bytes', 'sessionOptions']);
+    const problem = unknownIn(source, [...MODEL_OPTIONS]);
     if (problem !== undefined)
         throw notLoaded('bad-call', `${owner}.load: ${problem}`);
     const given = source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));

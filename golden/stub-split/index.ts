@@ -1289,6 +1289,8 @@ function serverAndModel(
       'bad-call',
       `${owner}.load takes { server }, the URL of the server that has the rest of the model, not ${told(source)}`,
     );
+  const problem = unknownIn(source, [...SERVER_OPTIONS, ...MODEL_OPTIONS]);
+  if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
   const isServers = ([name]: [string, unknown]) => (SERVER_OPTIONS as readonly string[]).includes(name);
   const given = Object.entries(source);
   return [
@@ -1535,7 +1537,7 @@ class RemoteServer {
     }
     const skew =
       status === 404 && served !== undefined
-        ? `: it has no model "${served}"; client and server are of different splits, or the URL is another server's`
+        ? `: it has no model "${served}"; client and server are of different splits (install the client again), or the URL is another server's`
         : '';
     return new NotAnswered('client, server refused', `the server answers ${status}${skew}${said}`);
   }
@@ -1580,7 +1582,8 @@ function unreachable(error: unknown): NotAnswered {
     message?: string;
     cause?: { message?: string; code?: string };
   };
-  const why = cause?.message || cause?.code || message || String(error);
+  const told = (cause?.message || cause?.code || message || String(error)).replace(/\s+/g, ' ').trim();
+  const why = /wrong version number/.test(told) ? 'it speaks http, not https' : told;
   const hint = /^(Failed to fetch|Load failed|NetworkError)/.test(why)
     ? ', which is all that browsers say, also where the server does not allow this page (CORS)'
     : '';
@@ -1609,7 +1612,9 @@ function serverPlace(server: string | URL, served: string): [base: string, searc
     );
   }
   if (!/^https?:$/.test(url.protocol))
-    throw new RangeError(`server: a URL of http or https expected, got one of ${url.protocol}`);
+    throw new RangeError(
+      `server: a URL of http or https expected, such as https://example.org, got one of ${url.protocol}`,
+    );
   if (url.username || url.password)
     throw new RangeError(
       'server: a URL without a user and a password expected; headers.authorization says them',
@@ -1750,6 +1755,9 @@ interface ModelFacts {
   readonly data?: () => Readonly<Record<string, URL>>;
 }
 
+/** Names in a `ModelSource`. */
+const MODEL_OPTIONS = ['path', 'url', 'bytes', 'sessionOptions'] as const;
+
 /** Why a model does not load, the `code` of the Error. */
 type LoadCode = 'bad-call' | 'model-missing' | 'not-a-model' | 'other-model';
 
@@ -1775,7 +1783,7 @@ async function openSession(
       'bad-call',
       `${owner}.load takes { url }, { path } or { bytes } as the model, not ${source}`,
     );
-  const problem = unknownIn(source, ['path', 'url', 'bytes', 'sessionOptions']);
+  const problem = unknownIn(source, [...MODEL_OPTIONS]);
   if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
   const given =
     source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
