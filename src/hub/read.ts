@@ -103,15 +103,18 @@ function mostPositions({
 const hasOtherNames = ({ id2label }: Config): boolean =>
   id2label !== undefined && id2label !== null && JSON.stringify(id2label) !== '{}';
 
-/** `id2label`, an object or a list, unless it is what the library writes where nobody gave names. */
+/**
+ * `id2label`, an object or a list, unless it is what the library writes where nobody gave names. Blanks around names stay: the library answers
+ * with them.
+ */
 function namesIn({ id2label }: Config): string[] | 'none given' | undefined {
   if (!isConfig(id2label) && !Array.isArray(id2label)) return undefined;
   const told = id2label as Readonly<Record<string, unknown>>;
   const count = Object.keys(told).length;
   const names = Array.from({ length: count }, (_, i) => told[i]);
-  const isGiven = names.every((name): name is string => typeof name === 'string');
+  const isGiven = names.every((name): name is string => typeof name === 'string' && name.trim() !== '');
   if (!isGiven || count === 0) return undefined;
-  return names.every((name, i) => name === `LABEL_${i}`) ? 'none given' : names.map((name) => name.trim());
+  return names.every((name, i) => name === `LABEL_${i}`) ? 'none given' : names;
 }
 
 function sizesIn(config: Config, pictures: PictureConfig | undefined): UsualSizes {

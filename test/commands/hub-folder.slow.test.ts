@@ -216,7 +216,7 @@ test('what does not fit the model: numbers are refused with their file, names of
 test('a network in front with its classes in another order is matched by the names of both folders', async () => {
   const turned = writeFiles(at('turned'), {
     ...CONFIGS,
-    'config.json': classifierConfig('resnet', NAMES.toReversed()),
+    'config.json': classifierConfig('resnet', NAMES.map((name) => `${name} `).toReversed()),
     'onnx/model.onnx': reversed(opened(small)),
   });
   writeFileSync(at('german.txt'), 'Ameise\nBiene\nKatze\nHund\nAal\n');

@@ -64,18 +64,39 @@ test('class names: all of them, in the order of their numbers, unless nobody gav
   const names = async (config: object) => (await hubOf({ 'config.json': config })).classes?.names;
   assert.equal(await names(classifierConfig('vit', ['cat', 'dog'])), ['cat', 'dog']);
   assert.equal(await names({ id2label: { 10: 'k', 2: 'c', 0: 'a', 1: 'b', 3: 'd', 4: 'e', 5: 'f', 6: 'g', 7: 'h', 8: 'i', 9: 'j' } }), [...'abcdefghijk']); // biome-ignore format: a line
-  assert.equal(await names({ id2label: { 0: ' cat ', 1: 'dog\n' } }), ['cat', 'dog']);
+  assert.equal(
+    await names({ id2label: { 0: ' cat ', 1: 'dog\n' } }),
+    [' cat ', 'dog\n'],
+    'as the library answers',
+  );
   assert.is(await names({ id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } }), undefined);
   assert.equal(await names({ id2label: { 0: 'LABEL_0', 1: 'dog' } }), ['LABEL_0', 'dog']);
   assert.equal(await names({ id2label: ['cat', 'dog'] }), ['cat', 'dog']);
-  for (const odd of [{}, [], { 0: 'cat', 2: 'dog' }, { 0: 'cat', 1: 5 }, { a: 'cat' }, null, 'cat'])
+  for (const odd of [
+    {},
+    [],
+    { 0: 'cat', 2: 'dog' },
+    { 0: 'cat', 1: 5 },
+    { 0: 'cat', 1: '' },
+    [' '],
+    { a: 'cat' },
+    null,
+    'cat',
+  ])
     assert.is(await names({ id2label: odd }), undefined, JSON.stringify(odd));
 });
 
 test('class names that are there and not understood are told', async () => {
   const codes = async (id2label: unknown) =>
     (await hubOf({ 'config.json': { id2label } })).notes.map(({ code }) => code);
-  for (const odd of [{ 0: 'cat', 2: 'dog' }, { 0: 'cat', 1: 5 }, { a: 'cat' }, 'cat', ['cat', 5]])
+  for (const odd of [
+    { 0: 'cat', 2: 'dog' },
+    { 0: 'cat', 1: 5 },
+    { 0: 'cat', 1: '' },
+    { a: 'cat' },
+    'cat',
+    ['cat', 5],
+  ])
     assert.equal(await codes(odd), ['class-names-unread'], JSON.stringify(odd));
   for (const none of [{}, null, { 0: 'LABEL_0', 1: 'LABEL_1' }, ['cat']]) assert.equal(await codes(none), []);
 });
