@@ -54,6 +54,14 @@ export async function readHub(options: HubOptions): Promise<Hub> {
       ...(pictures?.differs === undefined
         ? []
         : [info('not-as-library', `${files.preprocessor}: ${pictures.differs}.`)]),
+      ...(files.onlyVariant === undefined
+        ? []
+        : [
+            info(
+              'not-full-precision',
+              `${files.model} (${files.onlyVariant}) is taken, since the folder has no model of full precision.`,
+            ),
+          ]),
       ...(names === undefined && hasOtherNames(config)
         ? [
             warning(
