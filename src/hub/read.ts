@@ -39,7 +39,10 @@ export async function readHub(options: HubOptions): Promise<Hub> {
   refuseOtherTasks(config, files);
   const processor = files.preprocessor === undefined ? undefined : await readConfig(files.preprocessor);
   const isSound = processor?.sampling_rate !== undefined;
-  const pictures = processor && !isSound ? readPictureConfig(processor, files.preprocessor!) : undefined;
+  const pictures =
+    processor && !isSound
+      ? readPictureConfig(processor, files.preprocessor!, imageSizeIn(config))
+      : undefined;
   const tokens =
     files.tokenizer === undefined ? undefined : await maxLengthOf(files.tokenizer, mostPositions(config));
   const names = namesIn(config);
@@ -126,9 +129,7 @@ function namesIn({ id2label }: Config): string[] | 'none given' | undefined {
 }
 
 function sizesIn(config: Config, pictures: PictureConfig | undefined): UsualSizes {
-  const own = [config.image_size].flat();
-  const known = own.every(isSize) ? own : undefined;
-  const [height, width = height] = pictures?.size ?? known ?? [];
+  const [height, width] = pictures?.size ?? imageSizeIn(config) ?? [];
   const { num_channels: channels } = config;
   return {
     ...(height !== undefined && width !== undefined && { height, width }),
@@ -141,6 +142,12 @@ function sizesIn(config: Config, pictures: PictureConfig | undefined): UsualSize
  * not tell are left out. All inputs of a text are as long as one of them is.
  */
 export function openDims(
+/** `image_size`: a number of pixels, or height and width. */
+function imageSizeIn({ image_size: own }: Config): readonly [height: number, width: number] | undefined {
+  const [height, width = height, ...more] = [own].flat();
+  return isSize(height) && isSize(width) && more.length === 0 ? [height, width] : undefined;
+}
+
   inputs: readonly ValueInfo[],
   sizes: UsualSizes,
   dims: Readonly<Record<string, number>>,

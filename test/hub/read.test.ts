@@ -11,7 +11,7 @@ import type { Dim, ValueInfo } from '../../src/graph/types.ts';
 import { openDims, readHub, type UsualSizes } from '../../src/hub/read.ts';
 import { fails, freshFolder } from '../data/fixtures.ts';
 import { rejectsWith } from '../expect.ts';
-import { classifierConfig, vitProcessor, writeFiles } from '../hub-models.ts';
+import { classifierConfig, convNextProcessor, vitProcessor, writeFiles } from '../hub-models.ts';
 import { wordPieceTokenizer } from '../hub-tokenizers.ts';
 
 const test = suite('hub: config files');
@@ -25,6 +25,14 @@ test('sizes of pictures: of the preprocessor, else of the model', async () => {
   assert.equal(await sizesOf({ image_size: 48, num_channels: 1 }), { height: 48, width: 48, channels: 1 });
   assert.equal(await sizesOf({ image_size: [40, 30] }), { height: 40, width: 30 });
   assert.equal(await sizesOf({ image_size: 48 }, vitProcessor(32)), { height: 32, width: 32, channels: 3 });
+  for (const size of [null, undefined]) {
+    const none = { ...vitProcessor(1), size };
+    assert.equal(await sizesOf({ image_size: 24 }, none), { height: 24, width: 24, channels: 3 });
+    assert.equal(await sizesOf({ image_size: [24, 20] }, none), { height: 24, width: 20, channels: 3 });
+    assert.equal(await sizesOf({}, none), { height: 224, width: 224, channels: 3 });
+    const cut = { ...convNextProcessor(1), size };
+    assert.equal(await sizesOf({ image_size: 24 }, cut), { height: 24, width: 24, channels: 3 });
+  }
   assert.equal(await sizesOf({ num_channels: 1, image_size: 28 }, { do_resize: false }), { height: 28, width: 28, channels: 1 }); // biome-ignore format: a line
   assert.equal(await sizesOf({}), {});
 });
