@@ -54,15 +54,20 @@ export async function readHub(options: HubOptions): Promise<Hub> {
     ...(Array.isArray(names) && { classes: { names, from: `${files.config}` } }),
     ...(files.tokenizer !== undefined && { tokenizer: files.tokenizer }),
     notes: [
-      ...(pictures?.differs === undefined
-        ? []
-        : [info('not-as-library', `${files.preprocessor}: ${pictures.differs}.`)]),
       ...(files.onlyVariant === undefined
         ? []
         : [
             info(
               'not-full-precision',
               `${files.model} (${files.onlyVariant}) is taken, since the folder has no model of full precision.`,
+            ),
+          ]),
+      ...(pictures?.differs === undefined
+        ? []
+        : [
+            (pictures.varies ? warning : info)(
+              'not-as-library',
+              `${files.preprocessor}: ${pictures.differs}.`,
             ),
           ]),
       ...(names === undefined && hasOtherNames(config)
@@ -137,17 +142,17 @@ function sizesIn(config: Config, pictures: PictureConfig | undefined): UsualSize
   };
 }
 
-/**
- * Sizes of the axes that `inputs` leave open and `dims` does not give, by the names that `dims` takes: `pixel_values.2`. Those that `sizes` does
- * not tell are left out. All inputs of a text are as long as one of them is.
- */
-export function openDims(
 /** `image_size`: a number of pixels, or height and width. */
 function imageSizeIn({ image_size: own }: Config): readonly [height: number, width: number] | undefined {
   const [height, width = height, ...more] = [own].flat();
   return isSize(height) && isSize(width) && more.length === 0 ? [height, width] : undefined;
 }
 
+/**
+ * Sizes of the axes that `inputs` leave open and `dims` does not give, by the names that `dims` takes: `pixel_values.2`. Those that `sizes` does
+ * not tell are left out. All inputs of a text are as long as one of them is.
+ */
+export function openDims(
   inputs: readonly ValueInfo[],
   sizes: UsualSizes,
   dims: Readonly<Record<string, number>>,

@@ -109,6 +109,17 @@ test('class names that are there and not understood are told', async () => {
   for (const none of [{}, null, { 0: 'LABEL_0', 1: 'LABEL_1' }, ['cat']]) assert.equal(await codes(none), []);
 });
 
+test('what makes answers differ from the library’s is a warning, where pictures have other shapes', async () => {
+  const levels = async (processor: object) =>
+    (await hubOf({ 'preprocessor_config.json': processor })).notes.map(({ code, level }) => [code, level]);
+  assert.equal(await levels({ ...vitProcessor(32), size: { longest_edge: 32 } }), [
+    ['not-as-library', 'warning'],
+  ]);
+  assert.equal(await levels({ ...vitProcessor(32), size: 32 }), [['not-as-library', 'warning']]);
+  assert.equal(await levels({ ...vitProcessor(32), resample: 1 }), [['not-as-library', 'info']]);
+  assert.equal(await levels(vitProcessor(32)), []);
+});
+
 test('models whose samples have several classes, or none, are refused', async () => {
   await hubOf({ 'config.json': classifierConfig('vit', ['a', 'b'], { problem_type: null }) });
   for (const problem of ['multi_label_classification', 'regression'])
