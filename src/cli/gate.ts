@@ -3,7 +3,7 @@ import { isNamed } from '../calibrate/index.ts';
 import { type ReadOptions, refuseAmongSamples } from '../commands/apart.ts';
 import type { Comparison } from '../commands/compare.ts';
 import type { Measured, MeasuredPoint } from '../commands/evaluate.ts';
-import type { Rule } from '../commands/option-rules.ts';
+import { listOf, type Rule } from '../commands/option-rules.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
 import { checkApart, checkReplaceable, writeOneFile } from '../emit/write.ts';
 import { badOption, gateFailed, notMeasured } from '../errors/index.ts';
@@ -38,7 +38,7 @@ export interface Bound {
   readonly limit: number;
 }
 
-const FORM = /^\s*([a-z]+)\s*([<>])\s*(\d*\.?\d+)\s*(%|x)?\s*$/;
+const FORM = /^\s*([a-z]+)\s*([<>])\s*(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*(%|x)?\s*$/;
 
 export const bound: Rule<Bound> = {
   wanted:
@@ -46,6 +46,16 @@ export const bound: Rule<Bound> = {
   accepts: (value): value is Bound => typeof value === 'object' && value !== null && 'limit' in value,
   read: (given) => (typeof given === 'string' ? (readBound(given) ?? given) : given),
   schema: { type: 'string' },
+};
+
+/** Several, between commas. A comma with no name behind it is none of these: that of `0,5` stays in the word, which an error then shows whole. */
+export const bounds: Rule<readonly Bound[]> = {
+  ...listOf(bound, { atLeast: 1 }),
+  read: (given) =>
+    [given]
+      .flat()
+      .flatMap((one) => (typeof one === 'string' ? one.split(/,(?=\s*[a-z])/i) : [one]))
+      .map((one) => bound.read(typeof one === 'string' ? one.trim() : one)),
 };
 
 function readBound(text: string): Bound | undefined {

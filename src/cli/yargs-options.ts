@@ -2,7 +2,7 @@
 import { eachOf, flag, integer, listOf, nearChoice, type Rule, text } from '../commands/option-rules.ts';
 import { FIRST, OPTIONS } from '../commands/options.ts';
 import { badOption, type OfframpError } from '../errors/index.ts';
-import { bound } from './gate.ts';
+import { bounds } from './gate.ts';
 import { type CamelCase, camelCase } from './spelling.ts';
 
 /** yargs rewraps what a coercion throws, so the coded error waits here for `fail`. */
@@ -60,7 +60,7 @@ const OWN = {
   'first-labels': eachOf(FIRST.labels),
   'dry-run': flag,
   'all-points': flag,
-  'fail-if': listOf(bound, { atLeast: 1 }),
+  'fail-if': bounds,
   metrics: text('a file'),
   strict: flag,
   all: flag,

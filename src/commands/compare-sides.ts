@@ -1,5 +1,6 @@
 /** The two sides of a comparison: packages, or plain models read as they were compiled. */
 import { basename, join } from 'node:path';
+import { plainName } from '../data/class-names.ts';
 import { isFile } from '../data/files.ts';
 import {
   type Dataset,
@@ -183,7 +184,9 @@ function refuseUnlike(a: Side, b: Side): void {
   const hint = 'Both must tell the same classes apart, in the same order.';
   if (a.classes !== b.classes)
     throw notComparable(a.path, b.path, `one has ${a.classes} classes, the other ${b.classes}`, hint);
-  const first = a.classNames?.findIndex((name, i) => b.classNames && b.classNames[i] !== name) ?? -1;
+  const first =
+    a.classNames?.findIndex((name, i) => b.classNames && plainName(b.classNames[i]!) !== plainName(name)) ??
+    -1;
   if (first >= 0)
     throw notComparable(
       a.path,

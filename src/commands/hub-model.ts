@@ -12,7 +12,7 @@ import type { InputOptions } from '../passes/fix-inputs.ts';
 
 /** Of commands that read a model. */
 export interface HubModelOptions {
-  /** Of a folder, or of variants of a model beside each other: which of them; `fp32` where it is there. */
+  /** Of a folder, or of variants of a model beside each other: which of them; by default `fp32`, or the only one that there is. */
   readonly dtype?: Dtype;
   /** Config files of the model, or folders with them, where they do not lie in the model's folder. */
   readonly hfConfig?: readonly string[];

@@ -1,4 +1,5 @@
 /** Whether the networks in front have the original's classes, before anything is trained or searched. */
+import { plainName } from '../data/class-names.ts';
 import { type Dataset, partition } from '../data/index.ts';
 import { chainOf, costsOfChain, type Network } from '../networks/chain.ts';
 import { classOrder } from '../networks/class-names.ts';
@@ -43,8 +44,13 @@ export async function matchClasses(context: CompileContext): Promise<CompileCont
 }
 
 /** Of `lists`, names of the original's classes, the one that has those of `network`; the first where none does. */
-const namesLike = ({ classNames = [] }: Network, lists: readonly (readonly string[])[]) =>
-  lists.find((names) => classNames.every((name) => names.includes(name))) ?? lists[0];
+function namesLike({ classNames = [] }: Network, lists: readonly (readonly string[])[]) {
+  const hasAll = (names: readonly string[]) => {
+    const known = new Set(names.map(plainName));
+    return classNames.every((name) => known.has(plainName(name)));
+  };
+  return lists.find(hasAll) ?? lists[0];
+}
 
 /** `network` with its exits in the order of the original's `names`, if it knows its own. */
 function matchNames(network: Network, names: readonly string[] | undefined): Network {

@@ -3,6 +3,7 @@ import { readClassNames } from '../data/class-names.ts';
 import { isFolder } from '../data/files.ts';
 import type { Events } from '../errors/events.ts';
 import { ofFirst } from '../errors/index.ts';
+import type { Note } from '../errors/notes.ts';
 import { info } from '../errors/notes.ts';
 import { opsetOf } from '../graph/types.ts';
 import { isModelFolder } from '../hub/folder.ts';
@@ -33,6 +34,8 @@ export interface FirstSource {
   readonly source: LoadedModel;
   /** Of its classes, where config files say them. */
   readonly classNames?: readonly string[];
+  /** On its config files. */
+  readonly notes?: readonly Note[];
   /** Where it is a compiled package. */
   readonly package?: OpenedPackage;
 }
@@ -71,7 +74,8 @@ async function loadHubFirst(options: FirstOptions): Promise<FirstSource> {
   const { tokens: _, ...usual } = hub!.sizes;
   const sizes = { ...usual, ...(height !== undefined && { height, width: width! }) };
   const dims = dimsOf(source, options, { ...hub!, sizes });
-  return { options: { ...known, dims }, source, ...(hub!.classes && { classNames: hub!.classes.names }) };
+  const classNames = hub!.classes?.names;
+  return { options: { ...known, dims }, source, notes: hub!.notes, ...(classNames && { classNames }) };
 }
 
 /** The original of a chain, with its own exits. */
@@ -107,7 +111,7 @@ export async function openChain(
     };
     const taps = first.package?.reading.taps ?? [];
     const opened = await openFirst(first.options, { ...about, source: first.source, taps });
-    for (const note of notesOn(opened, inspection)) events.onNote?.(note);
+    for (const note of [...(first.notes ?? []), ...notesOn(opened, inspection)]) events.onNote?.(note);
     const own = first.package ? await first.package.readHeads(opened.plan) : [];
     networks.push({
       ...opened,

@@ -32,8 +32,9 @@ export function classFinder(names: readonly string[], from: string): (name: stri
  * whatever order, and not all that are known need be there. Throws `unknown-label`.
  */
 export function classesIn(place: string, own: readonly string[], { names, from }: KnownClasses): number[] {
-  const isSame = (name: string, i: number) => i < names.length && plainName(name) === plainName(names[i]!);
-  if (own.every(isSame)) return [...own.keys()];
+  const isSame = (name: string, i: number) => plainName(name) === plainName(names[i]!);
+  // Names that several classes have are told apart by the whole list alone.
+  if (own.length === names.length && own.every(isSame)) return [...own.keys()];
   const find = classFinder(names, from);
   const found = own.map((name) => find(name));
   const unknown = found.indexOf(undefined);

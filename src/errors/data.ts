@@ -117,7 +117,7 @@ export const ambiguousClass = (place: string, name: string) =>
   new OfframpError(
     'unknown-label',
     `${place} has several classes called "${name}", so the name does not tell which is meant`,
-    'Give each class a name of its own.',
+    `Leave out the samples of this class, or do without labels: ${optionText('labels', 'none')}.`,
   );
 
 const listed = (names: readonly string[]) =>

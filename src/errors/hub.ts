@@ -24,7 +24,7 @@ export const variantMissing = (folder: string, dtype: string, there: readonly st
     `${folder} has no ${dtype} file`,
     there.length === 0
       ? `Leave out ${option('dtype')}.`
-      : `It has ${there.map((one) => optionText('dtype', one)).join(', ')}.`,
+      : `It has ${there.map((one) => optionText('dtype', one)).join(', ')}: give one of them, or the ONNX file itself.`,
   );
 
 export const badHubConfig = (file: string, problem: string, remedy: string) =>

@@ -45,6 +45,8 @@ export interface HubFiles extends ConfigFiles {
   readonly model: string;
   /** What the folder is called. */
   readonly name?: string;
+  /** Set where the folder has no file of full precision, and nobody asked for this one: the only variant that is there. */
+  readonly onlyVariant?: Dtype;
 }
 
 export interface HubOptions {
@@ -64,7 +66,7 @@ export async function findFiles({ model, dtype, hfConfig }: HubOptions): Promise
   const configs = await findConfigs({ model, hfConfig });
   if (!isFolder(model)) return { model: dtype === undefined ? model : siblingOf(model, dtype), ...configs };
   const name = nameOf(model);
-  return { model: await modelIn(model, dtype), ...(name !== undefined && { name }), ...configs };
+  return { ...(await modelIn(model, dtype)), ...(name !== undefined && { name }), ...configs };
 }
 
 /** The config files that are named, and for the others those in the folder that `model` may be. Throws `bad-model-config`. */
@@ -108,26 +110,25 @@ function configsIn(folder: string): ConfigFiles {
 const places = (folder: string) => [join(folder, 'onnx'), folder];
 const fileOf = (folder: string, dtype: Dtype) => join(folder, `model${SUFFIXES[dtype]}.onnx`);
 
-/** Full precision unless `dtype` is given, else half precision, else whatever there is. */
-async function modelIn(folder: string, dtype: Dtype | undefined): Promise<string> {
+/** Full precision unless `dtype` is given, else the only file that there is. */
+async function modelIn(
+  folder: string,
+  dtype: Dtype | undefined,
+): Promise<Pick<HubFiles, 'model' | 'onlyVariant'>> {
   const there = (wanted: Dtype) =>
     places(folder)
       .map((place) => fileOf(place, wanted))
       .find(isFile);
-  if (dtype !== undefined) {
-    const file = there(dtype);
-    if (file !== undefined) return file;
-  } else {
-    const file = DTYPES.map(there).find((found) => found !== undefined) ?? (await onlyModelIn(folder));
-    if (file !== undefined) return file;
-  }
+  const wanted = there(dtype ?? 'fp32');
+  if (wanted !== undefined) return { model: wanted };
+  const variants = DTYPES.filter((one) => there(one) !== undefined);
+  const [onlyVariant] = variants;
+  if (dtype === undefined && onlyVariant !== undefined && variants.length === 1)
+    return { model: there(onlyVariant)!, onlyVariant };
   const models = await modelsIn(folder);
-  if (dtype !== undefined && models.length > 0)
-    throw variantMissing(
-      folder,
-      dtype,
-      DTYPES.filter((one) => there(one) !== undefined),
-    );
+  if (dtype === undefined && variants.length === 0 && models.length === 1) return { model: models[0]! };
+  if (variants.length > 0 || (dtype !== undefined && models.length > 0))
+    throw variantMissing(folder, dtype ?? 'fp32', variants);
   if (models.length > 0) throw severalModels(folder, models);
   const files = await readdir(folder);
   const weights = files.find((file) => /\.(safetensors|bin|pt|pth|h5|msgpack)$/.test(file));
@@ -146,11 +147,6 @@ async function modelsIn(folder: string): Promise<string[]> {
     if (files.length > 0) return files.sort().map((file) => join(place, file));
   }
   return [];
-}
-
-async function onlyModelIn(folder: string): Promise<string | undefined> {
-  const models = await modelsIn(folder);
-  return models.length === 1 ? models[0] : undefined;
 }
 
 /** The variant `dtype` beside `model`, which is one itself. Throws `variant-missing`. */

@@ -39,9 +39,22 @@ const FOREIGN = [
   'do_reduce_labels',
 ];
 
-/** What `config`, of `file`, says. Throws `bad-model-config` for what cannot be done or is not understood. */
-export function readPictureConfig(config: Config, file: string): PictureConfig {
+/** Whether something is done. A text such as "false" would be taken for one or the other by each reader in its own way. */
+const isSwitch = (name: string) => /^do_/.test(name) || ['keep_aspect_ratio', 'include_top'].includes(name);
+
+/**
+ * What `config`, of `file`, says. `modelSize`: of pictures by the model's own config, which holds where `config` has none. Throws
+ * `bad-model-config` for what cannot be done or is not understood.
+ */
+export function readPictureConfig(
+  config: Config,
+  file: string,
+  modelSize?: readonly [height: number, width: number],
+): PictureConfig {
   const refuse = (problem: string, remedy: string) => badHubConfig(file, problem, remedy);
+  for (const [name, value] of Object.entries(config))
+    if (isSwitch(name) && typeof (value ?? true) !== 'boolean')
+      throw refuse(unlike(name, value, 'true or false'), 'Write true or false, without quotation marks.');
   const foreign = FOREIGN.find((name) => config[name] === true);
   if (foreign !== undefined)
     throw refuse(
@@ -54,7 +67,7 @@ export function readPictureConfig(config: Config, file: string): PictureConfig {
       'do_pad is a step that Offramp does not know',
       `Set it to false, and give ${optionText('resize', 'contain')}, which adds black borders.`,
     );
-  const fitting = readFitting(config, refuse);
+  const fitting = readFitting(config, modelSize, refuse);
   const { size, varies, ...resizing } = fitting;
   const differs = [
     ...(resizing.resample === 'lanczos'
@@ -83,16 +96,20 @@ interface Fitting {
   readonly varies?: true;
 }
 
-function readFitting(config: Config, refuse: Refuse): Fitting {
+function readFitting(
+  config: Config,
+  modelSize: readonly [height: number, width: number] | undefined,
+  refuse: Refuse,
+): Fitting {
   const crop = config.do_center_crop === true ? readSize(config.crop_size, 'crop_size', refuse) : undefined;
   const given = config.size ?? config.image_size;
   const resizes = config.do_resize ?? given !== undefined;
   if (resizes !== true) return crop ? { size: crop } : {};
-  const wanted = given ?? 224;
+  const wanted = given ?? (modelSize ? { height: modelSize[0], width: modelSize[1] } : 224);
   const resample = filterOf(config.resample ?? 2);
   if (resample === undefined)
     throw refuse(
-      `resample ${shown(config.resample)} is no filter of PIL`,
+      unlike('resample', config.resample, 'a filter of PIL'),
       `Give ${option('resize')} and ${option('resample')}.`,
     );
   if (/^ConvNext/.test(typeOf(config))) return { ...convNext(config, wanted, refuse), resample };
@@ -134,7 +151,7 @@ function convNext(config: Config, size: unknown, refuse: Refuse): Omit<Fitting, 
   if (edge >= 384) return { resize: 'stretch', size: [edge, edge] };
   const share = config.crop_pct ?? 224 / 256;
   if (typeof share !== 'number' || !(share > 0 && share <= 1))
-    throw refuse(`crop_pct ${shown(share)} is no share`, 'It is above 0 and at most 1, such as 0.875.');
+    throw refuse(unlike('crop_pct', share, 'a share'), 'It is above 0 and at most 1, such as 0.875.');
   const shortest = Math.floor(edge / share);
   if (shortest > LARGEST_SIZE)
     throw refuse(
@@ -153,14 +170,14 @@ function readSize(size: unknown, name: string, refuse: Refuse): [number, number]
   if (isConfig(size) && size.shortest_edge !== undefined)
     return [whole(size.shortest_edge, name, refuse), whole(size.shortest_edge, name, refuse)];
   throw refuse(
-    `${name} ${shown(size)} is no size`,
+    unlike(name, size, 'a size'),
     `Write { "height": 224, "width": 224 } or { "shortest_edge": 224 }.`,
   );
 }
 
 function whole(value: unknown, name: string, refuse: Refuse): number {
   if (isSize(value)) return value;
-  throw refuse(`${name} ${shown(value)} is no number of pixels`, 'Write a whole number above 0.');
+  throw refuse(unlike(name, value, 'a number of pixels'), 'Write a whole number above 0.');
 }
 
 function typeOf({ image_processor_type, feature_extractor_type }: Config): string {
@@ -173,7 +190,7 @@ function readNumbers(config: Config, refuse: Refuse): PreprocessingOptions {
   const { do_rescale, rescale_factor = 1 / 255, do_normalize } = config;
   if (do_rescale !== false && !isFactor(rescale_factor))
     throw refuse(
-      `rescale_factor ${shown(rescale_factor)} is no factor`,
+      unlike('rescale_factor', rescale_factor, 'a factor'),
       'Write a number above 0, such as 0.00392156862745098.',
     );
   const rescale = do_rescale === false ? { scale: 1 } : { rescale: rescale_factor as number };
@@ -181,8 +198,8 @@ function readNumbers(config: Config, refuse: Refuse): PreprocessingOptions {
   const inOrder = (values: readonly number[]) => (isReversed ? values.toReversed() : values);
   const channels = isReversed ? ({ channels: 'bgr' } as const) : {};
   if (do_normalize !== true) return { ...rescale, mean: [0], std: [1], ...channels };
-  const mean = readChannels(config.image_mean ?? config.mean, 'image_mean', refuse);
-  const std = readChannels(config.image_std ?? config.std, 'image_std', refuse);
+  const mean = readChannels(config.image_mean ?? config.mean ?? config.image_mean, 'image_mean', refuse);
+  const std = readChannels(config.image_std ?? config.std ?? config.image_std, 'image_std', refuse);
   // The deviation is squared there: as the weights were made (keras EfficientNet with its top layer).
   const isSquared = /^EfficientNet/.test(typeOf(config)) && config.include_top !== false;
   const divisors = isSquared ? std.map((s) => s * s) : std;
@@ -205,9 +222,11 @@ function readChannels(values: unknown, name: string, refuse: Refuse): number[] {
   if (list.length > 0 && list.every((value) => typeof value === 'number' && Number.isFinite(value)))
     return list as number[];
   throw refuse(
-    `${name} ${shown(values)} is no list of numbers`,
+    unlike(name, values, 'a list of numbers'),
     'Write one number a channel, such as [0.5, 0.5, 0.5].',
   );
 }
 
-const shown = (value: unknown): string => JSON.stringify(value) ?? 'that is missing';
+/** Says what a field holds instead of what it should. */
+const unlike = (name: string, value: unknown, wanted: string): string =>
+  `${name} is ${JSON.stringify(value) ?? 'missing'}, where ${wanted} is expected`;

@@ -39,7 +39,10 @@ export async function readHub(options: HubOptions): Promise<Hub> {
   refuseOtherTasks(config, files);
   const processor = files.preprocessor === undefined ? undefined : await readConfig(files.preprocessor);
   const isSound = processor?.sampling_rate !== undefined;
-  const pictures = processor && !isSound ? readPictureConfig(processor, files.preprocessor!) : undefined;
+  const pictures =
+    processor && !isSound
+      ? readPictureConfig(processor, files.preprocessor!, imageSizeIn(config))
+      : undefined;
   const tokens =
     files.tokenizer === undefined ? undefined : await maxLengthOf(files.tokenizer, mostPositions(config));
   const names = namesIn(config);
@@ -51,9 +54,22 @@ export async function readHub(options: HubOptions): Promise<Hub> {
     ...(Array.isArray(names) && { classes: { names, from: `${files.config}` } }),
     ...(files.tokenizer !== undefined && { tokenizer: files.tokenizer }),
     notes: [
+      ...(files.onlyVariant === undefined
+        ? []
+        : [
+            info(
+              'not-full-precision',
+              `${files.model} (${files.onlyVariant}) is taken, since the folder has no model of full precision.`,
+            ),
+          ]),
       ...(pictures?.differs === undefined
         ? []
-        : [info('not-as-library', `${files.preprocessor}: ${pictures.differs}.`)]),
+        : [
+            (pictures.varies ? warning : info)(
+              'not-as-library',
+              `${files.preprocessor}: ${pictures.differs}.`,
+            ),
+          ]),
       ...(names === undefined && hasOtherNames(config)
         ? [
             warning(
@@ -103,26 +119,33 @@ function mostPositions({
 const hasOtherNames = ({ id2label }: Config): boolean =>
   id2label !== undefined && id2label !== null && JSON.stringify(id2label) !== '{}';
 
-/** `id2label`, an object or a list, unless it is what the library writes where nobody gave names. */
+/**
+ * `id2label`, an object or a list, unless it is what the library writes where nobody gave names. Blanks around names stay: the library answers
+ * with them.
+ */
 function namesIn({ id2label }: Config): string[] | 'none given' | undefined {
   if (!isConfig(id2label) && !Array.isArray(id2label)) return undefined;
   const told = id2label as Readonly<Record<string, unknown>>;
   const count = Object.keys(told).length;
   const names = Array.from({ length: count }, (_, i) => told[i]);
-  const isGiven = names.every((name): name is string => typeof name === 'string');
+  const isGiven = names.every((name): name is string => typeof name === 'string' && name.trim() !== '');
   if (!isGiven || count === 0) return undefined;
-  return names.every((name, i) => name === `LABEL_${i}`) ? 'none given' : names.map((name) => name.trim());
+  return names.every((name, i) => name === `LABEL_${i}`) ? 'none given' : names;
 }
 
 function sizesIn(config: Config, pictures: PictureConfig | undefined): UsualSizes {
-  const own = [config.image_size].flat();
-  const known = own.every(isSize) ? own : undefined;
-  const [height, width = height] = pictures?.size ?? known ?? [];
+  const [height, width] = pictures?.size ?? imageSizeIn(config) ?? [];
   const { num_channels: channels } = config;
   return {
     ...(height !== undefined && width !== undefined && { height, width }),
     ...(isSize(channels) ? { channels } : pictures ? { channels: 3 } : {}),
   };
+}
+
+/** `image_size`: a number of pixels, or height and width. */
+function imageSizeIn({ image_size: own }: Config): readonly [height: number, width: number] | undefined {
+  const [height, width = height, ...more] = [own].flat();
+  return isSize(height) && isSize(width) && more.length === 0 ? [height, width] : undefined;
 }
 
 /**

@@ -58,7 +58,8 @@ function idsToNames(told: unknown): readonly string[] | undefined {
 }
 
 const textsIn = (values: readonly unknown[]): readonly string[] | undefined =>
-  values.length > 0 && values.every((value): value is string => typeof value === 'string')
+  values.length > 0 &&
+  values.every((value): value is string => typeof value === 'string' && value.trim() !== '')
     ? values.map((name) => name.trim())
     : undefined;
 

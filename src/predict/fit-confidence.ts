@@ -1,6 +1,6 @@
 /** Confidence layers and temperatures, fitted on samples that neither branch nor backbone has seen. */
 
-import { fitTemperature } from '../calibrate/index.ts';
+import { fitTemperature, Z_95 } from '../calibrate/index.ts';
 import { partition } from '../data/index.ts';
 import type { SplitData, Splits } from '../data/splits.ts';
 import type { Events } from '../errors/events.ts';
@@ -11,7 +11,7 @@ import { fitConfidence, withTemperature } from '../train/confidence.ts';
 import { openFeatures } from '../train/features.ts';
 import { accuracyOf, type HeadPredictions, type PredictOptions } from './predict.ts';
 
-/** Where train accuracy is this far above calibration accuracy, the original has memorised its training samples. */
+/** Where train accuracy is this far above calibration accuracy, and that is beyond chance, the original has memorised its training samples. */
 const MEMORISED = 0.02;
 /** Training samples that this is measured on. */
 const PROBED = 2000;
@@ -46,7 +46,11 @@ export async function settleValidation(
   const probe = partition(train.dataset, { probe: share }, seed).probe;
   const onTrain = await originalAccuracy(probe, options);
   const onCalibration = await originalAccuracy(calibration.dataset, options);
-  if (onTrain - onCalibration > MEMORISED) {
+  const isMore = isBeyondChance(
+    { share: onTrain, samples: probe.size },
+    { share: onCalibration, samples: calibration.dataset.size },
+  );
+  if (isMore && onTrain - onCalibration > MEMORISED) {
     const figures = `${(100 * onTrain).toFixed(2)} % on training data, ${(100 * onCalibration).toFixed(2)} % on calibration data`;
     events.onNote?.(
       info(
@@ -71,6 +75,23 @@ export function findValidation(splits: Splits, seed: number, fitted?: string): V
   if (validation) return { validation, unseen };
   const tenth = train && tenthOf(train, seed);
   return tenth && isFitted(tenth.validation) ? { validation: tenth.validation, unseen } : third;
+}
+
+interface Measured {
+  readonly share: number;
+  readonly samples: number;
+}
+
+/**
+ * Whether the share of `a` is above that of `b`, of other samples, with 95 % confidence: Wald's interval of the difference, with one right and one
+ * wrong sample added to both (Agresti and Caffo 2000), which holds for few samples too.
+ */
+export function isBeyondChance(a: Measured, b: Measured): boolean {
+  const [first, second] = [a, b].map(({ share, samples }) => {
+    const mean = (share * samples + 1) / (samples + 2);
+    return { mean, variance: (mean * (1 - mean)) / (samples + 2) };
+  });
+  return first!.mean - second!.mean > Z_95 * Math.sqrt(first!.variance + second!.variance);
 }
 
 /** A third of the calibration split, and the rest. */

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import {
   type Bound,
   bound,
+  bounds,
   checkBounds,
   checkFigures,
   figuresOf,
@@ -84,14 +85,31 @@ test('what nobody can mean is no bound', () => {
     'cost > 60',
     'latency > 1100%',
     'drop > 101',
-    'drop > 1e2',
+    'drop > 1.01e2',
   ];
   const alwaysFails = ['accuracy < 101', 'cost > 0'];
   const wrongWay = ['accuracy > 92', 'agreement > 97', 'drop < 0.5', 'cost < 0.6', 'latency < 1.1x'];
   for (const text of [...odd, ...neverFails, ...alwaysFails, ...wrongWay, ''])
     assert.not.ok(bound.accepts(bound.read(text)), text);
-  for (const text of ['drop > 0', 'cost > 60 %', 'cost > 1.5', 'latency > 2x', 'accuracy < 100%'])
+  for (const text of [
+    'drop > 0',
+    'cost > 1e-1',
+    'cost > 1.5E+0x',
+    'accuracy < 9e1',
+    'cost > 60 %',
+    'cost > 1.5',
+    'latency > 2x',
+    'accuracy < 100%',
+  ])
     assert.ok(bound.accepts(bound.read(text)), text);
+});
+
+test('a comma that separates no bounds stays in the word that is refused', () => {
+  const read = (given: unknown) => bounds.read(given) as (Bound | string)[];
+  assert.equal(read('drop > 0.5, cost > 1e-1'), boundsOf('drop > 0.5', 'cost > 1e-1'));
+  assert.equal(read(['drop > 0.5,cost > 60%', 'accuracy < 9']), boundsOf('drop > 0.5', 'cost > 60%', 'accuracy < 9')); // biome-ignore format: a line
+  for (const text of ['cost > 0,5', 'drop > 0,5', 'drop > 1, 5'])
+    assert.is(bounds.firstBad!(read(`cost > 1, ${text}`)), text);
 });
 
 test('a figure at its bound does not break it by what floating point leaves', () => {

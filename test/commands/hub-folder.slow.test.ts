@@ -216,7 +216,7 @@ test('what does not fit the model: numbers are refused with their file, names of
 test('a network in front with its classes in another order is matched by the names of both folders', async () => {
   const turned = writeFiles(at('turned'), {
     ...CONFIGS,
-    'config.json': classifierConfig('resnet', NAMES.toReversed()),
+    'config.json': classifierConfig('resnet', NAMES.map((name) => `${name} `).toReversed()),
     'onnx/model.onnx': reversed(opened(small)),
   });
   writeFileSync(at('german.txt'), 'Ameise\nBiene\nKatze\nHund\nAal\n');
@@ -225,6 +225,41 @@ test('a network in front with its classes in another order is matched by the nam
     const { manifest } = await compile({ ...options, ...(labels && { labels }) });
     assert.equal(manifest.networks![0]!.classOrder, [4, 3, 2, 1, 0], `labels ${labels}`);
   }
+});
+
+test('names with blanks around them, and names that two classes have, stay as config.json has them', async () => {
+  const names = [' ant ', 'bee', 'cat', 'cat', 'eel\n'];
+  const config = classifierConfig('resnet', names, { num_channels: 3 });
+  const [first, original] = ['twice-first', 'twice'].map((name, i) =>
+    writeFiles(at(name), {
+      ...CONFIGS,
+      'config.json': config,
+      'onnx/model.onnx': opened([small, model][i]!),
+    }),
+  );
+  for (const labels of [undefined, 'none'] as const) {
+    const more = { model: original!, first: [first!], force: true, ...(labels && { labels }) };
+    const { manifest } = await compile(folders('twice-out', more));
+    assert.equal(manifest.labels, names, `labels ${labels}`);
+    await exportTransformers({
+      folder: at('twice-out'),
+      out: at('twice-pipeline'),
+      model: original!,
+      force: true,
+    });
+    const exported = JSON.parse(readFileSync(at('twice-pipeline/config.json'), 'utf8'));
+    assert.equal(Object.values(exported.id2label), names);
+  }
+});
+
+test('of a network in front, too, the only variant is taken, which is said', async () => {
+  const quantized = writeFiles(at('quantized'), { ...CONFIGS, 'onnx/model_quantized.onnx': opened(small) });
+  const { notes } = await inspect({ model: big, first: [quantized] });
+  const [note] = notes.filter(({ code }) => code === 'not-full-precision');
+  assert.match(note!.message, join(quantized, 'onnx/model_quantized.onnx'));
+  await rejectsWith('variant-missing', async () =>
+    inspect({ model: big, first: [writeFiles(quantized, { 'onnx/model_fp16.onnx': opened(small) })] }),
+  );
 });
 
 test('dtype picks the variant, of a folder and beside a file', async () => {

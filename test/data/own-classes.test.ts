@@ -69,6 +69,34 @@ test('data with the same names in another order are matched by name', async () =
   assert.match(notes[0]!.message, OWN.from);
 });
 
+test('names stay as the model has them, also with blanks that folders of data do not have', async () => {
+  const ownClasses = { ...OWN, names: [' cat', 'dog ', ' emu '] };
+  for (const classes of [
+    ['cat', 'dog', 'emu'],
+    ['dog', 'emu'],
+  ]) {
+    const { names } = await opened({ calibration: await folderOf(...classes) }, { ownClasses });
+    assert.equal(names, ownClasses.names);
+  }
+});
+
+test('of a name that several classes have, data say nothing; all others are matched', async () => {
+  const ownClasses = { ...OWN, names: ['dog', 'cat', 'dog'] };
+  const others = await opened({ calibration: await folderOf('cat') }, { ownClasses });
+  assert.equal([others.names, others.labels], [ownClasses.names, [1]]);
+  const data = { calibration: await folderOf('cat', 'dog') };
+  const error = await fails(
+    () => opened(data, { ownClasses }),
+    'unknown-label',
+    'several classes called "dog"',
+  );
+  assert.match(error.hint, "`labels: 'none'`");
+  assert.equal((await opened(data, { ownClasses, labels: 'none' })).labels, [1, 1]);
+  // In the same places as the first of the model's classes, too.
+  const first = { ...OWN, names: ['cat', 'dog', 'dog'] };
+  await fails(() => opened(data, { ownClasses: first }), 'unknown-label', 'several classes called "dog"');
+});
+
 test('data need not have all classes', async () => {
   const { names, labels } = await opened({ calibration: await folderOf('dog', 'emu') });
   assert.equal([names, labels], [OWN.names, [1, 2]]);

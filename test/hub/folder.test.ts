@@ -64,16 +64,42 @@ test('each variant by its name, in a folder and beside a file', async () => {
   }
 });
 
-test('without a wish: full precision, else half precision, else what there is', async () => {
+test('without a wish: full precision, else the only file that there is', async () => {
   const found = async (...files: string[]) => {
     const folder = folderOf(files);
     return (await findFiles({ model: folder })).model.slice(folder.length + 1);
   };
   assert.is(await found('onnx/model_fp16.onnx', 'onnx/model_quantized.onnx', 'model.onnx'), 'model.onnx');
-  assert.is(await found('onnx/model_fp16.onnx', 'onnx/model_quantized.onnx'), 'onnx/model_fp16.onnx');
   assert.is(await found('onnx/model_quantized.onnx'), 'onnx/model_quantized.onnx');
   assert.is(await found('resnet.onnx', 'config.json'), 'resnet.onnx');
   assert.is(await found('onnx/resnet.onnx', 'a.onnx', 'b.onnx'), 'onnx/resnet.onnx');
+});
+
+test('without full precision: the only variant is taken, which is said; of several none is', async () => {
+  const notesOf = async (...files: string[]) => {
+    const { files: found, notes } = await readHub({ model: folderOf(files) });
+    return notes.map(({ code, level, message }) => [code, level, message.replace(found.model, 'FILE')]);
+  };
+  for (const dtype of DTYPES) {
+    const why = `FILE (${dtype}) is taken, since the folder has no model of full precision.`;
+    const notes = dtype === 'fp32' ? [] : [['not-full-precision', 'info', why]];
+    assert.equal(await notesOf(`onnx/${FILES[dtype]}`), notes);
+    const asked = await readHub({ model: folderOf([`onnx/${FILES[dtype]}`]), dtype });
+    assert.equal(asked.notes, [], 'what was asked for needs no note');
+  }
+  assert.equal(await notesOf('model.onnx', 'onnx/model_quantized.onnx'), []);
+  assert.equal(await notesOf('resnet.onnx'), []);
+  const two = folderOf(['onnx/model_fp16.onnx', 'onnx/model_quantized.onnx']);
+  const error = await fails(
+    () => findFiles({ model: two }),
+    'variant-missing',
+    two,
+    'no fp32 file',
+    'fp16',
+    'q8',
+  );
+  assert.match(error.hint, "`dtype: 'fp16'`");
+  assert.is((await findFiles({ model: two, dtype: 'fp16' })).model, join(two, 'onnx/model_fp16.onnx'));
 });
 
 test('a variant that is not there is refused, and those that are there are named', async () => {

@@ -76,29 +76,32 @@ const REFUSED: readonly (readonly [base: object, change: Readonly<Record<string,
   [vitProcessor(32), { size: [32] }, 'size'],
   [vitProcessor(32), { size: '32' }, 'size'],
   [vitProcessor(32), { size: null, image_size: 'large' }, 'size', 'large'],
-  [vitProcessor(32), { size: { height: 0, width: 32 } }, 'size 0'],
-  [vitProcessor(32), { size: { height: 32.5, width: 32 } }, 'size 32.5'],
+  [vitProcessor(32), { size: { height: 0, width: 32 } }, 'size is 0'],
+  [vitProcessor(32), { size: { height: 32.5, width: 32 } }, 'size is 32.5'],
   [vitProcessor(32), { size: { height: 1e9, width: 32 } }, 'size'],
   [vitProcessor(32), { size: { shortest_edge: 256, longest_edge: 480 } }, 'shortest_edge and longest_edge', 'resize'],
-  [mobileNetProcessor(48, 32), { crop_size: undefined }, 'crop_size', 'missing'],
-  [mobileNetProcessor(48, 32), { crop_size: { height: 'x', width: 32 } }, 'crop_size "x"'],
+  [mobileNetProcessor(48, 32), { crop_size: undefined }, 'crop_size is missing'],
+  [mobileNetProcessor(48, 32), { crop_size: { height: 'x', width: 32 } }, 'crop_size is "x"'],
   [vitProcessor(32), { do_pad: true, pad_size: { height: 40, width: 40 } }, 'do_pad', 'contain'],
   [vitProcessor(32), { do_pad: true, size_divisor: 32 }, 'do_pad'],
   [vitProcessor(32), { do_thumbnail: true }, 'do_thumbnail', '.npz'],
   [vitProcessor(32), { do_reduce_labels: true }, 'do_reduce_labels'],
-  [vitProcessor(32), { resample: 7 }, 'resample 7', 'resize'],
-  [vitProcessor(32), { resample: 'toString' }, 'resample "toString"'],
+  [vitProcessor(32), { resample: 7 }, 'resample is 7', 'resize'],
+  [vitProcessor(32), { resample: 'toString' }, 'resample is "toString"'],
   [vitProcessor(32), { resample: { toString: 1 } }, 'resample'],
-  [vitProcessor(32), { rescale_factor: 0 }, 'rescale_factor 0'],
-  [vitProcessor(32), { rescale_factor: '1/255' }, 'rescale_factor "1/255"'],
+  [vitProcessor(32), { rescale_factor: 0 }, 'rescale_factor is 0,'],
+  [vitProcessor(32), { rescale_factor: '1/255' }, 'rescale_factor is "1/255"'],
   [vitProcessor(32), { rescale_factor: Number.POSITIVE_INFINITY }, 'rescale_factor'],
   [vitProcessor(32), { rescale_factor: 1e-310 }, 'rescale_factor'],
-  [vitProcessor(32), { image_mean: ['0.5', 0.5, 0.5] }, 'image_mean ["0.5",0.5,0.5]'],
-  [vitProcessor(32), { image_mean: null }, 'image_mean', 'missing'],
-  [vitProcessor(32), { image_mean: [] }, 'image_mean []'],
+  [vitProcessor(32), { image_mean: ['0.5', 0.5, 0.5] }, 'image_mean is ["0.5",0.5,0.5]'],
+  [vitProcessor(32), { image_mean: null }, 'image_mean is null, where a list of numbers is expected'],
+  [vitProcessor(32), { image_mean: undefined }, 'image_mean is missing'],
+  [vitProcessor(32), { image_mean: [] }, 'image_mean is []'],
   [vitProcessor(32), { image_mean: [[0.5]] }, 'image_mean'],
   [vitProcessor(32), { image_std: [0.5, 0, 0.5] }, 'image_std', '0'],
-  [vitProcessor(32), { image_std: undefined }, 'image_std', 'missing'],
+  [vitProcessor(32), { image_std: undefined }, 'image_std is missing, where a list of numbers is expected'],
+  ...['do_resize', 'do_rescale', 'do_normalize', 'do_center_crop', 'do_pad', 'do_convert_rgb', 'do_thumbnail', 'include_top'].map((name) => [vitProcessor(32), { [name]: 'false' }, `${name} is "false", where true or false is expected`, 'quotation marks'] as const),
+  [vitProcessor(32), { do_flip_channel_order: 1 }, 'do_flip_channel_order is 1'],
 ]; // biome-ignore format: rows
 
 for (const [base, change, ...mentions] of REFUSED)
@@ -109,6 +112,7 @@ for (const [base, change, ...mentions] of REFUSED)
 test('what the refused ask for in their remedies is taken', () => {
   read({ ...vitProcessor(32), do_pad: false, pad_size: { height: 40, width: 40 } });
   read({ ...vitProcessor(32), do_pad: true });
+  read({ ...vitProcessor(32), do_pad: null, do_convert_rgb: null, do_resize: true });
   read({ ...vitProcessor(32), do_thumbnail: false });
   read({ ...convNextProcessor(32), crop_pct: 0.875 });
   read({ ...vitProcessor(32), size: { shortest_edge: 224 } });

@@ -11,7 +11,7 @@ import type { Dim, ValueInfo } from '../../src/graph/types.ts';
 import { openDims, readHub, type UsualSizes } from '../../src/hub/read.ts';
 import { fails, freshFolder } from '../data/fixtures.ts';
 import { rejectsWith } from '../expect.ts';
-import { classifierConfig, vitProcessor, writeFiles } from '../hub-models.ts';
+import { classifierConfig, convNextProcessor, vitProcessor, writeFiles } from '../hub-models.ts';
 import { wordPieceTokenizer } from '../hub-tokenizers.ts';
 
 const test = suite('hub: config files');
@@ -25,6 +25,14 @@ test('sizes of pictures: of the preprocessor, else of the model', async () => {
   assert.equal(await sizesOf({ image_size: 48, num_channels: 1 }), { height: 48, width: 48, channels: 1 });
   assert.equal(await sizesOf({ image_size: [40, 30] }), { height: 40, width: 30 });
   assert.equal(await sizesOf({ image_size: 48 }, vitProcessor(32)), { height: 32, width: 32, channels: 3 });
+  for (const size of [null, undefined]) {
+    const none = { ...vitProcessor(1), size };
+    assert.equal(await sizesOf({ image_size: 24 }, none), { height: 24, width: 24, channels: 3 });
+    assert.equal(await sizesOf({ image_size: [24, 20] }, none), { height: 24, width: 20, channels: 3 });
+    assert.equal(await sizesOf({}, none), { height: 224, width: 224, channels: 3 });
+    const cut = { ...convNextProcessor(1), size };
+    assert.equal(await sizesOf({ image_size: 24 }, cut), { height: 24, width: 24, channels: 3 });
+  }
   assert.equal(await sizesOf({ num_channels: 1, image_size: 28 }, { do_resize: false }), { height: 28, width: 28, channels: 1 }); // biome-ignore format: a line
   assert.equal(await sizesOf({}), {});
 });
@@ -64,20 +72,52 @@ test('class names: all of them, in the order of their numbers, unless nobody gav
   const names = async (config: object) => (await hubOf({ 'config.json': config })).classes?.names;
   assert.equal(await names(classifierConfig('vit', ['cat', 'dog'])), ['cat', 'dog']);
   assert.equal(await names({ id2label: { 10: 'k', 2: 'c', 0: 'a', 1: 'b', 3: 'd', 4: 'e', 5: 'f', 6: 'g', 7: 'h', 8: 'i', 9: 'j' } }), [...'abcdefghijk']); // biome-ignore format: a line
-  assert.equal(await names({ id2label: { 0: ' cat ', 1: 'dog\n' } }), ['cat', 'dog']);
+  assert.equal(
+    await names({ id2label: { 0: ' cat ', 1: 'dog\n' } }),
+    [' cat ', 'dog\n'],
+    'as the library answers',
+  );
   assert.is(await names({ id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } }), undefined);
   assert.equal(await names({ id2label: { 0: 'LABEL_0', 1: 'dog' } }), ['LABEL_0', 'dog']);
   assert.equal(await names({ id2label: ['cat', 'dog'] }), ['cat', 'dog']);
-  for (const odd of [{}, [], { 0: 'cat', 2: 'dog' }, { 0: 'cat', 1: 5 }, { a: 'cat' }, null, 'cat'])
+  for (const odd of [
+    {},
+    [],
+    { 0: 'cat', 2: 'dog' },
+    { 0: 'cat', 1: 5 },
+    { 0: 'cat', 1: '' },
+    [' '],
+    { a: 'cat' },
+    null,
+    'cat',
+  ])
     assert.is(await names({ id2label: odd }), undefined, JSON.stringify(odd));
 });
 
 test('class names that are there and not understood are told', async () => {
   const codes = async (id2label: unknown) =>
     (await hubOf({ 'config.json': { id2label } })).notes.map(({ code }) => code);
-  for (const odd of [{ 0: 'cat', 2: 'dog' }, { 0: 'cat', 1: 5 }, { a: 'cat' }, 'cat', ['cat', 5]])
+  for (const odd of [
+    { 0: 'cat', 2: 'dog' },
+    { 0: 'cat', 1: 5 },
+    { 0: 'cat', 1: '' },
+    { a: 'cat' },
+    'cat',
+    ['cat', 5],
+  ])
     assert.equal(await codes(odd), ['class-names-unread'], JSON.stringify(odd));
   for (const none of [{}, null, { 0: 'LABEL_0', 1: 'LABEL_1' }, ['cat']]) assert.equal(await codes(none), []);
+});
+
+test('what makes answers differ from the library’s is a warning, where pictures have other shapes', async () => {
+  const levels = async (processor: object) =>
+    (await hubOf({ 'preprocessor_config.json': processor })).notes.map(({ code, level }) => [code, level]);
+  assert.equal(await levels({ ...vitProcessor(32), size: { longest_edge: 32 } }), [
+    ['not-as-library', 'warning'],
+  ]);
+  assert.equal(await levels({ ...vitProcessor(32), size: 32 }), [['not-as-library', 'warning']]);
+  assert.equal(await levels({ ...vitProcessor(32), resample: 1 }), [['not-as-library', 'info']]);
+  assert.equal(await levels(vitProcessor(32)), []);
 });
 
 test('models whose samples have several classes, or none, are refused', async () => {

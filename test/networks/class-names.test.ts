@@ -60,6 +60,7 @@ test('what is not one name a class is not known', async () => {
     '{"0": "ant", "1": "bee", "2": "cat", "3": "dog", "5": "eel"}',
     '[0, 1, 2, 3, 4]',
     'a,,c,d,e',
+    '["a", "", "c", "d", "e"]',
   ])
     assert.is(await namesOf({ names: text }), undefined, text);
   assert.is(await namesOf({}, { 'config.json': '{', 'labels.txt': '\n\n' }), undefined);

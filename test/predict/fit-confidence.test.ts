@@ -1,13 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { relabel } from '../../src/data/index.ts';
 import { makeModel } from '../../src/graph/builder.ts';
 import { Random } from '../../src/graph/random.ts';
 import { Tensor, withSession } from '../../src/ort/session.ts';
 import type { Head } from '../../src/passes/exits.ts';
 import { buildHead } from '../../src/passes/heads.ts';
 import { argMaxRows, eachSoftmax } from '../../src/policies/rows.ts';
-import { fitConfidenceHeads } from '../../src/predict/fit-confidence.ts';
-import { syntheticHeads } from '../train/synthetic.ts';
+import { fitConfidenceHeads, isBeyondChance, settleValidation } from '../../src/predict/fit-confidence.ts';
+import { answersOf } from '../../src/predict/predict.ts';
+import { syntheticData, syntheticHeads, syntheticModel } from '../train/synthetic.ts';
 
 const test = suite('predict: fit-confidence');
 const CLASSES = 4;
@@ -69,6 +71,42 @@ test('probabilities are honest on fresh samples, whether they were too high or t
     assert.ok(was! > 0.1 && is! < 0.03, `${was} → ${is}`);
     assert.ok(Math.abs(fresh.logits[0]! / after[0]! / heat - 1) < 0.1, 'the heat is found');
   }
+});
+
+test('training data are memorised where the original is right on more of them than chance and a little would have', async () => {
+  const predicting = { typed: syntheticModel(), modelHash: 'm', session: { threads: 1 } };
+  /** Samples that the original is right on, but for the first `wrong`. */
+  const rightBut = async (wrong: number, size: number) => {
+    const dataset = syntheticData(size, size);
+    const answers = await answersOf(dataset, predicting);
+    return { dataset: relabel(dataset, answers.map((answer, i) => (i < wrong ? (answer + 1) % CLASSES : answer))) }; // biome-ignore format: a line
+  };
+  const settled = async (wrong: number, size: number) => {
+    const [train, calibration] = [await rightBut(0, 300), await rightBut(wrong, size)];
+    const splits = {
+      ...{ train, calibration, validation: undefined, test: undefined },
+      close: async () => {},
+    };
+    const codes: string[] = [];
+    const { validation } = await settleValidation(splits, 1, predicting, { onNote: ({ code }) => codes.push(code) }); // biome-ignore format: a line
+    return [codes, validation.from];
+  };
+  const told = [['training-data-memorised'], 'split of calibration'];
+  assert.equal(await settled(0, 45), [[], 'split of train']);
+  assert.equal(await settled(1, 45), [[], 'split of train'], 'one sample of few is chance');
+  assert.equal(await settled(8, 450), [[], 'split of train'], 'too little to matter');
+  assert.equal(await settled(5, 45), told);
+  assert.equal(await settled(20, 450), told);
+});
+
+test('shares of few samples differ by chance', () => {
+  const beyond = (a: number, n: number, b: number, m: number) =>
+    isBeyondChance({ share: a / n, samples: n }, { share: b / m, samples: m });
+  assert.not.ok(beyond(300, 306, 43, 45));
+  assert.not.ok(beyond(300, 300, 44, 45));
+  assert.not.ok(beyond(1, 1, 0, 1));
+  assert.ok(beyond(1961, 2000, 860, 900));
+  assert.not.ok(beyond(860, 900, 1961, 2000), 'below');
 });
 
 test.run();
