@@ -193,7 +193,7 @@ function notesOnCut(
         `At ${none.map(({ name }) => name).join(', ')} the server is asked for every sample: none leaves before ${after}, or there. Cut at a later exit, or leave out those points (\`at\`).`,
       ),
     );
-  const picture = pixels && pixels.picture;
+  const picture = pixels?.picture;
   const bytes = bytesOf(sends);
   if (picture !== undefined && bytes > picture)
     notes.push(

@@ -564,7 +564,10 @@ test('the URL is that of the server or of the model on it; others are refused be
     'server: the URL of the server that has the rest of the model expected, got undefined',
   );
   assert.match(await load({ server: 'not a url' }), 'expected, got not a url');
-  assert.match(await load({ server: 'ftp://example.org' }), 'http or https expected, such as https://example.org, got one of ftp:');
+  assert.match(
+    await load({ server: 'ftp://example.org' }),
+    'http or https expected, such as https://example.org, got one of ftp:',
+  );
   assert.match(await load({ server: 'https://me:secret@example.org' }), 'without a user and a password');
   assert.match(
     await load({ server: 'https://example.org/v2/models/cars_rest' }),
