@@ -36,6 +36,14 @@ test('images, labels, dynamic batch: the whole package', () => {
   goldenCase('stub-image-labels', emitted({ ...SAMPLE, operatingPoints }));
 });
 
+test('the version is of the content', () => {
+  const versionOf = (manifest: Manifest) => JSON.parse(emitted(manifest).get('package.json')!).version;
+  assert.match(versionOf(SAMPLE), /^1\.0\.0\+[0-9a-f]{12}$/);
+  assert.is(versionOf({ ...SAMPLE }), versionOf(SAMPLE));
+  const other = { ...SAMPLE, baseline: { ...SAMPLE.baseline, accuracy: 0.5 } };
+  assert.is.not(versionOf(other), versionOf(SAMPLE));
+});
+
 test('plain tensor, no labels, one exit, probabilities', () => {
   const manifest: Manifest = {
     ...unlabelled(SAMPLE),
