@@ -42,6 +42,8 @@ test('the version is of the content', () => {
   assert.is(versionOf({ ...SAMPLE }), versionOf(SAMPLE));
   const other = { ...SAMPLE, baseline: { ...SAMPLE.baseline, accuracy: 0.5 } };
   assert.is.not(versionOf(other), versionOf(SAMPLE));
+  const slower = { ...SAMPLE, baseline: { ...SAMPLE.baseline, latencyMsP50: 7, latencyMsMean: 9 } };
+  assert.is(versionOf(slower), versionOf(SAMPLE), 'the same run has the same version');
 });
 
 test('plain tensor, no labels, one exit, probabilities', () => {
