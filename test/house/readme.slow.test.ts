@@ -19,6 +19,10 @@ const ELSEWHERE: Record<string, { readonly file: string; readonly verification: 
   'npm run fuzz': { file: '.ci/run', verification: 'npm run fuzz' },
   'npm run golden': { file: '.ci/run', verification: 'npm run golden' },
   'npm ci': { file: '.ci/run', verification: 'npm ci' },
+  'npx tsx examples/node-server/server.ts split/server': {
+    file: 'test/examples/serve.ts',
+    verification: 'examples/node-server/server.ts',
+  },
 };
 const COMMAND_TIMEOUT_MS = 4 * 60_000;
 
