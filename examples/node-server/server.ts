@@ -62,7 +62,11 @@ try {
 
 async function main(): Promise<void> {
   const { folder, flags } = readArguments();
-  const sessions = new Sessions(flags.workers, { intraOpNumThreads: flags.threads });
+  // Without, a package's own options count.
+  const sessions = new Sessions(
+    flags.workers,
+    flags.threads === undefined ? {} : { intraOpNumThreads: flags.threads },
+  );
   const opened = await openFolder(folder, sessions, flags);
   const app = createApp({ ...flags, ...opened });
 
@@ -151,9 +155,9 @@ async function openFolder(folder: string, sessions: Sessions, flags: Flags): Pro
   return { pictures: { compiled, model, decoders, governor: governorOf(model, flags) }, models };
 } // biome-ignore format: one line
 
-/** Threads of a run, where so many runs share the cores; 0 is ONNX Runtime's own choice. */
-function threadsBeside(workers: number): number {
-  return workers === 1 ? 0 : Math.max(1, Math.floor(availableParallelism() / workers));
+/** Threads of a run, where so many runs share the cores; undefined where one has them all. */
+function threadsBeside(workers: number): number | undefined {
+  return workers === 1 ? undefined : Math.max(1, Math.floor(availableParallelism() / workers));
 }
 
 /** As in `USAGE`. */
@@ -164,7 +168,7 @@ interface Flags {
   readonly maxWaitMs: number;
   readonly maxQueue: number;
   readonly workers: number;
-  readonly threads: number;
+  readonly threads: number | undefined;
   readonly maxPixels: number;
   readonly decoders: number;
   readonly bodyTimeoutMs: number;
