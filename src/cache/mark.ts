@@ -1,5 +1,4 @@
 /** Files that say whose something is, and that this process still runs. */
-import { randomUUID } from 'node:crypto';
 import { open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { replaceFile } from './files.ts';
 import { isOwnerAlive, ownName } from './process.ts';
@@ -42,9 +41,10 @@ async function touch(path: string): Promise<void> {
 
 /** By the clock of the disk's machine. A mark of the future is as old as it is far: that clock was set back since. */
 async function isSilent(path: string): Promise<boolean> {
-  const probe = `${path}.${randomUUID()}.tmp`;
+  // One name for all who ask: what a killed process left of it, the next one takes away.
+  const probe = `${path}.probe`;
   try {
-    await writeFile(probe, '');
+    await writeFile(probe, 'now');
     const [now, then] = await Promise.all([stat(probe), stat(path)]);
     return Math.abs(now.mtimeMs - then.mtimeMs) > SILENT_MS;
   } catch {
