@@ -273,8 +273,9 @@ examples/node-server of onnx-offramp) and serves ${inWords(models)}; the digits 
 |---|---|
 | \`server\` | URL of the server, such as \`https://example.org\`; the class adds the name of the served model itself. One that ends with \`/v2/models/${split.served}\` is taken too |
 | \`headers\` | sent with every request, or a function that gives them |
-| \`timeoutMs: 2000\` | that asking may take a call, repetitions included. Nothing is remembered: a server that hangs takes each call that asks as long |
+| \`timeoutMs: 2000\` | that asking may take a call, repetitions included |
 | \`retries: 2\` | repetitions of a request that was not answered |
+| \`restMs: 5000\` | that a server is left alone which did not answer three requests in a row: samples are answered here at once, until one request finds it again. 0: it is always asked |
 | \`maxInFlight: 8\` | requests that may be open; beyond that samples are answered here |
 | \`maxBatch: 32\` | samples a request |
 | \`offline: 'answer'\` | or \`'throw'\`: \`classify\` rejects with \`NotAnswered\` where the server does not answer |

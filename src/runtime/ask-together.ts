@@ -1,4 +1,5 @@
 /** Calls of one tick ask the server together. */
+import { Breaker } from './breaker.ts';
 import { AskDeadline, type RemoteServer, unlessAborted } from './remote.ts';
 import { chosen, stacked } from './sent.ts';
 import type { SplitStatistics } from './split-statistics.ts';
@@ -103,6 +104,7 @@ export class AskTogether {
   readonly #remote: RemoteServer;
   readonly #facts: Omit<WireQuestion, 'served' | 'rows'>;
   readonly #statistics: Pick<SplitStatistics<string>, 'answered' | 'failed'>;
+  readonly #breaker: Breaker;
   /** Rows a request. */
   readonly #most: number;
   /** Of this tick. */
@@ -119,6 +121,7 @@ export class AskTogether {
     this.#remote = remote;
     this.#facts = facts;
     this.#statistics = statistics;
+    this.#breaker = new Breaker(remote.options.restMs, remote.options.timeoutMs);
     this.#most = batch === 'fixed' ? 1 : remote.options.maxBatch;
   }
 
@@ -187,13 +190,18 @@ export class AskTogether {
     rows: readonly SentRows[],
     deadline: AskDeadline,
   ): Promise<RowAnswer[] | NotAnswered> {
+    const refusal = this.#breaker.refusal();
+    if (refusal) return refusal;
     const began = performance.now();
     try {
       const answers = await this.#remote.infer(asked, rows, deadline);
+      this.#breaker.answered();
       this.#statistics.answered(performance.now() - began);
       return answers;
     } catch (error) {
       if (!(error instanceof NotAnswered)) throw error;
+      if (error.where === 'client, server unreachable') this.#breaker.failed(error);
+      else this.#breaker.answered();
       this.#statistics.failed(error.message);
       return error;
     }

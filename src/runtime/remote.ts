@@ -27,6 +27,11 @@ export interface ServerOptions {
   readonly timeoutMs?: number;
   /** How often a request is repeated that was not answered; 2 by default. */
   readonly retries?: number;
+  /**
+   * Milliseconds that a server is left alone which did not answer three requests in a row, 5,000 by default: samples are answered here at once, until one
+   * request finds it again. 0: it is always asked.
+   */
+  readonly restMs?: number;
   /** Requests that may be open at a time, 8 by default; beyond that samples are answered here. */
   readonly maxInFlight?: number;
   /** Samples a request, 32 by default; those of a larger call are asked for in several. */
@@ -42,6 +47,7 @@ const SERVER_OPTIONS = [
   'headers',
   'timeoutMs',
   'retries',
+  'restMs',
   'maxInFlight',
   'maxBatch',
   'offline',
@@ -143,6 +149,7 @@ export class RemoteServer {
       headers = {},
       timeoutMs = 2000,
       retries = 2,
+      restMs = 5000,
       maxInFlight = 8,
       maxBatch = 32,
       offline = 'answer',
@@ -154,13 +161,15 @@ export class RemoteServer {
     const send: typeof fetch = options.fetch ?? ((url, init) => fetch(url, init));
     if (!(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
       throw new RangeError(`timeoutMs: milliseconds up to ${LONGEST_TIMEOUT_MS} expected, got ${timeoutMs}`);
+    if (!(restMs >= 0 && restMs < Number.POSITIVE_INFINITY))
+      throw new RangeError(`restMs: milliseconds from 0 up expected, got ${restMs}`);
     const counts = { retries: [retries, 0], maxInFlight: [maxInFlight, 1], maxBatch: [maxBatch, 1] } as const;
     for (const [name, [value, least]] of Object.entries(counts))
       if (!Number.isInteger(value) || value < least)
         throw new RangeError(`${name}: a whole number from ${least} up expected, got ${value}`);
     if (offline !== 'answer' && offline !== 'throw')
       throw new RangeError(`offline: 'answer' or 'throw' expected, got '${offline}'`);
-    this.options = { headers, timeoutMs, retries, maxInFlight, maxBatch, offline, fetch: send };
+    this.options = { headers, timeoutMs, retries, restMs, maxInFlight, maxBatch, offline, fetch: send };
   }
 
   /** The answer to `asked`, by `deadline`. Rejects with `NotAnswered`, or with the reason that the deadline was stopped for. */

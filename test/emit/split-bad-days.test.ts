@@ -580,6 +580,7 @@ test('the URL is that of the server or of the model on it; others are refused be
       `timeoutMs: milliseconds up to 2147483647 expected, got ${timeoutMs}`,
     );
   assert.match(await load({ ...url, retries: -1 }), 'retries: a whole number from 0 up expected, got -1');
+  assert.match(await load({ ...url, restMs: -1 }), 'restMs: milliseconds from 0 up expected, got -1');
   assert.match(
     await load({ ...url, maxInFlight: 0 }),
     'maxInFlight: a whole number from 1 up expected, got 0',
@@ -608,12 +609,73 @@ test('a server that is down is no drift: samples that it would have answered cou
   assert.ok(module);
 });
 
+/** A server that takes requests and never answers. */
+const silent: Mood = () => undefined;
+
+test('a server that does not answer three requests in a row is left alone; then one request tries it, and the others follow', async () => {
+  const { server } = shared;
+  server.mood = silent;
+  await withModel({ timeoutMs: 150, restMs: 400 }, async (model) => {
+    const whereOf = async () => (await model.classify(DARK))[0].where;
+    for (let call = 0; call < 3; call++) assert.is(await whereOf(), 'client, server unreachable');
+    assert.is(server.requests.length, 3);
+    const began = performance.now();
+    for (let call = 0; call < 20; call++) assert.is(await whereOf(), 'client, server unreachable');
+    assert.ok(performance.now() - began < 400, 'nobody waits');
+    assert.is(server.requests.length, 3, 'nobody asks');
+    assert.match(model.statistics.problem!, /not answered within 150 ms/);
+    await pause(450);
+    // One of them tries, and waits; the others, which come later, do not.
+    const trial = whereOf();
+    await pause(50);
+    assert.is(await whereOf(), 'client, server unreachable');
+    assert.is(server.requests.length, 4);
+    assert.is(await trial, 'client, server unreachable');
+    server.mood = undefined;
+    assert.is(await whereOf(), 'client, server unreachable', 'a trial that fails begins the next rest');
+    await pause(450);
+    assert.is(await whereOf(), 'server');
+    assert.equal(await Promise.all([whereOf(), whereOf()]), ['server', 'server']);
+  });
+});
+
+test('what is left alone says why and for how long; Retry-After may be longer; with restMs 0, or refused, it is always asked', async () => {
+  const { module, server } = shared;
+  const busy: Mood = (_, answer) => ({ ...answer, status: 503, headers: { 'Retry-After': '7' } });
+  const askFourTimes = async (model: Model) => {
+    const errors: Error[] = [];
+    for (let call = 0; call < 4; call++) errors.push(await rejection(model.classify(DARK)));
+    return errors.at(-1) as InstanceType<typeof module.NotAnswered>;
+  };
+  server.mood = busy;
+  await withModel({ offline: 'throw', restMs: 1000 }, async (model) => {
+    const error = await askFourTimes(model);
+    assert.match(
+      error.message,
+      /^the server is left alone for 7000 ms \(restMs, or as it asked\): it did not answer 3 requests in a row \(the server answers 503/,
+    );
+    assert.ok(error.againMs! > 6000 && error.againMs! <= 7000, String(error.againMs));
+    assert.is(server.requests.length, 3);
+  });
+  server.requests.length = 0;
+  await withModel({ offline: 'throw', restMs: 0 }, async (model) => {
+    await askFourTimes(model);
+    assert.is(server.requests.length, 4);
+  });
+  server.requests.length = 0;
+  server.mood = (_, answer) => ({ ...answer, status: 404, body: Buffer.from('{}') });
+  await withModel({ offline: 'throw' }, async (model) => {
+    await askFourTimes(model);
+    assert.is(server.requests.length, 4);
+  });
+});
+
 test('under load, the server killed and restarted: every call answered, each marked by where, each rightly', async () => {
   const { server, byHand } = shared;
   const input = samples(3, 11);
   const expected = await byHand(input, 'balanced');
   const here = (await byHand(input, 'balanced')).map(({ where }) => where);
-  await withModel({ timeoutMs: 500, maxInFlight: 4 }, async (model) => {
+  await withModel({ timeoutMs: 500, maxInFlight: 4, restMs: 100 }, async (model) => {
     const end = performance.now() + 4000;
     const counts = new Map<string, number>();
     let calls = 0;
@@ -650,6 +712,7 @@ test('under load, the server killed and restarted: every call answered, each mar
       String([...counts]),
     );
     assert.not(counts.has('client, server refused'));
+    await pause(100);
     assert.is((await model.classify(DARK))[0].where, 'server');
   });
 });

@@ -68,7 +68,7 @@ export interface ModelClass {
   /** `options` are for the client of a split. */
   load(
     runtime: typeof ort,
-    options?: { readonly server: string; readonly fetch: typeof fetch },
+    options?: { readonly server: string; readonly fetch: typeof fetch; readonly restMs: number },
   ): Promise<Model>;
 }
 

@@ -33,7 +33,9 @@ const fetchIfOn: typeof fetch = (url, init) =>
 const questions = {
   /** Until the model is there. The client of a split asks `server`. */
   load: async (server: string | undefined): Promise<void> => {
-    model = modelClass.load(ort, server === undefined ? undefined : { server, fetch: fetchIfOn });
+    // Whoever switches the network on again wants to see it at once: the server is not left alone after failures.
+    const asking = server === undefined ? undefined : { server, fetch: fetchIfOn, restMs: 0 };
+    model = modelClass.load(ort, asking);
     await model;
   },
   read: async (picture: Blob | ImageBitmap) => preprocess(await readPicture(picture)),
