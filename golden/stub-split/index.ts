@@ -367,6 +367,7 @@ class AskTogether {
   readonly #remote: RemoteServer;
   readonly #facts: Omit<WireQuestion, 'served' | 'rows'>;
   readonly #statistics: Pick<SplitStatistics<string>, 'answered' | 'failed'>;
+  readonly #breaker: Breaker;
   /** Rows a request. */
   readonly #most: number;
   /** Of this tick. */
@@ -383,6 +384,7 @@ class AskTogether {
     this.#remote = remote;
     this.#facts = facts;
     this.#statistics = statistics;
+    this.#breaker = new Breaker(remote.options.restMs, remote.options.timeoutMs);
     this.#most = batch === 'fixed' ? 1 : remote.options.maxBatch;
   }
 
@@ -451,16 +453,69 @@ class AskTogether {
     rows: readonly SentRows[],
     deadline: AskDeadline,
   ): Promise<RowAnswer[] | NotAnswered> {
+    const refusal = this.#breaker.refusal();
+    if (refusal) return refusal;
     const began = performance.now();
     try {
       const answers = await this.#remote.infer(asked, rows, deadline);
+      this.#breaker.answered();
       this.#statistics.answered(performance.now() - began);
       return answers;
     } catch (error) {
       if (!(error instanceof NotAnswered)) throw error;
+      if (error.where === 'client, server unreachable') this.#breaker.failed(error);
+      else this.#breaker.answered();
       this.#statistics.failed(error.message);
       return error;
     }
+  }
+}
+
+/** Requests in a row. */
+const MOST_UNANSWERED = 3;
+
+/**
+ * A circuit breaker: a server that did not answer three requests in a row is left alone for `restMs`. Then one request tries it, and others
+ * follow when that is answered. Nothing here throws.
+ */
+class Breaker {
+  readonly #restMs: number;
+  readonly #timeoutMs: number;
+  #unanswered = 0;
+  /** No request before, by `performance.now()`. */
+  #until = 0;
+  #pauseMs = 0;
+  #problem = '';
+
+  /** With a `restMs` of 0 it leaves no server alone. A request takes `timeoutMs` at most. */
+  constructor(restMs: number, timeoutMs: number) {
+    this.#restMs = restMs;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Why the server is not to be asked now; undefined where it is. Who asks first after a rest is the one that tries. */
+  refusal(): NotAnswered | undefined {
+    if (this.#restMs === 0 || this.#unanswered < MOST_UNANSWERED) return undefined;
+    const left = this.#until - performance.now();
+    if (left <= 0) {
+      this.#until = performance.now() + this.#timeoutMs;
+      return undefined;
+    }
+    const problem = `the server is left alone for ${this.#pauseMs} ms (restMs, or as it asked): it did not answer ${this.#unanswered} requests in a row (${this.#problem})`;
+    return new NotAnswered('client, server unreachable', problem, left);
+  }
+
+  /** The server is there, whatever it said. */
+  answered(): void {
+    this.#unanswered = 0;
+  }
+
+  /** A request was not answered. */
+  failed({ message, againMs = 0 }: NotAnswered): void {
+    this.#unanswered++;
+    this.#pauseMs = Math.max(this.#restMs, againMs);
+    this.#until = performance.now() + this.#pauseMs;
+    this.#problem = message;
   }
 }
 
@@ -1258,6 +1313,11 @@ export interface ServerOptions {
   readonly timeoutMs?: number;
   /** How often a request is repeated that was not answered; 2 by default. */
   readonly retries?: number;
+  /**
+   * Milliseconds that a server is left alone which did not answer three requests in a row, 5,000 by default: samples are answered here at once, until one
+   * request finds it again. 0: it is always asked.
+   */
+  readonly restMs?: number;
   /** Requests that may be open at a time, 8 by default; beyond that samples are answered here. */
   readonly maxInFlight?: number;
   /** Samples a request, 32 by default; those of a larger call are asked for in several. */
@@ -1273,6 +1333,7 @@ const SERVER_OPTIONS = [
   'headers',
   'timeoutMs',
   'retries',
+  'restMs',
   'maxInFlight',
   'maxBatch',
   'offline',
@@ -1378,6 +1439,7 @@ class RemoteServer {
       headers = {},
       timeoutMs = 2000,
       retries = 2,
+      restMs = 5000,
       maxInFlight = 8,
       maxBatch = 32,
       offline = 'answer',
@@ -1389,13 +1451,15 @@ class RemoteServer {
     const send: typeof fetch = options.fetch ?? ((url, init) => fetch(url, init));
     if (!(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
       throw new RangeError(`timeoutMs: milliseconds up to ${LONGEST_TIMEOUT_MS} expected, got ${timeoutMs}`);
+    if (!(restMs >= 0 && restMs < Number.POSITIVE_INFINITY))
+      throw new RangeError(`restMs: milliseconds from 0 up expected, got ${restMs}`);
     const counts = { retries: [retries, 0], maxInFlight: [maxInFlight, 1], maxBatch: [maxBatch, 1] } as const;
     for (const [name, [value, least]] of Object.entries(counts))
       if (!Number.isInteger(value) || value < least)
         throw new RangeError(`${name}: a whole number from ${least} up expected, got ${value}`);
     if (offline !== 'answer' && offline !== 'throw')
       throw new RangeError(`offline: 'answer' or 'throw' expected, got '${offline}'`);
-    this.options = { headers, timeoutMs, retries, maxInFlight, maxBatch, offline, fetch: send };
+    this.options = { headers, timeoutMs, retries, restMs, maxInFlight, maxBatch, offline, fetch: send };
   }
 
   /** The answer to `asked`, by `deadline`. Rejects with `NotAnswered`, or with the reason that the deadline was stopped for. */
