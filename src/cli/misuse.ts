@@ -16,6 +16,10 @@ export function misused(
   usage: (command: string) => string,
 ): OfframpError {
   const command = commandOf(words);
+  if (command === undefined && /^(Unknown argument|Did you mean)/.test(problem)) {
+    const error = noCommand(words);
+    if (error) return error;
+  }
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(problem)?.[1];
   if (unknown !== undefined) {
     const near = nearest(unknown, COMMAND_OPTIONS[command ?? ''] ?? []);
@@ -26,6 +30,19 @@ export function misused(
   const missing = /^Missing required arguments?: (.+)/.exec(problem)?.[1]?.split(', ');
   if (missing && command !== undefined) return optionsMissing(command, missing, words);
   return badUsage(problem, undefined, command);
+}
+
+/** For `words` that call none of our commands; undefined where they call none at all. */
+function noCommand(words: readonly string[]): OfframpError | undefined {
+  const [first, second] = words.filter((word) => !word.startsWith('-'));
+  const isGroup = Object.keys(COMMAND_OPTIONS).some((name) => name.startsWith(`${first} `));
+  const called = isGroup ? second : first;
+  if (called === undefined) return undefined;
+  const group = isGroup ? `${first} ` : '';
+  const known = Object.keys(COMMAND_OPTIONS).filter((name) => name.startsWith(group));
+  const names = [...new Set(known.map((name) => name.slice(group.length).split(' ')[0]!))];
+  const problem = `there is no command ${group}${called}; there are ${names.join(', ')}`;
+  return badUsage(problem, nearest(called, names), isGroup ? first : undefined);
 }
 
 /** For `options` that `command` cannot do without, one of which may be misspelt among `words`. */

@@ -56,7 +56,7 @@ export function classesIn(place: string, own: readonly string[], { names, from }
 export const isNames = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((name) => typeof name === 'string');
 
-/** Class names from a text file, one a line, blanks around them left out, or a JSON list of them. Throws `bad-labels` unless there are `classes`. */
+/** Class names from a text file, one a line, blanks around them left out, or a JSON list of them. Throws `bad-labels` unless there are `classes`, each with a name. */
 export async function readClassNames(path: string, classes: number): Promise<string[]> {
   const text = await readText(path).catch((error) => {
     throw badLabelsFile(path, messageOf(error), classes);
@@ -68,6 +68,8 @@ export async function readClassNames(path: string, classes: number): Promise<str
       .split(/\r?\n/)
       .map((name) => name.trim());
   if (names.length !== classes) throw badLabelsFile(path, `has ${names.length}`, classes);
+  const blank = names.findIndex((name) => name.trim() === '');
+  if (blank >= 0) throw badLabelsFile(path, `name ${blank + 1} of ${classes} is blank`, classes);
   return names;
 }
 

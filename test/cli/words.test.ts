@@ -56,7 +56,15 @@ test('slips are met with what was meant', async () => {
     assert.is(status, 2);
     return stderr;
   };
-  assert.match(await told('inspekt', 'net.onnx'), /Did you mean inspect\?/);
+  assert.match(
+    await told('inspekt', 'net.onnx'),
+    /no command inspekt; there are .*inspect, .*export \[bad-usage\]\n.*Did you mean inspect\?/,
+  );
+  assert.match(
+    await told('export', 'foo'),
+    /no command export foo; there are transformers, onnx, triton, kserve, k8s \[bad-usage\]\n {2}See npx/,
+  );
+  assert.match(await told('export', 'onx', 'out', 'f'), /Did you mean onnx\?/);
   assert.match(
     await told('inspect', 'net.onnx', '--exitz', '3'),
     /Unknown argument: exitz.*\n.*Did you mean --exits\?/,

@@ -121,12 +121,20 @@ test('other classes are refused before anything is decoded, with split, path and
   await refused({ train, calibration: rows([0], ['A', 'b', 'c']) }, 'upper and lower case');
 });
 
-test('a labels file may have a byte order mark, blanks and empty lines at its end', async () => {
+test('a labels file may have a byte order mark, blanks and empty lines at its end, and no name that is blank', async () => {
   writeFileSync(at('names.txt'), '\ufeffant \r\n bee\r\ncat\r\n\r\n');
   assert.equal(await readClassNames(at('names.txt'), 3), ['ant', 'bee', 'cat']);
   writeFileSync(at('names.txt'), '\ufeff["ant", "bee"]\n');
   assert.equal(await readClassNames(at('names.txt'), 2), ['ant', 'bee']);
   await rejectsWith('bad-labels', () => readClassNames(at('names.txt'), 3));
+  for (const [file, text] of [
+    ['blank.txt', 'ant\n \ncat\n'],
+    ['blank.json', '["ant", "", "cat"]'],
+  ] as const) {
+    writeFileSync(at(file), text);
+    const { message } = await rejectsWith('bad-labels', () => readClassNames(at(file), 3));
+    assert.match(message, `${file}: name 2 of 3 is blank`);
+  }
 });
 
 test('compile, calibrate, evaluate and compare match by name, and refuse other names', async () => {

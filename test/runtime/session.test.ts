@@ -89,6 +89,9 @@ test('a file that is not there, and one that cannot be read as one', async () =>
   assert.is(absent.code, 'model-missing');
   assert.match(absent.message, /^there is no file .*none\.onnx$/);
   assert.is((await refused(pathToFileURL(join(folder, 'none.onnx')).href)).code, 'model-missing');
+  const isFolder = await refused(undefined, { path: folder });
+  assert.is(isFolder.code, 'not-a-model');
+  assert.match(isFolder.message, `${folder}, does not load: it is a folder: name the file in it`);
 });
 
 test('load without ONNX Runtime, or with something else as the model', async () => {
