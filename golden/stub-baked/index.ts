@@ -729,12 +729,17 @@ const UNPARSED = /protobuf parsing failed/i;
 function notAModel(
   owner: string,
   place: string | undefined,
-  start: Uint8Array | undefined,
+  start: Uint8Array | 'folder' | undefined,
   error: Error,
 ): Error {
-  const text = start && new TextDecoder('latin1').decode(start.subarray(0, LFS_POINTER.length));
-  const problem =
-    text === ''
+  const isFolder = start === 'folder';
+  const text =
+    isFolder || start === undefined
+      ? undefined
+      : new TextDecoder('latin1').decode(start.subarray(0, LFS_POINTER.length));
+  const problem = isFolder
+    ? 'it is a folder: name the file in it'
+    : text === ''
       ? 'it is empty'
       : text === LFS_POINTER
         ? 'it is a Git LFS pointer in place of the model, which `git lfs pull` fetches'
@@ -749,8 +754,8 @@ function notAModel(
   );
 }
 
-/** The first bytes of the file at `path`, none of an empty one; undefined where that cannot be told, as in a browser. */
-function firstBytes(path: string): Uint8Array | undefined {
+/** The first bytes of the file at `path`, none of an empty one, or that it is a folder; undefined where that cannot be told, as in a browser. */
+function firstBytes(path: string): Uint8Array | 'folder' | undefined {
   interface Files {
     openSync(path: string): number;
     readSync(file: number, to: Uint8Array): number;
@@ -768,8 +773,8 @@ function firstBytes(path: string): Uint8Array | undefined {
     } finally {
       files!.closeSync(file);
     }
-  } catch {
-    return undefined;
+  } catch (error) {
+    return (error as { code?: string }).code === 'EISDIR' ? 'folder' : undefined;
   }
 }
 

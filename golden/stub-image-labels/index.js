@@ -782,19 +782,24 @@ const LFS_POINTER = 'version https://git-lfs';
 const UNPARSED = /protobuf parsing failed/i;
 /** `start`: the first bytes of the file, or all of them, where they are known. What else is wrong ONNX Runtime says: then `error` itself. */
 function notAModel(owner, place, start, error) {
-    const text = start && new TextDecoder('latin1').decode(start.subarray(0, LFS_POINTER.length));
-    const problem = text === ''
-        ? 'it is empty'
-        : text === LFS_POINTER
-            ? 'it is a Git LFS pointer in place of the model, which `git lfs pull` fetches'
-            : UNPARSED.test(error.message)
-                ? 'it is no ONNX model, or not all of one: copy model.onnx from the package again'
-                : undefined;
+    const isFolder = start === 'folder';
+    const text = isFolder || start === undefined
+        ? undefined
+        : new TextDecoder('latin1').decode(start.subarray(0, LFS_POINTER.length));
+    const problem = isFolder
+        ? 'it is a folder: name the file in it'
+        : text === ''
+            ? 'it is empty'
+            : text === LFS_POINTER
+                ? 'it is a Git LFS pointer in place of the model, which `git lfs pull` fetches'
+                : UNPARSED.test(error.message)
+                    ? 'it is no ONNX model, or not all of one: copy model.onnx from the package again'
+                    : undefined;
     if (problem === undefined)
         return error;
     return notLoaded('not-a-model', `the model of ${owner}${place ? `, ${place},` : ''} does not load: ${problem}`, error);
 }
-/** The first bytes of the file at `path`, none of an empty one; undefined where that cannot be told, as in a browser. */
+/** The first bytes of the file at `path`, none of an empty one, or that it is a folder; undefined where that cannot be told, as in a browser. */
 function firstBytes(path) {
     const { process } = globalThis;
     // Not an import: bundlers for the browser stop at one.
@@ -811,8 +816,8 @@ function firstBytes(path) {
             files.closeSync(file);
         }
     }
-    catch {
-        return undefined;
+    catch (error) {
+        return error.code === 'EISDIR' ? 'folder' : undefined;
     }
 }
 /** What onnxruntime reads: bytes, copied where other threads share them. */
