@@ -1,7 +1,6 @@
-import { closeSync, createWriteStream, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { createGzip, gzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { settingsFor } from '../../src/cli/config.ts';
@@ -88,14 +87,9 @@ test('gzip that becomes a thousand times as large is refused early', async () =>
   if (process.platform !== 'linux') return;
   for (const piece of [`${GOOD}\n`, '\n', ' ']) {
     const path = join(freshFolder(), 'a.jsonl.gz');
-    const block = piece.repeat(2 ** 20 / piece.length);
-    await pipeline(
-      function* () {
-        for (let i = 0; i < 320; i++) yield block;
-      },
-      createGzip({ level: 9 }),
-      createWriteStream(path),
-    );
+    // Of 320 members, one MiB each: quicker made than one of all.
+    const member = gzipSync(piece.repeat(2 ** 20 / piece.length), { level: 9 });
+    put(path, Buffer.concat(new Array(320).fill(member)));
     const peak = await peakOfRefusal(path, piece === ' ' ? '' : '250 times');
     assert.ok(peak < 450, `${peak} MiB`);
   }
