@@ -11,7 +11,10 @@ type Parsed<T> = { readonly [K in keyof T as K extends string ? CamelCase<K> : n
   readonly '--'?: readonly (string | number)[];
 };
 
-/** A command of yargs whose handler knows the types of its options; to yargs they all look alike. */
+/**
+ * A command of yargs whose handler knows the types of its options; to yargs they all look alike. Handlers import what they run when they run it:
+ * whoever asks for help, or has misspelt a word, does not wait for a compiler to load.
+ */
 export const command = <T>(
   words: string,
   describe: string,

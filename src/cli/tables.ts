@@ -7,7 +7,7 @@ import type { CompilePlan } from '../commands/plan.ts';
 import type { Compiled } from '../commands/steps/describe-and-write.ts';
 import { answerAt, networkName } from '../emit/chain-words.ts';
 import type { Manifest, OperatingPoint } from '../emit/manifest.ts';
-import { networksAlone } from '../report/index.ts';
+import { networksAlone } from '../report/alone.ts';
 import { costPercent, macs } from '../report/numbers.ts';
 import { passesOf } from '../report/section.ts';
 import { formatNote } from './command.ts';

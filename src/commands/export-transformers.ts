@@ -7,10 +7,10 @@ import { isFile } from '../data/files.ts';
 import type { InputSpec } from '../data/index.ts';
 import { isEncoded, readTokenizerFile } from '../data/tokenizer.ts';
 import { checkPipeline } from '../emit/check-pipeline.ts';
+import { TOKENIZER_FILE } from '../emit/file-names.ts';
 import type { Manifest } from '../emit/manifest.ts';
 import { readPackage } from '../emit/read-package.ts';
 import { pictureInputOf } from '../emit/stub-pictures.ts';
-import { TOKENIZER_FILE } from '../emit/stub-texts.ts';
 import { type Content, checkApart, checkOutput, writeOutput } from '../emit/write.ts';
 import { asBadTokenizer, notForPipelines, optionText, outputUnusable } from '../errors/index.ts';
 import {

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { HEADS_FILE } from '../emit/file-names.ts';
 import type { Manifest } from '../emit/manifest.ts';
-import { HEADS_FILE } from '../emit/package-files.ts';
 import { messageOf, unusableHeads } from '../errors/index.ts';
 import { makeModel } from '../graph/builder.ts';
 import { parseModel, serializeModel } from '../parser/index.ts';

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { isEncoded, readTokenizerFile } from '../data/tokenizer.ts';
 import { asBadTokenizer } from '../errors/index.ts';
+import { TOKENIZER_FILE } from './file-names.ts';
 import type { Manifest } from './manifest.ts';
-import { TOKENIZER_FILE } from './stub-texts.ts';
 
 export interface KeptTokenizer {
   readonly sha256: string;

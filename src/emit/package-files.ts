@@ -1,6 +1,7 @@
 /** package.json and README.md of the generated package. */
 import { createHash } from 'node:crypto';
 import { countExits, inWords, networkName, networkNames, titleOf } from './chain-words.ts';
+import { TOKENIZER_FILE } from './file-names.ts';
 import type { Manifest } from './manifest.ts';
 import { printManifest, shortestFloat32 } from './manifest-json.ts';
 import { printFrontMatter } from './model-card.ts';
@@ -8,13 +9,7 @@ import { markdownCode, markdownText, propertyName, quoted } from './names.ts';
 import { otherLanguages } from './snippets.ts';
 import { pictureInput } from './stub-pictures.ts';
 import { describeServer, EXAMPLE_SERVER, servedPoints, splitOf } from './stub-split.ts';
-import { TOKENIZER_FILE } from './stub-texts.ts';
 import { arrayType, tensorType } from './tensor-types.ts';
-
-/** The trained heads, for `calibrate`; not packed. */
-export const HEADS_FILE = 'heads.onnx';
-/** For people to look at; not packed either. */
-export const REPORT_FILE = 'report.html';
 
 /** Of the package; all generated from manifest.json. */
 const CODE_FILES = ['index.ts', 'index.js', 'index.d.ts', 'index.cjs', 'index.d.cts'];

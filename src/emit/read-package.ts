@@ -15,9 +15,9 @@ import {
 import { type SessionOptions, withSession } from '../ort/session.ts';
 import { isOneScore } from '../passes/exits.ts';
 import { POLICY_NAMES } from '../policies/index.ts';
+import { TOKENIZER_FILE } from './file-names.ts';
 import type { Manifest } from './manifest.ts';
 import { readManifest } from './manifest-json.ts';
-import { TOKENIZER_FILE } from './stub-texts.ts';
 import { finishWriting } from './write.ts';
 
 /** The manifest of what `compile` wrote to `folder`. Throws `not-a-package`, `package-is-client`, `package-is-server`, and what `readManifest` throws. */

@@ -1,9 +1,7 @@
 /** The part of the generated file about texts: how they become the model's inputs. */
+import { TOKENIZER_FILE } from './file-names.ts';
 import type { Manifest } from './manifest.ts';
 import { commentText, quoted } from './names.ts';
-
-/** The tokenizer of a model whose data were texts, beside it. */
-export const TOKENIZER_FILE = 'tokenizer.json';
 
 export function textEncoder({ inputs, batch, tokenizer }: Manifest): string {
   const texts = batch === 'fixed' ? 'text: Text' : '...texts: [Text, ...Text[]]';

@@ -1,7 +1,8 @@
 /** The generated package: a manifest's facts as TypeScript that an app imports. Same manifest, same bytes. */
 import { IndentationText, ModuleKind, NewLineKind, Project, QuoteKind, ScriptTarget } from 'ts-morph';
+import { checkClassName, classNameOf, classNameOfPackage } from './class-name.ts';
 import type { Manifest } from './manifest.ts';
-import { checkClassName, classNameOf, classNameOfPackage, commentText, packageNameOf } from './names.ts';
+import { commentText, packageNameOf } from './names.ts';
 import { printPackageJson, printReadme } from './package-files.ts';
 import { namesIn, runtimeSource } from './runtime-source.ts';
 import { exportedRuntime, stubStatements } from './stub-source.ts';

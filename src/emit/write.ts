@@ -25,8 +25,8 @@ import {
   outputNotEmpty,
   outputUnusable,
 } from '../errors/index.ts';
+import { TOKENIZER_FILE } from './file-names.ts';
 import { readManifest } from './manifest-json.ts';
-import { TOKENIZER_FILE } from './stub-texts.ts';
 
 export interface WriteOptions {
   /**

@@ -8,7 +8,7 @@ import { CLASSES, drawSamples, SIDE } from '../../examples/demo/shapes.ts';
 import { compile } from '../../src/commands/compile.ts';
 import { emit } from '../../src/commands/emit.ts';
 import { split } from '../../src/commands/split.ts';
-import { REPORT_FILE } from '../../src/emit/package-files.ts';
+import { REPORT_FILE } from '../../src/emit/file-names.ts';
 import { sharedData } from '../shared.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,4 +1,3 @@
-import { calibrate } from '../../commands/calibrate.ts';
 import { optionsFor, thresholdsOf } from '../call.ts';
 import { command } from '../command.ts';
 import {
@@ -37,6 +36,7 @@ export const calibrateCommand = command(
   async (args) => {
     const { package: folder } = args;
     const options = optionsFor('calibrate', { ...args, ...thresholdsOf(args), folder });
+    const { calibrate } = await import('../../commands/calibrate.ts');
     await writePackage(args, args.out ?? folder, (events) => calibrate(options, events));
   },
 );

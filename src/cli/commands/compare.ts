@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { compare } from '../../commands/compare.ts';
 import { OPTIONS } from '../../commands/options.ts';
 import { filesIn } from '../../emit/write.ts';
 import { badOption } from '../../errors/index.ts';
@@ -54,6 +53,7 @@ export const compareCommand = command(
     refuseOriginalLast(args.a, args.b, args.failIf);
     const writeMetrics = await metricsFile(args, [...(await filesIn(args.a)), ...(await filesIn(args.b))]);
     const options = optionsFor('compare', { ...args, dims: args.dim });
+    const { compare } = await import('../../commands/compare.ts');
     const result = await watched(args, (events) => compare(options, events));
     printResult(args, result, `\n${formatComparison(result)}`);
     await writeMetrics(metricsOfBoth(result));

@@ -1,6 +1,4 @@
 import { CHAIN_AUTO_SAMPLES, DEFAULT_GOALS } from '../../calibrate/goals.ts';
-import { compile } from '../../commands/compile.ts';
-import { planCompile } from '../../commands/plan.ts';
 import { LEAST_SAMPLES } from '../../students/effort.ts';
 import { RECIPE } from '../../train/recipes.ts';
 import { optionsFor, thresholdsOf } from '../call.ts';
@@ -60,11 +58,13 @@ export const compileCommand = command(
       first: firstsOf(args),
     });
     if (args.dryRun) {
+      const { planCompile } = await import('../../commands/plan.ts');
       const plan = await watched(args, (events) => planCompile(options, events));
       return printResult(args, plan, formatPlan(plan));
     }
     const { out } = options;
     if (out === undefined) throw optionsMissing('compile', ['out']);
+    const { compile } = await import('../../commands/compile.ts');
     await writePackage(args, out, (events) => compile({ ...options, out }, events));
   },
 );

@@ -1,4 +1,3 @@
-import { emit } from '../../commands/emit.ts';
 import { optionsFor } from '../call.ts';
 import { command, printResult } from '../command.ts';
 import { packageFolder, shared } from '../options.ts';
@@ -17,6 +16,7 @@ export const emitCommand = command(
       )
       .example('$0 emit out/ --check', 'in CI: is what is committed what would be generated?'),
   async (args) => {
+    const { emit } = await import('../../commands/emit.ts');
     const files = await emit(optionsFor('emit', { ...args, folder: args.package }));
     printResult(args, { files }, `${args.check ? 'As generated' : 'Written'}: ${files.join(', ')}`);
   },

@@ -1,5 +1,4 @@
 import { isNamed, pointNamed } from '../../calibrate/index.ts';
-import { evaluate } from '../../commands/evaluate.ts';
 import { filesIn } from '../../emit/write.ts';
 import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
@@ -37,6 +36,7 @@ export const evaluateCommand = command(
     checkFigures(args.failIf, ['accuracy', 'agreement', 'drop', 'cost'], 'compare measures latency');
     const writeMetrics = await metricsFile(args, await filesIn(folder));
     const options = optionsFor('evaluate', { ...args, folder });
+    const { evaluate } = await import('../../commands/evaluate.ts');
     const result = await watched(args, (events) => evaluate(options, events));
     const isShown = (name: string) => allPoints || args.at !== undefined || isNamed(name);
     printResult(args, result, formatEvaluation(result, isShown));

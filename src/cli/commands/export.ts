@@ -1,8 +1,3 @@
-import { printKubernetesJob } from '../../commands/entries.ts';
-import { exportKserve } from '../../commands/export-kserve.ts';
-import { exportOnnx } from '../../commands/export-onnx.ts';
-import { exportTransformers } from '../../commands/export-transformers.ts';
-import { exportTriton } from '../../commands/export-triton.ts';
 import { OPTIONS } from '../../commands/options.ts';
 import { checkReplaceable, writeOneFile } from '../../emit/write.ts';
 import { isKubernetesJob } from '../../export/kubernetes-job.ts';
@@ -39,6 +34,7 @@ const transformersCommand = command(
         "pipeline('image-classification', './my-model-fast')",
       ),
   async ({ package: folder, folder: out, ...args }) => {
+    const { exportTransformers } = await import('../../commands/export-transformers.ts');
     const exported = await exportTransformers(optionsFor('export transformers', { ...args, folder, out }));
     printResult(
       args,
@@ -61,6 +57,7 @@ const onnxCommand = command(
       .options(from('export onnx', { ...BAKED, force: 'replace the file' }))
       .example('$0 export onnx out/ fast.onnx --model net.onnx --at fast', 'for any ONNX Runtime'),
   async ({ package: folder, ...args }) => {
+    const { exportOnnx } = await import('../../commands/export-onnx.ts');
     const exported = await exportOnnx(optionsFor('export onnx', { ...args, folder }));
     const beside =
       exported.externalData.length > 0 ? `, with ${exported.externalData.join(', ')} beside it` : '';
@@ -97,6 +94,7 @@ const tritonCommand = command(
       .example('$0 export triton out/ models/ --model net.onnx', 'models/net, for Triton'),
   async (args) => {
     const options = optionsFor('export triton', { ...args, folder: args.package });
+    const { exportTriton } = await import('../../commands/export-triton.ts');
     const exported = await exportTriton(options);
     const batches = exported.maxBatch > 0 ? `up to ${exported.maxBatch} samples a run` : 'one sample a run';
     const others =
@@ -143,6 +141,7 @@ const kserveCommand = command(
       ),
   async ({ package: folder, folder: out, ...args }) => {
     const options = optionsFor('export kserve', { ...args, folder, out });
+    const { exportKserve } = await import('../../commands/export-kserve.ts');
     const exported = await exportKserve(options);
     const text = `Written to ${out}: ${exported.models.join(', ')}\nNext: copy ${out}/models to ${options.storage}, then kubectl apply -f ${out}/inference-service.yaml`;
     printResult(args, exported, text);
@@ -180,6 +179,7 @@ const kubernetesCommand = command(
     const { out } = args;
     const words = (args['--'] ?? []).map(String);
     if (out !== undefined) await checkReplaceable(out, isKubernetesJob);
+    const { printKubernetesJob } = await import('../../commands/entries.ts');
     const job = printKubernetesJob(optionsFor('export k8s', { ...args, words }));
     if (out === undefined) process.stdout.write(job);
     else {

@@ -1,5 +1,3 @@
-import { mergeShards } from '../../commands/entries.ts';
-import { extractShard } from '../../commands/extract-shard.ts';
 import { OPTIONS } from '../../commands/options.ts';
 import { progressOf } from '../../errors/events.ts';
 import { optionsFor } from '../call.ts';
@@ -29,6 +27,7 @@ const shardCommand = command(
   async (args) => {
     const shard = shardOf(args.shard, args.shards, process.env);
     const options = optionsFor('features', { ...args, dims: args.dim, first: firstsOf(args), shard });
+    const { extractShard } = await import('../../commands/extract-shard.ts');
     const made = await watched(args, (events) => extractShard(options, events));
     const { index, count } = made.shard;
     const text = `Shard ${index}/${count} is in ${args.out}: ${made.samples} samples from ${made.first} on`;
@@ -44,6 +43,7 @@ const mergeCommand = command(
       y.positional('folder', place('folder', OPTIONS['features merge'].folder, 'folder of all shards')),
     ).example('$0 features merge features/', 'for compile --features features/'),
   async (args) => {
+    const { mergeShards } = await import('../../commands/entries.ts');
     const merged = await watched(args, (events) =>
       mergeShards(args.folder, { ...events, onProgress: progressOf(events)('merging') }),
     );

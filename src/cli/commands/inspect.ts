@@ -1,6 +1,5 @@
-import { inspect } from '../../commands/inspect.ts';
 import { checkReplaceable, writeOneFile } from '../../emit/write.ts';
-import { isModelLine, modelLineFile } from '../../report/index.ts';
+import { isModelLine, modelLineFile } from '../../report/model-line.ts';
 import { optionsFor } from '../call.ts';
 import { chainTable } from '../chain-table.ts';
 import { command, print } from '../command.ts';
@@ -29,6 +28,7 @@ export const inspectCommand = command(
   async (args) => {
     const { model } = args;
     if (args.svg !== undefined) await checkReplaceable(args.svg, isModelLine);
+    const { inspect } = await import('../../commands/inspect.ts');
     const inspection = await inspect(
       optionsFor('inspect', { ...args, dims: args.dim, first: firstsOf(args) }),
     );

@@ -1,4 +1,3 @@
-import { split } from '../../commands/split.ts';
 import { optionsFor } from '../call.ts';
 import { command, printResult, watched } from '../command.ts';
 import { externalData, packageFolder, samplesAgainOptions, shared } from '../options.ts';
@@ -38,6 +37,7 @@ export const splitCommand = command(
       ),
   async ({ package: folder, ...args }) => {
     const options = optionsFor('split', { ...args, folder });
+    const { split } = await import('../../commands/split.ts');
     const result = await watched(args, (events) => split(options, events));
     printResult(args, result, formatSplit(result, options.out));
   },

@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { leavingCostsAt } from '../../emit/chain-words.ts';
+import { TOKENIZER_FILE } from '../../emit/file-names.ts';
 import type { Manifest, ManifestSent, ManifestSplit, OperatingPoint } from '../../emit/manifest.ts';
 import { printManifest } from '../../emit/manifest-json.ts';
 import { withMetadata } from '../../emit/metadata.ts';
 import { emitPackage } from '../../emit/stub.ts';
-import { TOKENIZER_FILE } from '../../emit/stub-texts.ts';
 import { type Content, leftovers } from '../../emit/write.ts';
 import { largestBatch } from '../../export/largest-batch.ts';
 import {

@@ -3,13 +3,12 @@
 import { closesAll, isNamed } from '../../calibrate/index.ts';
 import { summaryOf } from '../../data/splits.ts';
 import { type Described, describeCompiled, type Origin, sealed } from '../../emit/describe.ts';
+import { HEADS_FILE, REPORT_FILE, TOKENIZER_FILE } from '../../emit/file-names.ts';
 import type { KeptTokenizer } from '../../emit/keep-tokenizer.ts';
 import type { Manifest, OperatingPoint } from '../../emit/manifest.ts';
 import { printManifest } from '../../emit/manifest-json.ts';
 import { withMetadata } from '../../emit/metadata.ts';
-import { HEADS_FILE, REPORT_FILE } from '../../emit/package-files.ts';
 import { emitPackage } from '../../emit/stub.ts';
-import { TOKENIZER_FILE } from '../../emit/stub-texts.ts';
 import { type Content, writeOutput } from '../../emit/write.ts';
 import { optionText } from '../../errors/index.ts';
 import { info, type Note, warning } from '../../errors/notes.ts';
