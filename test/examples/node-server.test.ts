@@ -1,6 +1,6 @@
 /** The example server as its users meet it: a process of its own, HTTP, a real early-exit model. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, type RequestOptions } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -233,6 +233,29 @@ test('a folder without a package is called one', async () => {
   });
   assert.equal(await once(child, 'close'), [1, null]);
   assert.is(said, `${root} holds no package that \`npx onnx-offramp compile\` wrote\n`);
+});
+
+test("a package's own session options count, unless --threads or --workers says otherwise", async () => {
+  if (process.platform !== 'linux') return;
+  const own = join(root, 'own-options');
+  cpSync(folder, own, { recursive: true });
+  // tsx would take it in place of index.js.
+  rmSync(join(own, 'index.ts'));
+  const index = join(own, 'index.js');
+  const code = readFileSync(index, 'utf8');
+  const threadsWith = async (intraOpNumThreads: number, ...options: string[]) => {
+    const given = `sessionOptions = { intraOpNumThreads: ${intraOpNumThreads}, `;
+    writeFileSync(index, code.replace('sessionOptions = { ', given));
+    const server = await start(own, ...options);
+    const threads = readdirSync(`/proc/${server.process.pid}/task`).length;
+    server.process.kill('SIGKILL');
+    return threads;
+  };
+  const one = await threadsWith(1);
+  // ONNX Runtime starts as many as it is told, less the one that calls it.
+  assert.ok((await threadsWith(21)) >= one + 15);
+  assert.ok((await threadsWith(21, '--threads', '1')) < one + 5);
+  assert.ok((await threadsWith(21, '--workers', '2')) < one + 15);
 });
 
 test('a run that fails is the failure of its own batch', async () => {
