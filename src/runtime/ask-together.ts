@@ -156,6 +156,11 @@ export class AskTogether {
       deadline.stop();
       return work.outcomes.fill(new NotAnswered('client, server unreachable', problem));
     }
+    const refusal = this.#breaker.refusal();
+    if (refusal) {
+      deadline.stop();
+      return work.outcomes.fill(refusal);
+    }
     this.#inFlight += lanes;
     try {
       await Promise.all(Array.from({ length: lanes }, () => this.#askInTurn(served, work)));
@@ -163,6 +168,7 @@ export class AskTogether {
       this.#inFlight -= lanes;
       deadline.stop();
     }
+    this.#breaker.note(work.outcomes);
     return work.outcomes;
   }
 
@@ -190,18 +196,13 @@ export class AskTogether {
     rows: readonly SentRows[],
     deadline: AskDeadline,
   ): Promise<RowAnswer[] | NotAnswered> {
-    const refusal = this.#breaker.refusal();
-    if (refusal) return refusal;
     const began = performance.now();
     try {
       const answers = await this.#remote.infer(asked, rows, deadline);
-      this.#breaker.answered();
       this.#statistics.answered(performance.now() - began);
       return answers;
     } catch (error) {
       if (!(error instanceof NotAnswered)) throw error;
-      if (error.where === 'client, server unreachable') this.#breaker.failed(error);
-      else this.#breaker.answered();
       this.#statistics.failed(error.message);
       return error;
     }

@@ -612,7 +612,7 @@ test('a server that is down is no drift: samples that it would have answered cou
 /** A server that takes requests and never answers. */
 const silent: Mood = () => undefined;
 
-test('a server that does not answer three requests in a row is left alone; then one request tries it, and the others follow', async () => {
+test('a server that does not answer three calls in a row is left alone; then one tries it, and the others follow', async () => {
   const { server } = shared;
   server.mood = silent;
   await withModel({ timeoutMs: 150, restMs: 1000 }, async (model) => {
@@ -652,7 +652,7 @@ test('what is left alone says why and for how long; Retry-After may be longer; w
     const error = await askFourTimes(model);
     assert.match(
       error.message,
-      /^the server is left alone for 7000 ms \(restMs, or as it asked\): it did not answer 3 requests in a row \(the server answers 503/,
+      /^the server is left alone for 7000 ms \(restMs, or as it asked\): it did not answer 3 times in a row \(the server answers 503/,
     );
     assert.ok(error.againMs! > 6000 && error.againMs! <= 7000, String(error.againMs));
     assert.is(server.requests.length, 3);
@@ -668,6 +668,28 @@ test('what is left alone says why and for how long; Retry-After may be longer; w
     await askFourTimes(model);
     assert.is(server.requests.length, 4);
   });
+});
+
+test('a call of many requests counts once, and as answered where one of them is', async () => {
+  const { server } = shared;
+  const four = Float32Array.from([DARK, DARK, DARK, DARK].flatMap((one) => [...one]));
+  const askedBy = async (mood: Mood, options: Partial<Options>) => {
+    server.requests.length = 0;
+    server.mood = mood;
+    const counts: number[] = [];
+    await withModel({ timeoutMs: 150, maxBatch: 1, ...options }, async (model) => {
+      for (let call = 0; call < 5; call++) {
+        await model.classify(four);
+        counts.push(server.requests.length);
+      }
+    });
+    return counts;
+  };
+  assert.equal(await askedBy(silent, {}), [4, 8, 12, 12, 12]);
+  let turn = 0;
+  // Of each call the first request is answered, and the second one is not.
+  const late: Mood = (_, answer) => (turn++ % 2 === 0 ? answer : undefined);
+  assert.equal(await askedBy(late, { maxInFlight: 1 }), [2, 4, 6, 8, 10]);
 });
 
 test('under load, the server killed and restarted: every call answered, each marked by where, each rightly', async () => {
