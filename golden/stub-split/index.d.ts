@@ -316,8 +316,8 @@ export interface ServerOptions {
     /** How often a request is repeated that was not answered; 2 by default. */
     readonly retries?: number;
     /**
-     * Milliseconds that a server is left alone which did not answer three requests in a row, 5,000 by default: samples are answered here at once, until one
-     * request finds it again. 0: it is always asked.
+     * Milliseconds that a server is left alone which answered nothing of three calls in a row, 5,000 by default: samples are answered here at once, until one
+     * call finds it again. 0: it is always asked.
      */
     readonly restMs?: number;
     /** Requests that may be open at a time, 8 by default; beyond that samples are answered here. */

@@ -419,6 +419,11 @@ class AskTogether {
       deadline.stop();
       return work.outcomes.fill(new NotAnswered('client, server unreachable', problem));
     }
+    const refusal = this.#breaker.refusal();
+    if (refusal) {
+      deadline.stop();
+      return work.outcomes.fill(refusal);
+    }
     this.#inFlight += lanes;
     try {
       await Promise.all(Array.from({ length: lanes }, () => this.#askInTurn(served, work)));
@@ -426,6 +431,7 @@ class AskTogether {
       this.#inFlight -= lanes;
       deadline.stop();
     }
+    this.#breaker.note(work.outcomes);
     return work.outcomes;
   }
 
@@ -453,47 +459,42 @@ class AskTogether {
     rows: readonly SentRows[],
     deadline: AskDeadline,
   ): Promise<RowAnswer[] | NotAnswered> {
-    const refusal = this.#breaker.refusal();
-    if (refusal) return refusal;
     const began = performance.now();
     try {
       const answers = await this.#remote.infer(asked, rows, deadline);
-      this.#breaker.answered();
       this.#statistics.answered(performance.now() - began);
       return answers;
     } catch (error) {
       if (!(error instanceof NotAnswered)) throw error;
-      if (error.where === 'client, server unreachable') this.#breaker.failed(error);
-      else this.#breaker.answered();
       this.#statistics.failed(error.message);
       return error;
     }
   }
 }
 
-/** Requests in a row. */
+/** Times in a row that a server may answer nothing. */
 const MOST_UNANSWERED = 3;
 
 /**
- * A circuit breaker: a server that did not answer three requests in a row is left alone for `restMs`. Then one request tries it, and others
- * follow when that is answered. Nothing here throws.
+ * A circuit breaker: a server that answered nothing three times in a row is left alone for `restMs`. Then one tries it, and others follow when
+ * that is answered. Nothing here throws.
  */
 class Breaker {
   readonly #restMs: number;
   readonly #timeoutMs: number;
   #unanswered = 0;
-  /** No request before, by `performance.now()`. */
+  /** Nobody asks before, by `performance.now()`. */
   #until = 0;
   #pauseMs = 0;
   #problem = '';
 
-  /** With a `restMs` of 0 it leaves no server alone. A request takes `timeoutMs` at most. */
+  /** With a `restMs` of 0 it leaves no server alone. Asking takes `timeoutMs` at most. */
   constructor(restMs: number, timeoutMs: number) {
     this.#restMs = restMs;
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Why the server is not to be asked now; undefined where it is. Who asks first after a rest is the one that tries. */
+  /** Why the server is not to be asked now; undefined where it is. Who comes first after a rest is the one that tries. */
   refusal(): NotAnswered | undefined {
     if (this.#restMs === 0 || this.#unanswered < MOST_UNANSWERED) return undefined;
     const left = this.#until - performance.now();
@@ -501,17 +502,19 @@ class Breaker {
       this.#until = performance.now() + this.#timeoutMs;
       return undefined;
     }
-    const problem = `the server is left alone for ${this.#pauseMs} ms (restMs, or as it asked): it did not answer ${this.#unanswered} requests in a row (${this.#problem})`;
+    const problem = `the server is left alone for ${this.#pauseMs} ms (restMs, or as it asked): it did not answer ${this.#unanswered} times in a row (${this.#problem})`;
     return new NotAnswered('client, server unreachable', problem, left);
   }
 
-  /** The server is there, whatever it said. */
-  answered(): void {
-    this.#unanswered = 0;
-  }
-
-  /** A request was not answered. */
-  failed({ message, againMs = 0 }: NotAnswered): void {
+  /** What came of asking once, for any number of samples. One that is answered, or refused, shows that the server is there. */
+  note(outcomes: readonly (RowAnswer | NotAnswered)[]): void {
+    const isThere = (one: RowAnswer | NotAnswered) =>
+      !(one instanceof NotAnswered) || one.where === 'client, server refused';
+    if (outcomes.some(isThere)) {
+      this.#unanswered = 0;
+      return;
+    }
+    const { message, againMs = 0 } = outcomes[0] as NotAnswered;
     this.#unanswered++;
     this.#pauseMs = Math.max(this.#restMs, againMs);
     this.#until = performance.now() + this.#pauseMs;
@@ -1314,8 +1317,8 @@ export interface ServerOptions {
   /** How often a request is repeated that was not answered; 2 by default. */
   readonly retries?: number;
   /**
-   * Milliseconds that a server is left alone which did not answer three requests in a row, 5,000 by default: samples are answered here at once, until one
-   * request finds it again. 0: it is always asked.
+   * Milliseconds that a server is left alone which answered nothing of three calls in a row, 5,000 by default: samples are answered here at once, until one
+   * call finds it again. 0: it is always asked.
    */
   readonly restMs?: number;
   /** Requests that may be open at a time, 8 by default; beyond that samples are answered here. */
