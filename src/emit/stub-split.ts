@@ -275,7 +275,7 @@ examples/node-server of onnx-offramp) and serves ${inWords(models)}; the digits 
 | \`headers\` | sent with every request, or a function that gives them |
 | \`timeoutMs: 2000\` | that asking may take a call, repetitions included |
 | \`retries: 2\` | repetitions of a request that was not answered |
-| \`restMs: 5000\` | that a server is left alone which answered nothing of three calls in a row: samples are answered here at once, until one call finds it again. 0: it is always asked |
+| \`restMs: 5000\` | that a server is left alone which answered nothing three times in a row: samples are answered here at once, until one call finds it again. 0: it is always asked |
 | \`maxInFlight: 8\` | requests that may be open; beyond that samples are answered here |
 | \`maxBatch: 32\` | samples a request |
 | \`offline: 'answer'\` | or \`'throw'\`: \`classify\` rejects with \`NotAnswered\` where the server does not answer |

@@ -3,7 +3,7 @@ import { Breaker } from './breaker.ts';
 import { AskDeadline, type RemoteServer, unlessAborted } from './remote.ts';
 import { chosen, stacked } from './sent.ts';
 import type { SplitStatistics } from './split-statistics.ts';
-import { NotAnswered, type RowAnswer, type SentRows, type WireQuestion } from './wire.ts';
+import { NotAnswered, NotAsked, type RowAnswer, type SentRows, type WireQuestion } from './wire.ts';
 
 /** What came of asking for one row. */
 export type RowOutcome = RowAnswer | NotAnswered;
@@ -154,9 +154,10 @@ export class AskTogether {
       const problem = `${maxInFlight} requests are open already (maxInFlight)`;
       this.#statistics.failed(problem);
       deadline.stop();
-      return work.outcomes.fill(new NotAnswered('client, server unreachable', problem));
+      return work.outcomes.fill(new NotAsked(problem));
     }
-    const refusal = this.#breaker.refusal();
+    const began = performance.now();
+    const refusal = this.#breaker.refusal(began);
     if (refusal) {
       deadline.stop();
       return work.outcomes.fill(refusal);
@@ -164,11 +165,14 @@ export class AskTogether {
     this.#inFlight += lanes;
     try {
       await Promise.all(Array.from({ length: lanes }, () => this.#askInTurn(served, work)));
+    } catch (error) {
+      this.#breaker.leave(began);
+      throw error;
     } finally {
       this.#inFlight -= lanes;
       deadline.stop();
     }
-    this.#breaker.note(work.outcomes);
+    this.#breaker.note(work.outcomes, began);
     return work.outcomes;
   }
 

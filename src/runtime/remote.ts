@@ -9,6 +9,7 @@ import {
   JSON_LENGTH,
   mostBytes,
   NotAnswered,
+  NotAsked,
   type RowAnswer,
   type SentRows,
   type WireQuestion,
@@ -28,7 +29,7 @@ export interface ServerOptions {
   /** How often a request is repeated that was not answered; 2 by default. */
   readonly retries?: number;
   /**
-   * Milliseconds that a server is left alone which answered nothing of three calls in a row, 5,000 by default: samples are answered here at once, until one
+   * Milliseconds that a server is left alone which answered nothing three times in a row, 5,000 by default: samples are answered here at once, until one
    * call finds it again. 0: it is always asked.
    */
   readonly restMs?: number;
@@ -159,10 +160,13 @@ export class RemoteServer {
       throw new TypeError(`fetch: a function expected, got ${told(options.fetch)}`);
     // Called as a function of its own: browsers' fetch wants no other `this`.
     const send: typeof fetch = options.fetch ?? ((url, init) => fetch(url, init));
-    if (!(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
-      throw new RangeError(`timeoutMs: milliseconds up to ${LONGEST_TIMEOUT_MS} expected, got ${timeoutMs}`);
-    if (!(restMs >= 0 && restMs < Number.POSITIVE_INFINITY))
-      throw new RangeError(`restMs: milliseconds from 0 up expected, got ${restMs}`);
+    // Not by comparing alone: texts, true and null are numbers to that.
+    if (!(Number.isFinite(timeoutMs) && timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
+      throw new RangeError(
+        `timeoutMs: milliseconds up to ${LONGEST_TIMEOUT_MS} expected, got ${told(timeoutMs)}`,
+      );
+    if (!(Number.isFinite(restMs) && restMs >= 0))
+      throw new RangeError(`restMs: milliseconds from 0 up expected, got ${told(restMs)}`);
     const counts = { retries: [retries, 0], maxInFlight: [maxInFlight, 1], maxBatch: [maxBatch, 1] } as const;
     for (const [name, [value, least]] of Object.entries(counts))
       if (!Number.isInteger(value) || value < least)
@@ -260,7 +264,7 @@ export class RemoteServer {
       given = recordOf(typeof headers === 'function' ? await headers() : headers);
     } catch (error) {
       const why = (error as Error | null)?.message;
-      throw new NotAnswered('client, server unreachable', `headers: ${why?.replace(/^headers: /, '')}`);
+      throw new NotAsked(`headers: ${why?.replace(/^headers: /, '')}`);
     }
     const taken = Object.keys(own).map((name) => name.toLowerCase());
     const others = Object.entries(given).filter(([name]) => !taken.includes(name.toLowerCase()));

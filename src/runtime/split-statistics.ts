@@ -75,7 +75,7 @@ export class SplitStatistics<Name extends string> {
     return 1 - this.#asked / (this.samples + this.#rejected);
   }
 
-  /** Samples that the server was asked for. */
+  /** Samples that were for the server, also those that it was not asked for since it had not answered others. */
   get asked(): number {
     return this.#asked;
   }

@@ -19,6 +19,13 @@ export class NotAnswered extends Error {
   }
 }
 
+/** The server has not even been asked. */
+export class NotAsked extends NotAnswered {
+  constructor(problem: string) {
+    super('client, server unreachable', problem);
+  }
+}
+
 /** Rows that travel: `dims` are those of one row. */
 export interface SentRows {
   readonly name: string;

@@ -580,7 +580,9 @@ test('the URL is that of the server or of the model on it; others are refused be
       `timeoutMs: milliseconds up to 2147483647 expected, got ${timeoutMs}`,
     );
   assert.match(await load({ ...url, retries: -1 }), 'retries: a whole number from 0 up expected, got -1');
-  assert.match(await load({ ...url, restMs: -1 }), 'restMs: milliseconds from 0 up expected, got -1');
+  for (const odd of [-1, Number.NaN, Number.POSITIVE_INFINITY, '5', '', null, true, 5n])
+    for (const name of ['restMs', 'timeoutMs'])
+      assert.match(await load({ ...url, [name]: odd }), `${name}: milliseconds `);
   assert.match(
     await load({ ...url, maxInFlight: 0 }),
     'maxInFlight: a whole number from 1 up expected, got 0',
@@ -667,6 +669,70 @@ test('what is left alone says why and for how long; Retry-After may be longer; w
   await withModel({ offline: 'throw' }, async (model) => {
     await askFourTimes(model);
     assert.is(server.requests.length, 4);
+  });
+});
+
+test('calls that fail side by side count once, and late failures of old ones not at all', async () => {
+  const { server } = shared;
+  // What it says of itself is asked for once by all who come meanwhile.
+  let pages = 0;
+  const firstPageBusy: typeof fetch = async (url, init) => {
+    if (!String(url).endsWith('/v2') || pages++ > 0) return fetch(url, init);
+    await pause(60);
+    return new Response('', { status: 503 });
+  };
+  await withModel({ retries: 0, fetch: firstPageBusy }, async (model) => {
+    const calls = Array.from({ length: 4 }, async (_, i) => {
+      await pause(5 * i);
+      return (await model.classify(DARK))[0].where;
+    });
+    assert.equal(new Set(await Promise.all(calls)), new Set(['client, server unreachable']));
+    assert.is((await model.classify(DARK))[0].where, 'server');
+  });
+  server.mood = silent;
+  await withModel({ timeoutMs: 400, restMs: 5000 }, async (model) => {
+    const old = Array.from({ length: 4 }, async (_, i) => {
+      await pause(5 * i);
+      return (await model.classify(DARK))[0].where;
+    });
+    await pause(150);
+    server.mood = undefined;
+    assert.is((await model.classify(DARK))[0].where, 'server');
+    assert.equal(new Set(await Promise.all(old)), new Set(['client, server unreachable']));
+    assert.is((await model.classify(DARK))[0].where, 'server');
+  });
+});
+
+test('headers that fail say nothing of the server; who leaves the trial lets others try; nobody is left alone for hours', async () => {
+  const { server } = shared;
+  const token = { isOld: true };
+  const headers = () => {
+    if (token.isOld) throw new Error('token expired');
+    return {};
+  };
+  await withModel({ headers, restMs: 60_000 }, async (model) => {
+    for (let call = 0; call < 4; call++)
+      assert.is((await model.classify(DARK))[0].where, 'client, server unreachable');
+    token.isOld = false;
+    assert.is((await model.classify(DARK))[0].where, 'server');
+  });
+  server.mood = silent;
+  await withModel({ timeoutMs: 300, restMs: 100 }, async (model) => {
+    for (let call = 0; call < 3; call++) await model.classify(DARK);
+    await pause(150);
+    const leaving = new AbortController();
+    const trial = rejection(model.classify(DARK, { signal: leaving.signal }));
+    await pause(50);
+    server.mood = undefined;
+    assert.is((await model.classify(DARK))[0].where, 'client, server unreachable', 'while it tries');
+    leaving.abort(new Error('gone'));
+    assert.is((await trial).message, 'gone');
+    assert.is((await model.classify(DARK))[0].where, 'server');
+  });
+  server.mood = (_, answer) => ({ ...answer, status: 503, headers: { 'Retry-After': '86400' } });
+  await withModel({ offline: 'throw' }, async (model) => {
+    for (let call = 0; call < 3; call++) await rejection(model.classify(DARK));
+    assert.match((await rejection(model.classify(DARK))).message, 'left alone for 60000 ms');
   });
 });
 
