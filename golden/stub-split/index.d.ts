@@ -316,7 +316,7 @@ export interface ServerOptions {
     /** How often a request is repeated that was not answered; 2 by default. */
     readonly retries?: number;
     /**
-     * Milliseconds that a server is left alone which answered nothing of three calls in a row, 5,000 by default: samples are answered here at once, until one
+     * Milliseconds that a server is left alone which answered nothing three times in a row, 5,000 by default: samples are answered here at once, until one
      * call finds it again. 0: it is always asked.
      */
     readonly restMs?: number;
@@ -376,7 +376,7 @@ export declare class SplitStatistics<Name extends string> {
     get drift(): Drift | undefined;
     /** Share of samples that the server was not asked for; NaN before the first. */
     get stayed(): number;
-    /** Samples that the server was asked for. */
+    /** Samples that were for the server, also those that it was not asked for since it had not answered others. */
     get asked(): number;
     /** Samples of those that it did not answer; with `offline: 'throw'` all that a call asked for which rejected. Other samples of such a call are in `stayed` alone. */
     get unanswered(): number;

@@ -417,9 +417,10 @@ class AskTogether {
       const problem = `${maxInFlight} requests are open already (maxInFlight)`;
       this.#statistics.failed(problem);
       deadline.stop();
-      return work.outcomes.fill(new NotAnswered('client, server unreachable', problem));
+      return work.outcomes.fill(new NotAsked(problem));
     }
-    const refusal = this.#breaker.refusal();
+    const began = performance.now();
+    const refusal = this.#breaker.refusal(began);
     if (refusal) {
       deadline.stop();
       return work.outcomes.fill(refusal);
@@ -427,11 +428,14 @@ class AskTogether {
     this.#inFlight += lanes;
     try {
       await Promise.all(Array.from({ length: lanes }, () => this.#askInTurn(served, work)));
+    } catch (error) {
+      this.#breaker.leave(began);
+      throw error;
     } finally {
       this.#inFlight -= lanes;
       deadline.stop();
     }
-    this.#breaker.note(work.outcomes);
+    this.#breaker.note(work.outcomes, began);
     return work.outcomes;
   }
 
@@ -472,8 +476,11 @@ class AskTogether {
   }
 }
 
-/** Times in a row that a server may answer nothing. */
+/** Times in a row, one after another, that a server may answer nothing. */
 const MOST_UNANSWERED = 3;
+
+/** The longest that a `Retry-After` keeps others from asking: what says it may be wrong, or gone meanwhile. */
+const LONGEST_REST_MS = 60_000;
 
 /**
  * A circuit breaker: a server that answered nothing three times in a row is left alone for `restMs`. Then one tries it, and others follow when
@@ -483,8 +490,12 @@ class Breaker {
   readonly #restMs: number;
   readonly #timeoutMs: number;
   #unanswered = 0;
-  /** Nobody asks before, by `performance.now()`. */
+  /** Nobody asks before, by `performance.now()` as all times here. */
   #until = 0;
+  /** When the server was last known to answer, or not to. */
+  #known = 0;
+  /** When the one began that tries the server after a rest. */
+  #trial: number | undefined;
   #pauseMs = 0;
   #problem = '';
 
@@ -494,31 +505,45 @@ class Breaker {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Why the server is not to be asked now; undefined where it is. Who comes first after a rest is the one that tries. */
-  refusal(): NotAnswered | undefined {
+  /** Why the server is not to be asked `now`; undefined where it is. Who comes first after a rest is the one that tries. */
+  refusal(now: number): NotAnswered | undefined {
     if (this.#restMs === 0 || this.#unanswered < MOST_UNANSWERED) return undefined;
-    const left = this.#until - performance.now();
+    const left = this.#until - now;
     if (left <= 0) {
-      this.#until = performance.now() + this.#timeoutMs;
+      this.#trial = now;
+      this.#until = now + this.#timeoutMs;
       return undefined;
     }
     const problem = `the server is left alone for ${this.#pauseMs} ms (restMs, or as it asked): it did not answer ${this.#unanswered} times in a row (${this.#problem})`;
-    return new NotAnswered('client, server unreachable', problem, left);
+    return new NotAnswered('client, server unreachable', problem, Math.ceil(left));
   }
 
-  /** What came of asking once, for any number of samples. One that is answered, or refused, shows that the server is there. */
-  note(outcomes: readonly (RowAnswer | NotAnswered)[]): void {
+  /** What came of asking once, for any number of samples, since `began`. One that is answered, or refused, shows that the server is there. */
+  note(outcomes: readonly (RowAnswer | NotAnswered)[], began: number): void {
     const isThere = (one: RowAnswer | NotAnswered) =>
       !(one instanceof NotAnswered) || one.where === 'client, server refused';
     if (outcomes.some(isThere)) {
       this.#unanswered = 0;
+      this.#known = performance.now();
       return;
     }
-    const { message, againMs = 0 } = outcomes[0] as NotAnswered;
+    const failure = outcomes[0] as NotAnswered;
+    if (failure instanceof NotAsked) {
+      this.leave(began);
+      return;
+    }
+    // What is asked side by side fails for one reason; and what is known since it began is newer.
+    if (began < this.#known) return;
+    this.#known = performance.now();
     this.#unanswered++;
-    this.#pauseMs = Math.max(this.#restMs, againMs);
-    this.#until = performance.now() + this.#pauseMs;
-    this.#problem = message;
+    this.#pauseMs = Math.max(this.#restMs, Math.min(failure.againMs ?? 0, LONGEST_REST_MS));
+    this.#until = this.#known + this.#pauseMs;
+    this.#problem = failure.message;
+  }
+
+  /** Nobody waits any more for what was asked since `began`, or it was not asked: another may try. */
+  leave(began: number): void {
+    if (began === this.#trial) this.#until = 0;
   }
 }
 
@@ -1317,7 +1342,7 @@ export interface ServerOptions {
   /** How often a request is repeated that was not answered; 2 by default. */
   readonly retries?: number;
   /**
-   * Milliseconds that a server is left alone which answered nothing of three calls in a row, 5,000 by default: samples are answered here at once, until one
+   * Milliseconds that a server is left alone which answered nothing three times in a row, 5,000 by default: samples are answered here at once, until one
    * call finds it again. 0: it is always asked.
    */
   readonly restMs?: number;
@@ -1452,10 +1477,13 @@ class RemoteServer {
       throw new TypeError(`fetch: a function expected, got ${told(options.fetch)}`);
     // Called as a function of its own: browsers' fetch wants no other `this`.
     const send: typeof fetch = options.fetch ?? ((url, init) => fetch(url, init));
-    if (!(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
-      throw new RangeError(`timeoutMs: milliseconds up to ${LONGEST_TIMEOUT_MS} expected, got ${timeoutMs}`);
-    if (!(restMs >= 0 && restMs < Number.POSITIVE_INFINITY))
-      throw new RangeError(`restMs: milliseconds from 0 up expected, got ${restMs}`);
+    // Not by comparing alone: texts, true and null are numbers to that.
+    if (!(Number.isFinite(timeoutMs) && timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
+      throw new RangeError(
+        `timeoutMs: milliseconds up to ${LONGEST_TIMEOUT_MS} expected, got ${told(timeoutMs)}`,
+      );
+    if (!(Number.isFinite(restMs) && restMs >= 0))
+      throw new RangeError(`restMs: milliseconds from 0 up expected, got ${told(restMs)}`);
     const counts = { retries: [retries, 0], maxInFlight: [maxInFlight, 1], maxBatch: [maxBatch, 1] } as const;
     for (const [name, [value, least]] of Object.entries(counts))
       if (!Number.isInteger(value) || value < least)
@@ -1553,7 +1581,7 @@ class RemoteServer {
       given = recordOf(typeof headers === 'function' ? await headers() : headers);
     } catch (error) {
       const why = (error as Error | null)?.message;
-      throw new NotAnswered('client, server unreachable', `headers: ${why?.replace(/^headers: /, '')}`);
+      throw new NotAsked(`headers: ${why?.replace(/^headers: /, '')}`);
     }
     const taken = Object.keys(own).map((name) => name.toLowerCase());
     const others = Object.entries(given).filter(([name]) => !taken.includes(name.toLowerCase()));
@@ -2333,7 +2361,7 @@ export class SplitStatistics<Name extends string> {
     return 1 - this.#asked / (this.samples + this.#rejected);
   }
 
-  /** Samples that the server was asked for. */
+  /** Samples that were for the server, also those that it was not asked for since it had not answered others. */
   get asked(): number {
     return this.#asked;
   }
@@ -2763,6 +2791,13 @@ export class NotAnswered extends Error {
     this.name = 'NotAnswered';
     this.where = where;
     this.againMs = againMs;
+  }
+}
+
+/** The server has not even been asked. */
+class NotAsked extends NotAnswered {
+  constructor(problem: string) {
+    super('client, server unreachable', problem);
   }
 }
 
