@@ -15,7 +15,7 @@ import { inspectCommand } from './commands/inspect.ts';
 import { splitCommand } from './commands/split.ts';
 import { settingsFor } from './config.ts';
 import { renewWords } from './former-words.ts';
-import { misused, refuseOddFlags } from './misuse.ts';
+import { misused, refuseLooseWords, refuseOddFlags } from './misuse.ts';
 import { withFlags } from './spelling.ts';
 import { refusal } from './yargs-options.ts';
 
@@ -94,6 +94,7 @@ process.once('SIGINT', () => {
 });
 
 try {
+  refuseLooseWords(words);
   refuseOddFlags(words);
   await cli.config(settingsFor(words)).parseAsync();
 } catch (error) {

@@ -16,6 +16,9 @@ export function misused(
   usage: (command: string) => string,
 ): OfframpError {
   const command = commandOf(words);
+  // To yargs the command is then the value of an option that it does not know yet.
+  if (command !== undefined && words[0]?.startsWith('-') && /^(Unknown|Which|Export)/.test(problem))
+    return badUsage(`options go behind the command: ${command} … ${words[0]}`, undefined, command);
   if (command === undefined && /^(Unknown argument|Did you mean)/.test(problem)) {
     const error = noCommand(words);
     if (error) return error;
@@ -41,7 +44,7 @@ function noCommand(words: readonly string[]): OfframpError | undefined {
   const group = isGroup ? `${first} ` : '';
   const known = Object.keys(COMMAND_OPTIONS).filter((name) => name.startsWith(group));
   const names = [...new Set(known.map((name) => name.slice(group.length).split(' ')[0]!))];
-  const problem = `there is no command ${group}${called}; there are ${names.join(', ')}`;
+  const problem = `there is no command ${JSON.stringify(group + called)}; there are ${names.join(', ')}`;
   return badUsage(problem, nearest(called, names), isGroup ? first : undefined);
 }
 
@@ -57,6 +60,15 @@ export function optionsMissing(
     .filter((name) => !COMMAND_OPTIONS[command]!.includes(name));
   const near = unknown.map((name) => nearest(name, options)).find((name) => name !== undefined);
   return badUsage(`${command} needs ${described.join(' and ')}`, near && `--${near}`, command);
+}
+
+/** Throws `bad-usage` for words behind `--`, which yargs passes over; `export k8s` alone has a use for them. */
+export function refuseLooseWords(words: readonly string[]): void {
+  const end = words.indexOf('--');
+  const command = commandOf(end < 0 ? words : words.slice(0, end));
+  // A shell may ask how `--` goes on.
+  if (end < 0 || command === 'export k8s' || words[0] === '--get-yargs-completions') return;
+  throw badUsage('words behind -- are for export k8s alone', undefined, command);
 }
 
 /** Throws `bad-option` for what yargs would take for yes or no without a word: `--force=maybe`, and one that is given twice. */

@@ -61,22 +61,28 @@ export async function readClassNames(path: string, classes: number): Promise<str
   const text = await readText(path).catch((error) => {
     throw badLabelsFile(path, messageOf(error), classes);
   });
-  const names =
-    listIn(text.trim()) ??
-    text
-      .trim()
-      .split(/\r?\n/)
-      .map((name) => name.trim());
+  const names = listIn(text.trim()) ?? linesIn(text);
+  if (names.length === 0) throw badLabelsFile(path, 'is empty', classes);
+  if (!isNames(names)) {
+    const odd = names.findIndex((name) => typeof name !== 'string');
+    throw badLabelsFile(path, `name ${odd + 1} is no text`, classes);
+  }
   if (names.length !== classes) throw badLabelsFile(path, `has ${names.length}`, classes);
   const blank = names.findIndex((name) => name.trim() === '');
   if (blank >= 0) throw badLabelsFile(path, `name ${blank + 1} of ${classes} is blank`, classes);
   return names;
 }
 
-function listIn(text: string): string[] | undefined {
+function linesIn(text: string): string[] {
+  const lines = text.split(/\r?\n/).map((name) => name.trim());
+  while (lines.at(-1) === '') lines.pop();
+  return lines;
+}
+
+function listIn(text: string): unknown[] | undefined {
   try {
     const list: unknown = JSON.parse(text);
-    return isNames(list) ? list : undefined;
+    return Array.isArray(list) ? list : undefined;
   } catch {
     return undefined;
   }

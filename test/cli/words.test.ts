@@ -58,13 +58,24 @@ test('slips are met with what was meant', async () => {
   };
   assert.match(
     await told('inspekt', 'net.onnx'),
-    /no command inspekt; there are .*inspect, .*export \[bad-usage\]\n.*Did you mean inspect\?/,
+    /no command "inspekt"; there are .*inspect, .*export \[bad-usage\]\n.*Did you mean inspect\?/,
   );
   assert.match(
     await told('export', 'foo'),
-    /no command export foo; there are transformers, onnx, triton, kserve, k8s \[bad-usage\]\n {2}See npx/,
+    /no command "export foo"; there are transformers, onnx, triton, kserve, k8s \[bad-usage\]\n {2}See npx/,
   );
   assert.match(await told('export', 'onx', 'out', 'f'), /Did you mean onnx\?/);
+  assert.match(await told('a\nb'), /no command "a\\nb"; there are/);
+  assert.match(
+    await told('--json', 'inspect', 'net.onnx'),
+    /options go behind the command: inspect … --json/,
+  );
+  for (const words of [
+    ['--', 'inspect', 'net.onnx'],
+    ['inspect', 'net.onnx', '--', 'more'],
+    ['export', '--', 'x'],
+  ])
+    assert.match(await told(...words), /words behind -- are for export k8s alone/);
   assert.match(
     await told('inspect', 'net.onnx', '--exitz', '3'),
     /Unknown argument: exitz.*\n.*Did you mean --exits\?/,

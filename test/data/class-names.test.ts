@@ -127,13 +127,17 @@ test('a labels file may have a byte order mark, blanks and empty lines at its en
   writeFileSync(at('names.txt'), '\ufeff["ant", "bee"]\n');
   assert.equal(await readClassNames(at('names.txt'), 2), ['ant', 'bee']);
   await rejectsWith('bad-labels', () => readClassNames(at('names.txt'), 3));
-  for (const [file, text] of [
-    ['blank.txt', 'ant\n \ncat\n'],
-    ['blank.json', '["ant", "", "cat"]'],
+  for (const [file, text, problem] of [
+    ['blank.txt', 'ant\n \ncat\n', 'name 2 of 3 is blank'],
+    ['first.txt', '\nbee\ncat', 'name 1 of 3 is blank'],
+    ['blank.json', '["ant", "", "cat"]', 'name 2 of 3 is blank'],
+    ['number.json', '["ant", "bee", 3]', 'name 3 is no text'],
+    ['empty.txt', ' \n\n', 'is empty'],
+    ['empty.json', '[]', 'is empty'],
   ] as const) {
     writeFileSync(at(file), text);
     const { message } = await rejectsWith('bad-labels', () => readClassNames(at(file), 3));
-    assert.match(message, `${file}: name 2 of 3 is blank`);
+    assert.match(message, `${file}: ${problem}`);
   }
 });
 

@@ -94,6 +94,19 @@ test('a file that is not there, and one that cannot be read as one', async () =>
   assert.match(isFolder.message, `${folder}, does not load: it is a folder: name the file in it`);
 });
 
+test('a place that is none, and two places', async () => {
+  for (const [source, said] of [
+    [{ path: 5 }, 'Pets.load: path: the name of a file expected, got 5'],
+    [{ path: '' }, 'path: the name of a file expected, got ""'],
+    [{ path: pathToFileURL(folder) }, 'path: the name of a file expected, got URL'],
+    [{ path: 'model.onnx', url: 'model.onnx' }, 'from one place, not from path and url'],
+  ] as const) {
+    const error = await refused(undefined, source as never);
+    assert.is(error.code, 'bad-call');
+    assert.match(error.message, said);
+  }
+});
+
 test('load without ONNX Runtime, or with something else as the model', async () => {
   for (const ort of [null, {}, 'ort']) {
     const error = await refused(undefined, {}, ort);
