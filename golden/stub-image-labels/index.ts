@@ -1081,6 +1081,14 @@ async function openSession(
     );
   const problem = unknownIn(source, [...MODEL_OPTIONS]);
   if (problem !== undefined) throw notLoaded('bad-call', `${owner}.load: ${problem}`);
+  const places = (['path', 'url', 'bytes'] as const).filter((name) => source[name] !== undefined);
+  if (places.length > 1)
+    throw notLoaded(
+      'bad-call',
+      `${owner}.load takes the model from one place, not from ${places.join(' and ')}`,
+    );
+  if (places[0] === 'path' && (typeof source.path !== 'string' || source.path === ''))
+    throw notLoaded('bad-call', `${owner}.load: path: the name of a file expected, got ${told(source.path)}`);
   const given =
     source.bytes ?? source.path ?? (source.url === undefined ? undefined : await modelAt(source.url));
   const own = given === undefined ? ownFile(file, owner) : undefined;
