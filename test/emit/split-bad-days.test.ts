@@ -678,7 +678,7 @@ test('calls that fail side by side count once, and late failures of old ones not
   let pages = 0;
   const firstPageBusy: typeof fetch = async (url, init) => {
     if (!String(url).endsWith('/v2') || pages++ > 0) return fetch(url, init);
-    await pause(60);
+    await pause(500);
     return new Response('', { status: 503 });
   };
   await withModel({ retries: 0, fetch: firstPageBusy }, async (model) => {
@@ -690,12 +690,12 @@ test('calls that fail side by side count once, and late failures of old ones not
     assert.is((await model.classify(DARK))[0].where, 'server');
   });
   server.mood = silent;
-  await withModel({ timeoutMs: 400, restMs: 5000 }, async (model) => {
+  await withModel({ timeoutMs: 1500 }, async (model) => {
     const old = Array.from({ length: 4 }, async (_, i) => {
       await pause(5 * i);
       return (await model.classify(DARK))[0].where;
     });
-    await pause(150);
+    await pause(600);
     server.mood = undefined;
     assert.is((await model.classify(DARK))[0].where, 'server');
     assert.equal(new Set(await Promise.all(old)), new Set(['client, server unreachable']));
@@ -717,12 +717,12 @@ test('headers that fail say nothing of the server; who leaves the trial lets oth
     assert.is((await model.classify(DARK))[0].where, 'server');
   });
   server.mood = silent;
-  await withModel({ timeoutMs: 300, restMs: 100 }, async (model) => {
+  await withModel({ timeoutMs: 1000, restMs: 100 }, async (model) => {
     for (let call = 0; call < 3; call++) await model.classify(DARK);
     await pause(150);
     const leaving = new AbortController();
     const trial = rejection(model.classify(DARK, { signal: leaving.signal }));
-    await pause(50);
+    await pause(200);
     server.mood = undefined;
     assert.is((await model.classify(DARK))[0].where, 'client, server unreachable', 'while it tries');
     leaving.abort(new Error('gone'));
@@ -743,7 +743,7 @@ test('a call of many requests counts once, and as answered where one of them is'
     server.requests.length = 0;
     server.mood = mood;
     const counts: number[] = [];
-    await withModel({ timeoutMs: 150, maxBatch: 1, ...options }, async (model) => {
+    await withModel({ maxBatch: 1, ...options }, async (model) => {
       for (let call = 0; call < 5; call++) {
         await model.classify(four);
         counts.push(server.requests.length);
@@ -751,11 +751,11 @@ test('a call of many requests counts once, and as answered where one of them is'
     });
     return counts;
   };
-  assert.equal(await askedBy(silent, {}), [4, 8, 12, 12, 12]);
+  assert.equal(await askedBy(silent, { timeoutMs: 150 }), [4, 8, 12, 12, 12]);
   let turn = 0;
   // Of each call the first request is answered, and the second one is not.
   const late: Mood = (_, answer) => (turn++ % 2 === 0 ? answer : undefined);
-  assert.equal(await askedBy(late, { maxInFlight: 1 }), [2, 4, 6, 8, 10]);
+  assert.equal(await askedBy(late, { timeoutMs: 700, maxInFlight: 1 }), [2, 4, 6, 8, 10]);
 });
 
 test('under load, the server killed and restarted: every call answered, each marked by where, each rightly', async () => {
