@@ -614,6 +614,13 @@ test('a server that is down is no drift: samples that it would have answered cou
 /** A server that takes requests and never answers. */
 const silent: Mood = () => undefined;
 
+/** Until the shared server has had so many requests. */
+async function requested(count: number): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (shared.server.requests.length < count && performance.now() < end) await pause(5);
+  assert.is(shared.server.requests.length, count);
+}
+
 test('a server that does not answer three calls in a row is left alone; then one tries it, and the others follow', async () => {
   const { server } = shared;
   server.mood = silent;
@@ -629,7 +636,7 @@ test('a server that does not answer three calls in a row is left alone; then one
     await pause(1600);
     // One of them tries, and waits; the others, which come later, do not.
     const trial = whereOf();
-    await pause(50);
+    await requested(4);
     assert.is(await whereOf(), 'client, server unreachable');
     assert.is(server.requests.length, 4);
     assert.is(await trial, 'client, server unreachable');
@@ -690,12 +697,13 @@ test('calls that fail side by side count once, and late failures of old ones not
     assert.is((await model.classify(DARK))[0].where, 'server');
   });
   server.mood = silent;
+  server.requests.length = 0;
   await withModel({ timeoutMs: 1500 }, async (model) => {
     const old = Array.from({ length: 4 }, async (_, i) => {
       await pause(5 * i);
       return (await model.classify(DARK))[0].where;
     });
-    await pause(600);
+    await requested(4);
     server.mood = undefined;
     assert.is((await model.classify(DARK))[0].where, 'server');
     assert.equal(new Set(await Promise.all(old)), new Set(['client, server unreachable']));
@@ -717,12 +725,13 @@ test('headers that fail say nothing of the server; who leaves the trial lets oth
     assert.is((await model.classify(DARK))[0].where, 'server');
   });
   server.mood = silent;
+  server.requests.length = 0;
   await withModel({ timeoutMs: 1000, restMs: 100 }, async (model) => {
     for (let call = 0; call < 3; call++) await model.classify(DARK);
     await pause(150);
     const leaving = new AbortController();
     const trial = rejection(model.classify(DARK, { signal: leaving.signal }));
-    await pause(200);
+    await requested(4);
     server.mood = undefined;
     assert.is((await model.classify(DARK))[0].where, 'client, server unreachable', 'while it tries');
     leaving.abort(new Error('gone'));
