@@ -760,11 +760,11 @@ test('a call of many requests counts once, and as answered where one of them is'
     });
     return counts;
   };
-  assert.equal(await askedBy(silent, { timeoutMs: 150 }), [4, 8, 12, 12, 12]);
+  assert.equal(await askedBy(silent, { timeoutMs: 1000 }), [4, 8, 12, 12, 12]);
   let turn = 0;
   // Of each call the first request is answered, and the second one is not.
   const late: Mood = (_, answer) => (turn++ % 2 === 0 ? answer : undefined);
-  assert.equal(await askedBy(late, { timeoutMs: 700, maxInFlight: 1 }), [2, 4, 6, 8, 10]);
+  assert.equal(await askedBy(late, { timeoutMs: 1000, maxInFlight: 1 }), [2, 4, 6, 8, 10]);
 });
 
 test('under load, the server killed and restarted: every call answered, each marked by where, each rightly', async () => {
