@@ -17,7 +17,7 @@ export function misused(
 ): OfframpError {
   const command = commandOf(words);
   // To yargs the command is then the value of an option that it does not know yet.
-  if (command !== undefined && words[0]?.startsWith('-') && /^(Unknown|Which|Export)/.test(problem))
+  if (command !== undefined && words[0]?.startsWith('-') && /^(Unknown|Which)/.test(problem))
     return badUsage(`options go behind the command: ${command} … ${words[0]}`, undefined, command);
   if (command === undefined && /^(Unknown argument|Did you mean)/.test(problem)) {
     const error = noCommand(words);
